@@ -1,0 +1,57 @@
+"""`Dense`: all-to-all synapses."""
+
+import numpy as np
+
+from .initialise import Value, initial, plain
+from .layer import Gradients, Layer, Result, positive_integer
+
+
+class Dense(Layer):
+    """All-to-all synapses: y_t = x_t W + b, for each time step.
+
+    x: (T, B, n_in) values or Spikes; y: (T, B, n_out).  weight is (n_in, n_out), so that a spike reads one row (PyTorch holds the
+    transpose); bias is (n_out,), or absent with bias=False.  Spikes are summed event by event.  In the forward pass the sum over
+    inputs runs in ascending order with one accumulator per output: Spikes, the same as values, one row or many give the same bits.
+
+    n_in, n_out: sizes.  weight, bias: initial values (see numsnn.layers.initialise); bias=False for none.
+    """
+
+    kind = "dense"
+
+    def __init__(self, n_in: int, n_out: int, *, weight: Value = "xavier_uniform", bias: Value | bool = "zeros",
+                 name: str | None = None):
+        super().__init__(name)
+        self.n_in, self.n_out = positive_integer(n_in, "Dense: n_in"), positive_integer(n_out, "Dense: n_out")
+        self.weight, self.bias = weight, "zeros" if bias is True else bias
+
+    @property
+    def size_in(self):
+        return self.n_in
+
+    def build(self, rng, dtype, dt):
+        label = self.name or "Dense"
+        self.params["weight"] = initial(self.weight, rng, (self.n_in, self.n_out), f"{label}.weight").astype(dtype)
+        if self.bias is not False:
+            self.params["bias"] = initial(self.bias, rng, (self.n_out,), f"{label}.bias").astype(dtype)
+
+    def connect(self, size_in):
+        if size_in not in (None, self.n_in):
+            self.refuse(f"expects {self.n_in} inputs, but {size_in} arrive; use Dense({size_in}, {self.n_out})")
+        return self.n_out
+
+    def prepare(self, context):
+        weight = self.params["weight"]
+        return weight, self.params.get("bias", np.zeros(self.n_out, weight.dtype))
+
+    def forward(self, x, state, prepared, context):
+        return Result(context.loops.dense_forward(x, *prepared), None, x if context.tape else None)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        dweight, dbias, dx = context.loops.dense_backward(tape, prepared[0], dy, context.want_dx)
+        return Gradients(dx, None, {"weight": dweight, "bias": dbias} if "bias" in self.params else {"weight": dweight})
+
+    def config(self):
+        return {"n_in": self.n_in, "n_out": self.n_out, "weight": plain(self.weight), "bias": plain(self.bias), "name": self.name}
+
+    def describe(self):
+        return f"Dense({self.n_in}, {self.n_out})"

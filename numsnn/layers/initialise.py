@@ -1,0 +1,76 @@
+"""Initial values of weights and of the settings of neurons.
+
+An initialiser is a function (rng, shape) -> float64 array; shape is (n_in, n_out) of a weight, or (n,).  Everywhere an initial value
+is asked for, these are accepted: a number, an array, a name ("orthogonal"), a tuple of a name and its arguments
+(("normal", 20, 5)), or a function of your own.
+
+    name              values
+    zeros, ones       0, 1
+    constant c        c
+    normal m s        N(m, s)
+    uniform a b       U(a, b)
+    xavier_uniform    U(-r, r), r = sqrt(6 / (n_in + n_out))        Glorot & Bengio 2010
+    xavier_normal     N(0, sqrt(2 / (n_in + n_out)))
+    kaiming_uniform   U(-r, r), r = sqrt(6 / n_in)                  He et al. 2015
+    kaiming_normal    N(0, sqrt(2 / n_in))
+    orthogonal g      orthogonal rows or columns, times g           Saxe et al. 2014
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def _fans(shape):
+    return (shape[0], shape[-1]) if len(shape) > 1 else (1, shape[0])
+
+
+def _orthogonal(rng, shape, gain=1.0):
+    rows, columns = shape
+    q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+    q *= np.sign(np.diag(r))
+    return gain * (q if rows >= columns else q.T)
+
+
+INITIALISERS = {
+    "zeros": lambda rng, shape: np.zeros(shape),
+    "ones": lambda rng, shape: np.ones(shape),
+    "constant": lambda rng, shape, value: np.full(shape, float(value)),
+    "normal": lambda rng, shape, mean=0.0, std=1.0: rng.normal(mean, std, shape),
+    "uniform": lambda rng, shape, low=0.0, high=1.0: rng.uniform(low, high, shape),
+    "xavier_uniform": lambda rng, shape: rng.uniform(-1, 1, shape) * np.sqrt(6 / sum(_fans(shape))),
+    "xavier_normal": lambda rng, shape: rng.standard_normal(shape) * np.sqrt(2 / sum(_fans(shape))),
+    "kaiming_uniform": lambda rng, shape: rng.uniform(-1, 1, shape) * np.sqrt(6 / _fans(shape)[0]),
+    "kaiming_normal": lambda rng, shape: rng.standard_normal(shape) * np.sqrt(2 / _fans(shape)[0]),
+    "orthogonal": _orthogonal,
+}
+
+Value = float | str | tuple | list | np.ndarray | Callable
+
+
+def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str) -> np.ndarray:
+    """The array of the given shape that `value` stands for; `what` names it in messages."""
+    if isinstance(value, str):
+        value = (value,)
+    if isinstance(value, (tuple, list)) and value and isinstance(value[0], str):
+        if value[0] not in INITIALISERS:
+            raise ValueError(f"{what}: unknown initialiser {value[0]!r}; there are {', '.join(INITIALISERS)}")
+        try:
+            array = INITIALISERS[value[0]](rng, shape, *value[1:])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{what}: initialiser {tuple(value)} does not fit shape {shape}: {error}") from None
+    else:
+        array = value(rng, shape) if callable(value) else value
+    array = np.asarray(array, np.float64)
+    if array.shape not in ((), shape):
+        raise ValueError(f"{what}: expected a number or an array of shape {shape}, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what}: expected finite numbers, got {array[~np.isfinite(array)].flat[0]}")
+    return np.broadcast_to(array, shape).copy()
+
+
+def plain(value: Value):
+    """`value` as JSON can hold it; a function becomes its name, because the drawn numbers are saved anyway."""
+    if callable(value):
+        return getattr(value, "__name__", "function")
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

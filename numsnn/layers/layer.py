@@ -1,0 +1,106 @@
+"""The contract of a layer.
+
+A layer owns named arrays (`params` are learned, `fixed` are not) and plain functions of them; it holds no state between calls and
+no compiled code.  The network splits a batch into chunks of samples and calls a layer with one chunk at a time, from several
+threads; nothing of a layer changes in such a call.
+
+    build(rng, dtype, dt)                    draw the parameters; called once by the network
+    connect(size_in) -> size_out             check what arrives (number of features) and say what leaves
+    prepare(context) -> prepared             what depends on parameters only; once per call of the network
+    initial_state(batch, rng) -> state       NamedTuple of arrays with the batch first, or None; rng None: nothing random
+    forward(x, state, prepared, context) -> Result
+        x: array (T, B, N) that the layer may overwrite, or Spikes.  What it hands out it must not keep, Spikes excepted.
+    backward(tape, dy, dstate, dhidden, prepared, context) -> Gradients
+    config() -> dict                         the arguments that make this layer again; JSON
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Context(NamedTuple):
+    """How a chunk is to be run."""
+    loops: Any                      # the functions of a device, see loops/contract.py
+    lengths: np.ndarray | None      # (B,) number of valid steps of each sample of the chunk
+    tape: bool = False              # keep what backward needs
+    record: tuple = ()              # names of fields to hand out
+    want_dx: bool = True            # backward: the gradient of the input too
+
+
+class Result(NamedTuple):
+    y: Any                          # array or Spikes
+    state: Any
+    tape: Any = None
+    seen: dict = {}                 # field -> array, what was recorded
+
+
+class Gradients(NamedTuple):
+    dx: np.ndarray | None
+    dstate: Any
+    params: dict                    # name -> array
+
+
+class Layer:
+    """Base of all layers; see the module for the contract."""
+
+    kind = "layer"                  # first part of the default name
+    size_in: int | None = None      # number of features it takes, None: any
+    answers_each_step = True        # whether y has a time axis
+
+    def __init__(self, name: str | None = None):
+        if name is not None and (not isinstance(name, str) or not name or "." in name or "/" in name):
+            raise ValueError(f"a layer's name is a non-empty string without '.' and '/'; got {name!r}")
+        self.name = name
+        self.params: dict[str, np.ndarray] = {}
+        self.fixed: dict[str, np.ndarray] = {}
+
+    def build(self, rng, dtype, dt):
+        pass
+
+    def connect(self, size_in):
+        return size_in
+
+    def prepare(self, context):
+        return None
+
+    def initial_state(self, batch, rng=None):
+        return None
+
+    def forward(self, x, state, prepared, context) -> Result:
+        raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context) -> Gradients:
+        raise TypeError(f"{type(self).__name__} does not define backward")
+
+    def lower_bounds(self) -> dict:
+        """name -> smallest value a parameter may take; it is kept by projection after each update."""
+        return {}
+
+    def recordable(self) -> tuple:
+        """Names of the fields that `record=` may ask for."""
+        return ()
+
+    def config(self) -> dict:
+        return {"name": self.name}
+
+    def describe(self) -> str:
+        """One line for summaries."""
+        return type(self).__name__
+
+    def refuse(self, message: str):
+        raise ValueError(f"layer {self.name or type(self).__name__}: {message}")
+
+    def __repr__(self):
+        return self.describe()
+
+
+def values(x, dtype):
+    """Input as an array (T, B, N)."""
+    return x if isinstance(x, np.ndarray) else x.dense(dtype)
+
+
+def positive_integer(value, what):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{what} must be a positive integer; got {value!r}")
+    return int(value)

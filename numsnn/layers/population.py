@@ -1,0 +1,266 @@
+"""Populations of neurons: one layer class for every model of numsnn.neurons."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import surrogate as surrogates
+from ..loops.contract import Dynamics, Recurrent, Start, Want
+from ..loops.contract import Gradients as Incoming
+from ..neurons import NEURONS, Model
+from ..spikes import Spikes
+from .initialise import Value, initial, plain
+from .layer import Gradients, Layer, Result, positive_integer, values
+
+
+class Population(Layer):
+    """n neurons of one model, optionally with all-to-all recurrence within the population.
+
+    x: (T, B, n) input current or Spikes; y: (T, B, n).  With recurrence the current of step t is
+    I_t = x_t + recurrent_bias + y_{t-1} recurrent, where y is what recurs; `recurrent` is (n, n), from and to, diagonal included.
+
+    n               number of neurons
+    recurrent       False; True (what recurs is the spike); or the name of the field that recurs ("v")
+    learn           names of the model's settings that are learned; the others stay fixed
+    shared          names of settings with one value for the population instead of one per neuron
+    surrogate       name, or a surrogate (see numsnn.surrogate)
+    comparator      ">" or ">=": when v at the threshold is a spike
+    output          field that the next layer receives: "spike", "v" or "theta"; None: the model's own
+    init_state      name of the initial state (see the model); its random numbers are drawn in training only, `run` takes 0
+    recurrent_init, recurrent_bias_init   initial values of the recurrence
+    further keywords: the model's settings (numbers, arrays (n,), initialisers) and options
+    """
+
+    model: Model = None
+
+    def __init__(self, n: int, *, recurrent: bool | str = False, learn: tuple | str = (), shared: tuple | str = (),
+                 surrogate="multi_gaussian", comparator: str = ">", output: str | None = None, init_state: str = "zeros",
+                 recurrent_init: Value = "orthogonal", recurrent_bias_init: Value = "zeros", name: str | None = None, **more):
+        super().__init__(name)
+        for option, models in self.model.variants.items():
+            choice = more.pop(option, next(iter(models)))
+            if choice not in models:
+                self.refuse(f"{option} must be one of {', '.join(map(repr, models))}; got {choice!r}")
+            self.model, self.variant = NEURONS[models[choice]], {option: choice}
+        self.n = positive_integer(n, f"{type(self).__name__}: n")
+        self.learn, self.shared = _names(learn), _names(shared)
+        self.surrogate = surrogates.get(surrogate).with_comparator(comparator)
+        self.comparator, self.init_state = comparator, init_state
+        self.output = output or self.model.output
+        self.recur = {False: None, True: "spike" if self.model.spiking else self.model.output}.get(recurrent, recurrent)
+        self.recurrent_init, self.recurrent_bias_init = recurrent_init, recurrent_bias_init
+        self._take(more)
+        self._check()
+
+    variant: dict = {}
+
+    def _take(self, more):
+        """Split the further keywords into settings and options."""
+        settings, options = self.model.Settings._fields, self.model.options
+        unknown = [key for key in more if key not in settings and key not in options]
+        if unknown:
+            self.refuse(f"unknown keyword {unknown[0]!r}; settings of {self.model.name}: {', '.join(settings)}"
+                        + (f"; options: {', '.join((*options, *self.model.variants))}" if options else ""))
+        self.settings = self.model.Settings()._replace(**{k: v for k, v in more.items() if k in settings})
+        self.options = {key: more.get(key, allowed[0]) for key, allowed in options.items()}
+        for key, value in self.options.items():
+            if value not in options[key]:
+                self.refuse(f"{key} must be one of {', '.join(map(repr, options[key]))}; got {value!r}")
+
+    def _check(self):
+        model = self.model
+        for what, names in (("learn", self.learn), ("shared", self.shared)):
+            for name in names:
+                if name not in model.Settings._fields:
+                    self.refuse(f"{what}: {model.name} has no setting {name!r}; there are {', '.join(model.Settings._fields)}")
+        for what, field in (("output", self.output), ("recurrent", self.recur)):
+            if field is not None and field not in model.Out._fields:
+                self.refuse(f"{what}: {model.name} hands out {', '.join(model.Out._fields)}; got {field!r}")
+        if self.init_state not in model.initial_state:
+            self.refuse(f"init_state: {model.name} knows {', '.join(map(repr, model.initial_state))}; got {self.init_state!r}")
+
+    @property
+    def kind(self):
+        return type(self).__name__.lower()
+
+    @property
+    def size_in(self):
+        return self.n
+
+    def build(self, rng, dtype, dt):
+        self.dtype, self.dt = np.dtype(dtype), dt
+        for name, value in self.settings._asdict().items():
+            shape = (1,) if name in self.shared else (self.n,)
+            array = initial(value, rng, shape, f"{self.name or type(self).__name__}.{name}")
+            if name.startswith("tau_") and array.min() <= 0:
+                self.refuse(f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}")
+            (self.params if name in self.learn else self.fixed)[name] = array.astype(dtype)
+        if self.recur:
+            label = self.name or type(self).__name__
+            self.params["recurrent"] = initial(self.recurrent_init, rng, (self.n, self.n), f"{label}.recurrent").astype(dtype)
+            self.params["recurrent_bias"] = initial(self.recurrent_bias_init, rng, (self.n,),
+                                                    f"{label}.recurrent_bias").astype(dtype)
+        self._needed = self._coefficients_of(self.learn)
+
+    def connect(self, size_in):
+        if size_in not in (None, self.n):
+            self.refuse(f"has {self.n} neurons, but {size_in} inputs arrive; put Dense({size_in}, {self.n}) before it "
+                        f"or use {type(self).__name__}({size_in})")
+        return self.n
+
+    def lower_bounds(self):
+        return {name: self.dt / 10 for name in self.learn if name.startswith("tau_")}
+
+    # ---- settings and coefficients.  Sharing is undone before the loops, which know one shape, and done again after them.
+
+    def _settings(self):
+        """The settings as float64 arrays (n,)."""
+        return self.model.Settings(*(np.broadcast_to({**self.fixed, **self.params}[name].astype(np.float64), self.n)
+                                     for name in self.model.Settings._fields))
+
+    def _coefficients(self):
+        p = self.model.coefficients(self._settings(), self.options, self.dt)
+        return type(p)(*(np.ascontiguousarray(np.broadcast_to(a, self.n), self.dtype) for a in p))
+
+    def _settings_gradient(self, dparams):
+        """Gradients of the learned settings from those of the coefficients (None: not needed, hence zero)."""
+        d = type(dparams)(*(np.zeros(self.n) if a is None else a.astype(np.float64) for a in dparams))
+        d = self.model.coefficients_adjoint(self._settings(), self.options, self.dt, d)._asdict()
+        return {name: (np.broadcast_to(d[name], self.n).sum(keepdims=True) if name in self.shared else d[name]).astype(self.dtype)
+                for name in self.learn}
+
+    def _coefficients_of(self, names):
+        """The coefficients whose gradients are needed for those of the given settings."""
+        needed = []
+        for i, field in enumerate(self.model.Params._fields):
+            unit = self.model.Params(*(np.full(self.n, float(i == j)) for j in range(len(self.model.Params._fields))))
+            d = self.model.coefficients_adjoint(self._settings(), self.options, self.dt, unit)
+            if any(np.any(getattr(d, name)) for name in names):
+                needed.append(field)
+        return tuple(needed)
+
+    # ---- state
+
+    @property
+    def State(self):
+        return _state_type(self.model, self.recur)
+
+    def initial_state(self, batch, rng=None):
+        draw = np.zeros((batch, self.n)) if rng is None else rng.random((batch, self.n))
+        state = self.model.initial_state[self.init_state](self._settings(), draw)
+        state = [np.ascontiguousarray(np.broadcast_to(a, draw.shape), self.dtype) for a in state]
+        extra = len(self.State._fields) - len(state)
+        return self.State(*state, *(np.zeros(draw.shape, self.dtype) for _ in range(extra)))
+
+    def _split(self, state):
+        """(the model's state, what recurs)."""
+        return self.model.State(*state[:len(self.model.State._fields)]), getattr(state, self.recur) if self.recur else None
+
+    def _join(self, state, last):
+        return self.State(*state, *((last,) if len(self.State._fields) > len(state) else ()))
+
+    # ---- runs
+
+    def dynamics(self):
+        return Dynamics(self.model, self.surrogate, self.recur)
+
+    @property
+    def emits_events(self):
+        return self.output == "spike" and self.surrogate.hard
+
+    def recordable(self):
+        return (*self.model.Out._fields, *(("rate",) if self.model.spiking else ()))
+
+    def prepare(self, context):
+        recurrent = Recurrent(self.params["recurrent"], self.params["recurrent_bias"]) if self.recur else None
+        return self._coefficients(), recurrent
+
+    def forward(self, x, state, prepared, context):
+        coefficients, recurrent = prepared
+        before, last = self._split(state)
+        by_lists = self.surrogate.hard and self.model.spiking
+        fields = {name for name in context.record if name != "rate" or not by_lists} - {"rate"}
+        fields |= set() if self.emits_events else {self.output}
+        fields |= {"spike"} if "rate" in context.record and not by_lists else set()
+        want = Want(tuple(sorted(fields)), self.emits_events or "rate" in context.record and by_lists, context.tape)
+        run = context.loops.population_forward(self.dynamics(), values(x, self.dtype),
+                                               Start(coefficients, before, last, context.lengths), recurrent, want)
+        y = run.events if self.emits_events else getattr(run.out, self.output)
+        seen = {name: getattr(run.out, name) for name in context.record if name != "rate"}
+        if "rate" in context.record:
+            seen["rate"] = _rates(run.events if by_lists else run.out.spike, context.lengths)
+        if any(y is kept for kept in seen.values()) or context.tape and y is run.tape.values:
+            y = y.copy()        # the next layer may overwrite it
+        return Result(y, self._join(run.state, run.last), run.tape, seen)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        incoming = dict(dhidden or {})
+        incoming[self.output] = dy + incoming[self.output] if self.output in incoming else dy
+        out = self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
+        dbefore, dlast = self._split(dstate)
+        if self.recur in self.model.State._fields:
+            dlast = np.zeros_like(dlast)        # it is counted in dbefore
+        g = context.loops.population_backward(self.dynamics(), tape, prepared[1], Incoming(out, dbefore, dlast), self._needed)
+        params = self._settings_gradient(g.coefficients)
+        if self.recur:
+            params |= {"recurrent": g.weight, "recurrent_bias": g.bias}
+            if self.recur in self.model.State._fields:
+                g = g._replace(state=g.state._replace(**{self.recur: getattr(g.state, self.recur) + g.last}))
+        return Gradients(g.current if context.want_dx else None, self._join(g.state, g.last), params)
+
+    def smoothed(self):
+        """The surrogate's smooth twin takes the place of the spike (gradient tests)."""
+        self.surrogate = self.surrogate.smoothed()
+
+    def config(self):
+        return {"n": self.n, "recurrent": self.recur or False, "learn": self.learn, "shared": self.shared,
+                "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters}, "comparator": self.comparator,
+                "output": self.output, "init_state": self.init_state, "recurrent_init": plain(self.recurrent_init),
+                "recurrent_bias_init": plain(self.recurrent_bias_init), "name": self.name, **self.options, **self.variant,
+                **{k: plain(v) for k, v in self.settings._asdict().items()}}
+
+    def describe(self):
+        return f"{type(self).__name__}({self.n}{', recurrent' if self.recur else ''})"
+
+
+def _names(names):
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+@lru_cache(None)
+def _state_type(model, recur):
+    """The model's State, with what recurs where the model itself does not carry it."""
+    if recur is None or recur in model.State._fields:
+        return model.State
+    return NamedTuple(f"Recurrent{model.name}State", [(f, np.ndarray) for f in (*model.State._fields, recur)])
+
+
+def _rates(spikes, lengths):
+    """Mean number of spikes per valid step, (B, N)."""
+    steps, batch, units = spikes.shape
+    if isinstance(spikes, Spikes):
+        row, entry = spikes.entries()
+        flat = row % batch * units + spikes.index[entry]
+        total = np.bincount(flat, minlength=batch * units).reshape(batch, units).astype(np.float64)
+    else:
+        total = spikes.sum(0, dtype=np.float64)
+    return total / np.maximum(steps if lengths is None else lengths, 1)[..., None]
+
+
+POPULATIONS: dict[str, type] = {}       # the layer class of each model, by name
+
+
+def population(model: Model) -> type:
+    """The layer class of a model; a model registered by the user gets one that checkpoints know."""
+    POPULATIONS[model.name] = type(model.name, (Population,), {
+        "model": model, "__doc__": f"{model.doc}\n\nFurther arguments: see `Population`.", "__module__": __name__})
+    return POPULATIONS[model.name]
+
+
+# a model that is the variant of another one (LIFNext) is reached through that one's option
+_variants = {name for model in NEURONS.values() for models in model.variants.values() for name in models.values()
+             if name != model.name}
+for _model in NEURONS.values():
+    if _model.name not in _variants:
+        globals()[_model.name] = population(_model)

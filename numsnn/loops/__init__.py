@@ -1,0 +1,21 @@
+"""Loops over time, for each device.  This is the only place that looks at the name of a device."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+DEVICES = ("cpu", "reference")
+
+
+def get(device: str):
+    """The module with the functions of contract.py for a device: "cpu" (Numba) or "reference" (NumPy)."""
+    if device not in DEVICES:
+        raise ValueError(f"unknown device {device!r}; there are {', '.join(map(repr, DEVICES))}")
+    if device == "cpu" and find_spec("numba") is None:
+        raise ImportError('device="cpu" needs the package numba, which is not installed: install it (pip install numba), '
+                          'or use Network(..., device="reference"), which needs NumPy only')
+    return import_module(f".{device}", __name__)
+
+
+def fastest():
+    """The compiled loops where Numba is installed, else the reference: for losses, which belong to no network."""
+    return get("cpu" if find_spec("numba") else "reference")

@@ -1,0 +1,33 @@
+"""Read and write a model's named tuples at one index of their arrays.
+
+    gather(arrays, i)           cls(arrays.v[i], arrays.spike[i], ...)
+    scatter(arrays, i, values)  arrays.v[i] = values.v; ...
+    accumulate(arrays, i, values)  arrays.v[i] += values.v; ...
+
+`arrays` is a named tuple of arrays, or of arrays and None: a None field reads as 0 and is not written.  Loops are written once
+for all models, and store only the fields that were asked for.  Here the plain Python meaning; loops/jit.py has the compiled one.
+"""
+
+from ..elementwise import ZERO
+
+
+def gather(arrays, i):
+    return type(arrays)(*(ZERO if a is None else a[i] for a in arrays))
+
+
+def gather_sum(arrays, i, more, j):
+    """gather(arrays, i) + gather(more, j), field by field."""
+    return type(arrays)(*(ZERO + (ZERO if a is None else a[i]) + (ZERO if b is None else b[j])
+                          for a, b in zip(arrays, more, strict=True)))
+
+
+def scatter(arrays, i, values):
+    for a, value in zip(arrays, values, strict=True):
+        if a is not None:
+            a[i] = value
+
+
+def accumulate(arrays, i, values):
+    for a, value in zip(arrays, values, strict=True):
+        if a is not None:
+            a[i] += value

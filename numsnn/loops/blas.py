@@ -1,0 +1,52 @@
+"""One BLAS thread inside our own threads.
+
+`np.dot` in compiled code calls SciPy's BLAS.  Its own threads would compete with ours, and its results differ with their number.
+"""
+
+import ctypes
+import warnings
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+_NAMES = ("scipy_openblas_{}_num_threads", "scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads",
+          "openblas_{}_num_threads64_")
+
+
+@lru_cache(1)
+def _switch():
+    """(get, set) of the number of threads of SciPy's OpenBLAS, or None where it is another BLAS."""
+    import scipy.linalg.cython_blas  # noqa: F401  loads the library
+    package = Path(__import__("scipy").__file__).parent
+    for folder in (package.parent / "scipy.libs", package / ".dylibs"):
+        for path in sorted(folder.glob("*openblas*")):
+            library = ctypes.CDLL(str(path))
+            for name in _NAMES:
+                if hasattr(library, name.format("set")) and hasattr(library, name.format("get")):
+                    return getattr(library, name.format("get")), getattr(library, name.format("set"))
+    return None
+
+
+@lru_cache(1)
+def usable() -> bool:
+    """Whether products may go to BLAS; says so once if not."""
+    if _switch() is None:
+        warnings.warn("SciPy's BLAS is not an OpenBLAS whose threads can be set; products of the backward pass use our own, "
+                      "slower loops, so that results do not depend on the number of threads", RuntimeWarning, stacklevel=2)
+        return False
+    return True
+
+
+@contextmanager
+def one_thread():
+    """SciPy's OpenBLAS with one thread; the number is restored, because it belongs to the whole process."""
+    if not usable():
+        yield
+        return
+    get, set_ = _switch()
+    before = get()
+    set_(1)
+    try:
+        yield
+    finally:
+        set_(before)

@@ -1,0 +1,99 @@
+"""What a device offers: the functions that loops/reference.py and loops/cpu.py both define, and the tuples they speak in.
+
+    dense_forward(x, weight, bias) -> y
+        y (T, B, M) = bias + x W, summed over ascending inputs with one accumulator per output.  x: Spikes or array (T, B, N).
+    dense_backward(x, weight, dy, want_dx) -> (dweight, dbias, dx or None)
+    population_forward(dynamics, x, start, recurrent, want) -> Run
+    population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
+    softmax_cross_entropy(y, labels, weights) -> (loss, dy)
+        sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64
+    CHUNKED
+        whether the network cuts a batch into chunks of samples
+    one_thread() -> context manager in which several threads may call the functions above
+
+One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then `step`.  Arrays are
+(T, B, N) and contiguous; the current x is overwritten by the total current, which the tape keeps.  Padded steps, t >= lengths[b], change no
+state, hand out zeros and have no gradient.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..neurons import Model
+from ..spikes import Spikes
+from ..surrogate import Surrogate
+
+
+class Dynamics(NamedTuple):
+    """What a population does, apart from its arrays."""
+    model: Model
+    surrogate: Surrogate
+    recur: str | None           # the field of Out that recurs, or None
+
+    @property
+    def recurs_as_events(self) -> bool:
+        return self.recur == "spike" and self.surrogate.hard
+
+    @property
+    def spikes_are_listed(self) -> bool:
+        """Whether the tape keeps the last spikes of the state as lists, not as an array."""
+        return "spike" in self.model.State._fields and self.surrogate.hard
+
+
+class Recurrent(NamedTuple):
+    weight: np.ndarray          # (N, N), from, to
+    bias: np.ndarray            # (N,)
+
+
+class Start(NamedTuple):
+    """What a run starts from; nothing of it is changed."""
+    coefficients: Any           # Params of (N,) arrays
+    state: Any                  # State of (B, N) arrays
+    last: np.ndarray | None     # (B, N): what recurred last, None without recurrence
+    lengths: np.ndarray | None  # (B,) int64
+
+
+class Want(NamedTuple):
+    """What a run shall hand out."""
+    fields: tuple               # of Out, as arrays (T, B, N)
+    events: bool                # the spikes as Spikes
+    tape: bool                  # what the backward pass needs
+
+
+class Run(NamedTuple):
+    out: Any                    # Out of arrays (T, B, N) or None
+    events: Spikes | None
+    state: Any                  # State of (B, N) arrays after the last step
+    last: np.ndarray | None
+    tape: Any
+
+
+class Tape(NamedTuple):
+    current: np.ndarray         # total input current (T, B, N)
+    states: Any                 # State of (T, B, N) arrays, before each step; None where `events` tell it
+    start: Start
+    events: Spikes | None       # what the population handed out as spikes
+    values: np.ndarray | None   # (T, B, N): what recurred, where it is not spikes
+
+
+class Gradients(NamedTuple):
+    """What comes into the backward pass of a population."""
+    out: Any                    # Out of arrays (T, B, N) or None
+    state: Any                  # State of (B, N) arrays: of the state after the last step
+    last: np.ndarray | None
+
+
+class PopulationGradients(NamedTuple):
+    current: np.ndarray         # (T, B, N)
+    state: Any                  # of the initial state
+    last: np.ndarray | None
+    coefficients: Any           # Params of (N,) arrays, None where not learned
+    weight: np.ndarray | None
+    bias: np.ndarray | None
+
+
+def valid_steps(steps: int, batch: int, lengths) -> np.ndarray:
+    """(T, B, 1): whether sample b has a step t."""
+    lengths = np.full(batch, steps) if lengths is None else lengths
+    return np.arange(steps)[:, None, None] < lengths[:, None]

@@ -1,0 +1,152 @@
+"""Dense layers and the softmax cross-entropy on the CPU."""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+
+from ..elementwise import exp
+from ..spikes import Spikes
+from . import blas
+from .jit import OPTIONS, fingerprint, prepare, private
+from .rows import U, add_entries, add_outer_rows, add_values, multiply, multiply_blas
+
+BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
+
+
+@lru_cache(None)
+def forward_kernels():
+    """The forward pass from Spikes and from values."""
+    prepare()
+    mark = fingerprint()
+
+    @njit(**OPTIONS)
+    def from_events(entries, weight, bias, y):
+        mark  # noqa: B018  part of the cache key
+        rows, n_out = U(entries[0].size), U(weight.shape[1])
+        (start, count, index, multiplicity), weight, bias, y = private(entries), private(weight), private(bias), private(y)
+        for r in range(rows):
+            for n in range(n_out):
+                y[r * n_out + n] = bias[n]
+            e = U(start[r])
+            add_entries(y, r * n_out, weight, n_out, index, multiplicity, e, e + U(count[r]))
+
+    @njit(**OPTIONS)
+    def from_values(x, weight, bias, y):
+        mark  # noqa: B018  part of the cache key
+        rows, n_in, n_out = U(y.size // weight.shape[1]), U(weight.shape[0]), U(weight.shape[1])
+        x, weight, bias, y = private(x), private(weight), private(bias), private(y)
+        for r in range(rows):
+            for n in range(n_out):
+                y[r * n_out + n] = bias[n]
+            add_values(y, r * n_out, weight, n_in, n_out, x, r * n_in)
+
+    return from_events, from_values
+
+
+@lru_cache(None)
+def backward_kernels(with_blas):
+    """(weight gradient from Spikes, sum of rows, product)."""
+    prepare()
+    product, mark = multiply_blas if with_blas else multiply, fingerprint()
+
+    @njit(**OPTIONS)
+    def from_events(entries, dy, working, dweight):
+        mark  # noqa: B018  part of the cache key
+        rows, n_in, n_out = U(dy.shape[0]), U(dweight.shape[0]), U(dweight.shape[1])
+        entries, dy, working, dweight = private(entries), private(dy), private(working), private(dweight)
+        for first in range(U(0), rows, U(BLOCK)):
+            add_outer_rows(dweight, n_in, n_out, first, min(first + U(BLOCK), rows), entries, dy, U(0), working)
+
+    @njit(**OPTIONS)
+    def sum_rows(dy, dbias):
+        mark  # noqa: B018  part of the cache key
+        rows, n_out = U(dy.shape[0]), U(dy.shape[1])
+        dy, dbias = private(dy), private(dbias)
+        for r in range(rows):
+            for n in range(n_out):
+                dbias[n] += dy[r * n_out + n]
+
+    @njit(**OPTIONS)
+    def matmul(a, b, out):
+        mark  # noqa: B018  part of the cache key
+        product(a, b, out)
+
+    return from_events, sum_rows, matmul
+
+
+def entries(x: Spikes):
+    return x.start, x.count, x.index, x.multiplicity
+
+
+def dense_forward(x, weight, bias):
+    y = np.empty((*x.shape[:2], weight.shape[1]), weight.dtype)
+    from_events, from_values = forward_kernels()
+    if isinstance(x, Spikes):
+        from_events(entries(x), weight, bias, y.reshape(-1))
+    else:
+        from_values(x.reshape(-1), weight, bias, y.reshape(-1))
+    return y
+
+
+def dense_backward(x, weight, dy, want_dx):
+    (steps, batch, n_in), n_out, dtype = x.shape, weight.shape[1], weight.dtype
+    from_events, sum_rows, matmul = backward_kernels(blas.usable())
+    dweight, dbias, grad = np.zeros((n_in, n_out), dtype), np.zeros(n_out, dtype), dy.reshape(-1, n_out)
+    dx = np.empty((steps * batch, n_in), dtype) if want_dx else None
+    sum_rows(grad, dbias)
+    if isinstance(x, Spikes):
+        most = np.add.reduceat(x.count, np.arange(0, x.count.size, BLOCK)).max() if x.count.size else 0
+        from_events(entries(x), grad, (np.empty(most, np.uint32), None if x.multiplicity is None else np.empty(most, np.float32),
+                                       np.empty(n_in + 1, np.int64)), dweight)
+    else:
+        matmul(np.ascontiguousarray(x.reshape(-1, n_in).T), grad, dweight)
+    if want_dx:
+        matmul(grad, np.ascontiguousarray(weight.T), dx)
+    return dweight, dbias, dx.reshape(steps, batch, n_in) if want_dx else None
+
+
+@lru_cache(None)
+def softmax_kernel():
+    prepare()
+    mark = fingerprint()
+
+    @njit(**OPTIONS)
+    def softmax(y, labels, weights, dy):
+        """dy = weights * (softmax(y) - one-hot); the sum of weights * -log softmax(y)[label]."""
+        mark  # noqa: B018  part of the cache key
+        rows, classes, loss = U(y.shape[0]), U(y.shape[1]), 0.0
+        y, labels, weights, flat, real = private(y), private(labels), private(weights), private(dy), dy.dtype.type
+        for r in range(rows):
+            o = r * classes
+            most = y[o]
+            for n in range(U(1), classes):
+                most = max(most, y[o + n])
+            for n in range(classes):
+                flat[o + n] = y[o + n] - most
+            if weights[r] != 0:
+                loss -= weights[r] * flat[o + U(labels[r])]
+        for i in range(rows * classes):
+            flat[i] = exp(flat[i])
+        for r in range(rows):
+            o = r * classes
+            total = flat[o]
+            for n in range(U(1), classes):
+                total += flat[o + n]
+            if weights[r] != 0:
+                loss += weights[r] * np.log(total)
+                scale = real(weights[r] / total)
+                for n in range(classes):
+                    flat[o + n] *= scale
+                flat[o + U(labels[r])] -= real(weights[r])
+            else:
+                for n in range(classes):
+                    flat[o + n] = 0
+        return loss
+
+    return softmax
+
+
+def softmax_cross_entropy(y, labels, weights):
+    dy = np.empty_like(y)
+    return softmax_kernel()(y, labels, weights, dy), dy

@@ -1,0 +1,286 @@
+"""Populations on the CPU: compiled loops, made once for all models by closure over a model's elementwise functions.
+
+Structure of a loop over one chunk of a batch:
+
+    time step -> recurrent rows of each sample -> one flat elementwise loop over the chunk -> spikes as index lists
+
+All samples of a chunk advance together, so that weights are read once per chunk and step, and everything of a chunk lies together
+in memory (rows of a larger batch would lie apart by more than the hardware prefetches).  The state is carried in its own buffer;
+the loop only writes the tape.  Sums over inputs run in ascending order with one accumulator per output.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ..neurons.model import Functions
+from ..spikes import Spikes, index_dtype
+from . import blas
+from .access import accumulate, gather, gather_sum, scatter
+from .contract import PopulationGradients, Run, Tape
+from .jit import OPTIONS, fingerprint, jitable, pointer, prepare, private, private_array
+from .rows import U, add_outer_rows, add_rows, add_values, multiply, multiply_blas
+
+BLOCK = 32          # time steps whose recurrent weight gradient is added in one go
+
+
+class Shape(NamedTuple):
+    steps: int
+    batch: int
+    units: int
+
+
+@jitable
+def active_run(lengths, t, b, last):
+    """The next run of samples of [b, last) that have a step t: (first, last), empty at the end."""
+    if lengths is not None:
+        while b < last and U(lengths[b]) <= t:
+            b += U(1)
+        end = b
+        while end < last and U(lengths[end]) > t:
+            end += U(1)
+        return b, end
+    return b, last
+
+
+@jitable
+def compress(values, o, n_units, index, p):
+    """Write the ascending indices of the non-zero values[o : o + N] to index[p:]; their number.  No branch."""
+    k = U(0)
+    for n in range(n_units):
+        index[p + k] = n
+        k += U(values[o + n] != 0)
+    return k
+
+
+@lru_cache(None)
+def forward_kernel(model, spike, slope, recur):
+    """The forward loop, specialised for a model, a surrogate and the field that recurs."""
+    prepare()
+    step, spike, slope = map(jitable, (model.step, spike, slope))
+    Inputs, recur = model.Inputs, model.Out._fields.index(recur) if recur else 0
+    mark = fingerprint(step, spike, slope)
+
+    @njit(**OPTIONS)
+    def forward(shape, x, coefficients, k, carried, store, recurrent, lists, lengths):
+        """x: current in, total current out, (T * B * N).  carried: (State, Out) of buffers (B * N), the second holds what recurred
+        last.  store: (State, Out) of arrays (T * B * N).  recurrent: (weight, bias) or None.  lists: (count, index) or None."""
+        mark  # noqa: B018  part of the cache key
+        f = Functions(spike, slope, k)
+        steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
+        x, params, (state, now), (states, out) = private(x), private(coefficients), private(carried), private(store)
+        weights, spikes, lengths = private(recurrent), private(lists), private(lengths)
+        for t in range(steps):
+            row = t * batch * units
+            b, end = active_run(lengths, t, U(0), batch)
+            while b < end:
+                if recurrent is not None:
+                    weight, bias = weights
+                    for s in range(b, end):
+                        r = t * batch + s
+                        for n in range(units):
+                            x[r * units + n] += bias[n]
+                        if lists is not None and t > U(0):
+                            e = (r - batch) * units
+                            add_rows(x, r * units, weight, units, spikes[1], e, e + U(spikes[0][r - batch]))
+                        else:
+                            add_values(x, r * units, weight, units, units, now[recur], s * units)
+                for i in range(b * units, end * units):
+                    before = gather(state, i)
+                    o, after = step(Inputs(x[row + i]), before, gather(params, i), f)
+                    scatter(states, row + i, before)
+                    scatter(out, row + i, o)
+                    scatter(now, i, o)
+                    scatter(state, i, after)
+                if lists is not None:
+                    for s in range(b, end):
+                        r = t * batch + s
+                        spikes[0][r] = compress(now.spike, s * units, units, spikes[1], r * units)
+                b, end = active_run(lengths, t, end, batch)
+
+    return forward
+
+
+class Recurrence(NamedTuple):
+    """What the backward loop of a recurrent population reads and adds up."""
+    weight_t: np.ndarray        # (N, N), to, from
+    initial: np.ndarray         # (B * N): what recurred into the first step
+    entries: tuple | None       # (start, count, index, None) of the spikes that recurred
+    values: np.ndarray | None   # (T * B, N): what recurred, where it is not spikes
+    product: np.ndarray         # (B, N) working space
+    sorted: tuple | None        # working space of add_outer_rows
+    dweight: np.ndarray         # (N, N) sum
+
+
+@lru_cache(None)
+def backward_kernel(model, spike, slope, recur, with_blas):
+    """The backward loop, specialised for a model, a surrogate and the field that recurs."""
+    prepare()
+    adjoint, spike, slope = map(jitable, (model.step_adjoint, spike, slope))
+    Inputs, recur, product = model.Inputs, model.Out._fields.index(recur) if recur else 0, multiply_blas if with_blas else multiply
+    mark = fingerprint(adjoint, spike, slope, product)
+
+    @njit(**OPTIONS)
+    def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lists, lengths):
+        """tape: (current, State, State of buffers (B * N)): the last two together are the states before each step.
+        gradients: (Out of arrays (T * B * N), Out of buffers: what comes back through the recurrence, State of buffers).
+        dx: (T * B, N).  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index) or None."""
+        mark  # noqa: B018  part of the cache key
+        f = Functions(spike, slope, k)
+        steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
+        (current, states, previous), params = private(tape), private(coefficients)
+        (dout, back, dstate), (dparams, dinput), spikes = private(gradients), private(sums), private(lists)
+        dx = private_array(dx)
+        flat = pointer(dx)
+        done = steps
+        for ago in range(steps):
+            t = steps - U(1) - ago
+            row = t * batch * units
+            if lists is not None:
+                last_spikes(previous.spike, spikes, t, batch, units)
+            b = U(0)
+            while b < batch:
+                begin, end = active_run(lengths, t, b, batch)
+                for i in range(b * units, begin * units):
+                    flat[row + i] = 0
+                for i in range(begin * units, end * units):
+                    d = gather_sum(dout, row + i, back, i)
+                    dinputs, before, dp = adjoint(Inputs(current[row + i]), gather_sum(states, row + i, previous, i),
+                                                  gather(params, i), f, d, gather(dstate, i))
+                    flat[row + i] = dinputs.current
+                    scatter(dstate, i, before)
+                    accumulate(dparams, i, dp)
+                    accumulate(dinput, i, dinputs)
+                b = end
+            if rec is not None:
+                product(dx[t * batch:(t + U(1)) * batch], rec.weight_t, rec.product)
+                through = pointer(rec.product)
+                b, end = active_run(lengths, t, U(0), batch)
+                while b < end:
+                    for i in range(b * units, end * units):
+                        back[recur][i] = through[i]
+                    b, end = active_run(lengths, t, end, batch)
+                if t % U(BLOCK) == 0:
+                    add_recurrent_rows(rec, rec.entries, rec.values, dx, max(t, U(1)) * batch, done * batch, batch)
+                    done = t
+        if rec is not None and steps > U(0):
+            add_first_rows(rec, flat, batch)
+
+    return backward
+
+
+@jitable
+def last_spikes(spike, lists, t, batch, units):
+    """The spikes before step t, from their lists; those before the first step are in `spike[B * N:]`."""
+    n = batch * units
+    if t == U(0):
+        for i in range(n):
+            spike[i] = spike[n + i]
+    else:
+        for i in range(n):
+            spike[i] = 0
+        for s in range(batch):
+            r = (t - U(1)) * batch + s
+            for e in range(r * units, r * units + U(lists[0][r])):
+                spike[s * units + U(lists[1][e])] = 1
+
+
+@jitable
+def add_recurrent_rows(rec, entries, values, dx, begin, end, batch):
+    """dweight += what recurred one step before the rows begin <= r < end, times dx of these rows."""
+    if begin >= end:
+        return
+    dweight, units = rec.dweight, U(rec.dweight.shape[0])
+    if entries is not None:
+        add_outer_rows(private(dweight), units, units, begin - batch, end - batch, private(entries), pointer(dx), batch,
+                       private(rec.sorted))
+    if values is not None:
+        dweight += np.dot(values[begin - batch:end - batch].T, dx[begin:end])
+
+
+@jitable
+def add_first_rows(rec, dx, batch):
+    """dweight += the initial value of what recurs times dx at t = 0."""
+    units = U(rec.dweight.shape[0])
+    for b in range(batch):
+        for j in range(units):
+            value = rec.initial[b * units + j]
+            if value != 0:
+                for n in range(units):
+                    rec.dweight[j, n] += value * dx[b * units + n]
+
+
+def flat(arrays):
+    """Views of a named tuple of arrays as vectors; None stays."""
+    return type(arrays)(*(None if a is None else a.reshape(-1) for a in arrays))
+
+
+def tiled(coefficients, batch):
+    """The coefficients repeated for each sample."""
+    return type(coefficients)(*(np.tile(a, batch) for a in coefficients))
+
+
+def fields(cls, array_of):
+    """cls of array_of(name) for each field."""
+    return cls(*map(array_of, cls._fields))
+
+
+def population_forward(dynamics, x, start, recurrent, want):
+    model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
+    (steps, batch, units), dtype = x.shape, x.dtype
+    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, recur)
+    listed = want.events or dynamics.recurs_as_events or want.tape and dynamics.spikes_are_listed
+    kept = set(want.fields) | ({recur} if want.tape and not dynamics.recurs_as_events else set())
+    buffered = {recur} | ({"spike"} if listed else set())
+    taped = set(model.State._fields) - ({"spike"} if dynamics.spikes_are_listed else set()) if want.tape else set()
+    new = np.empty if start.lengths is None else np.zeros       # padded steps hand out zeros
+    out = fields(model.Out, lambda name: new(x.shape, dtype) if name in kept else None)
+    now = fields(model.Out, lambda name: np.zeros((batch, units), dtype) if name in buffered else None)
+    if recur:
+        getattr(now, recur)[:] = start.last
+    states = fields(model.State, lambda name: np.empty(x.shape, dtype) if name in taped else None)
+    state = model.State(*(a.copy() for a in start.state))
+    lists = (np.zeros(steps * batch, np.int32), np.empty(steps * batch * units, index_dtype(units))) if listed else None
+    kernel(Shape(steps, batch, units), x.reshape(-1), tiled(start.coefficients, batch), surrogate.typed(dtype),
+           (flat(state), flat(now)), (flat(states), flat(out)), recurrent, lists, start.lengths)
+    events = Spikes.of_rows(x.shape, np.arange(steps * batch, dtype=np.int64) * units, *lists) if listed else None
+    values = getattr(out, recur) if recur and not dynamics.recurs_as_events else None
+    tape = Tape(x, states, start, events, values) if want.tape else None
+    return Run(fields(model.Out, lambda name: getattr(out, name) if name in want.fields else None),
+               events if want.events else None, state, getattr(now, recur) if recur else None, tape)
+
+
+def population_backward(dynamics, tape, recurrent, gradients, learn):
+    model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
+    (steps, batch, units), dtype = tape.current.shape, tape.current.dtype
+    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, recur, blas.usable())
+    dx = np.empty((steps * batch, units), dtype)
+    dstate = model.State(*(a.copy() for a in gradients.state))
+    dlast = gradients.last.copy() if recur else None
+    previous, lists = fields(model.State, lambda name: None), None
+    if dynamics.spikes_are_listed:
+        lists = (tape.events.count, tape.events.index)
+        previous = previous._replace(spike=np.concatenate((np.empty(batch * units, dtype), tape.start.state.spike.reshape(-1))))
+    sums = (fields(model.Params, lambda name: np.zeros(batch * units, dtype) if name in learn else None),
+            model.Inputs(np.zeros(batch * units, dtype) if recur else None))
+    rec = recurrence(dynamics, tape, recurrent) if recur else None
+    kernel(Shape(steps, batch, units), (tape.current.reshape(-1), flat(tape.states), previous),
+           tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
+           (flat(gradients.out), flat(fields(model.Out, lambda name: dlast if name == recur else None)), flat(dstate)),
+           dx, sums, rec, lists, tape.start.lengths)
+    dparams, (dbias,) = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
+    return PopulationGradients(dx.reshape(steps, batch, units), dstate, dlast, dparams, rec.dweight if recur else None, dbias)
+
+
+def recurrence(dynamics, tape, recurrent):
+    (steps, batch, units), dtype = tape.current.shape, tape.current.dtype
+    entries = values = working = None
+    if dynamics.recurs_as_events:
+        entries = (tape.events.start, tape.events.count, tape.events.index, None)
+        working = (np.empty(BLOCK * batch * units, np.uint32), None, np.empty(units + 1, np.int64))
+    else:
+        values = tape.values.reshape(steps * batch, units)
+    return Recurrence(np.ascontiguousarray(recurrent.weight.T), tape.start.last.reshape(-1), entries, values,
+                      np.empty((batch, units), dtype), working, np.zeros((units, units), dtype))

@@ -1,0 +1,246 @@
+"""Numba's view of the dialect: compiled twins of the primitives of elementwise.py and access.py, `private`, fingerprints.
+
+Everything here is captured by the loops of cpu.py.  `jitable` makes a plain function callable from compiled code and keeps it
+plain Python; inlining is forced, because a function that is called several times and not inlined leaves its loop scalar
+(measured: 20 ns instead of 2.9 per value).
+"""
+
+import hashlib
+import inspect
+import math
+from pathlib import Path
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic, overload, register_jitable
+
+from .. import elementwise as ew
+from . import access
+
+# Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see below).
+# error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and without it njit and NumPy
+# give the same bits.  nogil: chunks of a batch run in threads.
+OPTIONS = dict(cache=True, nogil=True, error_model="numpy")
+INLINE = dict(forceinline=True)
+
+_seen = set()
+
+
+def jitable(function):
+    """`function`, callable from compiled code."""
+    if function not in _seen:
+        _seen.add(function)
+        register_jitable(**INLINE)(function)
+    return function
+
+
+def prepare():
+    """Make every function marked elementwise callable from compiled code; models may have been added since the last call."""
+    for function in ew.ELEMENTWISE:
+        jitable(function)
+
+
+def fingerprint(*functions) -> int:
+    """A hash of what a loop captures, to stand in its closure: the functions, the dialect, the options, the loops' own files."""
+    digest = hashlib.sha256(repr((OPTIONS, INLINE, numba.__version__)).encode())
+    for path in (Path(ew.__file__), *sorted(Path(__file__).parent.glob("*.py"))):
+        digest.update(path.read_bytes())
+    for function in functions:
+        try:
+            digest.update(inspect.getsource(function).encode())
+        except OSError:             # defined at a prompt
+            digest.update(function.__code__.co_code + repr(function.__code__.co_consts).encode())
+    return int(digest.hexdigest()[:15], 16)
+
+
+# ---- primitives of elementwise.py
+
+
+@overload(ew.minimum, jit_options=INLINE)
+def _minimum(a, b):
+    return lambda a, b: b if b < a else a
+
+
+@overload(ew.maximum, jit_options=INLINE)
+def _maximum(a, b):
+    return lambda a, b: b if b > a else a
+
+
+def _unit(a, b):
+    """One in the precision of the operands."""
+    return np.float64(1) if types.float64 in (a, b) else np.float32(1)
+
+
+@overload(ew.greater, jit_options=INLINE)
+def _greater(a, b):
+    one, zero = _unit(a, b), _unit(a, b) * 0
+    return lambda a, b: one if a > b else zero
+
+
+@overload(ew.greater_equal, jit_options=INLINE)
+def _greater_equal(a, b):
+    one, zero = _unit(a, b), _unit(a, b) * 0
+    return lambda a, b: one if a >= b else zero
+
+
+@overload(ew.erf, jit_options=INLINE)
+def _erf(x):
+    return lambda x: math.erf(x)
+
+
+@overload(ew.arctan, jit_options=INLINE)
+def _arctan(x):
+    return lambda x: math.atan(x)
+
+
+@overload(ew.expm1_parts, jit_options=INLINE)
+def _expm1_parts(x):
+    return (lambda x: ew.expm1_parts_64(x)) if x == types.float64 else (lambda x: ew.expm1_parts_32(x))
+
+
+def _two_to(integer, real, shift, one):
+    """An intrinsic that shifts the low bits of a magic sum into the exponent."""
+    @intrinsic
+    def two_to(context, m):
+        def generate(context, builder, signature, args):
+            bits = builder.shl(builder.bitcast(args[0], integer), ir.Constant(integer, shift))
+            return builder.bitcast(builder.add(bits, ir.Constant(integer, one)), context.get_value_type(real))
+        return real(real), generate
+    return two_to
+
+
+_two_to_32 = _two_to(ir.IntType(32), types.float32, 23, 0x3F800000)
+_two_to_64 = _two_to(ir.IntType(64), types.float64, 52, 0x3FF0000000000000)
+
+
+@overload(ew.two_to_32, jit_options=INLINE)
+def _overload_two_to_32(m):
+    return lambda m: _two_to_32(m)
+
+
+@overload(ew.two_to_64, jit_options=INLINE)
+def _overload_two_to_64(m):
+    return lambda m: _two_to_64(m)
+
+
+# ---- access.py: one generated line per tuple type, what one would write by hand for the model
+
+
+def _written(source, **names):
+    scope = dict(names)
+    exec(source, scope)
+    return scope["f"]
+
+
+def _present(arrays):
+    return [name for name, t in zip(arrays.fields, arrays.types) if not isinstance(t, types.NoneType)]
+
+
+@overload(access.gather, jit_options=INLINE)
+def _gather(arrays, i):
+    present = _present(arrays)
+    values = ", ".join(f"arrays.{n}[i]" if n in present else "zero" for n in arrays.fields)
+    return _written(f"def f(arrays, i): return cls({values})", cls=arrays.instance_class, zero=ew.ZERO)
+
+
+@overload(access.gather_sum, jit_options=INLINE)
+def _gather_sum(arrays, i, more, j):
+    terms = [[f"arrays.{n}[i]"] * (n in _present(arrays)) + [f"more.{n}[j]"] * (n in _present(more)) for n in arrays.fields]
+    values = ", ".join(" + ".join(t) or "zero" for t in terms)
+    return _written(f"def f(arrays, i, more, j): return cls({values})", cls=arrays.instance_class, zero=ew.ZERO)
+
+
+@overload(access.scatter, jit_options=INLINE)
+def _scatter(arrays, i, values):
+    lines = "; ".join(f"arrays.{n}[i] = values.{n}" for n in _present(arrays))
+    return _written(f"def f(arrays, i, values): {lines or 'pass'}")
+
+
+@overload(access.accumulate, jit_options=INLINE)
+def _accumulate(arrays, i, values):
+    lines = "; ".join(f"arrays.{n}[i] += values.{n}" for n in _present(arrays))
+    return _written(f"def f(arrays, i, values): {lines or 'pass'}")
+
+
+# ---- pointers
+
+
+def pointer(array):
+    """The data of an array as a pointer: p[i] without shape, bounds and reference counts, which would keep a loop scalar."""
+
+
+def private(arrays):
+    """`pointer` of an array (or of each array of a tuple; None stays), and more: LLVM takes it for unique, as if malloc had just
+    returned it.  Loops over many arrays vectorise only so: beyond about eight pairs LLVM gives up its run-time overlap checks.
+
+    Valid only where the arrays of a kernel do not overlap and every access, that of BLAS included, goes through the result; an
+    array that is needed as an array too goes through `private_array` first.
+    """
+
+
+def private_array(array):
+    """The same array with a unique data pointer (see `private`)."""
+
+
+def _unique(builder, data):
+    """The same address from an opaque function whose result is declared not to alias anything."""
+    void = cgutils.voidptr_t
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(void, [void]), "numsnn_unique")
+    if not function.blocks:
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        function.return_value.add_attribute("noalias")
+        body = ir.IRBuilder(function.append_basic_block())
+        # inline assembly, because the optimiser must not see that this is the identity
+        body.ret(body.asm(ir.FunctionType(void, [void]), "", "=r,0", [function.args[0]], False))
+    return builder.bitcast(builder.call(function, [builder.bitcast(data, void)]), data.type)
+
+
+@intrinsic
+def _pointer(context, a):
+    def generate(context, builder, signature, args):
+        return context.make_array(a)(context, builder, value=args[0]).data
+    return types.CPointer(a.dtype)(a), generate
+
+
+@intrinsic
+def _private_pointer(context, a):
+    def generate(context, builder, signature, args):
+        return _unique(builder, context.make_array(a)(context, builder, value=args[0]).data)
+    return types.CPointer(a.dtype)(a), generate
+
+
+@intrinsic
+def _private_array(context, a):
+    def generate(context, builder, signature, args):
+        array = context.make_array(a)(context, builder, value=args[0])
+        array.data = _unique(builder, array.data)
+        return impl_ret_borrowed(context, builder, signature.return_type, array._getvalue())
+    return a(a), generate
+
+
+@overload(pointer, jit_options=INLINE)
+def _overload_pointer(array):
+    return lambda array: _pointer(array)
+
+
+@overload(private_array, jit_options=INLINE)
+def _overload_private_array(array):
+    return lambda array: _private_array(array)
+
+
+@overload(private, jit_options=INLINE)
+def _overload_private(arrays):
+    if isinstance(arrays, types.Array):
+        return lambda arrays: _private_pointer(arrays)
+    if isinstance(arrays, types.BaseTuple):
+        values = ", ".join("None" if isinstance(t, types.NoneType) else f"private(arrays[{i}])"
+                           for i, t in enumerate(arrays.types)) + ","
+        named = isinstance(arrays, types.BaseNamedTuple)
+        return _written(f"def f(arrays): return {'cls' if named else ''}({values})", private=private,
+                        cls=arrays.instance_class if named else None)
+    return lambda arrays: arrays

@@ -1,0 +1,115 @@
+"""The reference device: NumPy only, one Python loop over time, written to be read.  Numba is not needed.
+
+Populations, and dense layers, give the same bits as the compiled loops in the forward pass, because both run the same
+elementwise functions and sum over ascending inputs with one accumulator per output.
+"""
+
+from contextlib import nullcontext as one_thread
+
+import numpy as np
+
+from ..neurons.model import Functions
+from ..spikes import Spikes
+from .access import gather, gather_sum, scatter
+from .contract import Gradients, PopulationGradients, Run, Tape, valid_steps
+
+CHUNKED = False     # a batch goes through the layers as a whole
+
+
+def add_rows(current, weight, values):
+    """current[b] += sum over ascending k of values[b, k] * weight[k], one accumulator per output; zeros are skipped."""
+    for k in np.flatnonzero(values.any(0)):
+        b = np.flatnonzero(values[:, k])
+        current[b] += values[b, k, None] * weight[k]
+
+
+def dense_forward(x, weight, bias):
+    steps, batch, _ = x.shape
+    y = np.empty((steps * batch, weight.shape[1]), weight.dtype)
+    y[:] = bias
+    add_rows(y, weight, _values(x, weight.dtype))
+    return y.reshape(steps, batch, -1)
+
+
+def dense_backward(x, weight, dy, want_dx):
+    rows, grad = _values(x, weight.dtype), dy.reshape(-1, dy.shape[2])
+    return rows.T @ grad, grad.sum(0), (grad @ weight.T).reshape(*dy.shape[:2], -1) if want_dx else None
+
+
+def _values(x, dtype):
+    x = x.dense(dtype) if isinstance(x, Spikes) else x
+    return x.reshape(-1, x.shape[2])
+
+
+def population_forward(dynamics, x, start, recurrent, want):
+    model, (steps, batch, units) = dynamics.model, x.shape
+    f = _functions(dynamics, x.dtype)
+    active = valid_steps(steps, batch, start.lengths)
+    state, last = model.State(*(a.copy() for a in start.state)), None if start.last is None else start.last.copy()
+    hand_out = set(want.fields) | ({"spike"} if want.events else set()) | ({dynamics.recur} if want.tape else set())
+    out = model.Out(*(np.zeros(x.shape, x.dtype) if name in hand_out else None for name in model.Out._fields))
+    states = model.State(*(np.empty(x.shape, x.dtype) if want.tape else None for _ in model.State._fields))
+    for t in range(steps):
+        if recurrent is not None:
+            x[t] += recurrent.bias
+            add_rows(x[t], recurrent.weight, last)
+        on = active[t]
+        scatter(states, t, state)
+        o, new = model.step(gather(model.Inputs(x), t), state, start.coefficients, f)
+        scatter(out, t, type(o)(*(np.where(on, a, 0) for a in o)))
+        state = type(state)(*(np.where(on, a, b) for a, b in zip(new, state, strict=True)))
+        if recurrent is not None:
+            last = np.where(on, getattr(o, dynamics.recur), last)
+    events = Spikes.from_dense(out.spike) if want.events else None
+    tape = Tape(x, states, start, None, getattr(out, dynamics.recur) if dynamics.recur else None) if want.tape else None
+    kept = model.Out(*(a if name in want.fields else None for name, a in zip(model.Out._fields, out, strict=True)))
+    return Run(kept, events, state, last, tape)
+
+
+def population_backward(dynamics, tape, recurrent, gradients: Gradients, learn):
+    model, (steps, batch, units) = dynamics.model, tape.current.shape
+    dtype, start = tape.current.dtype, tape.start
+    f = _functions(dynamics, dtype)
+    active = valid_steps(steps, batch, start.lengths)
+    dx, dstate, dlast = np.empty_like(tape.current), gradients.state, gradients.last
+    dparams = model.Params(*(np.zeros(units, dtype) if name in learn else None for name in model.Params._fields))
+    dweight, dbias = (np.zeros_like(recurrent.weight), np.zeros_like(recurrent.bias)) if recurrent is not None else (None, None)
+    for t in reversed(range(steps)):
+        on = active[t]
+        from_recurrence = model.Out(*(dlast[None] if name == dynamics.recur and dlast is not None else None
+                                      for name in model.Out._fields))
+        dout = gather_sum(gradients.out, t, from_recurrence, 0)
+        dinputs, dbefore, dp = model.step_adjoint(gather(model.Inputs(tape.current), t), gather(tape.states, t),
+                                                  start.coefficients, f, dout, dstate)
+        dx[t] = np.where(on, dinputs.current, 0)
+        dstate = type(dstate)(*(np.where(on, a, b) for a, b in zip(dbefore, dstate, strict=True)))
+        for total, d in zip(dparams, dp, strict=True):
+            if total is not None:
+                total += np.where(on, d, 0).sum(0)
+        if recurrent is not None:
+            before = tape.values[t - 1] if t > 0 else start.last
+            dweight += before.T @ dx[t]
+            dbias += dx[t].sum(0)
+            dlast = np.where(on, dx[t] @ recurrent.weight.T, dlast)
+    return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
+
+
+def _functions(dynamics, dtype):
+    s = dynamics.surrogate
+    return Functions(s.spike, s.slope, s.typed(dtype))
+
+
+def softmax_cross_entropy(y, labels, weights):
+    shifted = y - y.max(1, keepdims=True)
+    p = np.exp(shifted)
+    total = p.sum(1, keepdims=True)
+    rows = np.arange(len(y))
+    loss = float(weights @ (np.log(total[:, 0]).astype(np.float64) - shifted[rows, labels]))
+    p /= total
+    p[rows, labels] -= 1
+    p *= weights.astype(y.dtype)[:, None]
+    return loss, p
+
+
+
+__all__ = ["CHUNKED", "dense_backward", "dense_forward", "one_thread", "population_backward", "population_forward", "softmax_cross_entropy"]

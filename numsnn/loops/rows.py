@@ -1,0 +1,119 @@
+"""Compiled pieces that add rows of a weight matrix: forward currents and weight gradients of event input.
+
+Arrays come as pointers (see jit.py), matrices row by row.  All indices are unsigned: with signed ones Numba adds the wrap-around
+of negative indices, which blocks SIMD.
+"""
+
+import numpy as np
+
+from .jit import jitable
+
+U = np.uint64
+ONE, TWO, EIGHT = U(1), U(2), U(8)
+
+
+@jitable
+def add_rows(y, o, weight, n_out, index, e, end):
+    """y[o : o + n_out] += rows index[e] ... index[end - 1] of weight: in this order, one accumulator per output, eight rows a
+    pass."""
+    while e + EIGHT <= end:
+        i0, i1, i2, i3 = U(index[e]), U(index[e + ONE]), U(index[e + TWO]), U(index[e + U(3)])
+        i4, i5, i6, i7 = U(index[e + U(4)]), U(index[e + U(5)]), U(index[e + U(6)]), U(index[e + U(7)])
+        i0, i1, i2, i3, i4, i5, i6, i7 = i0 * n_out, i1 * n_out, i2 * n_out, i3 * n_out, i4 * n_out, i5 * n_out, i6 * n_out, i7 * n_out
+        for n in range(n_out):
+            y[o + n] = (((((((y[o + n] + weight[i0 + n]) + weight[i1 + n]) + weight[i2 + n]) + weight[i3 + n])
+                          + weight[i4 + n]) + weight[i5 + n]) + weight[i6 + n]) + weight[i7 + n]
+        e += EIGHT
+    while e + TWO <= end:
+        i0, i1 = U(index[e]) * n_out, U(index[e + ONE]) * n_out
+        for n in range(n_out):
+            y[o + n] = (y[o + n] + weight[i0 + n]) + weight[i1 + n]
+        e += TWO
+    if e < end:
+        i0 = U(index[e]) * n_out
+        for n in range(n_out):
+            y[o + n] += weight[i0 + n]
+
+
+@jitable
+def add_rows_times(y, o, weight, n_out, index, multiplicity, e, end):
+    """add_rows with a factor for each row."""
+    for e in range(e, end):
+        i, m = U(index[e]) * n_out, multiplicity[e]
+        for n in range(n_out):
+            y[o + n] += m * weight[i + n]
+
+
+@jitable
+def add_entries(y, o, weight, n_out, index, multiplicity, e, end):
+    """add_rows, or add_rows_times where there is a multiplicity."""
+    if multiplicity is None:
+        add_rows(y, o, weight, n_out, index, e, end)
+    else:
+        add_rows_times(y, o, weight, n_out, index, multiplicity, e, end)
+
+
+@jitable
+def put_factor(factor, h, multiplicity, m):
+    if multiplicity is not None:
+        factor[h] = multiplicity[m]
+
+
+@jitable
+def add_values(y, o, weight, n_in, n_out, values, v):
+    """y[o : o + n_out] += values[v + k] * row k of weight for k = 0, 1, ... n_in - 1, in this order; zeros are skipped."""
+    for k in range(n_in):
+        value = values[v + k]
+        if value != 0:
+            for n in range(n_out):
+                y[o + n] += value * weight[k * n_out + n]
+
+
+@jitable
+def add_outer_rows(dweight, n_in, n_out, first, last, entries, grad, shift, working):
+    """Row i of dweight += multiplicity * row r + shift of grad, for every entry i of the rows first <= r < last.
+
+    entries: (start, count, index, multiplicity or None) of Spikes.
+    A counting sort brings the entries of one unit together; then its gradient rows are added eight at a time, in ascending
+    order.  working: space for (row of each entry, multiplicity of each entry or None, n_in + 1 heads).
+    """
+    start, count, index, multiplicity = entries
+    order, factor, heads = working
+    for i in range(n_in + ONE):
+        heads[i] = 0
+    for r in range(first, last):
+        e = U(start[r])
+        for m in range(e, e + U(count[r])):
+            heads[U(index[m]) + ONE] += 1
+    for i in range(n_in):
+        heads[i + ONE] += heads[i]
+    for r in range(first, last):
+        e = U(start[r])
+        for m in range(e, e + U(count[r])):
+            i = U(index[m])
+            h = U(heads[i])
+            order[h] = r + shift
+            put_factor(factor, h, multiplicity, m)
+            heads[i] += 1
+    rows = U(0)
+    for i in range(n_in):
+        add_entries(dweight, i * n_out, grad, n_out, order, factor, rows, U(heads[i]))
+        rows = U(heads[i])
+
+
+@jitable
+def multiply(a, b, out):
+    """out = a @ b of arrays without BLAS, over ascending k."""
+    for i in range(U(a.shape[0])):
+        for n in range(U(b.shape[1])):
+            out[i, n] = 0
+        for k in range(U(b.shape[0])):
+            v = a[i, k]
+            for n in range(U(b.shape[1])):
+                out[i, n] += v * b[k, n]
+
+
+@jitable
+def multiply_blas(a, b, out):
+    """out = a @ b of arrays by BLAS."""
+    np.dot(a, b, out)

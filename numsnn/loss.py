@@ -1,0 +1,106 @@
+"""Losses: they see a network's answer y, and give the loss and its gradient: loss, dy = CrossEntropy()(y, labels).
+
+y is (B, C) with one label per sequence (labels (B,)), or (T, B, C) with one per step (labels (T, B)).  Every loss is a weighted sum
+over rows, one row a sequence or a step:
+
+    per sequence            weight 1 / B
+    per step, steps="sum"   weight 1 / B: the sum over steps, the mean over the batch
+    per step, steps="mean"  weight 1 / (B n_b), n_b the steps of sample b that count
+
+Steps that `mask` (T, B) leaves out and padded steps (`lengths`) have weight 0.
+"""
+
+import numpy as np
+
+from . import loops
+from .loops.contract import valid_steps
+
+
+class Loss:
+    """Base: a loss defines `rows(y, targets, weights) -> (loss, dy)` for rows (R, C), weights (R,)."""
+
+    def __init__(self, steps: str = "sum"):
+        if steps not in ("sum", "mean"):
+            raise ValueError(f"{type(self).__name__}: steps must be 'sum' or 'mean'; got {steps!r}")
+        self.steps = steps
+
+    def __call__(self, y, labels, mask=None, lengths=None):
+        y = np.asarray(y)
+        labels, weights = self.check(y.shape, labels, mask, lengths)
+        return self.weighted(y, labels, weights)
+
+    def weighted(self, y, labels, weights):
+        """The loss of y (or of a part of a batch) with weights from `check`."""
+        rows = y.reshape(-1, y.shape[-1])
+        targets = labels.reshape(-1) if labels.ndim < y.ndim else labels.reshape(rows.shape)
+        loss, dy = self.rows(np.ascontiguousarray(rows), np.ascontiguousarray(targets), np.ascontiguousarray(weights).reshape(-1))
+        return loss, dy.reshape(y.shape)
+
+    def check(self, shape, labels, mask=None, lengths=None):
+        """(labels, weights) for an answer of the given shape; labels (B,) or (T, B), weights alike, float64."""
+        if len(shape) not in (2, 3):
+            raise ValueError(f"{type(self).__name__}: expected y (B, C), or (T, B, C) for a decision per step; got shape {shape}")
+        labels = self.targets(np.asarray(labels), tuple(shape))
+        batch = shape[-2]
+        if len(shape) == 2:
+            if mask is not None:
+                raise ValueError(f"{type(self).__name__}: mask is for a decision per step, y (T, B, C); y is {shape}")
+            return labels, np.full(batch, 1 / batch)
+        weights = valid_steps(shape[0], batch, lengths)[..., 0].astype(np.float64)
+        if mask is not None:
+            mask = np.asarray(mask)
+            if mask.shape != tuple(shape[:2]):
+                raise ValueError(f"{type(self).__name__}: expected a mask (T, B) = {tuple(shape[:2])}; got shape {mask.shape}")
+            weights *= mask
+        if self.steps == "mean":
+            weights /= np.maximum(weights.sum(0), 1)
+        return labels, weights / batch
+
+    def targets(self, labels, shape):
+        if labels.shape != shape[:-1] or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"{type(self).__name__}: expected integer labels of shape {shape[:-1]} for y {shape}; "
+                             f"got {labels.dtype} of shape {labels.shape}")
+        if labels.size and (labels.min() < 0 or labels.max() >= shape[-1]):
+            raise ValueError(f"{type(self).__name__}: labels must lie in 0 ... {shape[-1] - 1} for {shape[-1]} outputs; "
+                             f"got {labels.min()} ... {labels.max()}")
+        return labels.astype(np.int64)
+
+    def config(self) -> dict:
+        return {"loss": type(self).__name__, "steps": self.steps}
+
+    def __repr__(self):
+        return f"{type(self).__name__}(steps={self.steps!r})"
+
+
+class CrossEntropy(Loss):
+    """-log softmax(y)[label], the soft-max included; normalisation: see the module."""
+
+    def rows(self, y, targets, weights):
+        return loops.fastest().softmax_cross_entropy(y, targets, weights)
+
+
+class NLL(Loss):
+    """-log y[label] of an answer that is made of probabilities already, such as OverTime("mean", of="softmax")."""
+
+    def rows(self, y, targets, weights):
+        rows = np.arange(len(y))
+        p = np.maximum(y[rows, targets], np.finfo(y.dtype).tiny)
+        dy = np.zeros_like(y)
+        dy[rows, targets] = -weights / p
+        return float(-(weights @ np.log(p.astype(np.float64)))), dy
+
+
+class MSE(Loss):
+    """Mean over outputs of (y - target)^2.  Targets: an array of y's shape, or labels, which stand for one-hot targets."""
+
+    def targets(self, labels, shape):
+        if labels.shape != shape:
+            labels = np.eye(shape[-1])[super().targets(labels, shape)]
+        if not np.isfinite(labels).all():
+            raise ValueError("MSE: targets must be finite")
+        return labels
+
+    def rows(self, y, targets, weights):
+        difference = y - targets.astype(y.dtype)
+        scale = (weights / y.shape[1])[:, None]
+        return float((scale * difference.astype(np.float64) ** 2).sum()), (2 * scale * difference).astype(y.dtype)

@@ -1,0 +1,87 @@
+"""Adaptive leaky integrate-and-fire neuron of the SRNN: a spike raises the threshold, which decays back.
+
+    tau_mem dv/dt = -v + R I,   tau_adp deta/dt = -eta + spikes,   theta = v_threshold + beta eta
+
+    eta_t   = rho eta_{t-1} + (1 - rho) s_{t-1}                          rho   = exp(-dt / tau_adp)
+    theta_t = v_threshold + beta eta_t
+    v_t     = alpha v_{t-1} + (1 - alpha) I_t - theta_t s_{t-1}          alpha = exp(-dt / tau_mem)
+    s_t     = H(v_t - theta_t)                                           H: `surrogate`, comparator ">" or ">="
+
+The order matters: the threshold moves first, and the soft reset subtracts the new threshold for the previous spike.  Neither
+is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next step.
+
+    tau_mem      membrane time constant, in the unit of dt
+    tau_adp      time constant of the adaptation, in the unit of dt
+    v_threshold  resting threshold (b_j0 in the papers), in the unit of v
+    beta         strength of the adaptation, in the unit of v
+
+`init_state="uniform"`: v ~ U(0, 1), s = 0, eta = v_threshold; `"author"`: v = s ~ U(0, v_threshold), eta = v_threshold (the
+ECG script: a spike that is no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
+"""
+
+from typing import NamedTuple
+
+from ..elementwise import ONE
+from .model import Inputs, Out, decay, decay_adjoint
+
+NAME = "ALIF"
+
+
+class State(NamedTuple):
+    v: float            # membrane potential
+    spike: float        # of the last step
+    eta: float          # adaptation, a low-pass of the spikes
+
+
+class Params(NamedTuple):
+    alpha: float
+    rho: float
+    v_threshold: float
+    beta: float
+
+
+class Settings(NamedTuple):
+    tau_mem: float = 20.0
+    tau_adp: float = 150.0
+    v_threshold: float = 0.01
+    beta: float = 1.8
+
+
+def step(inputs, state, params, f):
+    eta = params.rho * state.eta + (ONE - params.rho) * state.spike
+    theta = params.v_threshold + params.beta * eta
+    v = params.alpha * state.v + (ONE - params.alpha) * inputs.current - theta * state.spike
+    s = f.spike(v - theta, f.k)
+    return Out(s, v, theta), State(v, s, eta)
+
+
+def step_adjoint(inputs, state, params, f, dout, dstate):
+    eta = params.rho * state.eta + (ONE - params.rho) * state.spike
+    theta = params.v_threshold + params.beta * eta
+    v = params.alpha * state.v + (ONE - params.alpha) * inputs.current - theta * state.spike
+    # s = spike(v - theta)
+    dx = (dout.spike + dstate.spike) * f.slope(v - theta, f.k)
+    dv = dout.v + dstate.v + dx
+    # v = alpha * v + (1 - alpha) * current - theta * spike
+    dtheta = dout.theta - dx - dv * state.spike
+    # theta = v_threshold + beta * eta
+    deta = dstate.eta + params.beta * dtheta
+    # eta = rho * eta + (1 - rho) * spike
+    return (Inputs((ONE - params.alpha) * dv),
+            State(params.alpha * dv, (ONE - params.rho) * deta - theta * dv, params.rho * deta),
+            Params(dv * (state.v - inputs.current), deta * (state.eta - state.spike), dtheta, dtheta * eta))
+
+
+def coefficients(settings, options, dt):
+    return Params(decay(settings.tau_mem, dt), decay(settings.tau_adp, dt), settings.v_threshold, settings.beta)
+
+
+def coefficients_adjoint(settings, options, dt, dparams):
+    return Settings(decay_adjoint(settings.tau_mem, dt, dparams.alpha), decay_adjoint(settings.tau_adp, dt, dparams.rho),
+                    dparams.v_threshold, dparams.beta)
+
+
+INITIAL_STATE = {
+    "uniform": lambda settings, draw: State(draw, 0 * draw, 0 * draw + settings.v_threshold),
+    "author": lambda settings, draw: State(draw * settings.v_threshold, draw * settings.v_threshold,
+                                           0 * draw + settings.v_threshold)}

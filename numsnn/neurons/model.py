@@ -1,0 +1,105 @@
+"""The contract of a neuron model.
+
+A model is one file with these names, all of them plain Python; `Model.of(module)` collects them.
+
+    State, Params       NamedTuples of what the neuron carries from step to step and of its coefficients
+    Inputs, Out         what comes in (default: `current`) and what can be handed out (default: `spike`, `v`, `theta`)
+    step(inputs, state, params, f) -> (out, state)
+    step_adjoint(inputs, state, params, f, dout, dstate) -> (dinputs, dstate, dparams)
+                        elementwise functions of scalars (see numsnn.elementwise).  The adjoint takes what the step took, and
+                        the gradients of what it gave; gradients come in and go out in the same tuples.
+    Settings            what the user sets, with defaults: numbers or one per neuron; any of them can be learned
+    coefficients(settings, options, dt) -> Params, and coefficients_adjoint(settings, options, dt, params, dparams) -> Settings
+    OPTIONS             name -> allowed values, the default first; they become coefficients that are exactly 0 or 1
+    CONSTANT            the fields of Params that options set: no gradient
+    INITIAL_STATE       name -> function(settings, draw) -> State, draw being uniform random numbers in [0, 1)
+    OUTPUT              the field of Out that the next layer receives unless told otherwise
+
+`f` is a `Functions` tuple: `f.spike(x, f.k)` and `f.slope(x, f.k)` are the surrogate's functions of the distance to the
+threshold, `f.k` their constants.  If the recurring field of Out is also a field of State (the ALIF's `spike`), the two are one.
+
+Settings whose name begins with `tau_` are time constants in the unit of dt; they are kept at or above dt / 10.
+"""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+
+from ..elementwise import elementwise
+
+
+class Inputs(NamedTuple):
+    current: float
+
+
+class Out(NamedTuple):
+    spike: float        # 0 or 1
+    v: float            # membrane potential that was compared with the threshold in this step
+    theta: float        # the threshold it was compared with
+
+
+class Functions(NamedTuple):
+    spike: Callable
+    slope: Callable
+    k: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    name: str
+    doc: str
+    State: type
+    Params: type
+    Inputs: type
+    Out: type
+    Settings: type
+    step: Callable
+    step_adjoint: Callable
+    coefficients: Callable
+    coefficients_adjoint: Callable
+    options: dict
+    constant: tuple
+    initial_state: dict
+    output: str
+    variants: dict      # option -> {value: name of the model that has it}, for what differs in order
+
+    @classmethod
+    def of(cls, name: str, module: ModuleType | Any) -> "Model":
+        """The model that a module (or any namespace with these names) defines; its functions are marked elementwise."""
+        missing = [n for n in ("State", "Params", "Settings", "step", "step_adjoint", "coefficients", "coefficients_adjoint")
+                   if not hasattr(module, n)]
+        if missing:
+            raise ValueError(f"neuron model {name!r} does not define {', '.join(missing)}; see numsnn.neurons.model")
+        default = {"zeros": lambda settings, draw: module.State(*(0 * draw for _ in module.State._fields))}
+        return cls(name, module.__doc__, module.State, module.Params, getattr(module, "Inputs", Inputs),
+                   getattr(module, "Out", Out), module.Settings, elementwise(module.step), elementwise(module.step_adjoint),
+                   module.coefficients, module.coefficients_adjoint, getattr(module, "OPTIONS", {}),
+                   getattr(module, "CONSTANT", ()), {**default, **getattr(module, "INITIAL_STATE", {})},
+                   getattr(module, "OUTPUT", "spike"), getattr(module, "VARIANTS", {}))
+
+    @property
+    def spiking(self) -> bool:
+        return "spike" in self.Out._fields
+
+
+def decay(tau, dt: float):
+    """exp(-dt / tau): the factor by which a first-order leak shrinks in one step."""
+    return np.exp(-dt / tau)
+
+
+def decay_adjoint(tau, dt: float, dalpha):
+    """d loss / d tau from d loss / d decay(tau)."""
+    return dalpha * decay(tau, dt) * dt / tau ** 2
+
+
+NEURONS: dict[str, Model] = {}      # every model by name; numsnn.neurons fills it
+
+
+def register(name: str, module: ModuleType | Any) -> Model:
+    """Add a model, so that layers, tests, plots and files know it."""
+    if name in NEURONS:
+        raise ValueError(f"there is a neuron model {name!r} already; choose another name")
+    NEURONS[name] = Model.of(name, module)
+    return NEURONS[name]

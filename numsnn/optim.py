@@ -1,0 +1,224 @@
+"""Optimisers and learning-rate schedules.
+
+    optimizer.update(net.params, grads)          one step, in place
+
+The step of parameter p with gradient g, learning rate r = lr * schedule(epoch) * factor(p):
+
+    SGD    m <- momentum m + g;  p <- p - r m                (nesterov: p <- p - r (g + momentum m))
+    Adam   m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - r m / (1 - b1^k) / (sqrt(v / (1 - b2^k)) + eps)
+    AdamW  Adam, and p <- p - r weight_decay p before it     (decay apart from the gradient; in SGD and Adam it is added to g)
+
+`factors` gives groups of parameters their own learning rate by name, with wildcards: {"*.tau_*": 3, "li0.*": 0.5}; the factors of
+all patterns that match are multiplied.  `clip_norm` scales all gradients together when their norm exceeds it.
+After each step, parameters with a lower bound (time constants) are projected to it; `update` returns how many were.
+"""
+
+from fnmatch import fnmatchcase
+from math import cos, pi
+
+import numpy as np
+
+# ---- schedules: epoch (from 0) -> factor of the learning rate
+
+
+class Schedule:
+    """Base: a factor of the learning rate for each epoch."""
+
+    def __init__(self, **settings):
+        self.settings = settings
+
+    def config(self) -> dict:
+        return {"schedule": type(self).__name__, **self.settings}
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.settings.items())})"
+
+
+class Constant(Schedule):
+    """1."""
+
+    def __call__(self, epoch):
+        return 1.0
+
+
+class Step(Schedule):
+    """factor^(epoch // every)."""
+
+    def __init__(self, every: int, factor: float = 0.5):
+        super().__init__(every=every, factor=factor)
+
+    def __call__(self, epoch):
+        return self.settings["factor"] ** (epoch // self.settings["every"])
+
+
+class MultiStep(Schedule):
+    """factor^(number of milestones that have passed)."""
+
+    def __init__(self, milestones, factor: float = 0.5):
+        super().__init__(milestones=list(milestones), factor=factor)
+
+    def __call__(self, epoch):
+        return self.settings["factor"] ** sum(epoch >= m for m in self.settings["milestones"])
+
+
+class Exponential(Schedule):
+    """factor^epoch."""
+
+    def __init__(self, factor: float):
+        super().__init__(factor=factor)
+
+    def __call__(self, epoch):
+        return self.settings["factor"] ** epoch
+
+
+class Cosine(Schedule):
+    """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2, then floor."""
+
+    def __init__(self, epochs: int, floor: float = 0.0):
+        super().__init__(epochs=epochs, floor=floor)
+
+    def __call__(self, epoch):
+        floor = self.settings["floor"]
+        return floor + (1 - floor) * (1 + cos(pi * min(epoch / self.settings["epochs"], 1))) / 2
+
+
+class WarmUp(Schedule):
+    """(epoch + 1) / epochs for the first epochs, then another schedule, counted from there."""
+
+    def __init__(self, epochs: int, then: Schedule | None = None):
+        super().__init__(epochs=epochs, then=(then or Constant()).config())
+        self.then = then or Constant()
+
+    def __call__(self, epoch):
+        epochs = self.settings["epochs"]
+        return (epoch + 1) / epochs if epoch < epochs else self.then(epoch - epochs)
+
+
+SCHEDULES = {cls.__name__: cls for cls in (Constant, Step, MultiStep, Exponential, Cosine, WarmUp)}
+
+
+def schedule_from(config: dict) -> Schedule:
+    """The schedule of a `config()`."""
+    config = dict(config)
+    name = config.pop("schedule")
+    if "then" in config:
+        config["then"] = schedule_from(config["then"])
+    return SCHEDULES[name](**config)
+
+
+# ---- optimisers
+
+
+class Optimizer:
+    """Base: learning rate, schedule, factors, clipping, and the state of the optimiser (arrays by slot and parameter name)."""
+
+    slots: tuple = ()
+
+    def __init__(self, lr: float, *, schedule: Schedule | None = None, factors: dict | None = None, clip_norm: float | None = None,
+                 weight_decay: float = 0.0, **settings):
+        if not lr > 0 or not np.isfinite(lr):
+            raise ValueError(f"{type(self).__name__}: the learning rate must be a positive number; got {lr!r}")
+        if clip_norm is not None and not clip_norm > 0:
+            raise ValueError(f"{type(self).__name__}: clip_norm must be positive, or None; got {clip_norm!r}")
+        self.lr, self.schedule, self.factors, self.clip_norm = lr, schedule or Constant(), dict(factors or {}), clip_norm
+        self.weight_decay, self.settings = weight_decay, settings
+        self.epoch = self.steps = 0
+        self.state: dict[str, dict[str, np.ndarray]] = {slot: {} for slot in self.slots}
+
+    def rate(self, name: str) -> float:
+        """The learning rate of a parameter in the present epoch."""
+        rate = self.lr * self.schedule(self.epoch)
+        for pattern, factor in self.factors.items():
+            if fnmatchcase(name, pattern):
+                rate *= factor
+        return rate
+
+    def update(self, params, grads) -> int:
+        """One step, in place; the number of values that were projected to their lower bound."""
+        unknown = [name for name in grads if name not in params]
+        if unknown:
+            raise ValueError(f"gradient of an unknown parameter {unknown[0]!r}; there are {', '.join(params)}")
+        self.steps += 1
+        scale = self._clipping(grads)
+        for name, grad in grads.items():
+            p = params[name]
+            if grad.shape != p.shape:
+                raise ValueError(f"the gradient of {name} has shape {grad.shape}, the parameter {p.shape}")
+            grad = grad.astype(p.dtype) if scale == 1.0 else grad.astype(p.dtype) * p.dtype.type(scale)
+            slots = [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
+            self._step(p, grad, p.dtype.type(self.rate(name)), *slots)
+        return params.project() if hasattr(params, "project") else 0
+
+    def _clipping(self, grads):
+        if self.clip_norm is None:
+            return 1.0
+        norm = np.sqrt(sum(float(np.vdot(g.astype(np.float64), g.astype(np.float64))) for g in grads.values()))
+        return min(1.0, self.clip_norm / norm) if norm > 0 else 1.0
+
+    def config(self) -> dict:
+        return {"optimizer": type(self).__name__, "lr": self.lr, "schedule": self.schedule.config(), "factors": self.factors,
+                "clip_norm": self.clip_norm, "weight_decay": self.weight_decay, **self.settings}
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.lr}, schedule={self.schedule}, factors={self.factors})"
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum; see the module."""
+
+    slots = ("momentum",)
+
+    def __init__(self, lr: float, momentum: float = 0.0, *, nesterov: bool = False, **common):
+        super().__init__(lr, momentum=momentum, nesterov=nesterov, **common)
+
+    def _step(self, p, g, rate, m):
+        if self.weight_decay:
+            g = g + p.dtype.type(self.weight_decay) * p
+        momentum = p.dtype.type(self.settings["momentum"])
+        m *= momentum
+        m += g
+        p -= rate * (g + momentum * m if self.settings["nesterov"] else m)
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015); see the module."""
+
+    slots = ("mean", "square")
+
+    def __init__(self, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8, **common):
+        super().__init__(lr, betas=tuple(betas), eps=eps, **common)
+
+    def _step(self, p, g, rate, m, v):
+        g = self._decay(p, g, rate)
+        real = p.dtype.type
+        b1, b2 = self.settings["betas"]
+        m *= real(b1)
+        m += real(1 - b1) * g
+        v *= real(b2)
+        v += real(1 - b2) * (g * g)
+        first, second = real(1 / (1 - b1 ** self.steps)), real(1 / (1 - b2 ** self.steps))
+        p -= rate * (m * first) / (np.sqrt(v * second) + real(self.settings["eps"]))
+
+    def _decay(self, p, g, rate):
+        return g + p.dtype.type(self.weight_decay) * p if self.weight_decay else g
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); see the module."""
+
+    def __init__(self, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8, *, weight_decay: float = 1e-2, **common):
+        super().__init__(lr, betas, eps, weight_decay=weight_decay, **common)
+
+    def _decay(self, p, g, rate):
+        p -= rate * p.dtype.type(self.weight_decay) * p
+        return g
+
+
+OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam, AdamW)}
+
+
+def optimizer_from(config: dict) -> Optimizer:
+    """The optimiser of a `config()`, with an empty state."""
+    config = dict(config)
+    name, schedule = config.pop("optimizer"), schedule_from(config.pop("schedule"))
+    return OPTIMIZERS[name](config.pop("lr"), schedule=schedule, **config)

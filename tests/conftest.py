@@ -1,0 +1,43 @@
+"""Shared fixtures; at the end the number and the seconds of compilations, which are the cost of this test run."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+try:
+    from numba.core import event
+
+    _recorder = event.RecordingListener()
+    event.register("numba:compile", _recorder)
+except ImportError:
+    _recorder = None
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _recorder is None:
+        return
+    open_, seconds, count = [], 0.0, 0
+    for time, what in _recorder.buffer:
+        if what.is_start:
+            open_.append(time)
+        elif open_:
+            start = open_.pop()
+            if not open_:               # nested compilations are part of the outer one
+                seconds, count = seconds + time - start, count + 1
+    terminalreporter.write_line(f"compilations: {count}, {seconds:.0f} s")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """The folder of real data sets: NUMSNN_DATA, or ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("NUMSNN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set NUMSNN_DATA to the folder that holds qtdb_coded/")
+    return folder

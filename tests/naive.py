@@ -1,0 +1,188 @@
+"""A slow, independent oracle, written from the papers: scalars, Python loops, forward-mode differentiation.
+
+It shares nothing with the library.  Gradients come from dual numbers carried forward through time, where the library goes backward;
+a spike is 0 or 1 with the surrogate psi as its derivative.
+"""
+
+import math
+
+import numpy as np
+
+
+class Dual:
+    """A number with its derivatives with respect to a set of variables."""
+
+    __slots__ = ("d", "x")
+
+    def __init__(self, x, d=0.0):
+        self.x, self.d = float(x), d
+
+    def __add__(self, o):
+        return Dual(self.x + o.x, self.d + o.d) if isinstance(o, Dual) else Dual(self.x + o, self.d)
+
+    def __mul__(self, o):
+        return Dual(self.x * o.x, self.d * o.x + self.x * o.d) if isinstance(o, Dual) else Dual(self.x * o, self.d * o)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self):
+        return self * -1.0
+
+    def __sub__(self, o):
+        return self + -o
+
+    def __rsub__(self, o):
+        return -self + o
+
+    def __truediv__(self, o):
+        return self * (o.power(-1) if isinstance(o, Dual) else 1 / o)
+
+    def __rtruediv__(self, o):
+        return self.power(-1) * o
+
+    def power(self, n):
+        return Dual(self.x ** n, n * self.x ** (n - 1) * self.d)
+
+    def exp(self):
+        return Dual(math.exp(self.x), math.exp(self.x) * self.d)
+
+    def log(self):
+        return Dual(math.log(self.x), self.d / self.x)
+
+
+def variables(**named):
+    """Duals for all numbers of the named arrays, and a function that reads a gradient back into named arrays."""
+    arrays = {name: np.asarray(a, float) for name, a in named.items()}
+    total = sum(a.size for a in arrays.values())
+    out, place, start = {}, {}, 0
+    for name, a in arrays.items():
+        flat = [Dual(v, np.eye(total)[start + i]) for i, v in enumerate(a.ravel())]
+        out[name] = np.array(flat, dtype=object).reshape(a.shape)
+        place[name] = (start, a.shape)
+        start += a.size
+    read = lambda d: {name: d[s:s + int(np.prod(shape))].reshape(shape) for name, (s, shape) in place.items()}  # noqa: E731
+    return out, read
+
+
+# ---- surrogates, by their formulas
+
+
+def normal(x, m, s):
+    return math.exp(-(x - m) ** 2 / (2 * s * s)) / (s * math.sqrt(2 * math.pi))
+
+
+def psi_gaussian(x, gamma=0.5, sigma=0.5):
+    return gamma * normal(x, 0, sigma)
+
+
+def psi_multi_gaussian(x, gamma=0.5, sigma=0.5, h=0.15, s=6.0):
+    return gamma * ((1 + h) * normal(x, 0, sigma) - h * normal(x, sigma, s * sigma) - h * normal(x, -sigma, s * sigma))
+
+
+def psi_triangle(x, gamma=0.5, slope=1.0):
+    return gamma * max(0.0, 1 - slope * abs(x))
+
+
+def psi_exponential(x, gamma=0.5, slope=5.0):
+    return gamma * math.exp(-slope * abs(x))
+
+
+def psi_rectangle(x, a=0.5):
+    return 1 / (2 * a) if abs(x) < a else 0.0
+
+
+def psi_superspike(x, slope=25.0):
+    return 1 / (1 + slope * abs(x)) ** 2
+
+
+def psi_atan(x, alpha=2.0):
+    return alpha / 2 / (1 + (math.pi * alpha * x / 2) ** 2)
+
+
+def psi_sigmoid(x, slope=4.0):
+    return slope / (2 * math.cosh(slope * x / 2)) ** 2
+
+
+PSI = {name[4:]: f for name, f in globals().items() if name.startswith("psi_")}
+
+
+def spike(x, psi, inclusive=False):
+    x = x if isinstance(x, Dual) else Dual(x)
+    return Dual(float(x.x >= 0 if inclusive else x.x > 0), psi(x.x) * x.d)
+
+
+def constant(x):
+    """x without its derivative: `detach`."""
+    return Dual(x.x if isinstance(x, Dual) else x)
+
+
+# ---- neurons: one neuron, one step, as the papers write it
+
+
+def decay(tau, dt=1.0):
+    return (-dt / tau).exp() if isinstance(tau, Dual) else math.exp(-dt / tau)
+
+
+def alif(current, u, s, eta, *, tau_mem, tau_adp, v_threshold, beta, psi=psi_multi_gaussian, inclusive=False, dt=1.0):
+    """SRNN neuron (Yin et al.): (u, s, eta, theta)."""
+    alpha, rho = decay(tau_mem, dt), decay(tau_adp, dt)
+    eta = rho * eta + (1 - rho) * s
+    theta = v_threshold + beta * eta
+    u = alpha * u + (1 - alpha) * current - theta * s
+    return u, spike(u - theta, psi, inclusive), eta, theta
+
+
+def lif(current, v, s, *, tau_mem, v_threshold, v_reset, reset, when, scale, detach=False, psi=psi_multi_gaussian,
+        inclusive=False, dt=1.0):
+    """LIF neuron: (membrane that was compared, spike, membrane that is carried on)."""
+    alpha = decay(tau_mem, dt)
+    u = alpha * v + ((1 - alpha) if scale == "1-alpha" else 1.0) * current
+    if when == "next":
+        u = reset_by(u, constant(s) if detach else s, v_threshold, v_reset, reset)
+    s = spike(u - v_threshold, psi, inclusive)
+    after = u if when == "next" else reset_by(u, constant(s) if detach else s, v_threshold, v_reset, reset)
+    return u, s, after
+
+
+def reset_by(u, s, v_threshold, v_reset, reset):
+    if reset == "soft":
+        return u - s * v_threshold
+    if reset == "hard":
+        return s * v_reset + (1 - s) * u
+    return u
+
+
+def li(current, v, *, tau_mem, scale, dt=1.0):
+    alpha = decay(tau_mem, dt)
+    return alpha * v + ((1 - alpha) if scale == "1-alpha" else 1.0) * current
+
+
+# ---- one sample through an SRNN: dense, recurrent ALIF, dense, ALIF membrane
+
+
+def product(x, w, b):
+    """x W + b, element by element."""
+    return [sum((x[k] * w[k][n] for k in range(len(x))), b[n]) for n in range(len(b))]
+
+
+def srnn(x, p, *, beta, v_threshold, eta0, psi=psi_multi_gaussian):
+    """One sample x (T, n_in) through dense, recurrent ALIF, dense, ALIF; p: arrays of numbers or Duals; beta, v_threshold: of the
+    hidden and the output layer.  (membranes (T, n_out), hidden spikes (T, n))."""
+    hidden, output = ([(Dual(0), Dual(0), Dual(eta0))] * len(p[b]) for b in ("b1", "b2"))
+    membranes, spikes = [], []
+    for row in x:
+        current = product([float(v) for v in row], p["w1"], p["b1"])
+        back = product([h[1] for h in hidden], p["v"], p["bv"])
+        hidden = [alif(i + r, *h, tau_mem=tm, tau_adp=ta, v_threshold=v_threshold[0], beta=beta[0], psi=psi)[:3]
+                  for i, r, h, tm, ta in zip(current, back, hidden, p["tau_mem1"], p["tau_adp1"], strict=True)]
+        spikes.append([h[1] for h in hidden])
+        output = [alif(i, *o, tau_mem=tm, tau_adp=ta, v_threshold=v_threshold[1], beta=beta[1], psi=psi)[:3]
+                  for i, o, tm, ta in zip(product(spikes[-1], p["w2"], p["b2"]), output, p["tau_mem2"], p["tau_adp2"], strict=True)]
+        membranes.append([o[0] for o in output])
+    return membranes, spikes
+
+
+def cross_entropy(y, label):
+    """-log softmax(y)[label] of Duals."""
+    top = max(v.x for v in y)
+    return sum(((v - top).exp() for v in y), Dual(0)).log() - (y[label] - top)

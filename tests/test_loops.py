@@ -1,0 +1,195 @@
+"""Loops: the reference and the compiled loops agree, bit for bit in the forward pass; events and values agree; padding."""
+
+import numpy as np
+import pytest
+
+from numsnn import surrogate as sg
+from numsnn.loops import cpu, reference
+from numsnn.loops.contract import Dynamics, Gradients, Recurrent, Start, Want
+from numsnn.neurons import NEURONS
+from numsnn.spikes import Spikes
+
+SHAPES = ((13, 9, 11), (7, 1, 1), (5, 3, 1), (4, 1, 37))
+LENGTHS = (None, "ragged")
+
+
+def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=False, seed=0):
+    """(dynamics, x, start, recurrent) with random coefficients, state and weights."""
+    rng, (steps, batch, units) = np.random.default_rng(seed), shape
+    options = {name: allowed[0] for name, allowed in model.options.items()}
+    settings = model.Settings(*(np.asarray(v) * rng.uniform(0.8, 1.2, units) for v in model.Settings()))
+    coefficients = model.coefficients(settings, options, 1.0)
+    coefficients = model.Params(*(np.broadcast_to(c, units).astype(dtype) for c in coefficients))
+    state = model.State(*(0.1 * rng.random((batch, units)).astype(dtype) for _ in model.State._fields))
+    field = (("spike" if model.spiking else "v") if recur else None)
+    last = None if not recur else state.spike if "spike" in state._fields and field == "spike" else \
+        rng.random((batch, units)).astype(dtype)
+    surrogate = sg.multi_gaussian()
+    recurrent = Recurrent((rng.normal(size=(units, units)) / np.sqrt(units)).astype(dtype),
+                          rng.normal(size=units).astype(dtype)) if recur else None
+    lengths = rng.integers(0, steps + 1, batch) if ragged else None
+    return (Dynamics(model, surrogate.smoothed() if smooth else surrogate, field), rng.normal(0.5, 3, shape).astype(dtype),
+            Start(coefficients, state, last, lengths), recurrent)
+
+
+def gradients(dynamics, shape, dtype, seed=1):
+    """Random gradients of everything that a population hands out."""
+    rng, model = np.random.default_rng(seed), dynamics.model
+    draw = lambda s: rng.normal(size=s).astype(dtype)  # noqa: E731
+    return Gradients(model.Out(*(draw(shape) for _ in model.Out._fields)), model.State(*(draw(shape[1:]) for _ in model.State._fields)),
+                     draw(shape[1:]) if dynamics.recur else None)
+
+
+def everything(model, events=True):
+    return Want(model.Out._fields, events and model.spiking, True)
+
+
+def run(loops, c, want):
+    dynamics, x, start, recurrent = c
+    return loops.population_forward(dynamics, x.copy(), start, recurrent, want)
+
+
+def arrays(g):
+    """All arrays of PopulationGradients by name."""
+    named = {"current": g.current, "last": g.last, "weight": g.weight, "bias": g.bias}
+    named |= {f"state.{k}": v for k, v in g.state._asdict().items()}
+    named |= {f"coefficient.{k}": v for k, v in g.coefficients._asdict().items()}
+    return {k: v for k, v in named.items() if v is not None}
+
+
+def bound(dtype, terms):
+    """Relative error that a sum of that many terms may have, in any order."""
+    return 8 * np.finfo(dtype).eps * np.sqrt(terms)
+
+
+@pytest.mark.parametrize("recur", (True, False), ids=("recurrent", "pointwise"))
+@pytest.mark.parametrize("model", NEURONS.values(), ids=lambda m: m.name)
+def test_forward_equals_reference_bit_for_bit(model, recur):
+    for shape in SHAPES:
+        for ragged in (False, True):
+            c = case(model, shape, recur=recur, ragged=ragged)
+            a, b = (run(loops, c, everything(model)) for loops in (reference, cpu))
+            for field in model.Out._fields:
+                assert getattr(a.out, field).tobytes() == getattr(b.out, field).tobytes(), (shape, ragged, field)
+            for field in model.State._fields:
+                assert getattr(a.state, field).tobytes() == getattr(b.state, field).tobytes(), (shape, ragged, field)
+            if recur:
+                assert a.last.tobytes() == b.last.tobytes()
+            if model.spiking:
+                assert a.out.spike.any() or shape != SHAPES[0]
+                assert (a.events.dense() == a.out.spike).all()
+                assert (b.events.dense() == b.out.spike).all()
+
+
+@pytest.mark.parametrize("recur", (True, False), ids=("recurrent", "pointwise"))
+@pytest.mark.parametrize("model", NEURONS.values(), ids=lambda m: m.name)
+def test_backward_equals_reference(model, recur):
+    for shape in SHAPES:
+        for ragged in (False, True):
+            c = case(model, shape, recur=recur, ragged=ragged)
+            g = gradients(c[0], shape, np.float32)
+            a, b = (arrays(loops.population_backward(c[0], run(loops, c, everything(model)).tape, c[3], g, model.Params._fields))
+                    for loops in (reference, cpu))
+            assert a.keys() == b.keys()
+            for name in a:
+                scale = max(1.0, np.abs(a[name]).max())
+                assert np.abs(a[name] - b[name]).max() <= bound(np.float32, np.prod(shape)) * scale, (shape, ragged, name)
+
+
+@pytest.mark.parametrize("model", (NEURONS["ALIF"],), ids=lambda m: m.name)
+def test_float64_and_real_valued_recurrence(model):
+    """Smooth spikes recur as values, hard ones as events; both in float64."""
+    for smooth in (True, False):
+        c = case(model, SHAPES[0], dtype=np.float64, smooth=smooth, ragged=True)
+        want, g = everything(model, events=not smooth), gradients(c[0], SHAPES[0], np.float64)
+        tapes = [run(loops, c, want) for loops in (reference, cpu)]
+        for field in model.Out._fields:
+            x, y = (getattr(t.out, field) for t in tapes)
+            assert np.abs(x - y).max() < 1e-14 if smooth else x.tobytes() == y.tobytes()     # erf is not ours
+        a, b = (arrays(loops.population_backward(c[0], t.tape, c[3], g, model.Params._fields))
+                for loops, t in zip((reference, cpu), tapes, strict=True))
+        for name in a:
+            assert np.abs(a[name] - b[name]).max() <= bound(np.float64, 1287) * max(1.0, np.abs(a[name]).max()), name
+
+
+@pytest.mark.parametrize("loops", (reference, cpu), ids=("reference", "cpu"))
+def test_padding_changes_nothing(loops):
+    """A sample of a ragged batch gives what it gives alone, and padded steps are zero and without gradient."""
+    model, shape = NEURONS["ALIF"], SHAPES[0]
+    dynamics, x, start, recurrent = case(model, shape, ragged=True)
+    run_ = loops.population_forward(dynamics, x.copy(), start, recurrent, everything(model))
+    g = gradients(dynamics, shape, np.float32)
+    back = loops.population_backward(dynamics, run_.tape, recurrent, g, ())
+    for b, n in enumerate(start.lengths):
+        alone = Start(start.coefficients, model.State(*(a[b:b + 1] for a in start.state)), start.last[b:b + 1], None)
+        one = loops.population_forward(dynamics, np.ascontiguousarray(x[:n, b:b + 1]), alone, recurrent, everything(model))
+        for field in model.Out._fields:
+            padded = getattr(run_.out, field)[:, b]
+            assert padded[:n].tobytes() == getattr(one.out, field)[:, 0].tobytes()
+            assert not padded[n:].any()
+        assert all((after[b] == alone_after[0]).all() for after, alone_after in zip(run_.state, one.state, strict=True))
+        assert not back.current[n:, b].any()
+        if n == 0:
+            assert all((d[b] == d0[b]).all() for d, d0 in zip(back.state, g.state, strict=True))
+            assert (back.last[b] == g.last[b]).all()
+
+
+def test_without_a_tape_the_same_bits_and_only_what_was_asked_for():
+    model = NEURONS["ALIF"]
+    c = case(model, SHAPES[0])
+    full, lean = run(cpu, c, everything(model)), run(cpu, c, Want(("v",), False, False))
+    assert lean.out.v.tobytes() == full.out.v.tobytes()
+    assert lean.out.spike is None
+    assert lean.events is None
+    assert lean.tape is None
+
+
+@pytest.mark.parametrize("counts", (False, True), ids=("binary", "counts"))
+def test_dense_events_values_and_reference_give_the_same_bits(counts, rng):
+    x = rng.poisson(0.3, (6, 5, 23)) if counts else rng.random((6, 5, 23)) < 0.3
+    spikes, weight, bias = Spikes.from_dense(x), rng.normal(size=(23, 13)).astype(np.float32), rng.normal(size=13).astype(np.float32)
+    results = [loops.dense_forward(form, weight, bias) for loops in (reference, cpu) for form in (spikes, x.astype(np.float32))]
+    assert len({r.tobytes() for r in results}) == 1
+    exact = x.astype(np.float64) @ weight + bias
+    assert np.abs(results[0] - exact).max() < 30 * np.finfo(np.float32).eps * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("form", ("binary", "counts", "values"))
+def test_dense_backward(form, rng):
+    x = {"binary": rng.random((300, 5, 23)) < 0.1, "counts": rng.poisson(0.3, (300, 5, 23)), "values": rng.normal(size=(300, 5, 23))}[form]
+    weight, dy = rng.normal(size=(23, 13)), rng.normal(size=(300, 5, 13))
+    source = x if form == "values" else Spikes.from_dense(x)
+    rows, grad = x.reshape(-1, 23).astype(np.float64), dy.reshape(-1, 13)
+    with cpu.one_thread():
+        for loops in (reference, cpu):
+            dweight, dbias, dx = loops.dense_backward(source, weight, dy, True)
+            assert np.abs(dweight - rows.T @ grad).max() < 1e-11
+            assert np.abs(dbias - grad.sum(0)).max() < 1e-11
+            assert np.abs(dx - dy @ weight.T).max() < 1e-12
+            assert loops.dense_backward(source, weight, dy, False)[2] is None
+
+
+def test_blas_free_products_agree(rng, monkeypatch):
+    """Where SciPy's BLAS cannot be pinned, our own products take over; the results agree."""
+    from numsnn.loops import blas
+    model = NEURONS["LIF"]
+    c = case(model, SHAPES[0])
+    tape, g = run(cpu, c, everything(model)).tape, gradients(c[0], SHAPES[0], np.float32)
+    a = arrays(cpu.population_backward(c[0], tape, c[3], g, ("alpha",)))
+    monkeypatch.setattr(blas, "usable", lambda: False)
+    b = arrays(cpu.population_backward(c[0], tape, c[3], g, ("alpha",)))
+    for name in a:
+        assert np.abs(a[name] - b[name]).max() <= bound(np.float32, 1287) * max(1.0, np.abs(a[name]).max()), name
+
+
+@pytest.mark.parametrize("loops", (reference, cpu), ids=("reference", "cpu"))
+def test_softmax_cross_entropy(loops, rng):
+    y, labels, weights = rng.normal(0, 5, (40, 6)).astype(np.float32), rng.integers(0, 6, 40), rng.random(40)
+    weights[::7] = 0
+    loss, dy = loops.softmax_cross_entropy(y, labels, weights)
+    p = np.exp(y.astype(np.float64) - y.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    assert abs(loss + (weights * np.log(p[np.arange(40), labels])).sum()) < 1e-5
+    exact = weights[:, None] * (p - np.eye(6)[labels])
+    assert np.abs(dy - exact).max() < 1e-6
+    assert not dy[::7].any()

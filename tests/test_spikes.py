@@ -1,0 +1,59 @@
+"""Spikes: from and to dense, slices, choices, and what is refused."""
+
+import numpy as np
+import pytest
+
+from numsnn import Spikes
+
+
+def test_round_trip_binary_and_counts(rng):
+    for x in (rng.random((7, 5, 11)) < 0.3, (rng.random((7, 5, 11)) < 0.3).astype(np.uint8), rng.poisson(0.4, (7, 5, 11))):
+        spikes = Spikes.from_dense(x)
+        assert (spikes.dense() == x).all()
+        assert spikes.n_spikes == (x > 0).sum()
+        assert (spikes.multiplicity is None) == (x.max() <= 1)
+    assert Spikes.from_dense(np.zeros((0, 3, 4), bool)).shape == (0, 3, 4)
+
+
+def test_from_rows_equals_from_dense(rng):
+    x = rng.random((4, 3, 9)) < 0.4
+    row, unit = np.nonzero(x.reshape(-1, 9))
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=12))))
+    assert (Spikes(x.shape, offsets, unit).dense() == x).all()
+    assert (Spikes(x.shape, offsets, unit, np.full(unit.size, 2.0)).dense() == 2 * x).all()
+
+
+def test_slices_and_choices_share_the_buffer(rng):
+    x = rng.random((9, 6, 5)) < 0.4
+    spikes = Spikes.from_dense(x)
+    assert (spikes[2:7].dense() == x[2:7]).all()
+    assert (spikes[-3:].select([5, 0, 0]).dense() == x[-3:, [5, 0, 0]]).all()
+    assert (spikes.select(slice(1, 4))[:2].dense() == x[:2, 1:4]).all()
+    assert spikes[2:7].index is spikes.index
+    assert spikes[5:2].shape == (0, 6, 5)
+    assert abs(spikes[2:7].rate - x[2:7].mean()) < 1e-12
+
+
+@pytest.mark.parametrize(("arguments", "message"), (
+    (((2, 2), [0, 1], [0]), r"shape \(T, B, N\)"),
+    (((2, 1, 3), [0, 1], [0]), "T \\* B \\+ 1 = 3 ascending numbers"),
+    (((2, 1, 3), [0, 2, 1], [0]), "ascending numbers"),
+    (((2, 1, 3), [0, 1, 3], [0, 1]), "offsets\\[-1\\] = 3 entries"),
+    (((2, 1, 3), [0, 1, 2], [0, 3]), "from 0 to N - 1 = 2; got 0 to 3"),
+    (((2, 1, 3), [0, 1, 2], [0, -1]), "got -1 to 0"),
+    (((2, 1, 3), [0, 2, 2], [1, 1]), "ascend within each row"),
+    (((2, 1, 3), [0, 1, 2], [1, 1], [1.0, np.nan]), "positive numbers"),
+))
+def test_bad_rows_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Spikes(*arguments)
+
+
+def test_bad_arrays_are_refused():
+    with pytest.raises(ValueError, match=r"expected an array \(T, B, N\).*got shape \(3, 4\)"):
+        Spikes.from_dense(np.zeros((3, 4)))
+    for bad in (-1, np.nan):
+        with pytest.raises(ValueError, match="zero or positive"):
+            Spikes.from_dense(np.full((1, 1, 1), bad))
+    with pytest.raises(TypeError, match="sliced in time only"):
+        Spikes.from_dense(np.zeros((3, 4, 5), bool))[0]

@@ -1,0 +1,70 @@
+"""The house polices itself: the dialect, docstrings, signatures."""
+
+import ast
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import numsnn as ns
+from numsnn.elementwise import ELEMENTWISE
+from numsnn.neurons import NEURONS
+
+ROOT = Path(ns.__file__).parent
+FORBIDDEN = (ast.For, ast.While, ast.If, ast.IfExp, ast.Subscript, ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.Compare,
+             ast.BoolOp, ast.Try, ast.With, ast.Raise, ast.Assert, ast.Pow)
+
+
+def test_elementwise_functions_are_arithmetic_only():
+    """No loop, branch, index, comparison, number or foreign function: that is what every target can run and SIMD can take."""
+    assert len(ELEMENTWISE) > 30
+    for function in ELEMENTWISE:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        for node in ast.walk(ast.Module(tree.body, [])):
+            assert not isinstance(node, FORBIDDEN), f"{function.__qualname__}: {ast.unparse(node)}"
+            if isinstance(node, ast.Constant):
+                assert isinstance(node.value, str), f"{function.__qualname__}: the number {node.value} widens float32; name it"
+            if isinstance(node, ast.Attribute):
+                assert getattr(node.value, "id", None) not in ("np", "math", "scipy"), f"{function.__qualname__}: {ast.unparse(node)}"
+
+
+def test_no_fastmath():
+    """Fast-math makes our exp wrong and costs the equality with NumPy."""
+    for path in ROOT.rglob("*.py"):
+        assert "fastmath=" not in path.read_text(), path
+
+
+def public():
+    """(name, object) of what numsnn hands out."""
+    for name in sorted(ns.__all__):
+        thing = getattr(ns, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            yield name, thing
+
+
+def test_public_things_have_docstrings():
+    found = dict(public())
+    assert len(found) > 12
+    for name, thing in found.items():
+        assert inspect.getdoc(thing), name
+        if inspect.isclass(thing):
+            for key, method in vars(thing).items():
+                if inspect.isfunction(method) and not key.startswith("_"):
+                    assert inspect.getdoc(method) or any(hasattr(base, key) for base in thing.__mro__[1:]), f"{name}.{key}"
+
+
+@pytest.mark.parametrize("model", NEURONS.values(), ids=lambda m: m.name)
+def test_a_models_docstring_names_its_settings_and_options(model):
+    text = model.doc if "`LIF`" not in model.doc else model.doc + NEURONS["LIF"].doc
+    for name in (*model.Settings._fields, *model.options):
+        assert re.search(rf"\b{name}\b", text), f"{model.name}: {name} is not in the docstring"
+    assert "Source:" in model.doc
+
+
+def test_signatures_are_short():
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert len(node.args.args) <= 10, f"{path.name}: {node.name} has {len(node.args.args)} positional arguments"
