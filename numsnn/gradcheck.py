@@ -33,7 +33,7 @@ def check_gradients(net, x, labels, *, loss=None, mask=None, lengths=None, sampl
         y, _, _ = net.forward(x, state, lengths=lengths)
         return loss(y, labels, mask, lengths)[0] if y.ndim == 3 else loss(y, labels)[0]
 
-    _, grads, _ = net.loss_and_gradients(loss, x, labels, mask=mask, lengths=lengths, state=state)
+    grads = net.loss_and_gradients(loss, x, labels, mask=mask, lengths=lengths, state=state).grads
     errors = {}
     for name, grad in grads.items():
         p = net.params[name]

@@ -78,6 +78,14 @@ class Tape(NamedTuple):
     batch: int
 
 
+class BatchResult(NamedTuple):
+    """What `loss_and_gradients` gives."""
+    loss: float
+    grads: dict         # by names of net.params
+    y: np.ndarray       # the network's answer
+    state: dict         # after the last step
+
+
 class Network:
     """A stack of layers.
 
@@ -187,8 +195,8 @@ class Network:
         return (grads, states, np.concatenate([p[2] for p in parts], 1)) if want_dx else (grads, states)
 
     def loss_and_gradients(self, loss, x, labels, *, mask=None, lengths=None, state: dict | None = None,
-                           rng: np.random.Generator | None = None):
-        """(loss, grads, y) of a batch: forward, loss and backward in one go, chunk by chunk.
+                           rng: np.random.Generator | None = None) -> BatchResult:
+        """(loss, grads, y, state) of a batch: forward, loss and backward in one go, chunk by chunk.
 
         The same numbers as forward, loss(y, labels, mask, lengths) and backward, except that a chunk's tape lives only while the
         chunk does: memory grows with the number of threads, not with the batch.
@@ -202,15 +210,16 @@ class Network:
 
         def task(c):
             first, last = bounds[c]
-            y, _, tapes, _ = self._forward_chunk(x, state, lengths, {}, True, prepared, first, last)
+            y, after, tapes, _ = self._forward_chunk(x, state, lengths, {}, True, prepared, first, last)
             value, dy = loss.weighted(y, _batch(labels, first, last, y.ndim == 3), _batch(weights, first, last, y.ndim == 3))
             tape = Tape([tapes], prepared, [(first, last)], lengths, x.shape[1])
-            parts[c] = (value, self._backward_chunk(tape, 0, dy, {}, {}, False)[0], y)
+            parts[c] = (value, self._backward_chunk(tape, 0, dy, {}, {}, False)[0], y, after)
 
         with self.loops.one_thread():
             threads.run(task, len(bounds), self._work(x.shape[0], x.shape[1]))
         grads = {name: _sum([p[1][name] for p in parts]) for name in self.params}
-        return sum(p[0] for p in parts), grads, _join([p[2] for p in parts])
+        after = {name: _join_states([p[3][name] for p in parts]) for name in self.layers}
+        return BatchResult(sum(p[0] for p in parts), grads, _join([p[2] for p in parts]), after)
 
     # ---- one chunk
 

@@ -117,7 +117,7 @@ def test_hard_spike_gradients_against_dual_numbers(device, rng):
     state = net.initial_state(batch)
     for name in ("alif0", "alif1"):
         state[name] = state[name]._replace(eta=np.full_like(state[name].eta, 0.1))
-    loss, grads, y = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, state=state)
+    loss, grads, y, _ = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, state=state)
     names = {"w1": "dense0.weight", "b1": "dense0.bias", "v": "alif0.recurrent", "bv": "alif0.recurrent_bias",
              "tau_mem1": "alif0.tau_mem", "tau_adp1": "alif0.tau_adp", "w2": "dense1.weight", "b2": "dense1.bias",
              "tau_mem2": "alif1.tau_mem", "tau_adp2": "alif1.tau_adp"}

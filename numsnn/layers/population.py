@@ -263,4 +263,4 @@ _variants = {name for model in NEURONS.values() for models in model.variants.val
              if name != model.name}
 for _model in NEURONS.values():
     if _model.name not in _variants:
-        globals()[_model.name] = population(_model)
+        population(_model)

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 DEVICES = ("cpu", "reference")
 
@@ -19,3 +20,8 @@ def get(device: str):
 def fastest():
     """The compiled loops where Numba is installed, else the reference: for losses, which belong to no network."""
     return get("cpu" if find_spec("numba") else "reference")
+
+
+def compiled_before() -> bool:
+    """Whether Numba's cache beside the loops holds something: if not, the first run compiles."""
+    return any(Path(__file__).parent.glob("__pycache__/*.nbi"))

@@ -28,12 +28,12 @@ def dense_forward(x, weight, bias):
     y = np.empty((steps * batch, weight.shape[1]), weight.dtype)
     y[:] = bias
     add_rows(y, weight, _values(x, weight.dtype))
-    return y.reshape(steps, batch, -1)
+    return y.reshape(steps, batch, weight.shape[1])
 
 
 def dense_backward(x, weight, dy, want_dx):
     rows, grad = _values(x, weight.dtype), dy.reshape(-1, dy.shape[2])
-    return rows.T @ grad, grad.sum(0), (grad @ weight.T).reshape(*dy.shape[:2], -1) if want_dx else None
+    return rows.T @ grad, grad.sum(0), (grad @ weight.T).reshape(x.shape) if want_dx else None
 
 
 def _values(x, dtype):

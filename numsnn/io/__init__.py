@@ -1,0 +1,5 @@
+"""Files."""
+
+from .checkpoint import CheckpointError, load, save
+
+__all__ = ["CheckpointError", "load", "save"]

@@ -1,0 +1,165 @@
+"""Figures: training curves, confusion matrices, and a sequence over time.  Matplotlib is imported when a figure is drawn.
+
+Functions draw on axes that are handed in, or make a `Figure`; `save` writes it.  No global state of pyplot is touched.
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from pathlib import Path
+
+import numpy as np
+
+from .metrics import scores
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")     # Okabe & Ito
+INK, PALE = "#222222", "#d9d9d9"
+STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "axes.spines.top": False, "axes.spines.right": False,
+         "axes.edgecolor": INK, "axes.linewidth": 0.8, "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.frameon": False,
+         "legend.fontsize": 8, "figure.dpi": 100, "savefig.dpi": 160}
+
+
+def styled(draw):
+    """The function, run in our style."""
+    @wraps(draw)
+    def in_style(*arguments, **keywords):
+        import matplotlib
+        with matplotlib.rc_context(STYLE):
+            return draw(*arguments, **keywords)
+    return in_style
+
+
+@styled
+def figure(width: float, height: float, rows: int = 1, columns: int = 1, **grid):
+    """(Figure, axes) in our style, sizes in inches."""
+    from matplotlib.figure import Figure
+    fig = Figure(figsize=(width, height), layout="constrained")
+    return fig, fig.subplots(rows, columns, **grid)
+
+
+@styled
+def save(fig, path) -> Path:
+    """Write a figure as PNG (or whatever the ending of the path says)."""
+    fig.savefig(path, bbox_inches="tight", pad_inches=0.08)
+    return Path(path)
+
+
+@styled
+def training_curve(history, title: str = ""):
+    """Loss and accuracies over the epochs of a `History`; the chosen epoch is marked."""
+    fig, (left, right) = figure(8, 3.2, 1, 2)
+    epochs = np.arange(1, len(history) + 1)
+    left.plot(epochs, history["loss"], color=COLOURS[0], lw=1.2)
+    wide = 0 < 10 * min(history["loss"], default=0) < max(history["loss"], default=0)
+    left.set(xlabel="epoch", ylabel="training loss", yscale="log" if wide else "linear")
+    names = [key for key in history.epochs[0] if key.endswith("_accuracy")] if history.epochs else []
+    for name, colour in zip(names, COLOURS, strict=False):
+        right.plot(epochs, history[name], color=colour, lw=1.2, label=name.removesuffix("_accuracy"))
+    best = history.best()
+    if best is not None:
+        right.axvline(best["epoch"] + 1, color=INK, lw=0.8, ls=":")
+        right.plot(best["epoch"] + 1, best["valid_accuracy"], "o", color=INK, ms=4, label=f"chosen: epoch {best['epoch'] + 1}")
+    right.set(xlabel="epoch", ylabel="accuracy")
+    right.legend(loc="lower right")
+    for axis in (left, right):
+        axis.set_xlim(1, max(2, len(history)))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(axis="y", color=PALE, lw=0.5)
+    if title:
+        fig.suptitle(title, fontsize=10)
+    return fig
+
+
+@styled
+def confusion(matrix, classes, title: str = ""):
+    """Confusion matrix: shares of each true class in percent, with recall and F1 of the class beside it."""
+    matrix = np.asarray(matrix)
+    n, share = len(classes), matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    fig, axis = figure(1.6 + 0.55 * n, 1.1 + 0.5 * n)
+    image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i in range(n):
+        for j in range(n):
+            if matrix[i, j]:
+                axis.text(j, i, f"{100 * share[i, j]:.0f}" if share[i, j] >= 0.005 else "<1", ha="center", va="center", fontsize=8,
+                          color="white" if share[i, j] > 0.6 else INK)
+    f1 = scores(matrix)["f1"]
+    axis.set_xticks(range(n), classes)
+    axis.set_yticks(range(n), [f"{c}   F1 {f:.2f}" for c, f in zip(classes, f1, strict=True)])
+    axis.set(xlabel="predicted", ylabel="true", title=title)
+    axis.spines[:].set_visible(False)
+    axis.set_xticks(np.arange(-0.5, n), minor=True)
+    axis.set_yticks(np.arange(-0.5, n), minor=True)
+    axis.grid(which="minor", color="white", lw=1.5)
+    axis.tick_params(which="both", length=0)
+    bar = fig.colorbar(image, ax=axis, fraction=0.046, pad=0.03)
+    bar.set_label("% of the true class")
+    bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100"])
+    bar.outline.set_visible(False)
+    return fig
+
+
+@styled
+def raster(axis, time, spikes, colours=None, names=None):
+    """Spikes (T, N) as ticks, one row a unit, the first on top."""
+    n = spikes.shape[1]
+    axis.eventplot([time[spikes[:, i] > 0] for i in range(n)], lineoffsets=range(n), linelengths=0.8, linewidths=0.7,
+                   colors=colours or [INK] * n)
+    axis.set_ylim(n - 0.4, -0.6)
+    if names:
+        axis.set_yticks(range(n), names)
+    else:
+        axis.set_yticks([0, n - 1], ["1", str(n)])
+
+
+@styled
+def membrane(axis, time, v, theta, spikes=None):
+    """A membrane potential with its threshold; spikes as marks on top."""
+    axis.fill_between(time, v, theta, where=v > theta, color=COLOURS[1], alpha=0.35, lw=0)
+    axis.plot(time, v, color=COLOURS[0], lw=0.9, label="membrane $v$")
+    axis.plot(time, theta, color=COLOURS[1], lw=1.1, label=r"threshold $\theta$")
+    if spikes is not None and np.any(spikes):
+        top = max(v.max(), theta.max())
+        axis.plot(time[spikes > 0], np.full(int((spikes > 0).sum()), top * 1.08), "|", color=INK, ms=6, mew=0.9, label="spike")
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
+
+
+@styled
+def label_bands(axis, time, rows: dict, classes):
+    """Coloured bands of class labels over time, one row for each entry of `rows` (name -> (T,) labels)."""
+    step = time[1] - time[0] if len(time) > 1 else 1.0
+    for y, labels in enumerate(rows.values()):
+        edges = np.flatnonzero(np.diff(labels)) + 1
+        for a, b in zip([0, *edges], [*edges, len(labels)], strict=True):
+            axis.broken_barh([(time[a], (b - a) * step)], (y - 0.4, 0.8), color=COLOURS[labels[a] % len(COLOURS)], lw=0)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    from matplotlib.patches import Patch
+    axis.legend(handles=[Patch(color=COLOURS[i % len(COLOURS)], label=c) for i, c in enumerate(classes)], loc="upper center",
+                bbox_to_anchor=(0.5, -0.45), ncols=len(classes), handlelength=1, columnspacing=1.2)
+
+
+@styled
+def sequence(time, inputs, hidden, neuron, labels: dict, classes, *, input_names=None, title: str = "", unit: str = "s"):
+    """One sequence through a network: input spikes, hidden raster, membrane of one neuron with its threshold, labels.
+
+    time: (T,).  inputs: (T, N) spikes.  hidden: (T, N).  neuron: (name, v (T,), theta (T,), spikes (T,)).
+    labels: name -> (T,), such as {"true": ..., "predicted": ...}.
+    """
+    fig, axes = figure(9, 6.6, 4, 1, sharex=True, height_ratios=(1, 2.4, 2, 0.9))
+    n = inputs.shape[1]
+    raster(axes[0], time, inputs, [COLOURS[(0, 1)[i % 2]] for i in range(n)], input_names)
+    axes[0].set_ylabel("input")
+    raster(axes[1], time, hidden)
+    axes[1].set_ylabel("hidden neuron")
+    name, v, theta, spikes = neuron
+    membrane(axes[2], time, v, theta, spikes)
+    axes[2].set_ylabel(name)
+    label_bands(axes[3], time, labels, classes)
+    axes[3].set_xlabel(f"time ({unit})")
+    axes[3].set_xlim(time[0], time[-1])
+    for axis in axes[:2]:
+        axis.spines["left"].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+    fig.align_ylabels(axes)
+    fig.suptitle(title, fontsize=10)
+    return fig

@@ -1,0 +1,22 @@
+"""Recipes: the papers' experiments, one file each; every file of this folder that sets RECIPE is found."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from .recipe import Data, Recipe
+
+RECIPES: dict[str, Recipe] = {}
+for _info in iter_modules(__path__):
+    _module = import_module(f"{__name__}.{_info.name}")
+    if hasattr(_module, "RECIPE"):
+        RECIPES[_module.RECIPE.name] = _module.RECIPE
+
+
+def get(name: str) -> Recipe:
+    """The recipe of a name."""
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)} (numsnn recipes lists them)")
+    return RECIPES[name]
+
+
+__all__ = ["Data", "RECIPES", "Recipe", "get"]

@@ -1,0 +1,46 @@
+"""What a recipe is: an experiment of a paper, ready to run."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..datasets import Dataset
+from ..loss import Loss
+from ..network import Network
+from ..optim import Optimizer
+
+
+class Data(NamedTuple):
+    train: Dataset
+    valid: Dataset
+    test: Dataset
+
+
+class Recipe(NamedTuple):
+    """name, summary: for lists.  options: name -> default, what `--set` may change.  data(folder or None, seed) -> Data.
+    network(options, seed, device) -> Network.  optimizer(options), loss: of the training.  epochs, batch_size: of the paper.
+    expected: what the paper and we got, for reports.  figure(net, data): a figure of one test sequence, or None."""
+    name: str
+    summary: str
+    options: dict
+    data: Callable[..., Data]
+    network: Callable[..., Network]
+    optimizer: Callable[[dict], Optimizer]
+    loss: Loss
+    epochs: int
+    batch_size: int
+    expected: str
+    figure: Callable | None = None
+
+    def configured(self, settings: dict) -> dict:
+        """The options with `settings` (name -> text or value) in place of defaults."""
+        options = dict(self.options)
+        for key, value in settings.items():
+            if key not in options:
+                raise ValueError(f"recipe {self.name} has no option {key!r}; there are {', '.join(options)}")
+            default = options[key]
+            try:
+                options[key] = type(default)(value) if not isinstance(default, bool) else {"true": True, "false": False}[str(value).lower()]
+            except (ValueError, KeyError):
+                raise ValueError(f"option {key} of recipe {self.name} is a {type(default).__name__} such as {default!r}; "
+                                 f"got {value!r}") from None
+        return options
