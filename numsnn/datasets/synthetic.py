@@ -12,6 +12,7 @@ Source: McSharry, Clifford, Tarassenko, Smith, IEEE Trans. Biomed. Eng. 50 (2003
 in the authors' program ECGSYN.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -107,8 +108,39 @@ def _waves(theta, position, width):
 
 def ecg(n: int, steps: int = 1300, seed: int = 0, part: str = "") -> Dataset:
     """n synthetic records as a data set of the same form as the coded QT Database: 4 spike trains, six classes, a label a step."""
-    signal, labels = ecg_signals(n, steps, seed)
-    counts = np.broadcast_to(np.arange(steps)[:, None] >= FIRST, labels.shape)
+    return _dataset(*ecg_signals(n, steps, seed), part, f"seed {seed}")
+
+
+def _dataset(signal, labels, part, origin):
+    counts = np.broadcast_to(np.arange(len(labels))[:, None] >= FIRST, labels.shape)
     return Dataset(Spikes.from_dense(level_crossing(signal)), labels.astype(np.int64), mask=counts, classes=CLASSES,
                    name=f"synthetic ECG{', ' * bool(part)}{part}",
-                   source=f"SYNTHETIC: model of McSharry et al. 2003, seed {seed}; not recorded from anyone")
+                   source=f"SYNTHETIC: model of McSharry et al. 2003, {origin}; not recorded from anyone")
+
+
+def write_sample(path, n: int = 16, seed: int = 0) -> None:
+    """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by this."""
+    import h5py
+    signal, labels = ecg_signals(n, seed=seed)
+    with h5py.File(path, "w", track_order=False) as file:
+        file.attrs.update(source=f"SYNTHETIC ECG, model of McSharry et al. 2003, numsnn, seed {seed}", rate=RATE, classes=CLASSES)
+        # 1/2000 mV is a fortieth of the noise: rounding lets the file shrink
+        file.create_dataset("signal", data=np.round(signal * 2000) / 2000, compression="gzip", shuffle=True)
+        file.create_dataset("labels", data=labels, compression="gzip", shuffle=True)
+
+
+def read(path) -> Dataset:
+    """A file of `write_sample` as a data set."""
+    import h5py
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; data/ of the repository holds ecg_synthetic.h5, and write_sample makes another")
+    try:
+        with h5py.File(path, "r") as file:
+            signal, labels = (file[key][()] if key in file else None for key in ("signal", "labels"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as HDF5: it is damaged, cut short, or something else ({error})") from error
+    if signal is None or labels is None or signal.ndim != 3 or signal.shape[:2] != labels.shape:
+        raise ValueError(f"{path}: expected signal (T, B, leads) and labels (T, B); got {getattr(signal, 'shape', None)} and "
+                         f"{getattr(labels, 'shape', None)}")
+    return _dataset(signal, labels, "sample", path.name)

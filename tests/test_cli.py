@@ -1,0 +1,110 @@
+"""The command line, as a user types it: results, files, and bad input in one sentence with exit code 2."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from numsnn import cli
+from numsnn.recipes import RECIPES, get
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with one epoch of the recipe on synthetic data."""
+    out = tmp_path_factory.mktemp("run") / "ecg"
+    assert cli.main(["train", "srnn-ecg", "--epochs", "1", "--out", str(out)]) == 0
+    return out
+
+
+def refused(capsys, *arguments):
+    """The one message of a command that is refused."""
+    assert cli.main(list(arguments)) == 2
+    message = capsys.readouterr().err.strip().split("\n")
+    assert len(message) == 1, message
+    return message[0]
+
+
+def test_train_writes_everything(trained):
+    assert {p.name for p in trained.iterdir()} == {"checkpoint.h5", "config.json", "metrics.json", "report.md", "training.png",
+                                                   "confusion.png", "sequence.png"}
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["synthetic"] is True
+    assert metrics["parameters"] == 1818
+    assert len(metrics["epochs"]) == 1
+    test = metrics["test"]
+    assert test["accuracy"] == test["last_accuracy"] == test["best_epoch_accuracy"]
+    assert 0.1 < test["accuracy"] < 1
+    assert test["decisions"] == 141 * 1290 == np.sum(test["confusion"])
+    assert set(test["f1"]) == {"P", "PQ", "QR", "RS", "ST", "TP"}
+    assert set(metrics["rates"]) == {"alif0", "alif1"}
+    report = (trained / "report.md").read_text()
+    assert "SYNTHETIC" in report
+    assert "1,734 weights and biases" in report
+    for png in trained.glob("*.png"):
+        assert png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert png.stat().st_size > 10_000
+
+
+def test_resume_evaluate_info_recipes(trained, capsys):
+    assert cli.main(["train", "srnn-ecg", "--epochs", "2", "--out", str(trained), "--resume"]) == 0
+    assert len(json.loads((trained / "metrics.json").read_text())["epochs"]) == 2
+    capsys.readouterr()
+    checkpoint = str(trained / "checkpoint.h5")
+    assert cli.main(["evaluate", checkpoint]) == 0
+    printed = capsys.readouterr().out
+    accuracy = json.loads((trained / "metrics.json").read_text())["test"]["accuracy"]
+    assert "SYNTHETIC" in printed
+    assert f"accuracy {accuracy:.4f}" in printed
+    assert cli.main(["info", checkpoint]) == 0
+    assert "epoch 2 done" in capsys.readouterr().out
+    assert cli.main(["recipes"]) == 0
+    assert "srnn-ecg" in capsys.readouterr().out
+
+
+def test_bad_input(trained, tmp_path, capsys):
+    out = str(tmp_path / "new")
+    assert "unknown recipe 'srnn-egc'; there are srnn-ecg" in refused(capsys, "train", "srnn-egc")
+    assert "no option 'betta'; there are hidden" in refused(capsys, "train", "srnn-ecg", "--set", "betta=1")
+    assert "option beta of recipe srnn-ecg is a float" in refused(capsys, "train", "srnn-ecg", "--set", "beta=high")
+    assert "--set takes OPTION=VALUE" in refused(capsys, "train", "srnn-ecg", "--set", "beta")
+    assert "--epochs must be at least 1; got 0" in refused(capsys, "train", "srnn-ecg", "--epochs", "0")
+    assert "unknown device 'tpu'" in refused(capsys, "train", "srnn-ecg", "--device", "tpu", "--out", out)
+    assert "positive integer; got 0" in refused(capsys, "train", "srnn-ecg", "--threads", "0", "--out", out)
+    assert "no file" in refused(capsys, "train", "srnn-ecg", "--data", str(tmp_path), "--out", out)
+    assert "larger than the training set, which has 556" in refused(capsys, "train", "srnn-ecg", "--batch-size", "999", "--out", out)
+    assert "unknown surrogate 'relu'" in refused(capsys, "train", "srnn-ecg", "--set", "surrogate=relu", "--out", out)
+    assert "holds a training already; add --resume" in refused(capsys, "train", "srnn-ecg", "--out", str(trained))
+    assert "was trained with seed = 0" in refused(capsys, "train", "srnn-ecg", "--out", str(trained), "--resume", "--seed", "1")
+    assert "no checkpoint" in refused(capsys, "evaluate", str(tmp_path / "none.h5"))
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes((trained / "checkpoint.h5").read_bytes()[:5000])
+    assert "damaged, cut short" in refused(capsys, "evaluate", str(damaged))
+    assert "damaged, cut short" in refused(capsys, "info", str(damaged))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.h5").write_bytes(damaged.read_bytes())
+    assert "damaged, cut short" in refused(capsys, "train", "srnn-ecg", "--out", str(tmp_path / "run"), "--resume")
+    assert (tmp_path / "run" / "checkpoint.h5").read_bytes() == damaged.read_bytes(), "nothing already written is lost"
+
+
+def test_argument_errors_exit_with_2():
+    for arguments in ([], ["fly"], ["train"], ["train", "srnn-ecg", "--epochs", "two"]):
+        done = subprocess.run([sys.executable, "-m", "numsnn", *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert "usage:" in done.stderr
+
+
+def test_the_recipe_is_the_papers():
+    recipe = get("srnn-ecg")
+    assert len(RECIPES) >= 1
+    net = recipe.network(recipe.configured({}), device="reference")
+    assert net.n_params == 1818
+    optimizer = recipe.optimizer(recipe.configured({}))
+    assert {name: round(optimizer.rate(name) / optimizer.rate("dense0.weight"), 6) for name in net.params if "tau" in name} == {
+        "alif0.tau_mem": 3, "alif0.tau_adp": 3, "alif1.tau_mem": 2, "alif1.tau_adp": 2}
+    other = recipe.network(recipe.configured({"v_threshold": "0.1", "beta": "1.8"}), device="reference")
+    assert other.layers["alif0"].fixed["beta"][0] == np.float32(1.8)
+    assert other.layers["alif1"].fixed["v_threshold"][0] == np.float32(0.1)
