@@ -1,7 +1,7 @@
 """numsnn: spiking neural networks with hand-written backpropagation through time, on NumPy and Numba only."""
 
-from . import layers as _layers
 from . import datasets, encode, loss, metrics, neurons, optim, plot, surrogate
+from . import layers as _layers
 from .datasets import Dataset
 from .gradcheck import GradientError, check_gradients
 from .io import CheckpointError, load, save
@@ -17,5 +17,5 @@ globals().update(_layers.POPULATIONS)       # a class for each neuron model: ALI
 
 __all__ = ["CheckpointError", "Dataset", "Dense", "Evaluation", "GradientError", "History", "Layer", "Network", "OverTime",
            "Population", "Spikes", "TrainingDiverged", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads",
-           "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate",
-           *_layers.POPULATIONS]
+           "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
+__all__ += list(_layers.POPULATIONS)

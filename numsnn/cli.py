@@ -134,12 +134,12 @@ def _claim(out, checkpoint, about, resume):
 
 
 def _announce(options, recipe):
-    from .loops import compiled_before
+    from .loops import notice
     if options.data is None:
         print("NOTE: no --data given. The data are SYNTHETIC: made by a model, recorded from nobody. Accuracies say nothing about the\n"
               "real task; see data/README.md for where the real data come from.\n")
-    if options.device == "cpu" and not compiled_before():
-        print("The first run compiles the loops (about 20 s); they are cached for all later runs.\n")
+    if notice(options.device):
+        print(notice(options.device), end="\n\n")
 
 
 def _evaluate(options):

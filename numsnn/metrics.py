@@ -27,5 +27,5 @@ def scores(confusion) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class from a confusion matrix; 0 where a class never occurs."""
     confusion = np.asarray(confusion, np.float64)
     right, true, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    divide = lambda a, b: np.divide(a, b, out=np.zeros_like(right), where=b > 0)  # noqa: E731
+    divide = lambda a, b: np.divide(a, b, out=np.zeros_like(right), where=b > 0)
     return {"precision": divide(right, said), "recall": divide(right, true), "f1": divide(2 * right, true + said)}

@@ -19,7 +19,7 @@ class Spikes:
     multiplicity: None or a positive number for each entry.
     """
 
-    __slots__ = ("shape", "start", "count", "index", "multiplicity")
+    __slots__ = ("count", "index", "multiplicity", "shape", "start")
 
     def __init__(self, shape: tuple[int, int, int], offsets, index, multiplicity=None):
         shape = tuple(int(n) for n in shape)

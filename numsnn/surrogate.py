@@ -22,13 +22,25 @@ name means different functions in different libraries:
 N(x; m, s) is the normal density.  Every slope is finite for every x, infinities included.
 """
 
-from math import pi, sqrt
 from collections.abc import Callable
+from math import pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from .elementwise import HALF, ONE, ZERO, arctan, elementwise, erf, exp, greater, greater_equal, maximum, minimum
+from .elementwise import (
+    HALF,
+    ONE,
+    ZERO,
+    arctan,
+    elementwise,
+    erf,
+    exp,
+    greater,
+    greater_equal,
+    maximum,
+    minimum,
+)
 from .elementwise import sigmoid as logistic
 
 
@@ -113,7 +125,7 @@ def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
     """gamma N(x; 0, sigma)."""
     _positive(gamma=gamma, sigma=sigma)
     constants = GaussianConstants(gamma / (sigma * sqrt(2 * pi)), 1 / sigma, 1 / (sigma * sqrt(2)), gamma, 13 * sigma)
-    return Surrogate("gaussian", dict(gamma=gamma, sigma=sigma), heaviside, gaussian_smooth, gaussian_slope, constants)
+    return Surrogate("gaussian", {"gamma": gamma, "sigma": sigma}, heaviside, gaussian_smooth, gaussian_slope, constants)
 
 
 # ---- multi-gaussian
@@ -152,7 +164,7 @@ def multi_gaussian(gamma: float = 0.5, sigma: float = 0.5, h: float = 0.15, s: f
     constants = MultiGaussianConstants(
         gamma * (1 + h) / (sigma * sqrt(2 * pi)), 1 / sigma, gamma * h / (s * sigma * sqrt(2 * pi)), 1 / (s * sigma),
         sigma, 1 / (sigma * sqrt(2)), 1 / (s * sigma * sqrt(2)), gamma, h, 13 * max(1, s) * sigma + sigma)
-    return Surrogate("multi_gaussian", dict(gamma=gamma, sigma=sigma, h=h, s=s),
+    return Surrogate("multi_gaussian", {"gamma": gamma, "sigma": sigma, "h": h, "s": s},
                      heaviside, multi_gaussian_smooth, multi_gaussian_slope, constants)
 
 
@@ -180,7 +192,7 @@ def triangle_smooth(x, k):
 def triangle(gamma: float = 0.5, slope: float = 1.0) -> Surrogate:
     """gamma max(0, 1 - slope |x|)."""
     _positive(gamma=gamma, slope=slope)
-    return Surrogate("triangle", dict(gamma=gamma, slope=slope), heaviside, triangle_smooth, triangle_slope,
+    return Surrogate("triangle", {"gamma": gamma, "slope": slope}, heaviside, triangle_smooth, triangle_slope,
                      SlopeConstants(gamma, slope, gamma / slope, 1 / slope))
 
 
@@ -201,7 +213,7 @@ def exponential_smooth(x, k):
 def exponential(gamma: float = 0.5, slope: float = 5.0) -> Surrogate:
     """gamma exp(-slope |x|)."""
     _positive(gamma=gamma, slope=slope)
-    return Surrogate("exponential", dict(gamma=gamma, slope=slope), heaviside, exponential_smooth, exponential_slope,
+    return Surrogate("exponential", {"gamma": gamma, "slope": slope}, heaviside, exponential_smooth, exponential_slope,
                      SlopeConstants(gamma, slope, gamma / slope, 80 / slope))
 
 
@@ -226,7 +238,7 @@ def rectangle_smooth(x, k):
 def rectangle(a: float = 0.5) -> Surrogate:
     """1 / (2a) for |x| < a, else 0."""
     _positive(a=a)
-    return Surrogate("rectangle", dict(a=a), heaviside, rectangle_smooth, rectangle_slope, RectangleConstants(a, 1 / (2 * a)))
+    return Surrogate("rectangle", {"a": a}, heaviside, rectangle_smooth, rectangle_slope, RectangleConstants(a, 1 / (2 * a)))
 
 
 # ---- superspike
@@ -252,7 +264,7 @@ def superspike_smooth(x, k):
 def superspike(slope: float = 25.0) -> Surrogate:
     """1 / (1 + slope |x|)^2, the derivative of the fast sigmoid x / (1 + slope |x|)."""
     _positive(slope=slope)
-    return Surrogate("superspike", dict(slope=slope), heaviside, superspike_smooth, superspike_slope,
+    return Surrogate("superspike", {"slope": slope}, heaviside, superspike_smooth, superspike_slope,
                      SuperspikeConstants(slope, 1e18))
 
 
@@ -279,7 +291,7 @@ def atan_smooth(x, k):
 def atan(alpha: float = 2.0) -> Surrogate:
     """(alpha/2) / (1 + (pi alpha x / 2)^2)."""
     _positive(alpha=alpha)
-    return Surrogate("atan", dict(alpha=alpha), heaviside, atan_smooth, atan_slope,
+    return Surrogate("atan", {"alpha": alpha}, heaviside, atan_smooth, atan_slope,
                      AtanConstants(alpha / 2, pi * alpha / 2, 1 / pi))
 
 
@@ -304,7 +316,7 @@ def sigmoid_smooth(x, k):
 def sigmoid(slope: float = 4.0) -> Surrogate:
     """slope S(slope x) (1 - S(slope x)) with S the logistic function."""
     _positive(slope=slope)
-    return Surrogate("sigmoid", dict(slope=slope), heaviside, sigmoid_smooth, sigmoid_slope, SigmoidConstants(slope))
+    return Surrogate("sigmoid", {"slope": slope}, heaviside, sigmoid_smooth, sigmoid_slope, SigmoidConstants(slope))
 
 
 SURROGATES = {make.__name__: make for make in

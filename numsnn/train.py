@@ -182,7 +182,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         if checkpoint is not None:
             save(net, checkpoint, optimizer=optimizer, best=best, facts={**(facts or {}), "seed": seed, "epoch": epoch,
                                                                          "history": history.epochs})
-        if any([callback(Epoch(net, optimizer, history, epoch, is_best)) for callback in callbacks]):
+        answers = [callback(Epoch(net, optimizer, history, epoch, is_best)) for callback in callbacks]
+        if True in answers:
             break
     if keep_best and best:
         for name, array in best.items():

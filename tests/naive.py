@@ -60,7 +60,7 @@ def variables(**named):
         out[name] = np.array(flat, dtype=object).reshape(a.shape)
         place[name] = (start, a.shape)
         start += a.size
-    read = lambda d: {name: d[s:s + int(np.prod(shape))].reshape(shape) for name, (s, shape) in place.items()}  # noqa: E731
+    read = lambda d: {name: d[s:s + int(np.prod(shape))].reshape(shape) for name, (s, shape) in place.items()}
     return out, read
 
 

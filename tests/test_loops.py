@@ -35,7 +35,7 @@ def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=Fal
 def gradients(dynamics, shape, dtype, seed=1):
     """Random gradients of everything that a population hands out."""
     rng, model = np.random.default_rng(seed), dynamics.model
-    draw = lambda s: rng.normal(size=s).astype(dtype)  # noqa: E731
+    draw = lambda s: rng.normal(size=s).astype(dtype)
     return Gradients(model.Out(*(draw(shape) for _ in model.Out._fields)), model.State(*(draw(shape[1:]) for _ in model.State._fields)),
                      draw(shape[1:]) if dynamics.recur else None)
 

@@ -46,7 +46,7 @@ def test_the_papers_parameter_counts():
 
 def test_records(rng):
     net, x = network(), rng.random((12, 4, 3)) < 0.5
-    y, state, seen = net.run(x, record={"alif0": ("v", "spike", "theta", "rate"), "li0": "v"}, lengths=np.array([12, 5, 0, 12]))
+    y, _, seen = net.run(x, record={"alif0": ("v", "spike", "theta", "rate"), "li0": "v"}, lengths=np.array([12, 5, 0, 12]))
     assert {k: v.shape for k, v in seen["alif0"].items()} == {"v": (12, 4, 5), "spike": (12, 4, 5), "theta": (12, 4, 5), "rate": (4, 5)}
     assert (seen["li0"]["v"] == y).all()
     assert np.allclose(seen["alif0"]["rate"], seen["alif0"]["spike"].sum(0) / np.array([12, 5, 1, 12])[:, None])
@@ -152,7 +152,6 @@ def test_a_layer_belongs_to_one_network():
     (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif1": "v"}), "no layer 'alif1'; there are dense0"),
     (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif0": "u"}), "cannot record 'u'; it has spike, v, theta, rate"),
     (lambda net: net.run(np.zeros((4, 2, 3)), record={"dense0": "y"}), "nothing to record"),
-    (lambda net: net.run(np.zeros((4, 2, 3)), record="v"), "record must be a dict"),
     (lambda net: net.run(np.zeros((4, 2, 3)), net.initial_state(3)), "holds 3 samples, but the input 2"),
     (lambda net: net.run(np.zeros((4, 2, 3)), {}), "state: layer alif0 is missing"),
     (lambda net: net.step(np.zeros(3)), r"step takes one time step, x \(B, N\); got shape \(3,\)"),
@@ -161,6 +160,11 @@ def test_a_layer_belongs_to_one_network():
 def test_what_is_refused_at_the_door(call, message):
     with pytest.raises(ValueError, match=message):
         call(network())
+
+
+def test_record_of_a_wrong_type():
+    with pytest.raises(TypeError, match="record must be a dict"):
+        network().run(np.zeros((4, 2, 3)), record="v")
 
 
 def test_empty_batches_and_sequences():

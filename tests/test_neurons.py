@@ -42,7 +42,7 @@ def random_case(model, options, rng, n=64, dtype=np.float64):
         settings = settings._replace(v_reset=rng.uniform(-0.5, 0.5, n))
     params = model.coefficients(settings, options, 1.0)
     params = model.Params(*(np.broadcast_to(a, n).astype(dtype) for a in params))
-    draw = lambda cls: cls(*(rng.normal(0.3, 0.7, n).astype(dtype) for _ in cls._fields))  # noqa: E731
+    draw = lambda cls: cls(*(rng.normal(0.3, 0.7, n).astype(dtype) for _ in cls._fields))
     return settings, params, draw(model.Inputs), draw(model.State), draw(model.Out), draw(model.State)
 
 
@@ -91,7 +91,7 @@ def test_coefficients_adjoint_against_central_differences(model):
     for options in options_of(model):
         settings, params, *_ = random_case(model, options, rng)
         dparams = model.Params(*(rng.normal(size=64) for _ in params))
-        loss = lambda s: sum(d * p for d, p in zip(dparams, model.coefficients(s, options, 0.7), strict=True))  # noqa: B023, E731
+        loss = lambda s: sum(d * p for d, p in zip(dparams, model.coefficients(s, options, 0.7), strict=True))  # noqa: B023
         grads = model.coefficients_adjoint(settings, options, 0.7, dparams)
         for i, value in enumerate(settings):
             h = 1e-6 * np.maximum(1, np.abs(value))

@@ -58,14 +58,14 @@ class Dataset:
     def select(self, samples) -> Dataset:
         """The given samples."""
         pick = np.arange(len(self))[samples]
-        part = lambda a: None if a is None else a[:, pick] if a.ndim == 2 else a[pick]  # noqa: E731
+        part = lambda a: None if a is None else a[:, pick] if a.ndim == 2 else a[pick]
         x = self.x.select(pick) if isinstance(self.x, Spikes) else self.x[:, pick]
         return Dataset(x, part(self.y), lengths=part(self.lengths), mask=part(self.mask), labelled=part(self.labelled),
                        classes=self.classes, name=self.name, source=self.source)
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """(rest, held out): a random `fraction` of the samples is held out, at least one; the seed decides which."""
-        n = int(round(fraction * len(self)))
+        n = round(fraction * len(self))
         if not 0 < fraction < 1 or not 0 < n < len(self):
             raise ValueError(f"data set {self.name!r} has {len(self)} samples; holding out {fraction!r} of them leaves a part empty")
         order = np.random.default_rng([seed, len(self)]).permutation(len(self))

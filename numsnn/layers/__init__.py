@@ -16,4 +16,5 @@ def by_name(name: str) -> type:
     return layers[name]
 
 
-__all__ = ["Dense", "Layer", "OverTime", "POPULATIONS", "Population", "by_name", "population", *POPULATIONS]
+__all__ = ["POPULATIONS", "Dense", "Layer", "OverTime", "Population", "by_name", "population"]
+__all__ += list(POPULATIONS)

@@ -32,7 +32,7 @@ class Result(NamedTuple):
     y: Any                          # array or Spikes
     state: Any
     tape: Any = None
-    seen: dict = {}                 # field -> array, what was recorded
+    seen: dict | None = None        # field -> array, what was recorded
 
 
 class Gradients(NamedTuple):
@@ -56,21 +56,24 @@ class Layer:
         self.fixed: dict[str, np.ndarray] = {}
 
     def build(self, rng, dtype, dt):
-        pass
+        """Draw the parameters."""
 
     def connect(self, size_in):
+        """Check the number of features that arrive (None: unknown); the number that leaves."""
         return size_in
 
     def prepare(self, context):
-        return None
+        """What depends on parameters only, computed once per call of the network."""
 
     def initial_state(self, batch, rng=None):
-        return None
+        """The state of `batch` samples before the first step, None where there is none."""
 
     def forward(self, x, state, prepared, context) -> Result:
+        """All steps of one chunk."""
         raise TypeError(f"{type(self).__name__} does not define forward")
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context) -> Gradients:
+        """The gradients of one chunk."""
         raise TypeError(f"{type(self).__name__} does not define backward")
 
     def lower_bounds(self) -> dict:
@@ -82,6 +85,7 @@ class Layer:
         return ()
 
     def config(self) -> dict:
+        """The arguments that make this layer again; JSON."""
         return {"name": self.name}
 
     def describe(self) -> str:
@@ -89,6 +93,7 @@ class Layer:
         return type(self).__name__
 
     def refuse(self, message: str):
+        """Raise a ValueError that names this layer."""
         raise ValueError(f"layer {self.name or type(self).__name__}: {message}")
 
     def __repr__(self):

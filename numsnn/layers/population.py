@@ -38,11 +38,12 @@ class Population(Layer):
                  surrogate="multi_gaussian", comparator: str = ">", output: str | None = None, init_state: str = "zeros",
                  recurrent_init: Value = "orthogonal", recurrent_bias_init: Value = "zeros", name: str | None = None, **more):
         super().__init__(name)
+        self.variant = {}
         for option, models in self.model.variants.items():
             choice = more.pop(option, next(iter(models)))
             if choice not in models:
                 self.refuse(f"{option} must be one of {', '.join(map(repr, models))}; got {choice!r}")
-            self.model, self.variant = NEURONS[models[choice]], {option: choice}
+            self.model, self.variant[option] = NEURONS[models[choice]], choice
         self.n = positive_integer(n, f"{type(self).__name__}: n")
         self.learn, self.shared = _names(learn), _names(shared)
         self.surrogate = surrogates.get(surrogate).with_comparator(comparator)
@@ -52,8 +53,6 @@ class Population(Layer):
         self.recurrent_init, self.recurrent_bias_init = recurrent_init, recurrent_bias_init
         self._take(more)
         self._check()
-
-    variant: dict = {}
 
     def _take(self, more):
         """Split the further keywords into settings and options."""
@@ -144,6 +143,7 @@ class Population(Layer):
 
     @property
     def State(self):
+        """The model's State, with what recurs where the model does not carry it."""
         return _state_type(self.model, self.recur)
 
     def initial_state(self, batch, rng=None):
@@ -163,10 +163,12 @@ class Population(Layer):
     # ---- runs
 
     def dynamics(self):
+        """What the loops need to know of this population."""
         return Dynamics(self.model, self.surrogate, self.recur)
 
     @property
     def emits_events(self):
+        """Whether the next layer receives Spikes."""
         return self.output == "spike" and self.surrogate.hard
 
     def recordable(self):

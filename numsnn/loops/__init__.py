@@ -22,6 +22,8 @@ def fastest():
     return get("cpu" if find_spec("numba") else "reference")
 
 
-def compiled_before() -> bool:
-    """Whether Numba's cache beside the loops holds something: if not, the first run compiles."""
-    return any(Path(__file__).parent.glob("__pycache__/*.nbi"))
+def notice(device: str) -> str:
+    """What a user should know before the first run on a device; "" for nothing."""
+    if device == "cpu" and not any(Path(__file__).parent.glob("__pycache__/*.nbi")):
+        return "The first run compiles the loops (about 20 s); they are cached for all later runs."
+    return ""

@@ -24,8 +24,8 @@ from . import access
 # Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see below).
 # error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and without it njit and NumPy
 # give the same bits.  nogil: chunks of a batch run in threads.
-OPTIONS = dict(cache=True, nogil=True, error_model="numpy")
-INLINE = dict(forceinline=True)
+OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+INLINE = {"forceinline": True}
 
 _seen = set()
 
@@ -62,12 +62,12 @@ def fingerprint(*functions) -> int:
 
 @overload(ew.minimum, jit_options=INLINE)
 def _minimum(a, b):
-    return lambda a, b: b if b < a else a
+    return lambda a, b: b if b < a else a       # noqa: FURB136  min of Numba treats NaN otherwise
 
 
 @overload(ew.maximum, jit_options=INLINE)
 def _maximum(a, b):
-    return lambda a, b: b if b > a else a
+    return lambda a, b: b if b > a else a       # noqa: FURB136
 
 
 def _unit(a, b):
@@ -132,7 +132,7 @@ def _overload_two_to_64(m):
 
 def _written(source, **names):
     scope = dict(names)
-    exec(source, scope)
+    exec(source, scope)     # noqa: S102  a line made of field names
     return scope["f"]
 
 

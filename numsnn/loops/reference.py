@@ -42,7 +42,7 @@ def _values(x, dtype):
 
 
 def population_forward(dynamics, x, start, recurrent, want):
-    model, (steps, batch, units) = dynamics.model, x.shape
+    model, (steps, batch) = dynamics.model, x.shape[:2]
     f = _functions(dynamics, x.dtype)
     active = valid_steps(steps, batch, start.lengths)
     state, last = model.State(*(a.copy() for a in start.state)), None if start.last is None else start.last.copy()

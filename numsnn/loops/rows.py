@@ -38,8 +38,8 @@ def add_rows(y, o, weight, n_out, index, e, end):
 @jitable
 def add_rows_times(y, o, weight, n_out, index, multiplicity, e, end):
     """add_rows with a factor for each row."""
-    for e in range(e, end):
-        i, m = U(index[e]) * n_out, multiplicity[e]
+    for k in range(e, end):
+        i, m = U(index[k]) * n_out, multiplicity[k]
         for n in range(n_out):
             y[o + n] += m * weight[i + n]
 

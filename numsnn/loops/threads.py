@@ -7,8 +7,8 @@ chunk computes depends on its bounds only, and its bounds never on the number of
 
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable
 
 _threads = None
 _pool = None

@@ -21,9 +21,10 @@ threshold, `f.k` their constants.  If the recurring field of Out is also a field
 Settings whose name begins with `tau_` are time constants in the unit of dt; they are kept at or above dt / 10.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 

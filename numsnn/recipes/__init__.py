@@ -19,4 +19,4 @@ def get(name: str) -> Recipe:
     return RECIPES[name]
 
 
-__all__ = ["Data", "RECIPES", "Recipe", "get"]
+__all__ = ["RECIPES", "Data", "Recipe", "get"]
