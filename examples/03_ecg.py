@@ -7,8 +7,6 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 import numsnn as ns
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -24,6 +24,7 @@ class Tape(NamedTuple):
     bounds: list
     lengths: np.ndarray | None
     batch: int
+    shape: tuple        # of the answer
 
 
 class BatchResult(NamedTuple):
@@ -123,8 +124,10 @@ class Network:
         zero); comes back with respect to the initial state.  dhidden: {"alif0": {"spike": (T, B, N)}}, gradients with respect to what
         hidden populations hand out, for regularisers.  grads has the keys of net.params.
         """
-        dy = np.ascontiguousarray(dy, self.dtype)
-        dstate = dstate or {}
+        dy, dstate = np.ascontiguousarray(dy, self.dtype), dstate or {}
+        if dy.shape != tape.shape:
+            raise ValueError(f"dy is the gradient of the answer and must have its shape {tape.shape}; got {dy.shape}")
+        self._hidden(dhidden or {})
         parts = [None] * len(tape.bounds)
 
         def task(c):
@@ -134,8 +137,6 @@ class Network:
                       for name, fields in (dhidden or {}).items()}
             parts[c] = self._backward_chunk(tape, c, _batch(dy, first, last), mine, hidden, want_dx)
 
-        for name in dhidden or {}:
-            self._named(name)
         with self.loops.one_thread():
             threads.run(task, len(parts), self._work(dy.shape[0] if dy.ndim == 3 else 1, tape.batch) * 100)
         grads = {name: _sum([p[0][name] for p in parts]) for name in self.params}
@@ -160,7 +161,7 @@ class Network:
             first, last = bounds[c]
             y, after, tapes, _ = self._forward_chunk(x, state, lengths, {}, True, prepared, first, last)
             value, dy = loss.weighted(y, _batch(labels, first, last, y.ndim == 3), _batch(weights, first, last, y.ndim == 3))
-            tape = Tape([tapes], prepared, [(first, last)], lengths, x.shape[1])
+            tape = Tape([tapes], prepared, [(first, last)], lengths, x.shape[1], y.shape)
             parts[c] = (value, self._backward_chunk(tape, 0, dy, {}, {}, False)[0], y, after)
 
         with self.loops.one_thread():
@@ -203,13 +204,12 @@ class Network:
         def task(c):
             parts[c] = self._forward_chunk(x, state, lengths, record, keep, prepared, *bounds[c])
 
-        with self.loops.one_thread():
-            threads.run(task, len(bounds), self._work(*x.shape[:2]))
+        threads.run(task, len(bounds), self._work(*x.shape[:2]))
         after = {name: _join_states([p[1][name] for p in parts]) for name in self.layers}
         seen = {name: {field: np.concatenate([p[3][name][field] for p in parts], 0 if field == "rate" else 1) for field in fields}
                 for name, fields in record.items()}
-        tape = Tape([p[2] for p in parts], prepared, bounds, lengths, x.shape[1]) if keep else None
-        return _join([p[0] for p in parts]), after, tape, seen
+        y = _join([p[0] for p in parts])
+        return y, after, Tape([p[2] for p in parts], prepared, bounds, lengths, x.shape[1], y.shape) if keep else None, seen
 
     def _prepare(self):
         context = Context(self.loops, None)
@@ -275,7 +275,14 @@ class Network:
             for field, a in zip(want._fields, have, strict=True) if want is not None else ():
                 if a.shape[0] != batch:
                     raise ValueError(f"state[{name!r}].{field} holds {a.shape[0]} samples, but the input {batch}")
-        return state
+        return {name: None if s is None else type(s)(*(np.asarray(a, self.dtype) for a in s)) for name, s in state.items()}
+
+    def _hidden(self, dhidden):
+        for name, fields in dhidden.items():
+            known = [field for field in self._named(name).recordable() if field != "rate"]
+            for field in fields:
+                if field not in known:
+                    raise ValueError(f"dhidden: layer {name} hands out {', '.join(known) or 'nothing'}; got a gradient of {field!r}")
 
     def _named(self, name):
         if name not in self.layers:

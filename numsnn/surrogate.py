@@ -323,12 +323,17 @@ SURROGATES = {make.__name__: make for make in
               (gaussian, multi_gaussian, triangle, exponential, rectangle, superspike, atan, sigmoid)}
 
 
+ALIASES = {"linear": "triangle", "slayer": "exponential", "fast_sigmoid": "superspike", "arctan": "atan"}
+
+
 def get(surrogate) -> Surrogate:
-    """A surrogate from its name, from {"name": ..., parameters} (as `config` gives it), or itself."""
+    """A surrogate from its name (or a name that papers use for it: linear, slayer, fast_sigmoid, arctan), from
+    {"name": ..., parameters}, or itself."""
     if isinstance(surrogate, Surrogate):
         return surrogate
     settings = dict(surrogate) if isinstance(surrogate, dict) else {"name": surrogate}
     name = settings.pop("name", None)
+    name = ALIASES.get(name, name)
     if name not in SURROGATES:
         raise ValueError(f"unknown surrogate {name!r}; there are {', '.join(SURROGATES)}, "
                          f"or a Surrogate, such as ns.surrogate.gaussian(sigma=0.3)")

@@ -297,6 +297,7 @@ class Progress:
             return
         seconds = row["seconds"] * (self.epochs - self.epoch - 1)
         accuracies = "".join(f", {key.removesuffix('_accuracy')} {value:.4f}" for key, value in row.items() if key.endswith("_accuracy"))
+        accuracies += f", {row['projected']} values projected to their bound" if row["projected"] else ""
         sys.stderr.write(f"{chr(13) if self.live else ''}epoch {self.epoch + 1:>{len(str(self.epochs))}}/{self.epochs}: "
                          f"loss {row['loss']:.4g}{accuracies}, {row['seconds']:.2f} s"
                          + (f", about {_duration(seconds)} to go" if seconds > 5 else "") + ("\033[K\n" if self.live else "\n"))

@@ -167,6 +167,25 @@ def test_record_of_a_wrong_type():
         network().run(np.zeros((4, 2, 3)), record="v")
 
 
+def test_what_backward_refuses():
+    net = network()
+    y, _, tape = net.forward(np.zeros((4, 2, 3)))
+    with pytest.raises(ValueError, match=r"must have its shape \(4, 2, 2\); got \(2, 4, 2\)"):
+        net.backward(tape, y.swapaxes(0, 1))
+    for hidden, message in (({"alif0": {"u": y}}, "layer alif0 hands out spike, v, theta; got a gradient of 'u'"),
+                            ({"dense0": {"y": y}}, "layer dense0 hands out nothing"), ({"alif9": {}}, "no layer 'alif9'")):
+        with pytest.raises(ValueError, match=message):
+            net.backward(tape, y, dhidden=hidden)
+
+
+def test_a_state_of_another_precision_is_taken():
+    net, x = network(), np.zeros((4, 2, 3))
+    _, state = network(dtype="float64").run(x)
+    y, after = net.run(x, state)
+    assert y.dtype == np.float32
+    assert all(a.dtype == np.float32 for s in after.values() if s is not None for a in s)
+
+
 def test_empty_batches_and_sequences():
     net = network()
     assert net.run(np.zeros((0, 2, 3)))[0].shape == (0, 2, 2)

@@ -55,6 +55,16 @@ def test_public_things_have_docstrings():
                     assert inspect.getdoc(method) or any(hasattr(base, key) for base in thing.__mro__[1:]), f"{name}.{key}"
 
 
+def test_the_docstrings_of_layers_name_every_argument():
+    """What `help(ns.ALIF)` shows as arguments is explained, in the class or in Population."""
+    for name in ("ALIF", "LIF", "LI", "Dense", "OverTime", "Network"):
+        cls = getattr(ns, name)
+        text = cls.__doc__ + (ns.Population.__doc__ if issubclass(cls, ns.Population) else "") + (ns.Layer.__doc__ or "")
+        for argument in inspect.signature(cls).parameters:
+            assert argument in ("layers", "name") or re.search(rf"\b{argument}\b", text), f"{name}: {argument} is not explained"
+    assert "tau_adp" in inspect.signature(ns.ALIF).parameters
+
+
 @pytest.mark.parametrize("model", NEURONS.values(), ids=lambda m: m.name)
 def test_a_models_docstring_names_its_settings_and_options(model):
     text = model.doc if "`LIF`" not in model.doc else model.doc + NEURONS["LIF"].doc

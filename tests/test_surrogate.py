@@ -90,6 +90,8 @@ def test_comparators():
 
 def test_get_and_bad_names():
     assert sg.get("atan") == sg.atan()
+    assert sg.get("slayer") == sg.exponential()
+    assert set(sg.ALIASES.values()) <= set(sg.SURROGATES)
     assert sg.get({"name": "gaussian", "sigma": 0.3}).parameters == {"gamma": 0.5, "sigma": 0.3}
     with pytest.raises(ValueError, match="unknown surrogate 'relu'.*multi_gaussian"):
         sg.get("relu")

@@ -18,7 +18,7 @@ class State(NamedTuple):
 class OverTime(Layer):
     """The answer of a network over time.
 
-    With z_t = x_t (of="value") or softmax(x_t) (of="softmax"), over the steps t >= start of each sample (padded steps left out):
+    reduce says which answer, of what it is made of, start where it begins.  With z_t = x_t (of="value") or softmax(x_t) (of="softmax"), over the steps t >= start of each sample (padded steps left out):
 
         sum   y = sum_t z_t              mean  y = sum_t z_t / number of these steps
         max   y = max_t z_t              last  y = z of the last step

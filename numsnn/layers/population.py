@@ -1,6 +1,7 @@
 """Populations of neurons: one layer class for every model of numsnn.neurons."""
 
 from functools import lru_cache
+from inspect import Parameter, Signature, signature
 from typing import NamedTuple
 
 import numpy as np
@@ -115,12 +116,13 @@ class Population(Layer):
 
     def _settings(self):
         """The settings as float64 arrays (n,)."""
-        return self.model.Settings(*(np.broadcast_to({**self.fixed, **self.params}[name].astype(np.float64), self.n)
-                                     for name in self.model.Settings._fields))
+        have = {**self.fixed, **self.params}
+        return self.model.Settings(*(have[name].astype(np.float64) if have[name].size == self.n else
+                                     np.full(self.n, have[name][0], np.float64) for name in self.model.Settings._fields))
 
     def _coefficients(self):
         p = self.model.coefficients(self._settings(), self.options, self.dt)
-        return type(p)(*(np.ascontiguousarray(np.broadcast_to(a, self.n), self.dtype) for a in p))
+        return type(p)(*(np.asarray(a, self.dtype) if np.ndim(a) else np.full(self.n, a, self.dtype) for a in p))
 
     def _settings_gradient(self, dparams):
         """Gradients of the learned settings from those of the coefficients (None: not needed, hence zero)."""
@@ -255,9 +257,14 @@ POPULATIONS: dict[str, type] = {}       # the layer class of each model, by name
 
 def population(model: Model) -> type:
     """The layer class of a model; a model registered by the user gets one that checkpoints know."""
-    POPULATIONS[model.name] = type(model.name, (Population,), {
-        "model": model, "__doc__": f"{model.doc}\n\nFurther arguments: see `Population`.", "__module__": __name__})
-    return POPULATIONS[model.name]
+    cls = type(model.name, (Population,), {"model": model, "__doc__": f"{model.doc}\n\nFurther arguments: see `Population`.",
+                                           "__module__": __name__})
+    general = [p for p in signature(Population.__init__).parameters.values() if p.kind != Parameter.VAR_KEYWORD][1:]
+    own = {**model.Settings._field_defaults, **{k: allowed[0] for k, allowed in model.options.items()},
+           **{k: next(iter(models)) for k, models in model.variants.items()}}
+    cls.__signature__ = Signature([*general, *(Parameter(k, Parameter.KEYWORD_ONLY, default=v) for k, v in own.items())])
+    POPULATIONS[model.name] = cls
+    return cls
 
 
 # a model that is the variant of another one (LIFNext) is reached through that one's option

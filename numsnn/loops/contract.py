@@ -9,7 +9,7 @@
         sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64
     CHUNKED
         whether the network cuts a batch into chunks of samples
-    one_thread() -> context manager in which several threads may call the functions above
+    one_thread() -> context manager in which several threads may call the backward functions (they use BLAS)
 
 One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then `step`.  Arrays are
 (T, B, N) and contiguous; the current x is overwritten by the total current, which the tape keeps.  Padded steps, t >= lengths[b], change no

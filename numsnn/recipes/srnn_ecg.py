@@ -15,11 +15,14 @@ from ..datasets import Dataset, qtdb, synthetic
 from ..layers import ALIF, Dense
 from ..loss import CrossEntropy
 from ..network import Network
-from ..optim import Adam, Step
+from ..optim import Adam, Cosine, Step
 from ..plot import sequence
 from .recipe import Data, Recipe
 
-OPTIONS = {"hidden": 36, "v_threshold": 0.01, "beta": 0.0, "lr": 1e-2, "surrogate": "multi_gaussian", "init_state": "author"}
+OPTIONS = {"hidden": 36, "v_threshold": 0.01, "beta": 0.0, "lr": 2e-2, "schedule": "cosine", "surrogate": "multi_gaussian",
+           "init_state": "author"}
+EPOCHS = 400
+SCHEDULES = {"cosine": Cosine(EPOCHS), "step": Step(100, 0.5)}
 
 
 def data(folder=None, seed: int = 0) -> Data:
@@ -41,7 +44,9 @@ def network(options: dict, seed: int = 0, device: str = "cpu") -> Network:
 
 
 def optimizer(options: dict) -> Adam:
-    return Adam(options["lr"], schedule=Step(100, 0.5), factors={"alif0.tau_*": 3.0, "alif1.tau_*": 2.0})
+    if options["schedule"] not in SCHEDULES:
+        raise ValueError(f"option schedule of recipe srnn-ecg must be one of {', '.join(SCHEDULES)}; got {options['schedule']!r}")
+    return Adam(options["lr"], schedule=SCHEDULES[options["schedule"]], factors={"alif0.tau_*": 3.0, "alif1.tau_*": 2.0})
 
 
 def figure(net: Network, data: Dataset):
@@ -60,4 +65,4 @@ def figure(net: Network, data: Dataset):
 
 
 RECIPE = Recipe("srnn-ecg", "ECG wave labelling, 36 recurrent neurons (Yin et al. 2020)", OPTIONS, data, network, optimizer,
-                CrossEntropy(), 400, 64, "the authors report 0.844 to 0.859 on the coded QT Database", figure)
+                CrossEntropy(), EPOCHS, 64, "the authors report 0.844 to 0.859 on the coded QT Database", figure)
