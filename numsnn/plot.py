@@ -15,8 +15,8 @@ from .metrics import scores
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")     # Okabe & Ito
 INK, PALE = "#222222", "#d9d9d9"
 STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "axes.spines.top": False, "axes.spines.right": False,
-         "axes.edgecolor": INK, "axes.linewidth": 0.8, "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.frameon": False,
-         "legend.fontsize": 8, "figure.dpi": 100, "savefig.dpi": 160}
+         "axes.edgecolor": INK, "axes.linewidth": 0.8, "xtick.labelsize": 8, "ytick.labelsize": 8, "legend.frameon": True,
+         "legend.framealpha": 0.85, "legend.edgecolor": "none", "legend.fontsize": 8, "figure.dpi": 100, "savefig.dpi": 160}
 
 
 def styled(draw):
@@ -116,7 +116,8 @@ def membrane(axis, time, v, theta, spikes=None):
     """A membrane potential with its threshold; spikes as marks on top."""
     axis.fill_between(time, v, theta, where=v > theta, color=COLOURS[1], alpha=0.35, lw=0)
     axis.plot(time, v, color=COLOURS[0], lw=0.9, label="membrane $v$")
-    axis.plot(time, theta, color=COLOURS[1], lw=1.1, label=r"threshold $\theta$")
+    fixed = np.ptp(theta) <= 1e-3 * np.ptp(v)
+    axis.plot(time, theta, color=COLOURS[1], lw=1.1, label=r"threshold $\theta$" + " (does not move)" * bool(fixed))
     if spikes is not None and np.any(spikes):
         top = max(v.max(), theta.max())
         axis.plot(time[spikes > 0], np.full(int((spikes > 0).sum()), top * 1.08), "|", color=INK, ms=6, mew=0.9, label="spike")

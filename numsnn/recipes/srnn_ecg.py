@@ -19,7 +19,7 @@ from ..optim import Adam, Cosine, Step
 from ..plot import sequence
 from .recipe import Data, Recipe
 
-OPTIONS = {"hidden": 36, "v_threshold": 0.01, "beta": 0.0, "lr": 2e-2, "schedule": "cosine", "surrogate": "multi_gaussian",
+OPTIONS = {"hidden": 36, "v_threshold": 0.01, "beta": 0.0, "tau_adp": 7.0, "lr": 2e-2, "schedule": "cosine", "surrogate": "multi_gaussian",
            "init_state": "author"}
 EPOCHS = 400
 SCHEDULES = {"cosine": Cosine(EPOCHS), "step": Step(100, 0.5)}
@@ -39,7 +39,7 @@ def network(options: dict, seed: int = 0, device: str = "cpu") -> Network:
     common = {"learn": ("tau_mem", "tau_adp"), "v_threshold": options["v_threshold"], "surrogate": options["surrogate"],
               "init_state": options["init_state"], "tau_mem": 20.0}
     hidden = options["hidden"]
-    return Network(Dense(4, hidden), ALIF(hidden, recurrent=True, tau_adp=7.0, beta=options["beta"], **common),
+    return Network(Dense(4, hidden), ALIF(hidden, recurrent=True, tau_adp=options["tau_adp"], beta=options["beta"], **common),
                    Dense(hidden, 6), ALIF(6, output="v", tau_adp=100.0, beta=1.8, **common), seed=seed, device=device)
 
 
@@ -50,15 +50,19 @@ def optimizer(options: dict) -> Adam:
 
 
 def figure(net: Network, data: Dataset):
-    """A test sequence over time: spikes of both leads, the hidden layer, the output neuron whose threshold moves most, labels."""
+    """A test sequence over time: spikes of both leads, the hidden layer, the neuron whose threshold moves most, labels."""
     example = data.select([0 if data.labelled is None else int(data.labelled.sum(0).argmax())])
-    y, _, seen = net.run(example.x, record={"alif0": "spike", "alif1": ("v", "theta", "spike")})
-    hidden, out = seen["alif0"]["spike"][:, 0], {field: a[:, 0] for field, a in seen["alif1"].items()}
-    neuron = int(out["theta"].std(0).argmax())
+    fields = ("v", "theta", "spike")
+    y, _, seen = net.run(example.x, record={"alif0": fields, "alif1": fields})
+    v, theta, spikes = (np.concatenate([seen[name][field][:, 0] for name in ("alif0", "alif1")], 1) for field in fields)
+    hidden, moves = seen["alif0"]["spike"].shape[2], theta.std(0) / np.maximum(v.std(0), 1e-6)
+    # in the paper's network only output neurons adapt, and training silences them: then the hidden neuron nearest to half its steps
+    neuron = int(moves.argmax() if moves.max() > 0.02 else np.abs(spikes[:, :hidden].mean(0) - 0.5).argmin())
+    name = f"hidden neuron {neuron + 1}" if neuron < hidden else f"output {data.classes[neuron - hidden]}"
     predicted = y[:, 0].argmax(-1)
     right = (predicted == example.y[:, 0])[example.mask[:, 0]].mean()
-    return sequence(np.arange(len(y)) / 250, example.x.dense()[:, 0], hidden,
-                    (f"output {data.classes[neuron]}", out["v"][:, neuron], out["theta"][:, neuron], out["spike"][:, neuron]),
+    return sequence(np.arange(len(y)) / 250, example.x.dense()[:, 0], spikes[:, :hidden],
+                    (name, v[:, neuron], theta[:, neuron], spikes[:, neuron]),
                     {"true": example.y[:, 0], "predicted": predicted}, data.classes,
                     input_names=["lead 1 up", "down", "lead 2 up", "down"],
                     title=f"{data.name}: one sequence, {100 * right:.1f} % of its steps right")
