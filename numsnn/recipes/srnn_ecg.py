@@ -4,7 +4,9 @@
 The hidden layer is not adaptive (beta = 0; its tau_adp is declared and has no effect), the output layer is (beta = 1.8).  Loss: cross-
 entropy of every step from 10 on, summed over steps; Adam, 400 epochs.  A tenth of the training sequences is held out to choose the epoch.
 
-The authors' two settings: v_threshold (b_j0) = 0.01 (the published script, accuracy 0.844) or 0.1 (the saved network, 0.859).
+The authors' two settings: v_threshold (b_j0) = 0.01 (the published script, accuracy 0.844) or 0.1 (the saved network, 0.859).  They halve
+a learning rate of 1e-2 every 100 epochs: lr=0.01, schedule=step.  The default here is twice that, lowered along a cosine, because the
+network underfits (its training accuracy stays below the test accuracy) and this gets it about half a point further.
 """
 
 from pathlib import Path
