@@ -2,4 +2,12 @@
 
 from .problems import FormatError, Problems
 
-__all__ = ["FormatError", "Problems"]
+__all__ = ["FORMATS", "FormatError", "Problems", "guess", "read", "stream", "write"]
+
+
+def __getattr__(name):
+    # the decoders are compiled: only who reads events needs Numba
+    if name in __all__:
+        from . import recordings
+        return getattr(recordings, name)
+    raise AttributeError(f"module {__name__} has no attribute {name!r}")

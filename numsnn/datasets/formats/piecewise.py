@@ -1,0 +1,181 @@
+"""Event files, read piece by piece: bytes come in through one reused buffer, events go out through reused columns.
+
+A format is a decoder: a compiled function that turns bytes into events until the bytes run out, and keeps what
+it must remember between two pieces in `state`.  Everything else is here, once: reading, orientation, limits, errors.
+
+    decode(raw, end, columns, none, state, strict) -> (bytes used, events written, problem)
+
+`none` is room for a mark at each record that is no event (see sift.py).
+The columns have room for all events that a piece can hold, so that a decoder need not stop for want of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from .problems import FormatError, Problems, existing
+
+PIECE = 1 << 18                     # bytes read at once: they stay in the cache until they are decoded
+BEFORE = -(1 << 62)                 # before any time; a number that can still be subtracted from
+
+# problems that a decoder reports, and its state: what every decoder knows stands first (MISSING: bytes of a packet that are still to
+# come), from OWN on each keeps its own
+FINE, PLACE, BACKWARDS, KIND, DAMAGED = range(5)
+KINDS = {PLACE: "coordinate outside the sensor", BACKWARDS: "time runs backwards", KIND: "unknown kind of record",
+         DAMAGED: "damaged packet"}
+LAST, WIDTH, HEIGHT, COUNTS, MISSING, BASE, WRAP, OVERFLOW_ROW, OVERFLOW_STEP, OWN, SIZE = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 28
+
+
+class Columns(NamedTuple):
+    """Events side by side: t int64 (ticks), x uint16, y uint16, p uint8 (1 = brighter)."""
+    t: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    p: np.ndarray
+
+    @classmethod
+    def empty(cls, n: int) -> Columns:
+        """Room for n events."""
+        return cls(*(np.empty(n, dtype) for dtype in (np.int64, np.uint16, np.uint16, np.uint8)))
+
+    def part(self, first: int, last: int) -> Columns:
+        """Views of the events first to last - 1."""
+        return Columns(*(column[first:last] for column in self))
+
+
+class Orientation(NamedTuple):
+    """How the columns of a file become a picture: first swap x and y, then mirror.  Nothing is done by default."""
+    swap: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+    flip_polarity: bool = False
+
+    def apply(self, columns: Columns, width: int, height: int) -> Columns:
+        """The columns of a sensor of `width` x `height` pixels (before the swap), mirrored in place."""
+        t, x, y, p = columns
+        if self.swap:
+            x, y, width, height = y, x, height, width
+        if self.flip_x:
+            np.subtract(width - 1, x, out=x)
+        if self.flip_y:
+            np.subtract(height - 1, y, out=y)
+        if self.flip_polarity:
+            np.bitwise_xor(p, 1, out=p)
+        return Columns(t, x, y, p)
+
+
+class Decoder(NamedTuple):
+    """What a format says about one file: its decoder with its state, the sensor, and where the data are."""
+    decode: Callable
+    state: np.ndarray
+    sensor: tuple[int, int]         # width, height, as stored
+    begin: int                      # first byte of the data
+    record: int                     # bytes of a record
+    end: int | None = None          # first byte after the data
+    events: int = 1                 # at most so many events in a record
+
+
+def state(width: int, height: int) -> np.ndarray:
+    """The state of a decoder before the first byte."""
+    s = np.zeros(SIZE, np.int64)
+    s[LAST], s[WIDTH], s[HEIGHT], s[OVERFLOW_ROW] = BEFORE, width, height, -1
+    return s
+
+
+@functools.lru_cache(maxsize=4)
+def _archive(path, modified):
+    """An open archive; large ones take long to open."""
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise FormatError(path, f"cannot be read as a zip archive ({error})", remedy="fetch it again") from error
+
+
+class Source:
+    """Where the bytes of a file come from: a file on disk, or ARCHIVE.zip/MEMBER."""
+
+    def __init__(self, path):
+        self.path, self.member = Path(path), None
+        for folder in self.path.parents:
+            if folder.suffix == ".zip" and folder.is_file():
+                self.member = self.path.relative_to(folder).as_posix()
+                self.archive = _archive(folder, folder.stat().st_mtime_ns)
+                if self.member not in self.archive.namelist():
+                    raise FileNotFoundError(f"{folder} has no member {self.member}")
+                break
+
+    def size(self) -> int:
+        """Number of bytes."""
+        return existing(self.path).stat().st_size if self.member is None else self.archive.getinfo(self.member).file_size
+
+    def open(self) -> BinaryIO:
+        """The file, to be read from its first byte."""
+        return open(existing(self.path), "rb", buffering=0) if self.member is None else self.archive.open(self.member)
+
+
+def names(folder) -> list[str]:
+    """Paths of all files below a folder or in a zip archive, relative to it, in natural order (2 before 10)."""
+    folder = Path(folder)
+    if folder.suffix == ".zip" and folder.is_file():
+        found = [name for name in _archive(folder, folder.stat().st_mtime_ns).namelist() if not name.endswith("/")]
+    elif folder.is_dir():
+        found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    else:
+        raise FileNotFoundError(f"no folder and no zip archive {folder}")
+    return sorted(found, key=lambda name: [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)])
+
+
+def pieces(path, decoder: Decoder, problems: Problems) -> Iterator[Columns]:
+    """The events of a file in its order, as views into columns that are used again for the next piece."""
+    raw, held, at = np.empty(PIECE, np.uint8), 0, decoder.begin
+    columns, none = Columns.empty(PIECE // decoder.record * decoder.events), np.empty(PIECE // decoder.record, np.uint8)
+    left = None if decoder.end is None else decoder.end - decoder.begin
+    with Source(path).open() as file:
+        file.seek(decoder.begin)
+        while True:
+            want = PIECE - held if left is None else min(PIECE - held, left)
+            got = file.readinto(memoryview(raw)[held:held + want]) if want else 0
+            if not got:
+                break
+            left, held = None if left is None else left - got, held + got
+            used, events, damaged = decoded(decoder, raw, held, columns, none, at, problems)
+            if len(events.t):
+                yield events
+            if damaged:
+                return                      # nothing behind it can be found
+            at, held = at + used, held - used
+            raw[:held] = raw[used:used + held].copy()
+    left = (left or 0) + int(decoder.state[MISSING])
+    if held or left:
+        problems.found("the file ends inside a record", f"{held} bytes are left over, {left} are missing", at, n=max(held, 1))
+    skipped(decoder, problems)
+
+
+def decoded(decoder: Decoder, raw, held, columns: Columns, none, at, problems: Problems) -> tuple[int, Columns, bool]:
+    """(bytes used, events, whether the rest is lost) of `held` bytes at position `at` of the file."""
+    used, n, problem = decoder.decode(raw, held, tuple(columns), none, decoder.state, problems.strict)
+    if problem != FINE:
+        problems.found(*_describe(problem, decoder.state), at + used)
+    return used, columns.part(0, n), problem == DAMAGED
+
+
+def skipped(decoder: Decoder, problems: Problems) -> None:
+    """Report what the decoder passed over."""
+    for kind, name in KINDS.items():
+        if decoder.state[COUNTS + kind - 1]:
+            problems.counts[name] += int(decoder.state[COUNTS + kind - 1])
+
+
+def _describe(problem, s):
+    """A problem and its numbers, which the decoder left behind."""
+    return KINDS[problem], {
+        PLACE: f"x = {s[SIZE - 3]}, y = {s[SIZE - 2]}, the sensor has {s[WIDTH]} x {s[HEIGHT]} pixels (option sensor or camera)",
+        BACKWARDS: f"{s[SIZE - 1]} after {s[LAST]}", KIND: f"type {s[SIZE - 1]}",
+        DAMAGED: f"its header (type {s[SIZE - 1]}) gives impossible sizes"}[problem]

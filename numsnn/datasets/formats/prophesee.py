@@ -1,0 +1,203 @@
+"""Prophesee's raw formats EVT 2.0 and EVT 3.0: lines that begin with %, then little-endian words.
+
+EVT 2.0  32 bits, kind in the highest four: 0 darker, 1 brighter (time 6 bits, x 11, y 11), 8 upper 28 bits of the time, 10 trigger
+EVT 3.0  16 bits, kind in the highest four: 0 y (11), 2 one event (polarity, x), 3 base of a vector (polarity, x), 4 and 5 the next 12 or 8
+         pixels as a mask, 6 lower and 8 upper 12 bits of the time, which goes over after 16.8 s
+
+Times in us.  Events before the first time are dropped: nobody knows when they were.  Triggers and the makers' other words are passed over.
+Source: Prophesee's description of the formats.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from . import piecewise
+from .piecewise import (
+    BASE,
+    FINE,
+    HEIGHT,
+    KIND,
+    LAST,
+    OWN,
+    WIDTH,
+    Decoder,
+    Source,
+    state,
+)
+from .problems import FormatError, Problems
+from .records import fits, lines
+from .sift import jit, report
+
+TIMED, HIGH, LOW, ROW, COLUMN, POLARITY = range(OWN, OWN + 6)     # a time was seen; parts of the time; where the vector is
+
+
+@jit
+def unknown(kind, s, strict):
+    """A kind of word that the format does not have."""
+    if strict:
+        s[piecewise.SIZE - 1] = kind
+    else:
+        s[piecewise.COUNTS + KIND - 1] += 1
+
+
+@jit
+def decode_evt2(raw, end, columns, none, s, strict):
+    """EVT 2.0."""
+    (t, x, y, p), words, n, last, high = columns, raw[:end // 4 * 4].view(np.uint32), 0, s[LAST], s[BASE] + s[HIGH]
+    timed, width, height = s[TIMED], s[WIDTH], s[HEIGHT]
+    for i in range(len(words)):
+        word = np.int64(words[i])
+        kind = word >> 28
+        if kind <= 1:
+            column, row, time = word >> 11 & 0x7FF, word & 0x7FF, high | word >> 22 & 63
+            if timed:
+                if column >= width or row >= height or time < last:
+                    found = report(column, row, time, last, s, strict)
+                    if strict:
+                        return 4 * i, n, found
+                else:
+                    t[n], x[n], y[n], p[n], last = time, column, row, kind, time
+                    n += 1
+        elif kind == 8:
+            new = (word & 0xFFFFFFF) << 6
+            if new < s[HIGH] - (1 << 33):
+                s[BASE] += 1 << 34
+            timed, s[HIGH], high = 1, new, s[BASE] + new
+        elif kind not in (10, 14, 15):
+            unknown(kind, s, strict)
+            if strict:
+                return 4 * i, n, KIND
+    s[LAST], s[TIMED] = last, timed
+    return 4 * len(words), n, FINE
+
+
+@jit
+def decode_evt3(raw, end, columns, none, s, strict):
+    """EVT 3.0."""
+    (t, x, y, p), words, n, last = columns, raw[:end // 2 * 2].view(np.uint16), 0, s[LAST]
+    timed, base, high, low, row, column, polarity = s[TIMED], s[BASE], s[HIGH], s[LOW], s[ROW], s[COLUMN], s[POLARITY]
+    time, found, done, width, height = base + (high << 12 | low), FINE, len(words), s[WIDTH], s[HEIGHT]
+    for i in range(len(words)):
+        word = np.int64(words[i])
+        kind, value = word >> 12, word & 0xFFF
+        first, mask, sign = 0, 0, polarity          # pixels of this word, from the column `first` on
+        if kind == 2:
+            first, mask, sign = value & 0x7FF, 1, value >> 11
+        elif kind == 4:
+            first, mask = column, value
+            column += 12
+        elif kind == 5:
+            first, mask = column, value & 0xFF
+            column += 8
+        elif kind == 0:
+            row = value & 0x7FF
+        elif kind == 3:
+            column, polarity = value & 0x7FF, value >> 11
+        elif kind == 6:
+            low, time = value, base + (high << 12 | value)
+        elif kind == 8:
+            if value != high:
+                if timed and value < high - 0x800:
+                    base += 1 << 24
+                high, low = value, 0
+            timed, time = 1, base + (high << 12 | low)
+        elif kind not in (7, 10, 14, 15):
+            unknown(kind, s, strict)
+            found = KIND
+        if mask and timed:
+            if row < height and time >= last and first + 12 <= width and kind != 2:
+                for bit in range(12):               # each pixel is written, those in the mask stay: no branch to guess wrong
+                    t[n], x[n], y[n], p[n] = time, first + bit, row, sign
+                    n += mask >> bit & 1
+                last, mask = time, 0
+            while mask:
+                if mask & 1:
+                    if first >= width or row >= height or time < last:
+                        found = report(first, row, time, last, s, strict)
+                    else:
+                        t[n], x[n], y[n], p[n], last = time, first, row, sign, time
+                        n += 1
+                mask = 0 if strict and found != FINE else mask >> 1
+                first += 1
+        if found != FINE and strict:
+            done = i
+            break
+        found = FINE
+    if found == FINE:                               # report has left the last time there otherwise
+        s[LAST] = last
+    s[TIMED], s[BASE], s[HIGH], s[LOW], s[ROW], s[COLUMN], s[POLARITY] = timed, base, high, low, row, column, polarity
+    return 2 * done, n, found
+
+
+def header(path) -> tuple[str, tuple[int, int] | None, int]:
+    """(version such as "3.0", sensor or None, first byte of the data) of a file's lines."""
+    found = lines(path, b"%")
+    text = "\n".join(line.decode("latin-1") for line, _ in found)
+    version = re.search(r"%\s*evt\s+(\d(?:\.\d)?)", text, re.IGNORECASE) or re.search(r"%\s*format\s+EVT(\d)", text, re.IGNORECASE)
+    size = re.search(r"%\s*geometry\s+(\d{1,5})x(\d{1,5})", text, re.IGNORECASE)
+    width, height = (re.search(rf"\b{key}[ =](\d{{1,5}})", text, re.IGNORECASE) for key in ("width", "height"))
+    sensor = (int(size[1]), int(size[2])) if size else (int(width[1]), int(height[1])) if width and height else None
+    return version[1] if version else "", sensor, found[-1][1] if found else 0
+
+
+def open_evt2(path, problems: Problems, sensor=None) -> Decoder:
+    """EVT 2.0; the sensor from the header, or given."""
+    return _opened(path, "2", decode_evt2, sensor, 4, 1)
+
+
+def open_evt3(path, problems: Problems, sensor=None) -> Decoder:
+    """EVT 3.0; the sensor from the header, or given."""
+    return _opened(path, "3", decode_evt3, sensor, 2, 12)
+
+
+def _opened(path, wanted, decode, sensor, record, events):
+    version, found, begin = header(path)
+    if version and not version.startswith(wanted):
+        raise FormatError(path, f"the header says EVT {version}, expected EVT {wanted}", 0, f"format='evt{version[0]}' reads it")
+    if not version and not begin and Source(path).size() % record:
+        raise FormatError(path, f"no header lines (%), and not a whole number of words of {record} bytes", 0, "is it an EVT file?")
+    sensor = sensor or found or (2048, 2048)
+    return Decoder(decode, state(*sensor), sensor, begin, record, events=events)
+
+
+# ---- writing
+
+
+def write_evt2(path, chunks, sensor: tuple[int, int]) -> None:
+    """EVT 2.0: times up to 4.7 hours."""
+    high = -1
+    with open(path, "wb") as file:
+        file.write(f"% evt 2.0\n% geometry {sensor[0]}x{sensor[1]}\n% end\n".encode())
+        for columns in chunks:
+            fits(path, columns, (min(sensor[0], 2048), min(sensor[1], 2048)), 1 << 34)
+            t, x, y, p = (column.astype(np.int64) for column in columns)
+            words = np.stack((8 << 28 | t >> 6, p << 28 | (t & 63) << 22 | x << 11 | y), 1)
+            new = np.diff(t >> 6, prepend=high) != 0
+            file.write(words[np.stack((new, np.ones_like(new)), 1)].astype("<u4").tobytes())
+            high = int(t[-1] >> 6) if len(t) else high
+
+
+def write_evt3(path, chunks, sensor: tuple[int, int]) -> None:
+    """EVT 3.0, each event by itself; times up to 19 hours."""
+    before = np.array([[0, -1, -1, -1]])                       # loops of the clock, upper time, lower time, row
+    with open(path, "wb") as file:
+        file.write(f"% evt 3.0\n% geometry {sensor[0]}x{sensor[1]}\n% end\n".encode())
+        for columns in chunks:
+            fits(path, columns, (min(sensor[0], 2048), min(sensor[1], 2048)), 1 << 36)
+            t, x, y, p = (column.astype(np.int64) for column in columns)
+            now = np.stack((t >> 24, t >> 12 & 0xFFF, t & 0xFFF, y), 1)
+            change = np.diff(now, axis=0, prepend=before)
+            new = change != 0
+            new[:, 2] |= new[:, 1] | new[:, 0]                 # the upper time sets the lower to zero
+            words = np.stack((8 << 12 | now[:, 1], 6 << 12 | now[:, 2], y, 2 << 12 | p << 11 | x), 1).astype("<u2")
+            mask = np.stack((new[:, 0] | new[:, 1], new[:, 2], new[:, 3], np.ones_like(new[:, 0])), 1)
+            first = 0
+            for i in np.flatnonzero(change[:, 0]):             # each loop of the clock: to its end, and to zero again
+                file.write(words[first:i][mask[first:i]].tobytes())
+                file.write(np.array([0x8FFF, 0x8000] * int(change[i, 0]), "<u2").tobytes())
+                first = i
+            file.write(words[first:][mask[first:]].tobytes())
+            before = now[-1:] if len(t) else before

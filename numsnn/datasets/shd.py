@@ -1,0 +1,139 @@
+"""Spiking Heidelberg Digits, Spiking Speech Commands, and every other set in their HDF5 layout.
+
+    spikes/times   one vector of times in seconds for each recording (float16 in the originals: steps of 0.5 to 1 ms near 1 s)
+    spikes/units   one vector of channels          labels   (B,)
+    extra/speaker  (B,), extra/keys names of the classes; both may be missing
+
+Source: Cramer, Stradmann, Schemmel, Zenke, The Heidelberg Spiking Data Sets, IEEE Trans. Neural Netw. Learn. Syst. 33 (2022).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..events import Events, shd_frames
+from ..spikes import Spikes
+from .formats.problems import FormatError, Problems, existing
+from .listing import Item, Listing
+
+CITATION = "Cramer et al., The Heidelberg Spiking Data Sets, IEEE Trans. Neural Netw. Learn. Syst. 33 (2022)"
+CHANNELS = 700
+FILES = {"shd": {"train": "shd_train.h5", "test": "shd_test.h5"},
+         "ssc": {"train": "ssc_train.h5", "valid": "ssc_valid.h5", "test": "ssc_test.h5"}}
+
+
+def layout(path, *, channels: int | None = None, strict: bool = True, name: str = "", problems: Problems | None = None) -> Listing:
+    """The recordings of one file in SHD layout.
+
+    channels: number of units; None: what the file says, else 700.  strict: False skips events that are wrong, and sorts times that
+    are not in order; what was skipped is counted in `problems` where one is given.
+    """
+    import h5py
+    problems = problems or Problems(path, strict)
+    try:
+        file = h5py.File(existing(path), "r")
+    except OSError as error:
+        raise FormatError(path, f"cannot be read as HDF5: damaged, cut short, or something else ({error})") from error
+    try:
+        times, units, labels = (_dataset(path, file, key) for key in ("spikes/times", "spikes/units", "labels"))
+        if not (times.shape == units.shape == labels.shape and times.ndim == 1):
+            raise FormatError(path, f"spikes/times, spikes/units and labels should be vectors of one length; got {times.shape}, {units.shape} "
+                                    f"and {labels.shape}")
+        if any(h5py.check_vlen_dtype(d.dtype) is None for d in (times, units)) or labels.dtype.kind not in "iu":
+            raise FormatError(path, f"spikes/times and units should hold a vector for each recording, labels integers; got {times.dtype}, "
+                                    f"{units.dtype}, {labels.dtype}")
+        labels = labels[()]
+        classes = _strings(file.get("extra/keys"))
+        speakers = file["extra/speaker"][()] if isinstance(file.get("extra/speaker"), h5py.Dataset) else None
+        channels = int(channels or file.attrs.get("channels", file.attrs.get("units", CHANNELS)))
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
+        raise FormatError(path, f"damaged HDF5 data: {error}") from error
+    if len(labels) and not 0 <= labels.min() <= labels.max() < max(len(classes), labels.max() + 1 if not classes else 0):
+        raise FormatError(path, f"labels from {labels.min()} to {labels.max()}, but {len(classes)} names in extra/keys")
+    if speakers is not None and speakers.shape != labels.shape:
+        raise FormatError(path, f"extra/speaker should hold {len(labels)} numbers; got shape {speakers.shape}")
+    items = [Item(str(i), int(labels[i]), "" if speakers is None else str(speakers[i]), _recording(times, units, i, channels, problems))
+             for i in range(len(labels))]
+    return Listing(name or Path(path).stem, f"{CITATION}: {Path(path).name}" if not name else name, (channels,), 1.0,
+                   classes or tuple(map(str, range(int(labels.max(initial=0)) + 1))), items)
+
+
+def _dataset(path, file, key):
+    import h5py
+    found = file.get(key)
+    if not isinstance(found, h5py.Dataset):
+        raise FormatError(path, f"no data set {key}; a file in SHD layout has spikes/times, spikes/units and labels, this one has "
+                                f"{', '.join(sorted(file)) or 'nothing'}")
+    return found
+
+
+def _strings(dataset):
+    return () if dataset is None else tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in dataset[()])
+
+
+def _recording(times, units, i, channels, problems):
+    def load():
+        try:
+            t, u = times[i], units[i]
+        except (OSError, RuntimeError) as error:
+            raise FormatError(problems.path, f"damaged HDF5 data: {error}", f"recording {i}") from error
+        return Events(*_checked(np.asarray(t), np.asarray(u), channels, problems, f"recording {i}"), shape=(channels,), tick=1.0)
+    return load
+
+
+def _checked(t, u, channels, problems, where):
+    """The times and units of a recording, without what is wrong."""
+    if t.shape != u.shape or t.dtype.kind not in "fiu" or u.dtype.kind not in "iu":
+        raise FormatError(problems.path, f"expected as many times as units; got {t.dtype} {t.shape} and {u.dtype} {u.shape}", where)
+    finite, inside = np.isfinite(t), (u >= 0) & (u < channels)
+    if not finite.all():
+        problems.found("time that is not finite", f"{(~finite).sum()} of {len(t)}", where, n=int((~finite).sum()))
+    if not inside.all():
+        problems.found("unit outside the channels", f"{u[~inside][0]}, expected 0 to {channels - 1}", where, "give channels=",
+                       n=int((~inside).sum()))
+    t, u = t[finite & inside], u[finite & inside]
+    if (np.diff(t.astype(np.float64)) < 0).any():
+        problems.found("time runs backwards", "", where, "strict=False sorts them")
+        order = np.argsort(t, kind="stable")
+        t, u = t[order], u[order]
+    return t, u
+
+
+def _of(kind, folder, part, options):
+    files = FILES[kind]
+    if part not in files:
+        raise ValueError(f"{kind.upper()} has the parts {', '.join(map(repr, files))}; got {part!r}")
+    path = Path(folder) / files[part]
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; expected {', '.join(files.values())} (unpacked). data/README.md says where to get them")
+    listing = layout(path, name=f"{kind.upper()}, {part}", **options)
+    return listing._replace(source=CITATION)
+
+
+def shd(folder, part: str = "train", **options) -> Listing:
+    """Spiking Heidelberg Digits: 700 channels, 20 classes (digits in German and English), 8156 and 2264 recordings, 12 speakers.
+
+    folder: holds shd_train.h5 and shd_test.h5.  There is no official validation part: `listing.dataset(...).hold_out("4", "5")` holds
+    two speakers out.
+    """
+    return _of("shd", folder, part, options)
+
+
+def ssc(folder, part: str = "train", **options) -> Listing:
+    """Spiking Speech Commands: 700 channels, 35 words, 75 466, 9 981 and 20 382 recordings.  folder: ssc_train.h5, ssc_valid.h5, ssc_test.h5."""
+    return _of("ssc", folder, part, options)
+
+
+class AuthorFrames:
+    """Framing of the SRNN's authors, see `numsnn.events.shd_frames`."""
+
+    def __init__(self, dt: float = 4e-3, duration: float = 1.0):
+        self.dt, self.duration = dt, duration
+
+    def __call__(self, events: Events) -> tuple[Spikes, None]:
+        return shd_frames(events, self.dt, self.duration), None
+
+
+LISTINGS = {"shd": shd, "ssc": ssc}

@@ -1,0 +1,84 @@
+"""What may come in; all else is refused here, in words."""
+
+import numpy as np
+
+from ..spikes import Spikes
+
+
+def real(x, name="x"):
+    """x as an array of finite real numbers."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold real numbers; got {x.dtype} of shape {x.shape}")
+    if not np.isfinite(x).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
+        raise ValueError(f"{name} holds NaN or infinity, first at index {where}; clean it before coding")
+    return x
+
+
+def fractions(x):
+    """x from 0 to 1."""
+    x = real(x)
+    if not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(f"x must lie from 0 to 1; got values from {x.min()} to {x.max()}. "
+                         f"Scale it first: (x - low) / (high - low)")
+    return x
+
+
+def channels(x):
+    """x (..., C)."""
+    x = real(x)
+    if x.ndim < 1:
+        raise ValueError("x needs an axis of channels, (..., C); got a single number. One value v is [v]")
+    return x
+
+
+def counts(spikes, name):
+    """Spikes, counts or activities as an array: zero or positive."""
+    spikes = real(spikes.dense() if isinstance(spikes, Spikes) else spikes, name)
+    if not (spikes >= 0).all():
+        raise ValueError(f"{name} must be zero or positive; got values down to {spikes.min()}")
+    return spikes
+
+
+def train(spikes, steps=1):
+    """Spikes (T, ...) of at least `steps` steps."""
+    spikes = counts(spikes, "spikes")
+    if spikes.ndim < 1 or len(spikes) < steps:
+        raise ValueError(f"expected spikes (T, ...) with T >= {steps} steps; got shape {spikes.shape}")
+    return spikes
+
+
+def units_of(code, name, n):
+    """(..., C n) -> (..., C, n)."""
+    code = counts(code, name)
+    if code.ndim < 1 or code.shape[-1] % n:
+        raise ValueError(f"{name} must have the shape (..., C n), {n} units for each channel; got shape {code.shape}")
+    return code.reshape(*code.shape[:-1], code.shape[-1] // n, n)
+
+
+def whole(name, value, least):
+    """An integer of at least `least`."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
+    return int(value)
+
+
+def positive(name, value):
+    """A finite number above 0."""
+    if np.ndim(value) or not 0 < value < np.inf:
+        raise ValueError(f"{name} must be positive and finite; got {value!r}")
+
+
+def share(name, value):
+    """A number above 0, at most 1."""
+    if np.ndim(value) or not 0 < value <= 1:
+        raise ValueError(f"{name} must be above 0 and at most 1; got {value!r}")
+    return float(value)
+
+
+def extent(low, high):
+    """high - low, above 0."""
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(f"low and high must be numbers with low < high; got low={low!r}, high={high!r}")
+    return high - low
