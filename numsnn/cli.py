@@ -1,9 +1,9 @@
-"""The command line: numsnn train, evaluate, recipes, info."""
+"""The command line: numsnn train, evaluate, recipes, convert, info."""
 
 import argparse
 import json
-import os
 import platform
+import re
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -51,8 +51,25 @@ def _parser():
     recipes = commands.add_parser("recipes", help="list the recipes with their options")
     recipes.set_defaults(run=_recipes)
 
-    info = commands.add_parser("info", help="what a checkpoint holds")
+    convert = commands.add_parser("convert", help="write event recordings to one HDF5 file",
+                                  description="Write a file of events, or a whole data set, to one HDF5 file that trains fast.")
+    convert.add_argument("input", metavar="IN", help="a file of events, or the folder or zip archive of a data set")
+    convert.add_argument("output", metavar="OUT.h5")
+    what = convert.add_mutually_exclusive_group()
+    what.add_argument("--dataset", metavar="NAME", help="what the folder is: nmnist, mnist-dvs, cifar10-dvs, dvs128-gesture, shd, ssc, fsdd")
+    what.add_argument("--format", metavar="NAME", help="what the file is, where it does not say itself: bin, bs2, aedat2, dat, evt3 ...")
+    convert.add_argument("--part", default="train", help="train (default), test ...")
+    convert.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the format or data set; repeatable")
+    convert.add_argument("--skip-bad", action="store_true", help="skip and count bad parts instead of stopping at the first")
+    convert.set_defaults(run=_convert)
+
+    info = commands.add_parser("info", help="what a file holds: events, recordings, checkpoints, images, sound ...")
     info.add_argument("file")
+    info.add_argument("--format", metavar="NAME", help="of an event file that does not say itself what it is")
+    info.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the format; repeatable")
+    info.add_argument("--recording", type=int, default=0, metavar="N", help="which one of a file that holds several (default 0)")
+    info.add_argument("--plot", choices=("raster", "frames", "surface"), help="draw the events")
+    info.add_argument("--out", metavar="PNG", help="where to draw (default FILE.raster.png ...)")
     info.set_defaults(run=_info)
     return parser
 
@@ -164,15 +181,86 @@ def _recipes(options):
               f"    options (--set): {', '.join(f'{k}={v}' for k, v in recipe.options.items())}")
 
 
+def _values(pairs):
+    """--set pairs as numbers, truth values, tuples of numbers (128x128) or text."""
+    values = {}
+    for key, text in _settings(pairs).items():
+        if text.lower() in ("true", "false"):
+            values[key] = text.lower() == "true"
+        elif re.fullmatch(r"-?\d+", text):
+            values[key] = int(text)
+        elif re.fullmatch(r"\d+x\d+", text):
+            values[key] = tuple(map(int, text.split("x")))
+        else:
+            try:
+                values[key] = float(text)
+            except ValueError:
+                values[key] = text
+    return values
+
+
+def _convert(options):
+    from .datasets import converted, formats
+    settings, out = _values(options.set), Path(options.output)
+    if out.exists():
+        raise ValueError(f"{out} exists already; remove it, or choose another name")
+    if not out.parent.is_dir():
+        raise ValueError(f"there is no folder {out.parent}; make it first")
+    about = {"input": str(Path(options.input).resolve()), **settings}
+    if options.dataset is None:
+        if Path(options.input).is_dir():
+            raise ValueError(f"{options.input} is a folder; say --dataset, one of {', '.join(_datasets())}")
+        stream = formats.stream(options.input, options.format, strict=not options.skip_bad, **settings)
+        n = converted.write_stream(out, stream, {**about, "format": stream.format})
+        print(f"{n:,} events of {options.input} written to {out}" + _skipped(stream.problems.counts))
+        return
+    known = _datasets()
+    if options.dataset not in known:
+        raise ValueError(f"no data set {options.dataset!r}; there are {', '.join(known)}")
+    try:
+        listing = known[options.dataset](options.input, options.part, strict=not options.skip_bad, **settings)
+    except TypeError as error:
+        raise ValueError(f"data set {options.dataset}: {error}") from error
+    before = converted.write(out, listing, {**about, "dataset": options.dataset, "part": options.part}, _Bar())
+    print(f"{len(listing.items):,} recordings of {listing.name} written to {out}" + f"; {before:,} were there already" * bool(before))
+
+
+def _datasets():
+    from .datasets import cameras, shd
+    return {**cameras.LISTINGS, **shd.LISTINGS}
+
+
+def _skipped(counts):
+    return "".join(f"\nSKIPPED: {n:,} x {what}" for what, n in counts.items())
+
+
+class _Bar:
+    """Progress of a conversion: a bar on a terminal, a line for each tenth elsewhere."""
+
+    def __init__(self):
+        self.live, self.tenth = sys.stderr.isatty(), -1
+
+    def __call__(self, done, n, name):
+        if self.live:
+            filled = 24 * done // max(n, 1)
+            sys.stderr.write(f"\r[{'#' * filled}{'.' * (24 - filled)}] {done}/{n} {name[-40:]}\033[K" + "\n" * (done == n))
+        elif 10 * done // max(n, 1) > self.tenth:
+            self.tenth = 10 * done // max(n, 1)
+            sys.stderr.write(f"{done}/{n}\n")
+        sys.stderr.flush()
+
+
 def _info(options):
-    from .io.checkpoint import describe, load
-    facts = describe(options.file)
-    net = load(options.file, device="reference")
-    print(f"{options.file}: {os.path.getsize(options.file):,} bytes, written by numsnn {facts['numsnn_version']}\n\n{net.summary()}")
-    training = facts["training"]
-    if training:
-        history = training.get("history", [])
-        print(f"\ntraining of recipe {training.get('recipe', '(none)')}: epoch {training['epoch'] + 1} done, seed {training['seed']}, "
-              f"{training['optimizer']['optimizer']} lr {training['optimizer']['lr']}")
-        if history:
-            print("last epoch: " + ", ".join(f"{k} {v:.4g}" for k, v in history[-1].items()))
+    from . import plot
+    from .describe import describe
+    found = describe(options.file, options.format, recording=options.recording, **_values(options.set))
+    print(found.text)
+    if options.plot is None:
+        return
+    if found.events is None or not found.events.n_events:
+        raise ValueError(f"{options.file} holds no events to draw")
+    if options.plot != "raster" and len(found.events.shape) == 1:
+        raise ValueError(f"--plot {options.plot} is for pixels; {options.file} has units, draw it with --plot raster")
+    out = options.out or f"{Path(options.file).name}.{options.plot}.png"
+    plot.save(plot.EVENT_PLOTS[options.plot](found.events, title=Path(options.file).name), out)
+    print(f"drawn to {out}")

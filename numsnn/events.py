@@ -158,7 +158,7 @@ class Events:
 
     def slice(self, first: float, last: float, from_zero: bool = True) -> Events:
         """Events with first <= time < last, in seconds; from_zero: times then begin at `first`."""
-        a, b = first / self.tick, last / self.tick
+        a, b = (round(seconds / self.tick, 6) for seconds in (first, last))      # 0.003 s are 3000 us, not 3000.0000000000005
         kept = self.keep((self.t >= a) & (self.t < b))
         return kept.shifted(-first) if from_zero else kept
 

@@ -164,3 +164,74 @@ def sequence(time, inputs, hidden, neuron, labels: dict, classes, *, input_names
     fig.align_ylabels(axes)
     fig.suptitle(title, fontsize=10)
     return fig
+
+
+# ---- recordings of events
+
+
+@styled
+def events_raster(events, recording: int = 0, title: str = "", most: int = 200_000):
+    """A recording over time: units, or for a camera the rows of pixels, one dot an event; of more than `most` events every k-th."""
+    part = events[recording]
+    every = max(1, -(-part.n_events // most))
+    seconds = part.t[::every].astype(np.float64) * part.tick
+    fig, axis = figure(8, 4.2)
+    size = np.clip(40_000 / max(len(seconds), 1), 0.15, 6)
+    if len(part.shape) == 1:
+        axis.scatter(seconds, part.unit[::every], s=size, c=INK, lw=0)
+        axis.set_ylabel("unit")
+    else:
+        # one scatter in the order of time, so that neither polarity lies on top
+        axis.scatter(seconds, part.y[::every], s=size, c=np.array(COLOURS)[np.where(part.p[::every] > 0, 0, 1)], lw=0)
+        for colour, name in zip(COLOURS, ("brighter", "darker"), strict=False):
+            axis.scatter([], [], s=14, c=colour, lw=0, label=name)
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+        axis.set_ylabel("row")
+        axis.invert_yaxis()
+    axis.set(xlabel="time (s)", title=title + f" (every {every}th event)" * (every > 1))
+    return fig
+
+
+@styled
+def event_frames(events, recording: int = 0, title: str = "", frames: int = 8):
+    """A camera recording as pictures of equal parts of its time: brighter blue, darker red."""
+    part = events[recording]
+    pictures = part.frames(n=frames)[:, 0]
+    net = pictures[:, -1] - (pictures[:, 0] if part.shape[0] == 2 else 0)
+    limit = max(float(np.quantile(np.abs(net), 0.998)), 1.0)
+    rows = 1 if frames <= 4 else 2
+    columns = -(-frames // rows)
+    fig, axes = figure(8, rows * (8 / columns * min(part.shape[1] / part.shape[2], 2) + 0.2) + 0.3, rows, columns, squeeze=False)
+    start, step = float(part.t[0]) * part.tick if part.n_events else 0.0, float(part.durations[0]) / frames
+    for i, axis in enumerate(axes.flat):
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        if i < frames:
+            axis.imshow(net[i], cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+            axis.set_title(f"{1e3 * (start + i * step):.0f} ms", fontsize=8)
+    fig.suptitle(title, fontsize=10)
+    return fig
+
+
+@styled
+def time_surface(events, recording: int = 0, title: str = "", tau: float | None = None):
+    """When each pixel last saw an event, exp(-(t_end - t) / tau): brighter blue, darker red.  tau: seconds; None: a tenth of the time."""
+    part = events[recording]
+    p, height, width = part.shape
+    tau = tau or max(float(part.durations[0]) / 10, part.tick)
+    last = np.full(p * height * width, -np.inf)
+    if part.n_events:
+        last[part.unit] = (part.t.astype(np.float64) - float(part.t[-1])) * part.tick     # later events overwrite earlier ones
+    surface = np.exp(last.reshape(p, height, width) / tau)
+    value = surface[0] if p == 1 else np.where(surface[1] >= surface[0], surface[1], -surface[0])
+    fig, axis = figure(5.4, 4.4)
+    image = axis.imshow(value, cmap="RdBu", vmin=-1, vmax=1, interpolation="nearest")
+    axis.set(xticks=[], yticks=[], title=title)
+    axis.spines[:].set_visible(False)
+    bar = fig.colorbar(image, ax=axis, shrink=0.8, aspect=30, ticks=[-1, 0, 1])
+    bar.ax.set_yticklabels(["darker, now", "long ago", "brighter, now"])
+    bar.outline.set_visible(False)
+    return fig
+
+
+EVENT_PLOTS = {"raster": events_raster, "frames": event_frames, "surface": time_surface}

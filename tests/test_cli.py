@@ -108,3 +108,65 @@ def test_the_recipe_is_the_papers():
     other = recipe.network(recipe.configured({"v_threshold": "0.1", "beta": "1.8"}), device="reference")
     assert other.layers["alif0"].fixed["beta"][0] == np.float32(1.8)
     assert other.layers["alif1"].fixed["v_threshold"][0] == np.float32(0.1)
+
+
+# ---- convert and info of data
+
+
+def events_file(tmp_path, name="clip.aedat4"):
+    from numsnn.datasets import formats
+    from numsnn.events import Events
+    rng = np.random.default_rng(0)
+    path = tmp_path / name
+    formats.write(path, Events(np.arange(0, 5000, 10), x=rng.integers(0, 20, 500), y=rng.integers(0, 10, 500), p=rng.integers(0, 2, 500),
+                               shape=(2, 10, 20)))
+    return path
+
+
+def test_convert_and_info(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = events_file(tmp_path)
+    assert cli.main(["info", str(path), "--plot", "frames"]) == 0
+    said = capsys.readouterr().out
+    assert "aedat4" in said and "sensor 20 x 10" in said and "500 events in 0.00499 s" in said and "first events" in said
+    assert (tmp_path / "clip.aedat4.frames.png").stat().st_size > 5000
+    assert cli.main(["convert", str(path), "out.h5"]) == 0
+    assert "500 events" in capsys.readouterr().out
+    for kind in ("raster", "surface"):
+        assert cli.main(["info", "out.h5", "--plot", kind, "--out", f"{kind}.png"]) == 0
+        assert (tmp_path / f"{kind}.png").is_file()
+    assert "1 recordings of 20 x 10 pixels" in capsys.readouterr().out
+    assert "exists already" in refused(capsys, "convert", str(path), "out.h5")
+
+
+def test_convert_a_data_set(tmp_path, capsys):
+    from numsnn.datasets import formats
+    for digit in (0, 7):
+        (tmp_path / "Train" / str(digit)).mkdir(parents=True)
+        formats.write(tmp_path / "Train" / str(digit) / "1.bin", formats.read(events_file(tmp_path)))
+    out = tmp_path / "n.h5"
+    assert cli.main(["convert", str(tmp_path), str(out), "--dataset", "nmnist", "--set", "first_saccade=true"]) == 0
+    assert "2 recordings of N-MNIST, train" in capsys.readouterr().out
+    assert cli.main(["info", str(out), "--recording", "1"]) == 0
+    assert "recording 1 (Train/7/1.bin, label 7): 500 events" in capsys.readouterr().out
+    assert "recordings 0 to 1; got 9" in refused(capsys, "info", str(out), "--recording", "9")
+
+
+def test_bad_input_of_convert_and_info(tmp_path, capsys):
+    path, out = events_file(tmp_path), str(tmp_path / "o.h5")
+    cut = tmp_path / "cut.aedat4"
+    cut.write_bytes(path.read_bytes()[:-20])
+    assert "damaged packet" in refused(capsys, "convert", str(cut), out)
+    assert "is a folder; say --dataset" in refused(capsys, "convert", str(tmp_path), out)
+    assert "no data set 'imagenet'" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "imagenet")
+    assert "holds no recordings of N-MNIST" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "nmnist")
+    assert "unexpected keyword argument 'colour'" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "nmnist", "--set", "colour=1")
+    assert "has no option 'camera'" in refused(capsys, "convert", str(path), out, "--set", "camera=dvs128")
+    assert "no format 'mp4'" in refused(capsys, "convert", str(path), out, "--format", "mp4")
+    assert "there is no folder" in refused(capsys, "convert", str(path), str(tmp_path / "a" / "b.h5"))
+    assert not (tmp_path / "o.h5").exists() and not (tmp_path / "o.h5.part").exists()
+    assert "no file" in refused(capsys, "info", str(tmp_path / "none.bin"))
+    (tmp_path / "empty.bin").touch()
+    assert "the file is empty" in refused(capsys, "info", str(tmp_path / "empty.bin"))
+    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8 picture")
+    assert "cannot tell its format" in refused(capsys, "info", str(tmp_path / "x.jpg"))

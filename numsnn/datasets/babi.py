@@ -9,6 +9,7 @@ import numpy as np
 
 from .dataset import Dataset
 from .formats import babi as stories
+from .formats.problems import FormatError
 from .formats.source import Source
 
 TASKS = ("single-supporting-fact", "two-supporting-facts", "three-supporting-facts", "two-arg-relations", "three-arg-relations",
@@ -16,6 +17,7 @@ TASKS = ("single-supporting-fact", "two-supporting-facts", "three-supporting-fac
          "compound-coreference", "time-reasoning", "basic-deduction", "basic-induction", "positional-reasoning", "size-reasoning",
          "path-finding", "agents-motivations")
 FROM = "the files are in tasks_1-20_v1-2.tar.gz of the bAbI project of Facebook AI Research, folders en, en-10k ..."
+MOST_WORDS, MOST_STEPS = 1 << 26, 1 << 27        # words of all stories, steps of all padded sequences: a real task has far less
 CITATION = "Weston et al., Towards AI-Complete Question Answering: A Set of Prerequisite Toy Tasks, arXiv 1502.05698 (2015)"
 
 
@@ -57,13 +59,16 @@ def examples(source, task: int, part: str, lower: bool = False, punctuation: boo
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; {FROM}") from None
     split = lambda text: words(text, lower, punctuation)
-    found = []
+    found, total = [], 0
     for story in stories.parse(content, source.where(name)).stories:
-        statements = [(s.number, split(s.text)) for s in story.statements]
+        said = {s.number: split(s.text) for s in story.statements}
         for q in story.questions:
-            keep = q.supports if supporting else range(q.number)
-            told = (word for number, said in statements if number in keep for word in said)
-            found.append(Example(tuple(told), split(q.text), q.answer.lower() if lower else q.answer))
+            told = q.supports if supporting else (number for number in said if number < q.number)
+            found.append(Example(tuple(word for number in told for word in said[number]), split(q.text),
+                                 q.answer.lower() if lower else q.answer))
+            total += len(found[-1].story)
+            if total > MOST_WORDS:
+                raise FormatError(source.where(name), f"the stories of all questions have more than {MOST_WORDS:,} words")
     return found
 
 
@@ -87,6 +92,8 @@ def load(source, task: int, test=None, *, lower: bool = False, punctuation: bool
     number = {answer: i for i, answer in enumerate(answers)}
     sequences = (lambda e: (e.story, e.question)) if apart else (lambda e: (e.story + e.question,))
     widths = [max(map(len, kind)) for kind in zip(*map(sequences, all_of_it), strict=True)]
+    if sum(widths) * len(all_of_it) > MOST_STEPS:
+        raise ValueError(f"bAbI task {task}: {len(all_of_it):,} sequences of {sum(widths):,} steps are more than memory can be expected to hold")
     sets = (Dataset(_padded([sequences(e) for e in found], index, widths), np.array([number[e.answer] for e in found]), classes=answers,
                     name=f"bAbI task {task} ({TASKS[task - 1]}), {part}", source=f"bAbI 1.2, {file_name(task, part)}. {CITATION}")
             for part, found in parts.items())

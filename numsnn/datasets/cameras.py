@@ -11,7 +11,7 @@ import io
 from pathlib import Path, PurePosixPath
 
 from .formats import FormatError
-from .formats.piecewise import Source, names
+from .formats.piecewise import File, names
 from .formats.recordings import read
 from .listing import Item, Listing
 
@@ -67,7 +67,7 @@ def _cut(load, first, last):
 
 def _table(path, columns):
     """Rows of a CSV file as dicts; it must have the given columns."""
-    with Source(path).open() as file:
+    with File(path).open() as file:
         rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8", "replace"))))
     if not rows or not set(columns) <= set(rows[0]) or any(row[c] is None for row in rows for c in columns):
         raise FormatError(path, f"expected a table with the columns {', '.join(columns)}; got {', '.join(map(str, rows[0])) if rows else 'nothing'}")

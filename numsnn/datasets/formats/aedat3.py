@@ -5,7 +5,7 @@ int32 capacity, int32 number, int32 valid - and capacity x size bytes.  A polari
 bit 1 polarity, bits 2 to 16 y, bits 17 to 31 x, then int32 time in us; its full time is overflows << 31 | time.  Packets of other kinds
 (frames, IMU, special) and events that are not valid are passed over.
 
-Source: iniVation, AEDAT 3.1 description; libcaer's event headers.
+File: iniVation, AEDAT 3.1 description; libcaer's event headers.
 """
 
 from __future__ import annotations

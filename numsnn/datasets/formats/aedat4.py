@@ -4,7 +4,7 @@ The header (IOHE) has compression (0 none, 1 and 2 LZ4, 3 and 4 ZSTD), the posit
 description in XML that lists the streams: EVTS events, FRME frames, IMUS inertial samples, TRIG triggers.  An event is 16 bytes: int64
 time in us, int16 x, int16 y, bool brighter.  ZSTD would need a further package and is refused.
 
-Source: iniVation's description of the format and its FlatBuffer schemas.
+File: iniVation's description of the format and its FlatBuffer schemas.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .lz4 import LZ4Error, decompress
-from .piecewise import Columns, Decoder, Source, decoded, skipped, state
+from .piecewise import Columns, Decoder, File, decoded, skipped, state
 from .problems import FormatError, Problems
 from .sift import jit, sift
 
@@ -87,8 +87,8 @@ def _root(raw: bytes, kind: bytes) -> _Table:
 
 def read_header(path) -> Header:
     """What the header of a file says."""
-    size = Source(path).size()
-    with Source(path).open() as file:
+    size = File(path).size()
+    with File(path).open() as file:
         head = file.read(len(MAGIC) + 4)
         if head[:len(MAGIC)] != MAGIC:
             raise FormatError(path, f"expected #!AER-DAT4.0 at the begin; got {head[:14]!r}", 0)
@@ -135,7 +135,7 @@ def _streams(path, description):
 
 def packets(path, head: Header, problems: Problems, kinds=("EVTS",)) -> Iterator[tuple[str, int, bytes | np.ndarray]]:
     """(kind, position, FlatBuffer) of each packet of the given kinds; others are passed over unread."""
-    with Source(path).open() as file:
+    with File(path).open() as file:
         at = head.begin
         while at + 8 <= head.end:
             file.seek(at)

@@ -98,7 +98,7 @@ def _archive(path, modified):
         raise FormatError(path, f"cannot be read as a zip archive ({error})", remedy="fetch it again") from error
 
 
-class Source:
+class File:
     """Where the bytes of a file come from: a file on disk, or ARCHIVE.zip/MEMBER."""
 
     def __init__(self, path):
@@ -137,7 +137,7 @@ def pieces(path, decoder: Decoder, problems: Problems) -> Iterator[Columns]:
     raw, held, at = np.empty(PIECE, np.uint8), 0, decoder.begin
     columns, none = Columns.empty(PIECE // decoder.record * decoder.events), np.empty(PIECE // decoder.record, np.uint8)
     left = None if decoder.end is None else decoder.end - decoder.begin
-    with Source(path).open() as file:
+    with File(path).open() as file:
         file.seek(decoder.begin)
         while True:
             want = PIECE - held if left is None else min(PIECE - held, left)

@@ -5,7 +5,7 @@ EVT 3.0  16 bits, kind in the highest four: 0 y (11), 2 one event (polarity, x),
          pixels as a mask, 6 lower and 8 upper 12 bits of the time, which goes over after 16.8 s
 
 Times in us.  Events before the first time are dropped: nobody knows when they were.  Triggers and the makers' other words are passed over.
-Source: Prophesee's description of the formats.
+File: Prophesee's description of the formats.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .piecewise import (
     OWN,
     WIDTH,
     Decoder,
-    Source,
+    File,
     state,
 )
 from .problems import FormatError, Problems
@@ -157,7 +157,7 @@ def _opened(path, wanted, decode, sensor, record, events):
     version, found, begin = header(path)
     if version and not version.startswith(wanted):
         raise FormatError(path, f"the header says EVT {version}, expected EVT {wanted}", 0, f"format='evt{version[0]}' reads it")
-    if not version and not begin and Source(path).size() % record:
+    if not version and not begin and File(path).size() % record:
         raise FormatError(path, f"no header lines (%), and not a whole number of words of {record} bytes", 0, "is it an EVT file?")
     sensor = sensor or found or (2048, 2048)
     return Decoder(decode, state(*sensor), sensor, begin, record, events=events)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...events import Events
 from . import aedat3, aedat4, prophesee, records, tables
-from .piecewise import Columns, Orientation, Source, pieces
+from .piecewise import Columns, File, Orientation, pieces
 from .problems import FormatError, Problems
 
 LARGEST_SENSOR = 1 << 16
@@ -62,7 +62,7 @@ FORMATS = {f.name: f for f in (
 def guess(path) -> str:
     """The name of a file's format, from its first bytes, or where they say nothing from its suffix."""
     path = Path(path)
-    with Source(path).open() as file:
+    with File(path).open() as file:
         head = file.read(4096)
     if not head:
         raise FormatError(path, "the file is empty", remedy="it may not have been downloaded to the end; fetch it again")

@@ -7,14 +7,14 @@ AEDAT 2.0      lines that begin with #, then 8 bytes big-endian: address (32), t
 DAT            lines that begin with %, two bytes (kind of event, size 8), then 8 bytes little-endian: time in us (32, goes over), x (14),
                y (14), polarity (4)
 
-Source: the data sets' and makers' own descriptions (Orchard et al. 2015; SLAYER; iniVation; Prophesee).
+File: the data sets' and makers' own descriptions (Orchard et al. 2015; SLAYER; iniVation; Prophesee).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .piecewise import OVERFLOW_ROW, OVERFLOW_STEP, OWN, WRAP, Decoder, Source, state
+from .piecewise import OVERFLOW_ROW, OVERFLOW_STEP, OWN, WRAP, Decoder, File, state
 from .problems import FormatError, Problems
 from .sift import big, jit, sift
 
@@ -84,7 +84,7 @@ HEADER = 1 << 16                    # no header of lines is longer
 
 def lines(path, mark: bytes) -> list[tuple[bytes, int]]:
     """The lines at the begin of a file that start with `mark`, each with the byte after it."""
-    with Source(path).open() as file:
+    with File(path).open() as file:
         head = file.read(HEADER)
     found, at = [], 0
     while head.startswith(mark, at) and (end := head.find(b"\n", at)) >= 0:
@@ -127,7 +127,7 @@ def open_aedat2(path, problems: Problems, camera: str = "dvs128") -> Decoder:
     sensor, places = CAMERAS[camera]
     s = state(*sensor)
     s[X_SHIFT:SKIP_MASK + 1], s[WRAP] = places, CLOCK
-    return Decoder(decode_aedat2, s, sensor, _end_of_comments(found, Source(path).size()), 8)
+    return Decoder(decode_aedat2, s, sensor, _end_of_comments(found, File(path).size()), 8)
 
 
 def _end_of_comments(found, size) -> int:
@@ -151,7 +151,7 @@ def open_dat(path, problems: Problems, sensor=None) -> Decoder:
     sizes = {key: int(value) for line, _ in found for key, _, value in [line[1:].strip().partition(b" ")]
              if key in (b"Width", b"Height") and value.strip().isdigit()}
     sensor = sensor or (sizes.get(b"Width", 1 << 14), sizes.get(b"Height", 1 << 14))
-    with Source(path).open() as file:
+    with File(path).open() as file:
         file.seek(begin)
         kind = file.read(2)
     if len(kind) < 2 or kind[0] not in (0x00, 0x0C) or kind[1] != 8:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 from .problems import FormatError, existing
@@ -75,13 +74,14 @@ class Source:
                                     f"no file {self.where(name)}")
         info, = found
         self._check_size(name, info.file_size, most)
-        if info.file_size > RATIO * info.compress_size + 64:
-            raise FormatError(self.where(name), f"claims to hold {info.file_size:,} bytes in {info.compress_size:,}",
-                              remedy="the zip file is damaged")
+        if (info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.compress_size > self.path.stat().st_size
+                or info.file_size > RATIO * info.compress_size + 64):
+            raise FormatError(self.where(name), f"claims to hold {info.file_size:,} bytes in {info.compress_size:,}, method {info.compress_type}",
+                              remedy="members must be stored or deflated; the zip file may be damaged")
         try:
             with zipfile.ZipFile(self.path) as archive:
                 content = archive.read(info)
-        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:      # as above
             raise FormatError(self.where(name), f"cannot be unpacked ({type(error).__name__}: {error})",
                               remedy="the zip file may be damaged, fetch it again") from error
         if not content:

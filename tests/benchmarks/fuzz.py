@@ -1,0 +1,93 @@
+"""Damaged files by the thousand, for every reader: python tests/benchmarks/fuzz.py [--n 10000] [--data FOLDER]
+
+Method: files that our writers make, that the tests build by hand, and where --data is given real ones (the first 20 kB of each), are
+changed at random (cut short, bytes changed, left out, put in, repeated; the same ones each time) and read, in turns strictly and not.  A
+reader may answer, or refuse with ValueError (FormatError) or FileNotFoundError.  Any other exception, more memory than --memory, or more
+than ten seconds for a file is a defect; the file is kept and the script ends with 1.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from mutations import mutations, survives
+from test_formats_events import AEDAT3, FOUR, WRITABLE, aedat3_packet, recording
+from test_recordings import shd_file
+
+from numsnn.datasets import converted, formats, shd
+from numsnn.datasets.formats import babi, idx, wav, wfdb
+from numsnn.datasets.listing import Item, Listing
+
+
+def seeds(folder, data):
+    """(name, file, reader(path, strict)) of good files."""
+    for name in WRITABLE:
+        formats.write(folder / name, recording(60), name)
+        yield name, folder / name, lambda path, strict, name=name: formats.read(path, name, strict=strict)
+    (folder / "aedat3").write_bytes(AEDAT3 + b"".join(aedat3_packet(FOUR, capacity=6) for _ in range(5)))
+    yield "aedat3", folder / "aedat3", lambda path, strict: formats.read(path, "aedat3", strict=strict)
+    formats.write(folder / "bs3", recording(60), "bs2")
+    yield "bs3", folder / "bs3", lambda path, strict: formats.read(path, "bs3", strict=strict)
+    shd_file(folder / "shd", [[0.1, 0.2], [0.3]], [[1, 2], [3]], [0, 1], speakers=[1, 2])
+    yield "shd", folder / "shd", lambda path, strict: [item.read() for item in shd.layout(path, strict=strict).items]
+    events = recording(60)
+    converted.write(folder / "converted", Listing("x", "", events.shape, 1e-6, ("a",), [Item("a", 0, "", lambda: events)]))
+    yield "converted", folder / "converted", lambda path, strict: [item.read() for item in converted.listing(path).items]
+    idx.write(folder / "idx", np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    yield "idx", folder / "idx", lambda path, strict: idx.read(path)
+    wav.write(folder / "wav", np.sin(np.arange(200) / 9), 8000)
+    yield "wav", folder / "wav", lambda path, strict: wav.read(path)
+    (folder / "babi").write_text("1 Mary moved to the bathroom.\n2 John went home.\n3 Where is Mary? \tbathroom\t1\n" * 5)
+    yield "babi", folder / "babi", lambda path, strict: babi.read(path, strict=strict)
+    if data is not None:
+        yield from real(folder, data)
+
+
+def real(folder, data):
+    """The begin of real files; a record of the QT Database in its three parts."""
+    import zipfile
+    davis = (data / "aedat" / "davis.aedat4").read_bytes()[:60_000]
+    (folder / "davis").write_bytes(davis)
+    yield "aedat4, LZ4", folder / "davis", lambda path, strict: formats.read(path, "aedat4", strict=strict)
+    with zipfile.ZipFile(data / "qtdb" / "qtdb_records.zip") as archive:
+        name = next(n for n in archive.namelist() if n.endswith("sel100.hea"))
+        parts = {suffix: archive.read(name[:-3] + suffix) for suffix in ("hea", "dat", "q1c")}
+    for suffix, content in parts.items():
+        (folder / f"sel100.{suffix}").write_bytes(content)
+    yield "hea", folder / "sel100.hea", lambda path, strict: wfdb.header(folder, "sel100", strict)
+    yield "annotations", folder / "sel100.q1c", lambda path, strict: wfdb.annotations(folder, "sel100", "q1c", strict)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--memory", type=float, default=300e6, help="bytes that a reader may take")
+    parser.add_argument("--only", help="one format")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path, read in seeds(Path(folder), options.data):
+            if options.only and options.only != name:
+                continue
+            content, good, started = path.read_bytes(), 0, time.perf_counter()
+            for i, bad in enumerate(mutations(content, options.n, 1)):
+                path.write_bytes(bad)
+                begin = time.perf_counter()
+                try:
+                    good += survives(lambda path=path, read=read, i=i: read(path, bool(i % 2)), options.memory)
+                    assert time.perf_counter() - begin < 10, "more than ten seconds"
+                except BaseException:
+                    Path("fuzz-defect").write_bytes(bad)
+                    print(f"{name}: mutation {i} is a defect; the file is kept as fuzz-defect", flush=True)
+                    raise
+            path.write_bytes(content)
+            print(f"{name:14} {options.n:,} mutations, {good:,} answered, the others refused; {time.perf_counter() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
