@@ -2,7 +2,8 @@
 
 from . import datasets, encode, loss, metrics, neurons, optim, plot, surrogate
 from . import layers as _layers
-from .datasets import Dataset
+from .datasets import Dataset, FormatError
+from .events import Events
 from .gradcheck import GradientError, check_gradients
 from .io import CheckpointError, load, save
 from .layers import Dense, Layer, OverTime, Population, population
@@ -15,7 +16,7 @@ __version__ = "0.1.0"
 
 globals().update(_layers.POPULATIONS)       # a class for each neuron model: ALIF, LI, LIF ...
 
-__all__ = ["CheckpointError", "Dataset", "Dense", "Evaluation", "GradientError", "History", "Layer", "Network", "OverTime",
+__all__ = ["CheckpointError", "Dataset", "Dense", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "OverTime",
            "Population", "Spikes", "TrainingDiverged", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads",
            "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
 __all__ += list(_layers.POPULATIONS)

@@ -58,15 +58,13 @@ def _hdf5_kind(path):
     import h5py
 
     from .datasets.converted import FORMAT
-    from .io.checkpoint import FORMAT as CHECKPOINT
-    try:
-        with h5py.File(path, "r") as file:
-            kind = file.attrs.get("format")
-            if kind in (CHECKPOINT, FORMAT):
-                return "checkpoint" if kind == CHECKPOINT else "recordings"
-            return "shd" if isinstance(file.get("spikes"), h5py.Group) else "events" if isinstance(file.get("events"), h5py.Group) else "hdf5"
-    except (OSError, RuntimeError) as error:
-        raise FormatError(path, f"cannot be read as HDF5: damaged, cut short, or something else ({error})") from error
+    from .datasets.formats import hdf5
+    with hdf5.opened(path) as file:
+        if hdf5.text(file, "format") == FORMAT:
+            return "recordings"
+        if "config" in file and "params" in file:
+            return "checkpoint"
+        return "shd" if isinstance(file.get("spikes"), h5py.Group) else "events" if isinstance(file.get("events"), h5py.Group) else "hdf5"
 
 
 def _size(path):

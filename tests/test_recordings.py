@@ -242,7 +242,8 @@ def test_converted_recordings_are_the_same(tmp_path):
     for one, other in zip(listing.items, back.items, strict=True):
         assert (one.name, one.label, one.group) == (other.name, other.label, other.group) and one.read() == other.read()
     with h5py.File(tmp_path / "a.h5") as file:
-        assert file.attrs["options"] == '{"seed": 1}' and file.attrs["numsnn_version"] == ns.__version__ and file.attrs["source"] == "made up"
+        assert {key: file.attrs[key].decode() for key in ("options", "numsnn_version", "source")} == {
+            "options": '{"seed": 1}', "numsnn_version": ns.__version__, "source": "made up"}
     x, y = (thing.dataset(Bins(dt=1e-3)).x for thing in (listing, back))
     assert np.array_equal(x.dense(), y.dense())
     sounds = Listing("s", "", (700,), 1.0, ("a",), [Item("0", 0, "", lambda: Events([0.1, 0.25], [3, 699], shape=700, tick=1.0))])

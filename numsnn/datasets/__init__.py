@@ -1,6 +1,18 @@
-"""Data sets; nothing downloads by itself."""
+"""Data sets; nothing downloads by itself.  data/README.md says where they come from."""
+
+from importlib import import_module
 
 from . import qtdb, synthetic
-from .dataset import Batch, Dataset
+from .dataset import Batch, Dataset, Sequences
+from .formats import FormatError
 
-__all__ = ["Batch", "Dataset", "qtdb", "synthetic"]
+_LATER = ("babi", "braille", "cameras", "converted", "mnist", "recordings", "shd", "speech")       # imported where they are used
+
+__all__ = ["Batch", "Dataset", "FormatError", "Sequences", "formats", "qtdb", "synthetic"]
+__all__ += list(_LATER)
+
+
+def __getattr__(name):
+    if name in _LATER:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__} has no attribute {name!r}")

@@ -18,12 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from ..events import Events
-from .formats.problems import FormatError, existing
+from .formats import hdf5
+from .formats.problems import FormatError
 from .listing import Item, Listing
 
 FORMAT, VERSION = "numsnn recordings", 1
 CHUNK = 1 << 16
-SECONDS = 1.0                       # the file is closed this often, so that a crash finds it whole
+LIBVER = ("v110", "v110")           # this layout has checksums on everything that is no event: damage is noticed, not followed
+SECONDS, EVENTS = 1.0, 1 << 22      # so much is gathered before it is written: the file is open for moments, so that a crash finds it whole
 
 
 def write(path, listing: Listing, options: dict | None = None, progress: Callable[[int, int, str], None] = lambda done, n, name: None) -> int:
@@ -37,15 +39,16 @@ def write(path, listing: Listing, options: dict | None = None, progress: Callabl
     done = before = _complete(part, about)
     if not done:
         _create(part, listing, about)
-    while done < len(listing.items):
-        with _Appender(part) as file:
-            started = time.perf_counter()
-            for item in listing.items[done:]:
-                progress(done, len(listing.items), item.name)
-                file.append(item, item.read())
-                done += 1
-                if time.perf_counter() - started > SECONDS:
-                    break
+    read, held, started = [], 0, time.perf_counter()
+    for item in listing.items[done:]:
+        progress(done, len(listing.items), item.name)
+        read.append((item, item.read()))
+        held, done = held + read[-1][1].n_events, done + 1
+        if time.perf_counter() - started > SECONDS or held > EVENTS or done == len(listing.items):
+            with _Appender(part) as file:
+                for pair in read:
+                    file.append(*pair)
+            read, held, started = [], 0, time.perf_counter()
     progress(done, done, "")
     os.replace(part, path)
     return before
@@ -73,16 +76,18 @@ def write_stream(path, stream, options: dict | None = None) -> int:
 def _about(listing, options):
     """The attributes of a file."""
     from .. import __version__
-    return {"format": FORMAT, "format_version": VERSION, "numsnn_version": __version__, "name": listing.name, "source": listing.source,
-            "options": json.dumps(options or {}, sort_keys=True), "shape": list(listing.shape), "tick": listing.tick,
-            "classes": json.dumps(listing.classes)}
+    texts = {"format": FORMAT, "numsnn_version": __version__, "name": listing.name, "source": listing.source,
+             "options": json.dumps(options or {}, sort_keys=True), "classes": json.dumps(listing.classes)}
+    return {**{key: np.bytes_(text.encode()) for key, text in texts.items()},
+            "format_version": VERSION, "shape": np.array(listing.shape), "tick": listing.tick}
 
 
 def _create(part, listing, about):
     import h5py
     names = ("t", "unit") if len(listing.shape) == 1 else ("t", "x", "y", "p")
-    text = h5py.string_dtype()
-    with h5py.File(part, "w") as file:
+    longest = [max([1, *(len(text.encode()) for text in texts)]) for texts in zip(*((i.group, i.name) for i in listing.items), strict=True)]
+    groups, names_ = (f"S{n}" for n in longest or (1, 255))
+    with h5py.File(part, "w", libver=LIBVER) as file:
         file.attrs.update(about)
         group = file.create_group("events")
         if len(listing.shape) == 3:
@@ -90,9 +95,8 @@ def _create(part, listing, about):
         for name in names:
             dtype = {"t": "f8" if listing.tick == 1 else "i8", "p": "u1"}.get(name, "u2" if max(listing.shape) <= 1 << 16 else "u4")
             group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(CHUNK,), compression="gzip", compression_opts=1, shuffle=True)
-        for name, first, dtype in (("offsets", [0], "i8"), ("labels", [], "i8"), ("groups", [], text), ("names", [], text)):
-            file.create_dataset(name, data=np.array(first, dtype if isinstance(dtype, str) else object), dtype=dtype, maxshape=(None,),
-                                chunks=(1024,))
+        for name, first, dtype in (("offsets", [0], "i8"), ("labels", [], "i8"), ("groups", [], groups), ("names", [], names_)):
+            file.create_dataset(name, data=np.array(first, dtype), maxshape=(None,), chunks=(1024,))
 
 
 def _complete(part, about) -> int:
@@ -114,7 +118,7 @@ class _Appender:
 
     def __init__(self, part):
         import h5py
-        self.file = h5py.File(part, "r+")
+        self.file = h5py.File(part, "r+", libver=LIBVER)
         self.columns = [self.file["events"][name] for name in (("t", "unit") if "unit" in self.file["events"] else ("t", "x", "y", "p"))]
         self.n = int(self.file["offsets"][-1])          # events behind it are of a recording that was not completed
         self.waiting, self.held = [], 0
@@ -146,7 +150,7 @@ class _Appender:
         """What was added since the last one is a recording."""
         if self.waiting:
             self._flush()
-        for name, value in (("labels", item.label), ("groups", item.group), ("names", item.name), ("offsets", self.n)):
+        for name, value in (("labels", item.label), ("groups", item.group.encode()), ("names", item.name.encode()), ("offsets", self.n)):
             dataset = self.file[name]
             dataset.resize(len(dataset) + 1, 0)
             dataset[-1] = value
@@ -154,35 +158,39 @@ class _Appender:
 
 def listing(path) -> Listing:
     """The recordings of a converted file; each is read when it is asked for."""
-    import h5py
-    file = None
+    file = hdf5.opened(path)
     try:
-        file = h5py.File(existing(path), "r")
-        if file.attrs.get("format") != FORMAT:
+        if hdf5.text(file, "format") != FORMAT:
             raise FormatError(path, "an HDF5 file, but none that `numsnn convert` wrote")
         if int(file.attrs["format_version"]) != VERSION:
             raise FormatError(path, f"format version {file.attrs['format_version']}; this numsnn reads version {VERSION}")
         shape, tick = tuple(int(n) for n in file.attrs["shape"]), float(file.attrs["tick"])
-        offsets, labels = file["offsets"][()], file["labels"][()]
-        groups, names = (file[key].asstr()[()] for key in ("groups", "names"))
-        classes = tuple(json.loads(file.attrs["classes"]))
-        columns = [file["events"][name] for name in (("t", "unit") if len(shape) == 1 else ("t", "x", "y", "p"))]
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise FormatError(path, f"cannot be read: damaged, cut short, or not HDF5 ({error})") from error
+        offsets, labels = (hdf5.dataset(path, file, key, "i", 1)[()] for key in ("offsets", "labels"))
+        groups, names = (_texts(path, file, key) for key in ("groups", "names"))
+        classes, name, source = tuple(json.loads(hdf5.text(file, "classes"))), hdf5.text(file, "name"), hdf5.text(file, "source")
+        columns = [hdf5.dataset(path, file, f"events/{key}", "iuf", 1) for key in (("t", "unit") if len(shape) == 1 else ("t", "x", "y", "p"))]
+    except FormatError:
+        raise
+    except hdf5.DAMAGED as error:
+        raise FormatError(path, f"cannot be read: damaged HDF5 data ({error})") from error
     n = len(labels)
     if len(offsets) != n + 1 or len(groups) != n or len(names) != n or offsets[0] != 0 or (np.diff(offsets) < 0).any() or any(
             len(c) < offsets[-1] for c in columns):
         raise FormatError(path, "offsets, labels and events do not fit together", remedy="convert again")
-    items = [Item(str(names[i]), int(labels[i]), str(groups[i]), _reader(path, columns, offsets[i], offsets[i + 1], shape, tick))
+    items = [Item(names[i], int(labels[i]), groups[i], _reader(path, columns, offsets[i], offsets[i + 1], shape, tick))
              for i in range(n)]
-    return Listing(str(file.attrs["name"]), str(file.attrs["source"]), shape, tick, classes, items)
+    return Listing(name, source, shape, tick, classes, items)
+
+
+def _texts(path, file, key):
+    return [text.decode("utf-8", "replace") for text in hdf5.dataset(path, file, key, "S", 1)[()]]
 
 
 def _reader(path, columns, first, last, shape, tick):
     def read():
         try:
             t, *place = (column[first:last] for column in columns)
-        except (OSError, RuntimeError) as error:
+        except hdf5.DAMAGED as error:
             raise FormatError(path, f"damaged HDF5 data: {error}", f"events {first:,} to {last:,}") from error
         names = ("unit",) if len(shape) == 1 else ("x", "y", "p")
         return Events(t, **dict(zip(names, place, strict=True)), shape=shape, tick=tick)

@@ -15,7 +15,8 @@ import numpy as np
 
 from ..events import Events, shd_frames
 from ..spikes import Spikes
-from .formats.problems import FormatError, Problems, existing
+from .formats import hdf5
+from .formats.problems import FormatError, Problems
 from .listing import Item, Listing
 
 CITATION = "Cramer et al., The Heidelberg Spiking Data Sets, IEEE Trans. Neural Netw. Learn. Syst. 33 (2022)"
@@ -32,23 +33,24 @@ def layout(path, *, channels: int | None = None, strict: bool = True, name: str 
     """
     import h5py
     problems = problems or Problems(path, strict)
+    file = hdf5.opened(path)
     try:
-        file = h5py.File(existing(path), "r")
-    except OSError as error:
-        raise FormatError(path, f"cannot be read as HDF5: damaged, cut short, or something else ({error})") from error
-    try:
-        times, units, labels = (_dataset(path, file, key) for key in ("spikes/times", "spikes/units", "labels"))
-        if not (times.shape == units.shape == labels.shape and times.ndim == 1):
-            raise FormatError(path, f"spikes/times, spikes/units and labels should be vectors of one length; got {times.shape}, {units.shape} "
-                                    f"and {labels.shape}")
-        if any(h5py.check_vlen_dtype(d.dtype) is None for d in (times, units)) or labels.dtype.kind not in "iu":
-            raise FormatError(path, f"spikes/times and units should hold a vector for each recording, labels integers; got {times.dtype}, "
-                                    f"{units.dtype}, {labels.dtype}")
+        times, units = (hdf5.dataset(path, file, f"spikes/{key}", "O", 1, "a file in SHD layout") for key in ("times", "units"))
+        labels = hdf5.dataset(path, file, "labels", "iu", 1, "a file in SHD layout")
+        if not (times.shape == units.shape == labels.shape):
+            raise FormatError(path, f"spikes/times, spikes/units and labels should be of one length; got {times.shape}, {units.shape} and "
+                                    f"{labels.shape}")
+        for key, found in (("spikes/times", times), ("spikes/units", units)):
+            if h5py.check_vlen_dtype(found.dtype) is None:
+                raise FormatError(path, f"{key} should hold a vector for each recording; got {found.dtype}")
+            hdf5.check_vectors(path, found, key)
         labels = labels[()]
-        classes = _strings(file.get("extra/keys"))
-        speakers = file["extra/speaker"][()] if isinstance(file.get("extra/speaker"), h5py.Dataset) else None
-        channels = int(channels or file.attrs.get("channels", file.attrs.get("units", CHANNELS)))
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
+        classes = _strings(hdf5.dataset(path, file, "extra/keys", "SO", 1)) if "extra/keys" in file else ()
+        speakers = hdf5.dataset(path, file, "extra/speaker", "iu", 1)[()] if "extra/speaker" in file else None
+        channels = int(channels or hdf5.number(file, "channels") or CHANNELS)
+    except FormatError:
+        raise
+    except hdf5.DAMAGED as error:
         raise FormatError(path, f"damaged HDF5 data: {error}") from error
     if len(labels) and not 0 <= labels.min() <= labels.max() < max(len(classes), labels.max() + 1 if not classes else 0):
         raise FormatError(path, f"labels from {labels.min()} to {labels.max()}, but {len(classes)} names in extra/keys")
@@ -60,24 +62,15 @@ def layout(path, *, channels: int | None = None, strict: bool = True, name: str 
                    classes or tuple(map(str, range(int(labels.max(initial=0)) + 1))), items)
 
 
-def _dataset(path, file, key):
-    import h5py
-    found = file.get(key)
-    if not isinstance(found, h5py.Dataset):
-        raise FormatError(path, f"no data set {key}; a file in SHD layout has spikes/times, spikes/units and labels, this one has "
-                                f"{', '.join(sorted(file)) or 'nothing'}")
-    return found
-
-
 def _strings(dataset):
-    return () if dataset is None else tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in dataset[()])
+    return tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in dataset[()])
 
 
 def _recording(times, units, i, channels, problems):
     def load():
         try:
             t, u = times[i], units[i]
-        except (OSError, RuntimeError) as error:
+        except hdf5.DAMAGED as error:
             raise FormatError(problems.path, f"damaged HDF5 data: {error}", f"recording {i}") from error
         return Events(*_checked(np.asarray(t), np.asarray(u), channels, problems, f"recording {i}"), shape=(channels,), tick=1.0)
     return load

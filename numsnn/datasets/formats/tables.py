@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 
+from . import hdf5
 from .piecewise import BACKWARDS, KINDS, PLACE, Columns
 from .problems import FormatError, Problems, existing
 
@@ -41,25 +42,21 @@ def checked(parts, sensor, problems: Problems):
 
 def open_hdf5(path, problems: Problems, sensor=None):
     """HDF5 with events/x, y, t, p; attributes width and height, or sensor=, or the largest coordinates."""
-    import h5py
-    try:
-        with h5py.File(existing(path), "r") as file:
-            if "events" not in file:
-                raise FormatError(path, f"no group events; the file has {', '.join(sorted(file)) or 'nothing'}")
-            group, names = file["events"], {}
-            for name in NAMES:
-                if not isinstance(group, h5py.Group) or not isinstance(group.get(name), h5py.Dataset):
-                    raise FormatError(path, f"no data set events/{name}; there should be events/t, x, y and p")
-                names[name] = group[name].shape, group[name].dtype.kind
-            if len({shape for shape, _ in names.values()}) != 1 or any(len(s) != 1 or kind not in "iub" for s, kind in names.values()):
-                raise FormatError(path, f"events/t, x, y, p should be vectors of integers of one length; got {names}")
-            if sensor is None and {"width", "height"} <= set(group.attrs):
-                sensor = int(group.attrs["width"]), int(group.attrs["height"])
+    with hdf5.opened(path) as file:
+        try:
+            columns = [hdf5.dataset(path, file, f"events/{name}", "iub", 1) for name in NAMES]
+            if len({column.shape for column in columns}) != 1:
+                raise FormatError(path, f"events/t, x, y, p should be of one length; got {[column.shape for column in columns]}")
+            size = tuple(hdf5.number(file["events"], key) for key in ("width", "height"))
+            if sensor is None and None not in size:
+                sensor = tuple(map(int, size))
             if sensor is None:
-                sensor = tuple(1 + max((int(group[name][i:i + CHUNK].max()) for i in range(0, len(group[name]), CHUNK)), default=0)
-                               for name in "xy")
-    except (OSError, RuntimeError, TypeError, KeyError) as error:
-        raise FormatError(path, f"cannot be read as HDF5: damaged, cut short, or something else ({error})") from error
+                sensor = tuple(1 + max((int(column[i:i + CHUNK].max()) for i in range(0, len(column), CHUNK)), default=0)
+                               for column in columns[1:3])
+        except FormatError:
+            raise
+        except hdf5.DAMAGED as error:
+            raise FormatError(path, f"damaged HDF5 data: {error}") from error
     return tuple(sensor), checked(_hdf5_parts(path), sensor, problems)
 
 
@@ -70,7 +67,7 @@ def _hdf5_parts(path):
         for first in range(0, len(group["t"]), CHUNK):
             try:
                 yield tuple(group[name][first:first + CHUNK] for name in NAMES)
-            except (OSError, RuntimeError) as error:
+            except hdf5.DAMAGED as error:
                 raise FormatError(path, f"damaged HDF5 data: {error}", f"event {first:,}") from error
 
 
@@ -79,10 +76,10 @@ def write_hdf5(path, chunks, sensor) -> None:
     import h5py
 
     from ... import __version__
-    with h5py.File(path, "w") as file:
-        file.attrs["numsnn_version"] = __version__
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        file.attrs["numsnn_version"] = np.bytes_(__version__)
         group = file.create_group("events")
-        group.attrs.update(width=sensor[0], height=sensor[1], unit="us")
+        group.attrs.update(width=sensor[0], height=sensor[1], unit=np.bytes_("us"))
         sets = [group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(1 << 16,), compression="gzip", compression_opts=1,
                                      shuffle=True) for name, dtype in zip(NAMES, ("i8", "u2", "u2", "u1"), strict=True)]
         n = 0
