@@ -11,7 +11,7 @@ import pytest
 from test_formats_events import AEDAT3, aedat2_bytes, aedat3_packet
 
 import numsnn as ns
-from numsnn.datasets import Dataset, cameras, converted, formats, shd
+from numsnn.datasets import Dataset, cameras, converted, formats, saved, shd
 from numsnn.datasets.braille import braille
 from numsnn.datasets.dataset import Sequences, _ahead
 from numsnn.datasets.formats import FormatError
@@ -91,7 +91,7 @@ def test_slices_splits_and_groups():
     assert len(b) == 6 and a.lazy
     with pytest.raises(ValueError, match="holding out g7 leaves a part empty"):
         data.hold_out("g7")
-    with pytest.raises(ValueError, match="one label each"):
+    with pytest.raises(ValueError, match="lengths of their own"):
         Dataset(data._x.sequences, data.y, lengths=np.ones(23))
     with pytest.raises(TypeError, match="must say how"):
         Sequences().fetch(np.arange(2))
@@ -113,6 +113,66 @@ def test_lazy_sets_train_as_sets_in_memory():
         results.append((history["loss"], {k: v.tobytes() for k, v in net.params.items()}, str(ns.evaluate(net, data))))
     # dropped augmentation seeds are drawn from the same generator only by lazy sets, after the order: the order is the same
     assert results[0] == results[1]
+
+
+# ---- saved sets
+
+
+def dense_set():
+    rng = np.random.default_rng(0)
+    return Dataset(rng.normal(size=(7, 11, 3)).astype(np.float32), rng.integers(0, 2, (7, 11)), mask=rng.random((7, 11)) < 0.7,
+                   labelled=rng.random((7, 11)) < 0.5, groups=np.array(list("abcabcabcab")), classes=("x", "y"), name="dense")
+
+
+@pytest.mark.parametrize("make", [
+    dense_set, lambda: some().dataset(Bins(dt=1e-3, counts=True)), lambda: some().dataset(Bins(n=9)),
+    lambda: ns.datasets.synthetic.ecg(20, 60, seed=1), lambda: Dataset(dense_set().x, dense_set().y[0], lengths=np.arange(11) % 7 + 1)],
+    ids=["values", "counts", "fixed", "ecg", "lengths"])
+def test_saved_sets_are_the_same(make, tmp_path):
+    data = make()
+    data.save(tmp_path / "d.h5")
+    for back in (saved.load(tmp_path / "d.h5"), saved.load(tmp_path / "d.h5", memory=True)):
+        assert (len(back), back.units, back.classes, back.name, back.source) == (len(data), data.units, data.classes, data.name, data.source)
+        for key in ("y", "mask", "labelled", "groups"):
+            assert np.array_equal(getattr(data, key), getattr(back, key)), key
+        for one, other in zip(data.batches(4, np.random.default_rng(2), 0), back.batches(4, np.random.default_rng(2)), strict=True):
+            assert np.array_equal(one.samples, other.samples) and np.array_equal(one.y, other.y)
+            x, z = (b.x.dense() if isinstance(b.x, ns.Spikes) else b.x for b in (one, other))
+            if one.lengths is not None:             # padding is zeros in a saved set
+                x = np.where((np.arange(len(x))[:, None] < one.lengths)[:, :, None], x, 0)
+                lengths = np.full(len(one.y), len(z)) if other.lengths is None else other.lengths
+                assert np.array_equal(one.lengths, lengths)
+            assert np.array_equal(x, z)
+
+
+def test_saved_sets_train_to_the_same_bits(tmp_path):
+    """The ECG network from memory, and from the file with a thread that reads ahead."""
+    data = ns.datasets.synthetic.ecg(24, 50, seed=3)
+    data.save(tmp_path / "d.h5")
+    results = []
+    for d in (data, saved.load(tmp_path / "d.h5")):
+        net = ns.Network(ns.Dense(4, 9), ns.ALIF(9, recurrent=True), ns.Dense(9, 6), ns.ALIF(6, output="v"), seed=1, device="reference")
+        history = ns.fit(net, d, d, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(1e-2), epochs=2, batch_size=8, progress=False)
+        results.append((history["loss"], {k: v.tobytes() for k, v in net.params.items()}, str(ns.evaluate(net, d))))
+    assert results[0] == results[1]
+
+
+def test_damaged_saved_sets(tmp_path):
+    path = tmp_path / "d.h5"
+    some().dataset(Bins(dt=1e-3)).save(path)
+    for change, words in (("y", "do not fit together"), ("row_offsets", "do not fit together"), ("index", "no data set index")):
+        some().dataset(Bins(dt=1e-3)).save(path)
+        with h5py.File(path, "r+") as file:
+            content = file[change][()]
+            del file[change]
+            if change != "index":
+                file[change] = content[1:]
+        with pytest.raises(FormatError, match=words):
+            saved.load(path)
+    with h5py.File(path, "w") as file:
+        file["y"] = [1]
+    with pytest.raises(FormatError, match="not a data set that this version saved"):
+        saved.load(path)
 
 
 # ---- folders of the field, built here

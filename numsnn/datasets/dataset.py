@@ -55,7 +55,7 @@ class _Part(NamedTuple):
 class Dataset:
     """Sequences x (T, B, N), an array or Spikes, with labels y: (B,) one for each sequence, or (T, B) one for each step.
 
-    x may also be `Sequences`, which are read when a batch is made (with one label for each sequence, and lengths of their own).
+    x may also be `Sequences`, which are read when a batch is made; they have lengths of their own.
     lengths: (B,) valid steps of each sequence, or None.  mask: (T, B) steps that count in losses and metrics, or None for all.
     labelled: (T, B) steps that somebody labelled, or None; metrics over these only are reported beside the others.
     groups: (B,) who or what each sequence is from, such as the speaker, or None; see `hold_out`.
@@ -66,8 +66,8 @@ class Dataset:
         if isinstance(x, Sequences):
             x = _Part(x, np.arange(len(x)))
         if isinstance(x, _Part):
-            if lengths is not None or mask is not None or labelled is not None:
-                raise ValueError(f"data set {name!r}: sequences that are read later have lengths of their own, and one label each")
+            if lengths is not None:
+                raise ValueError(f"data set {name!r}: sequences that are read later have lengths of their own")
         elif not isinstance(x, Spikes):
             x = np.asarray(x)
             if x.ndim != 3:
@@ -76,14 +76,15 @@ class Dataset:
                 t, b, n = np.argwhere(~np.isfinite(x))[0]
                 raise ValueError(f"data set {name!r}: sample {b} is {x[t, b, n]} at step {t}, feature {n}; clean the data first")
         y = np.asarray(y)
-        if y.shape not in ((x.shape[1],), tuple(x.shape[:2])[:y.ndim]) or not np.issubdtype(y.dtype, np.integer):
-            raise ValueError(f"data set {name!r}: expected integer labels of shape ({x.shape[1]},), or {tuple(x.shape[:2])} for one "
+        steps = (y.shape[0] if y.ndim == 2 else None) if isinstance(x, _Part) else x.shape[0]
+        if y.shape not in ((x.shape[1],), (steps, x.shape[1])) or not np.issubdtype(y.dtype, np.integer):
+            raise ValueError(f"data set {name!r}: expected integer labels of shape ({x.shape[1]},), or {(steps, x.shape[1])} for one "
                              f"per step; got {y.dtype} of shape {y.shape}")
         if lengths is not None and np.shape(lengths) != (x.shape[1],):
             raise ValueError(f"data set {name!r}: lengths must hold {x.shape[1]} numbers; got shape {np.shape(lengths)}")
         for what, a in (("mask", mask), ("labelled", labelled)):
-            if a is not None and np.shape(a) != tuple(x.shape[:2]):
-                raise ValueError(f"data set {name!r}: {what} must have shape (T, B) = {tuple(x.shape[:2])}; got {np.shape(a)}")
+            if a is not None and np.shape(a) != (steps, x.shape[1]):
+                raise ValueError(f"data set {name!r}: {what} must have shape (T, B) = {(steps, x.shape[1])}; got {np.shape(a)}")
         if groups is not None and np.shape(groups) != (x.shape[1],):
             raise ValueError(f"data set {name!r}: groups must hold {x.shape[1]} values; got shape {np.shape(groups)}")
         self._x, self.y, self._lengths = x, y.astype(np.int64), None if lengths is None else np.asarray(lengths, np.int64)
@@ -106,8 +107,8 @@ class Dataset:
 
     @property
     def lengths(self) -> np.ndarray | None:
-        """(B,) valid steps of each sequence, or None; of a lazy data set they are read now, each time."""
-        return self._x.fetch()[1] if self.lazy else self._lengths
+        """(B,) valid steps of each sequence, or None; of a lazy data set they are read now, each time (labels per step: always all)."""
+        return self._lengths if not self.lazy or self.per_step else self._x.fetch()[1]
 
     @property
     def units(self) -> int:
@@ -169,9 +170,16 @@ class Dataset:
     def _batch(self, pick, rng):
         part = self.select(pick)
         x, lengths = part._x.fetch(rng) if self.lazy else (part._x, part._lengths)
+        if self.per_step and x.shape[0] != len(part.y):
+            raise ValueError(f"data set {self.name!r}: sequences of {x.shape[0]} steps were read, the labels have {len(part.y)}")
         if lengths is not None and not self.per_step:
             x = x[:max(int(lengths.max(initial=1)), 1)]
         return Batch(x, part.y, lengths, part.mask, pick)
+
+    def save(self, path) -> None:
+        """Write the set to one HDF5 file, from which `numsnn.datasets.saved.load` trains without holding it in memory."""
+        from .saved import save
+        save(self, path)
 
     def __repr__(self) -> str:
         steps = "" if self.lazy else f" of {self._x.shape[0]} steps"
