@@ -1,7 +1,7 @@
 """From a file of events to pictures and to spikes: python examples/04_events_to_frames.py [FILE]
 
 Without a file an edge that turns before a camera of 64 x 64 pixels is made up, written as AEDAT 4 and read again.  Draws
-events_frames.png and events_surface.png.
+runs/events_frames.png and runs/events_surface.png.
 """
 
 import sys
@@ -52,5 +52,7 @@ out, state = net.run(spikes)
 print(f"16 neurons answer with {int(out.sum())} spikes in {out.shape[0]} steps")
 
 name = "an edge that turns" if len(sys.argv) == 1 else path.name
-print("drawn:", save(event_frames(formats.read(path), title=name), "events_frames.png"),
-      save(time_surface(formats.read(path), title=name), "events_surface.png"))
+out = Path("runs")
+out.mkdir(exist_ok=True)
+print("drawn:", save(event_frames(formats.read(path), title=name), out / "events_frames.png"),
+      save(time_surface(formats.read(path), title=name), out / "events_surface.png"))
