@@ -7,6 +7,7 @@ import re
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 
 
@@ -56,7 +57,7 @@ def _parser():
     convert.add_argument("input", metavar="IN", help="a file of events, or the folder or zip archive of a data set")
     convert.add_argument("output", metavar="OUT.h5")
     what = convert.add_mutually_exclusive_group()
-    what.add_argument("--dataset", metavar="NAME", help="what the folder is: nmnist, mnist-dvs, cifar10-dvs, dvs128-gesture, shd, ssc, fsdd")
+    what.add_argument("--dataset", metavar="NAME", help="what the folder is: nmnist, shd, dvs128-gesture, mnist ...; a wrong name lists them")
     what.add_argument("--format", metavar="NAME", help="what the file is, where it does not say itself: bin, bs2, aedat2, dat, evt3 ...")
     convert.add_argument("--part", default="train", help="train (default), test ...")
     convert.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the format or data set; repeatable")
@@ -200,7 +201,7 @@ def _values(pairs):
 
 
 def _convert(options):
-    from .datasets import converted, formats
+    from .datasets import Dataset, converted, formats
     settings, out = _values(options.set), Path(options.output)
     if out.exists():
         raise ValueError(f"{out} exists already; remove it, or choose another name")
@@ -217,17 +218,35 @@ def _convert(options):
     known = _datasets()
     if options.dataset not in known:
         raise ValueError(f"no data set {options.dataset!r}; there are {', '.join(known)}")
-    try:
-        listing = known[options.dataset](options.input, options.part, strict=not options.skip_bad, **settings)
-    except TypeError as error:
-        raise ValueError(f"data set {options.dataset}: {error}") from error
-    before = converted.write(out, listing, {**about, "dataset": options.dataset, "part": options.part}, _Bar())
-    print(f"{len(listing.items):,} recordings of {listing.name} written to {out}" + f"; {before:,} were there already" * bool(before))
+    found = _made(known[options.dataset], options, settings)
+    about |= {"dataset": options.dataset, "part": options.part}
+    if isinstance(found, Dataset):
+        found.save(out)
+        print(f"{len(found):,} sequences of {found.name} written to {out}")
+        return
+    before = converted.write(out, found, about, _Bar())
+    print(f"{len(found.items):,} recordings of {found.name} written to {out}" + f"; {before:,} were there already" * bool(before))
 
 
 def _datasets():
-    from .datasets import cameras, shd
-    return {**cameras.LISTINGS, **shd.LISTINGS}
+    """Name -> function(path, part, ...) that gives a Listing or a Dataset."""
+    from .datasets import braille, cameras, mnist, qtdb, shd
+    return {**cameras.LISTINGS, **shd.LISTINGS, "qtdb-coded": qtdb.coded, "qtdb": qtdb.raw, "mnist": mnist.mnist,
+            "fashion-mnist": mnist.fashion, "braille": braille.braille}
+
+
+def _made(make, options, settings):
+    """The data set, with --part and --skip-bad where it knows them."""
+    known = signature(make).parameters
+    if "strict" in known:
+        settings = {**settings, "strict": not options.skip_bad}
+    wrong = [key for key in settings if key not in known and not any(p.kind == p.VAR_KEYWORD for p in known.values())]
+    if wrong:
+        raise ValueError(f"data set {options.dataset} has no option {wrong[0]!r}; it has {', '.join(list(known)[2:]) or 'none'}")
+    try:
+        return make(options.input, *([options.part] if "part" in known else []), **settings)
+    except TypeError as error:
+        raise ValueError(f"data set {options.dataset}: {error}") from error
 
 
 def _skipped(counts):

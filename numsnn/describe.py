@@ -10,6 +10,7 @@ import numpy as np
 from .datasets.formats import FormatError
 from .datasets.formats.problems import existing
 from .events import Events
+from .spikes import Spikes
 
 SHOWN = 5                           # first events in the text
 DRAWN = 2_000_000                   # events that a picture is made of
@@ -30,7 +31,7 @@ def describe(path, format: str | None = None, *, recording: int = 0, **options) 
     if not any(folder.suffix == ".zip" and folder.is_file() for folder in path.parents):
         existing(path)
     kind = _kind(path) if format is None else "events"
-    return {"checkpoint": _checkpoint, "recordings": _recordings, "shd": _shd, "idx": _idx, "wav": _wav, "hea": _record, "babi": _babi,
+    return {"checkpoint": _checkpoint, "recordings": _recordings, "saved": _saved, "shd": _shd, "idx": _idx, "wav": _wav, "hea": _record, "babi": _babi,
             "mat": _mat, "hdf5": _hdf5, "events": _events}[kind](path, format=format, recording=recording, **options)
 
 
@@ -59,9 +60,12 @@ def _hdf5_kind(path):
 
     from .datasets.converted import FORMAT
     from .datasets.formats import hdf5
+    from .datasets.saved import FORMAT as SAVED
     with hdf5.opened(path) as file:
         if hdf5.text(file, "format") == FORMAT:
             return "recordings"
+        if hdf5.text(file, "format") == SAVED:
+            return "saved"
         if "config" in file and "params" in file:
             return "checkpoint"
         return "shd" if isinstance(file.get("spikes"), h5py.Group) else "events" if isinstance(file.get("events"), h5py.Group) else "hdf5"
@@ -149,6 +153,18 @@ def _recordings(path, format=None, recording=0):
     with h5py.File(path, "r") as file:
         sizes = np.diff(file["offsets"][()]) if "offsets" in file else None
     return _of_listing(path, "recordings that numsnn converted", listing(path), recording, sizes)
+
+
+def _saved(path, format=None, recording=0):
+    from .datasets.saved import load
+    data = load(path)
+    batch = next(data.select(slice(0, 64)).batches(64))
+    x = batch.x
+    what = f"spikes, {x.rate:.4f} per unit and step in the first {x.shape[1]}" if isinstance(x, Spikes) else f"values, {x.min():.4g} to {x.max():.4g}"
+    lines = [f"{path}: data set that numsnn saved, {_size(path)}", f"{data}; {data.source}", what]
+    if data.y.ndim == 1 and data.classes:
+        lines.append(f"{len(data.classes)} classes: " + ", ".join(f"{name} {(data.y == i).sum()}" for i, name in enumerate(data.classes)))
+    return Description("\n".join(lines))
 
 
 def _shd(path, format=None, recording=0, **options):

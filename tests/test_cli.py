@@ -152,6 +152,18 @@ def test_convert_a_data_set(tmp_path, capsys):
     assert "recordings 0 to 1; got 9" in refused(capsys, "info", str(out), "--recording", "9")
 
 
+def test_convert_a_set_of_sequences(tmp_path, capsys):
+    from numsnn.datasets.formats import idx
+    rng = np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        idx.write(tmp_path / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (7, 28, 28)).astype(np.uint8))
+        idx.write(tmp_path / f"{part}-labels-idx1-ubyte", np.arange(7, dtype=np.uint8))
+    assert cli.main(["convert", str(tmp_path), str(tmp_path / "m.h5"), "--dataset", "mnist", "--part", "test", "--set", "steps=28"]) == 0
+    assert "7 sequences of" in capsys.readouterr().out
+    assert cli.main(["info", str(tmp_path / "m.h5")]) == 0
+    assert "data set that numsnn saved" in capsys.readouterr().out
+
+
 def test_bad_input_of_convert_and_info(tmp_path, capsys):
     path, out = events_file(tmp_path), str(tmp_path / "o.h5")
     cut = tmp_path / "cut.aedat4"
@@ -160,7 +172,7 @@ def test_bad_input_of_convert_and_info(tmp_path, capsys):
     assert "is a folder; say --dataset" in refused(capsys, "convert", str(tmp_path), out)
     assert "no data set 'imagenet'" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "imagenet")
     assert "holds no recordings of N-MNIST" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "nmnist")
-    assert "unexpected keyword argument 'colour'" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "nmnist", "--set", "colour=1")
+    assert "data set nmnist has no option 'colour'; it has first_saccade, strict" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "nmnist", "--set", "colour=1")
     assert "has no option 'camera'" in refused(capsys, "convert", str(path), out, "--set", "camera=dvs128")
     assert "no format 'mp4'" in refused(capsys, "convert", str(path), out, "--format", "mp4")
     assert "there is no folder" in refused(capsys, "convert", str(path), str(tmp_path / "a" / "b.h5"))
