@@ -250,10 +250,15 @@ def test_shd_layout(tmp_path):
     batch = next(data.batches(3))
     assert batch.x.shape == (13, 3, 140) and batch.lengths.tolist() == [13, 1, 3]
     assert np.argwhere(batch.x.dense()).tolist() == [[0, 0, 139], [2, 2, 1], [5, 0, 0], [12, 0, 0]]
+    shd_file(tmp_path / "shd_test.h5", times, units, [0, 1, 1])
+    with h5py.File(tmp_path / "shd_test.h5", "r+") as file:
+        del file["extra/keys"]
+        file.create_dataset("extra/keys", data=["null", "eins"], dtype=h5py.string_dtype())
+    assert shd.shd(tmp_path, "test").classes == ("null", "eins")
     rest, held = data.hold_out("5")
     assert len(rest) == 2 and len(held) == 1
-    with pytest.raises(FileNotFoundError, match=r"no file .*shd_test\.h5"):
-        shd.shd(tmp_path, "test")
+    with pytest.raises(FileNotFoundError, match=r"no file .*ssc_test\.h5"):
+        shd.ssc(tmp_path, "test")
 
 
 @pytest.mark.parametrize("times, units, words", [

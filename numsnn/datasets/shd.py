@@ -31,21 +31,17 @@ def layout(path, *, channels: int | None = None, strict: bool = True, name: str 
     channels: number of units; None: what the file says, else 700.  strict: False skips events that are wrong, and sorts times that
     are not in order; what was skipped is counted in `problems` where one is given.
     """
-    import h5py
     problems = problems or Problems(path, strict)
     file = hdf5.opened(path)
     try:
-        times, units = (hdf5.dataset(path, file, f"spikes/{key}", "O", 1, "a file in SHD layout") for key in ("times", "units"))
+        times, units = (hdf5.Vectors(path, hdf5.dataset(path, file, f"spikes/{key}", "O", 1, "a file in SHD layout"), f"spikes/{key}")
+                        for key in ("times", "units"))
         labels = hdf5.dataset(path, file, "labels", "iu", 1, "a file in SHD layout")
         if not (times.shape == units.shape == labels.shape):
             raise FormatError(path, f"spikes/times, spikes/units and labels should be of one length; got {times.shape}, {units.shape} and "
                                     f"{labels.shape}")
-        for key, found in (("spikes/times", times), ("spikes/units", units)):
-            if h5py.check_vlen_dtype(found.dtype) is None:
-                raise FormatError(path, f"{key} should hold a vector for each recording; got {found.dtype}")
-            hdf5.check_vectors(path, found, key)
         labels = labels[()]
-        classes = _strings(hdf5.dataset(path, file, "extra/keys", "SO", 1)) if "extra/keys" in file else ()
+        classes = _strings(path, hdf5.dataset(path, file, "extra/keys", "SO", 1)) if "extra/keys" in file else ()
         speakers = hdf5.dataset(path, file, "extra/speaker", "iu", 1)[()] if "extra/speaker" in file else None
         channels = int(channels or hdf5.number(file, "channels") or CHANNELS)
     except FormatError:
@@ -62,8 +58,9 @@ def layout(path, *, channels: int | None = None, strict: bool = True, name: str 
                    classes or tuple(map(str, range(int(labels.max(initial=0)) + 1))), items)
 
 
-def _strings(dataset):
-    return tuple(key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key) for key in dataset[()])
+def _strings(path, found):
+    texts = found[()] if found.dtype.kind == "S" else [v.tobytes() for v in hdf5.Vectors(path, found, "extra/keys")]
+    return tuple(text.decode("utf-8", "replace") for text in texts)
 
 
 def _recording(times, units, i, channels, problems):

@@ -60,31 +60,97 @@ def text(file, name: str) -> str:
     return np.bytes_(file.attrs[name]).decode("utf-8", "replace")
 
 
-def lengths(path, found) -> np.ndarray | None:
-    """How many items each entry of a vector of variable-length vectors has, without reading them; None where the file hides it.
+class Vectors:
+    """A data set whose entries are vectors of variable length, read without the HDF5 library, which a damaged heap can keep busy for ever.
 
-    An entry is 16 bytes: length, address of a heap, number in it (vectors of variable length are never compressed themselves).
+    An entry is 16 bytes: length, address of a heap, number of an object in it.  A heap is GCOL, its size, and then its objects: number,
+    length, bytes, filled up to eight.  Where the file hides this (filters that are not known here, small addresses) h5py reads it.
     """
-    raw = np.zeros((found.size, 16), np.uint8)
+
+    def __init__(self, path, found, name: str):
+        import h5py
+        self.path, self.name, self.found, self.size = path, name, found, Path(path).stat().st_size
+        base = "u1" if h5py.check_string_dtype(found.dtype) else h5py.check_vlen_dtype(found.dtype)
+        if base is None or found.ndim != 1:
+            raise FormatError(path, f"{name} should hold a vector for each recording; got {found.dtype} of shape {found.shape}")
+        self.dtype, self.shape = np.dtype(base), found.shape
+        self.entries = _entries(path, found)
+        self.heap = (None, b"", {})
+        if self.entries is not None and self.lengths.sum() * self.dtype.itemsize > self.size:
+            raise FormatError(path, f"{name} promises vectors of {self.lengths.max():,} items and {self.lengths.sum():,} together, the file "
+                                    f"has {self.size:,} bytes")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """Items of each vector, None where the file hides it."""
+        return None if self.entries is None else self.entries["length"].astype(np.int64)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        if self.entries is None:
+            return self.found[i]
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        length, address, number = (int(v) for v in self.entries[i])
+        if not length:
+            return np.zeros(0, self.dtype)
+        if address != self.heap[0]:
+            self.heap = (address, *self._read_heap(address, i))
+        at, size = self.heap[2].get(number, (0, -1))
+        if size < length * self.dtype.itemsize:
+            raise FormatError(self.path, f"damaged heap: object {number} has {max(size, 0)} bytes, {length} items were promised",
+                              f"{self.name}, entry {i}")
+        return np.frombuffer(self.heap[1], self.dtype, length, at)
+
+    def _read_heap(self, address, i):
+        """(bytes, number -> (first byte, length)) of a heap."""
+        where = f"{self.name}, entry {i}"
+        if address + 16 > self.size:
+            raise FormatError(self.path, f"damaged heap: address {address:,} in a file of {self.size:,} bytes", where)
+        with open(self.path, "rb") as file:
+            file.seek(address)
+            head = file.read(16)
+            size = int.from_bytes(head[8:], "little")
+            if head[:4] != b"GCOL" or not 16 < size <= self.size - address:
+                raise FormatError(self.path, f"damaged heap at byte {address:,}: {head[:4]!r} of {size:,} bytes", where)
+            content, objects, at = head + file.read(size - 16), {}, 16
+        while at + 16 <= len(content):
+            number, length = int.from_bytes(content[at:at + 2], "little"), int.from_bytes(content[at + 8:at + 16], "little")
+            if not number or length > len(content) - at - 16:
+                break
+            objects[number] = at + 16, length
+            at += 16 + -(-length // 8) * 8
+        return content, objects
+
+
+ENTRY = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
+
+
+def _entries(path, found):
+    """The entries of a data set of vectors as they stand in the file; None where it hides them."""
+    if found.id.get_type().get_size() != ENTRY.itemsize:
+        return None
+    raw = np.zeros(found.size, ENTRY)
     if found.chunks is None:
         offset = found.id.get_offset()
         if offset is None:
-            return np.zeros(found.size, np.int64)
+            return raw
         with open(path, "rb") as file:
             file.seek(offset)
-            content = file.read(16 * found.size)
-        if len(content) < 16 * found.size:
+            content = file.read(raw.nbytes)
+        if len(content) < raw.nbytes:
             raise FormatError(path, f"{found.name} is cut short", offset)
-        raw[:] = np.frombuffer(content, np.uint8).reshape(-1, 16)
-    else:
-        for i in range(found.id.get_num_chunks()):
-            first = found.id.get_chunk_info(i).chunk_offset
-            content = _chunk(found, first)
-            if content is None:
-                return None
-            n = min(found.chunks[0], found.size - first[0], len(content) // 16)
-            raw[first[0]:first[0] + n] = np.frombuffer(content, np.uint8, 16 * n).reshape(-1, 16)
-    return raw[:, :4].copy().view("<u4")[:, 0].astype(np.int64)
+        return np.frombuffer(content, ENTRY)
+    for i in range(found.id.get_num_chunks()):
+        first = found.id.get_chunk_info(i).chunk_offset
+        content = _chunk(found, first)
+        if content is None:
+            return None
+        n = min(found.chunks[0], found.size - first[0], len(content) // ENTRY.itemsize)
+        raw[first[0]:first[0] + n] = np.frombuffer(content, ENTRY, n)
+    return raw
 
 
 def _chunk(found, first):
@@ -97,11 +163,3 @@ def _chunk(found, first):
     if found.shuffle:
         content = np.frombuffer(content, np.uint8).reshape(16, -1).T.tobytes()
     return content
-
-
-def check_vectors(path, found, name: str) -> None:
-    """Refuse vectors of variable length that cannot all lie in the file."""
-    n = lengths(path, found)
-    size = Path(path).stat().st_size
-    if n is not None and (n.sum() if n.size else 0) > size:
-        raise FormatError(path, f"{name} promises vectors of {n.max():,} items and {n.sum():,} together, the file has {size:,} bytes")
