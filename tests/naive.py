@@ -152,6 +152,31 @@ def reset_by(u, s, v_threshold, v_reset, reset):
     return u
 
 
+ACTIVATIONS = {
+    "identity": (lambda x: x, lambda x: 1.0), "relu": (lambda x: x if x > 0 else 0.0, lambda x: float(x > 0)),
+    "sigmoid": (lambda x: 1 / (1 + math.exp(-x)), lambda x: 1 / (2 + math.exp(x) + math.exp(-x))),
+    "tanh": (math.tanh, lambda x: 1 / math.cosh(x) ** 2),
+    # the constants of selu as they are in float32: 1.0507009873554805 and its product with 1.6732632423543772
+    "selu": (lambda x: 1.0507010221481323 * x if x > 0 else 1.7580993175506592 * (math.exp(x) - 1),
+             lambda x: 1.0507010221481323 if x > 0 else 1.7580993175506592 * math.exp(x)),
+}
+
+
+def activate(name, x):
+    f, slope = ACTIVATIONS[name]
+    x = x if isinstance(x, Dual) else Dual(x)
+    return Dual(f(x.x), slope(x.x) * x.d)
+
+
+def liaf(current, v, *, alpha, beta, v_threshold, v_reset, related, detach=False, activation="relu", psi=psi_rectangle, inclusive=True):
+    """LIAF-Net, in the order of the paper's list: (U, F, V, Y)."""
+    u = current + v
+    f = spike(u - v_threshold, psi, inclusive)
+    held = constant(f) if detach else f
+    r = held * v_reset + (1 - held) * u
+    return u, f, alpha * r + beta, activate(activation, u - v_threshold if related else u)
+
+
 def li(current, v, *, tau_mem, scale, dt=1.0):
     alpha = decay(tau_mem, dt)
     return alpha * v + ((1 - alpha) if scale == "1-alpha" else 1.0) * current

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from numsnn import surrogate as sg
+from numsnn.activation import ACTIVATIONS
 from numsnn.neurons import NEURONS
 from numsnn.neurons.model import Functions, Model
 
@@ -46,10 +47,15 @@ def random_case(model, options, rng, n=64, dtype=np.float64):
     return settings, params, draw(model.Inputs), draw(model.State), draw(model.Out), draw(model.State)
 
 
-def vjp_errors(model, options, seed=0, h=1e-6):
+def functions(model, dtype=np.float64, surrogate=None, activation="selu"):
+    """What a step gets: a surrogate, and for analog outputs an activation, by default the one with the most in it."""
+    s, a = surrogate or sg.multi_gaussian(), ACTIVATIONS[activation if "activation" in model.defaults else "identity"]
+    return Functions(s.spike, s.slope, s.typed(dtype), a.value, a.slope)
+
+
+def vjp_errors(model, options, seed=0, h=1e-6, activation="selu"):
     """Largest difference between the adjoint and central differences of <dout, out> + <dstate, state>, by field."""
-    surrogate, rng = sg.multi_gaussian().smoothed(), np.random.default_rng(seed)
-    f = Functions(surrogate.spike, surrogate.slope, surrogate.typed(np.float64))
+    rng, f = np.random.default_rng(seed), functions(model, surrogate=sg.multi_gaussian().smoothed(), activation=activation)
     _, params, inputs, state, dout, dstate = random_case(model, options, rng)
     classes = (model.Inputs, model.State, model.Params)
     sizes = np.cumsum([0, *(len(c._fields) for c in classes)])
@@ -74,15 +80,16 @@ def vjp_errors(model, options, seed=0, h=1e-6):
 
 def test_the_registry_is_full():
     assert len(NEURONS) >= 4
-    assert {"LIF", "LIFNext", "ALIF", "LI"} <= set(NEURONS)
+    assert {"LIF", "LIFNext", "ALIF", "LI", "LIAF"} <= set(NEURONS)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
 def test_adjoint_against_central_differences(model):
     for options in options_of(model):
-        if not options.get("detach_reset"):
-            errors = vjp_errors(model, options)
-            assert max(errors.values()) < 1e-7, (options, errors)
+        for activation in ACTIVATIONS if "activation" in model.defaults else ("identity",):
+            if not options.get("detach_reset"):
+                errors = vjp_errors(model, options, activation=activation)
+                assert max(errors.values()) < 1e-7, (options, activation, errors)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
@@ -131,8 +138,7 @@ def test_mutants_of_the_adjoint_die(model):
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
 def test_precision_is_kept(model, dtype):
-    s = sg.multi_gaussian()
-    f = Functions(s.spike, s.slope, s.typed(dtype))
+    f = functions(model, dtype)
     for options in options_of(model):
         _, params, inputs, state, dout, dstate = random_case(model, options, np.random.default_rng(0), dtype=dtype)
         out, after = model.step(inputs, state, params, f)
@@ -155,6 +161,10 @@ def naive_step(model, options, settings, i, current, state, inclusive):
                                     when="next" if model.name == "LIFNext" else "same", scale=options["input_scale"],
                                     detach=options["detach_reset"], inclusive=inclusive, **s)
         return {"spike": spike, "v": u, "theta": s["v_threshold"]}, {"v": after, "spike": spike}
+    if model.name == "LIAF":
+        u, spike, after, y = naive.liaf(current, state["v"], related=options["threshold_related"], detach=options["detach_reset"],
+                                        activation="selu", inclusive=inclusive, **s)
+        return {"spike": spike, "v": u, "theta": s["v_threshold"], "analog": y}, {"v": after}
     assert model.name == "LI", f"write the equations of {model.name} into naive.py"
     v = naive.li(current, state["v"], scale=options["input_scale"], **s)
     return {"v": v}, {"v": v}
@@ -167,8 +177,7 @@ def number(x):
 @pytest.mark.parametrize("inclusive", (False, True))
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
 def test_step_against_naive(model, inclusive):
-    s = sg.multi_gaussian().with_comparator(">=" if inclusive else ">")
-    f = Functions(s.spike, s.slope, s.typed(np.float64))
+    f = functions(model, surrogate=sg.multi_gaussian().with_comparator(">=" if inclusive else ">"))
     rng, n, steps = np.random.default_rng(2), 5, 30
     for options in options_of(model):
         settings, params, _, state, _, _ = random_case(model, options, rng, n)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import activation as activations
 from .. import surrogate as surrogates
 from ..loops.contract import Dynamics, Recurrent, Start, Want
 from ..loops.contract import Gradients as Incoming
@@ -25,8 +26,9 @@ class Population(Layer):
     recurrent       False; True (what recurs is the spike); or the name of the field that recurs ("v")
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
-    surrogate       name, or a surrogate (see numsnn.surrogate)
-    comparator      ">" or ">=": when v at the threshold is a spike
+    surrogate       name, or a surrogate (see numsnn.surrogate); None: the model's own, multi_gaussian where it has none
+    comparator      ">" or ">=": when v at the threshold is a spike; None: the model's own, ">" where it has none
+    activation      of an analog output, for models that have one: identity, relu, selu, sigmoid or tanh; None: the model's own
     output          field that the next layer receives: "spike", "v" or "theta"; None: the model's own
     init_state      name of the initial state (see the model); its random numbers are drawn in training only, `run` takes 0
     recurrent_init, recurrent_bias_init   initial values of the recurrence
@@ -36,7 +38,8 @@ class Population(Layer):
     model: Model = None
 
     def __init__(self, n: int, *, recurrent: bool | str = False, learn: tuple | str = (), shared: tuple | str = (),
-                 surrogate="multi_gaussian", comparator: str = ">", output: str | None = None, init_state: str = "zeros",
+                 surrogate=None, comparator: str | None = None, activation: str | None = None, output: str | None = None,
+                 init_state: str = "zeros",
                  recurrent_init: Value = "orthogonal", recurrent_bias_init: Value = "zeros", name: str | None = None, **more):
         super().__init__(name)
         self.variant = {}
@@ -47,8 +50,12 @@ class Population(Layer):
             self.model, self.variant[option] = NEURONS[models[choice]], choice
         self.n = positive_integer(n, f"{type(self).__name__}: n")
         self.learn, self.shared = _names(learn), _names(shared)
-        self.surrogate = surrogates.get(surrogate).with_comparator(comparator)
-        self.comparator, self.init_state = comparator, init_state
+        own = self.model.defaults
+        if activation is not None and "activation" not in own:
+            self.refuse(f"{self.model.name} has no analog output, and so no activation")
+        self.comparator, self.init_state = comparator or own["comparator"], init_state
+        self.surrogate = surrogates.get(own["surrogate"] if surrogate is None else surrogate).with_comparator(self.comparator)
+        self.activation = activations.get(activation or own.get("activation", "identity"))
         self.output = output or self.model.output
         self.recur = {False: None, True: "spike" if self.model.spiking else self.model.output}.get(recurrent, recurrent)
         self.recurrent_init, self.recurrent_bias_init = recurrent_init, recurrent_bias_init
@@ -79,6 +86,9 @@ class Population(Layer):
                 self.refuse(f"{what}: {model.name} hands out {', '.join(model.Out._fields)}; got {field!r}")
         if self.init_state not in model.initial_state:
             self.refuse(f"init_state: {model.name} knows {', '.join(map(repr, model.initial_state))}; got {self.init_state!r}")
+        conflict = model.conflict(self.learn, self.options, self.output)
+        if conflict:
+            self.refuse(conflict)
 
     @property
     def kind(self):
@@ -166,7 +176,7 @@ class Population(Layer):
 
     def dynamics(self):
         """What the loops need to know of this population."""
-        return Dynamics(self.model, self.surrogate, self.recur)
+        return Dynamics(self.model, self.surrogate, self.recur, self.activation)
 
     @property
     def emits_events(self):
@@ -220,7 +230,7 @@ class Population(Layer):
     def config(self):
         return {"n": self.n, "recurrent": self.recur or False, "learn": self.learn, "shared": self.shared,
                 "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters}, "comparator": self.comparator,
-                "output": self.output, "init_state": self.init_state, "recurrent_init": plain(self.recurrent_init),
+                **({"activation": self.activation.name} if "activation" in self.model.defaults else {}), "output": self.output, "init_state": self.init_state, "recurrent_init": plain(self.recurrent_init),
                 "recurrent_bias_init": plain(self.recurrent_bias_init), "name": self.name, **self.options, **self.variant,
                 **{k: plain(v) for k, v in self.settings._asdict().items()}}
 
@@ -260,6 +270,7 @@ def population(model: Model) -> type:
     cls = type(model.name, (Population,), {"model": model, "__doc__": f"{model.doc}\n\nFurther arguments: see `Population`.",
                                            "__module__": __name__})
     general = [p for p in signature(Population.__init__).parameters.values() if p.kind != Parameter.VAR_KEYWORD][1:]
+    general = [p.replace(default=model.defaults.get(p.name, p.default)) for p in general if p.name != "activation" or p.name in model.defaults]
     own = {**model.Settings._field_defaults, **{k: allowed[0] for k, allowed in model.options.items()},
            **{k: next(iter(models)) for k, models in model.variants.items()}}
     cls.__signature__ = Signature([*general, *(Parameter(k, Parameter.KEYWORD_ONLY, default=v) for k, v in own.items())])

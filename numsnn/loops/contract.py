@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..activation import ACTIVATIONS, Activation
 from ..neurons import Model
 from ..spikes import Spikes
 from ..surrogate import Surrogate
@@ -30,6 +31,7 @@ class Dynamics(NamedTuple):
     model: Model
     surrogate: Surrogate
     recur: str | None           # the field of Out that recurs, or None
+    activation: Activation = ACTIVATIONS["identity"]
 
     @property
     def recurs_as_events(self) -> bool:

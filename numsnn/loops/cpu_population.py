@@ -56,19 +56,19 @@ def compress(values, o, n_units, index, p):
 
 
 @lru_cache(None)
-def forward_kernel(model, spike, slope, recur):
-    """The forward loop, specialised for a model, a surrogate and the field that recurs."""
+def forward_kernel(model, spike, slope, activation, recur):
+    """The forward loop, specialised for a model, a surrogate, an activation and the field that recurs."""
     prepare()
-    step, spike, slope = map(jitable, (model.step, spike, slope))
+    step, spike, slope, act, act_slope = map(jitable, (model.step, spike, slope, activation.value, activation.slope))
     Inputs, recur = model.Inputs, model.Out._fields.index(recur) if recur else 0
-    mark = fingerprint(step, spike, slope)
+    mark = fingerprint(step, spike, slope, act, act_slope)
 
     @njit(**OPTIONS)
     def forward(shape, x, coefficients, k, carried, store, recurrent, lists, lengths):
         """x: current in, total current out, (T * B * N).  carried: (State, Out) of buffers (B * N), the second holds what recurred
         last.  store: (State, Out) of arrays (T * B * N).  recurrent: (weight, bias) or None.  lists: (count, index) or None."""
         mark  # noqa: B018  part of the cache key
-        f = Functions(spike, slope, k)
+        f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
         x, params, (state, now), (states, out) = private(x), private(coefficients), private(carried), private(store)
         weights, spikes, lengths = private(recurrent), private(lists), private(lengths)
@@ -115,12 +115,12 @@ class Recurrence(NamedTuple):
 
 
 @lru_cache(None)
-def backward_kernel(model, spike, slope, recur, with_blas):
-    """The backward loop, specialised for a model, a surrogate and the field that recurs."""
+def backward_kernel(model, spike, slope, activation, recur, with_blas):
+    """The backward loop, specialised for a model, a surrogate, an activation and the field that recurs."""
     prepare()
-    adjoint, spike, slope = map(jitable, (model.step_adjoint, spike, slope))
+    adjoint, spike, slope, act, act_slope = map(jitable, (model.step_adjoint, spike, slope, activation.value, activation.slope))
     Inputs, recur, product = model.Inputs, model.Out._fields.index(recur) if recur else 0, multiply_blas if with_blas else multiply
-    mark = fingerprint(adjoint, spike, slope, product)
+    mark = fingerprint(adjoint, spike, slope, act, act_slope, product)
 
     @njit(**OPTIONS)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lists, lengths):
@@ -128,7 +128,7 @@ def backward_kernel(model, spike, slope, recur, with_blas):
         gradients: (Out of arrays (T * B * N), Out of buffers: what comes back through the recurrence, State of buffers).
         dx: (T * B, N).  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index) or None."""
         mark  # noqa: B018  part of the cache key
-        f = Functions(spike, slope, k)
+        f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
         (current, states, previous), params = private(tape), private(coefficients)
         (dout, back, dstate), (dparams, dinput), spikes = private(gradients), private(sums), private(lists)
@@ -230,7 +230,7 @@ def fields(cls, array_of):
 def population_forward(dynamics, x, start, recurrent, want):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = x.shape, x.dtype
-    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, recur)
+    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
     listed = want.events or dynamics.recurs_as_events or want.tape and dynamics.spikes_are_listed
     kept = set(want.fields) | ({recur} if want.tape and not dynamics.recurs_as_events else set())
     buffered = {recur} | ({"spike"} if listed else set())
@@ -255,7 +255,7 @@ def population_forward(dynamics, x, start, recurrent, want):
 def population_backward(dynamics, tape, recurrent, gradients, learn):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = tape.current.shape, tape.current.dtype
-    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, recur, blas.usable())
+    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
     dx = np.empty((steps * batch, units), dtype)
     dstate = model.State(*(a.copy() for a in gradients.state))
     dlast = gradients.last.copy() if recur else None

@@ -96,7 +96,7 @@ def population_backward(dynamics, tape, recurrent, gradients: Gradients, learn):
 
 def _functions(dynamics, dtype):
     s = dynamics.surrogate
-    return Functions(s.spike, s.slope, s.typed(dtype))
+    return Functions(s.spike, s.slope, s.typed(dtype), dynamics.activation.value, dynamics.activation.slope)
 
 
 def softmax_cross_entropy(y, labels, weights):

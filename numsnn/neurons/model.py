@@ -14,9 +14,11 @@ A model is one file with these names, all of them plain Python; `Model.of(module
     CONSTANT            the fields of Params that options set: no gradient
     INITIAL_STATE       name -> function(settings, draw) -> State, draw being uniform random numbers in [0, 1)
     OUTPUT              the field of Out that the next layer receives unless told otherwise
+    DEFAULTS            surrogate, comparator and activation unless told otherwise; who names an activation has an analog output
+    conflict(learn, options, output) -> text     what does not go together, "" where everything does
 
 `f` is a `Functions` tuple: `f.spike(x, f.k)` and `f.slope(x, f.k)` are the surrogate's functions of the distance to the
-threshold, `f.k` their constants.  If the recurring field of Out is also a field of State (the ALIF's `spike`), the two are one.
+threshold, `f.k` their constants; `f.act(x)` and `f.act_slope(x)` the activation of an analog output.  If the recurring field of Out is also a field of State (the ALIF's `spike`), the two are one.
 
 Settings whose name begins with `tau_` are time constants in the unit of dt; they are kept at or above dt / 10.
 """
@@ -28,6 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..activation import identity, identity_slope
 from ..elementwise import elementwise
 
 
@@ -45,6 +48,8 @@ class Functions(NamedTuple):
     spike: Callable
     slope: Callable
     k: Any
+    act: Callable = identity
+    act_slope: Callable = identity_slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,8 @@ class Model:
     initial_state: dict
     output: str
     variants: dict      # option -> {value: name of the model that has it}, for what differs in order
+    defaults: dict      # surrogate, comparator, activation
+    conflict: Callable  # (learn, options, output) -> what does not go together
 
     @classmethod
     def of(cls, name: str, module: ModuleType | Any) -> "Model":
@@ -78,7 +85,9 @@ class Model:
                    getattr(module, "Out", Out), module.Settings, elementwise(module.step), elementwise(module.step_adjoint),
                    module.coefficients, module.coefficients_adjoint, getattr(module, "OPTIONS", {}),
                    getattr(module, "CONSTANT", ()), {**default, **getattr(module, "INITIAL_STATE", {})},
-                   getattr(module, "OUTPUT", "spike"), getattr(module, "VARIANTS", {}))
+                   getattr(module, "OUTPUT", "spike"), getattr(module, "VARIANTS", {}),
+                   {"surrogate": "multi_gaussian", "comparator": ">", **getattr(module, "DEFAULTS", {})},
+                   getattr(module, "conflict", lambda learn, options, output: ""))
 
     @property
     def spiking(self) -> bool:
