@@ -65,7 +65,7 @@ def naive(signal, ear):
 
 def test_against_a_slow_twin(rng):
     """float32 moves a spike by a sample now and then, where a threshold is just reached."""
-    for rate, options in ((8000, {}), (16000, {"spread": 0.0, "refractory": 3e-3, "lock": 2000.0}), (8000, {"knee": 60.0, "tau_mem": 1e-3, "threshold": 15.0})):
+    for rate, options in ((8000, {}), (16000, {"spread": 0.0, "refractory": 3e-3, "lock": 2000.0, "threshold": 8.0}), (8000, {"knee": 60.0, "tau_mem": 1e-3, "threshold": 10.0})):
         ear = Cochlea(rate, 13, low=150, **options)
         x = speechlike(rng, 0.12, rate)
         times, units, _ = ear.run(x)
@@ -134,8 +134,8 @@ def test_the_centre_frequencies():
 
 @pytest.mark.parametrize("f", [150, 400, 1000, 2200, 3400])
 def test_a_tone_excites_the_units_of_its_frequency(f):
-    ear = Cochlea(RATE, 350, spread=0.0)
-    times, units, _ = ear.run(tone(f, amplitude=0.02))
+    ear = Cochlea(RATE, 350, spread=0.0, threshold=8.0)
+    times, units, _ = ear.run(tone(f, amplitude=0.05))
     late = times > 0.05
     counts = np.bincount(units[late], minlength=350)
     assert counts.sum() > 20
@@ -276,7 +276,8 @@ def test_rates_of_real_speech_are_those_of_shd(speech):
     assert 0.02 < np.mean(shares) < 0.06
     assert min(shares) > 0.01
     counts = np.bincount(np.concatenate([u for _, u in found]), minlength=700)
-    assert (counts > 0).all(), "no unit is silent throughout"
+    assert (counts > 0).mean() > 0.7, "of the units with high thresholds some wait for louder words than these 50"
+    assert min(np.add.reduceat(counts, np.arange(0, 700, 20))) > 10, "but no region is deaf"
 
 
 def test_normalise(rng):

@@ -26,6 +26,7 @@ from .. import audio
 from .dataset import Dataset
 from .formats import shd, wav
 from .formats.problems import FormatError
+from .formats.source import RATIO
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PARTS = ("train", "valid", "test")
@@ -69,11 +70,16 @@ class Sounds:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
-        size = (self.path / name).stat().st_size if self.zip is None else self.zip.getinfo(name).file_size
+        info = None if self.zip is None else self.zip.getinfo(name)
+        size = (self.path / name).stat().st_size if info is None else info.file_size
         if size > LARGEST:
             raise FormatError(self.where(name), f"has {size:,} bytes, more than the {LARGEST:,} of any recording of these sets")
-        if self.zip is None:
+        if info is None:
             return (self.path / name).read_bytes()
+        if (info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.compress_size > self.path.stat().st_size
+                or size > RATIO * info.compress_size + 64):                     # zipfile believes the sizes, and reserves memory for them
+            raise FormatError(self.where(name), f"claims to hold {size:,} bytes in {info.compress_size:,}, method {info.compress_type}",
+                              remedy="members must be stored or deflated; the zip file may be damaged")
         try:
             return self.zip.read(name)
         except Exception as error:      # as above
@@ -177,7 +183,7 @@ def commands(source, part: str, *, classes=35, unknown: float | None = 0.1, sile
 
     classes: 35, the words of version 0.02 in alphabetical order (0.01 has 30 of them); 12, the ten command words, "unknown", "silence"; or a
     sequence of words, among which "unknown" and "silence" have that meaning.  unknown: recordings of the other words, as many as this share of
-    the words' own, drawn at random; None: all.  silence: pieces of the background noise as many as this share, at random loudness.
+    the words' own, drawn at random; None: all.  silence: pieces of the background noise, as many as this share of them, at random loudness.
     limit: at most so many recordings of a word.  seed: of the draws.
 
     The share of noise of each part comes from its own stretch of the noise recordings (80, 10, 10 %); this and the shares are ours.
@@ -188,15 +194,15 @@ def commands(source, part: str, *, classes=35, unknown: float | None = 0.1, sile
     own = [(word, name) for word in names if word in words for name in words[word][:limit]]
     if not own:
         raise ValueError(f"{source} holds no recordings word/speaker_nohash_k.wav of the {part} part for the words {', '.join(names[:12])}")
-    rng = np.random.default_rng([seed, PARTS.index(part)])
+    n_own, rng = len(own), np.random.default_rng([seed, PARTS.index(part)])
     if "unknown" in names:
         others = [name for word in sorted(words) if word not in names for name in words[word][:limit]]
-        n = len(others) if unknown is None else min(len(others), round(unknown * len(own)))
+        n = len(others) if unknown is None else min(len(others), round(unknown * n_own))
         own += [("unknown", others[i]) for i in np.sort(rng.permutation(len(others))[:n])]
     spoken = (Recording(name, names.index(word), _speaker(name), _second(files.signal(name, COMMANDS_RATE), files, name)) for word, name in own)
     if "silence" not in names or not silence:
         return spoken
-    return _then_noise(spoken, files, part, round(silence * len(own)), names.index("silence"), rng)
+    return _then_noise(spoken, files, part, round(silence * n_own), names.index("silence"), rng)
 
 
 def class_names(classes) -> tuple:

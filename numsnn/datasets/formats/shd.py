@@ -5,7 +5,7 @@
     extra/speaker   (N,) uint16, index into extra/meta_info               extra/meta_info/NAME    a value for each speaker
 
 float16 times are what SHD has; they resolve 0.5 ms at 0.5 to 1 s and 1 ms at 1 to 2 s, and dtype="float32" is finer.  Ours have besides,
-as attributes of the root, `units` (how many there are, 700 in SHD) and what `write` was told.
+as attributes of the root, `channels` (how many units there are, 700 in SHD) and what `write` was told.
 Source: Cramer, Stradmann, Schemmel, Zenke, IEEE Trans. Neural Netw. Learn. Syst. 33 (2022), and the files' description at zenkelab.org.
 """
 
@@ -55,7 +55,7 @@ def write(path, recordings, classes, *, units: int = 700, dtype="float16", speak
             file["extra/keys"] = np.array(classes)
             for name, values in (speakers or {}).items():
                 file[f"extra/meta_info/{name}"] = np.asarray([v.encode() if isinstance(v, str) else v for v in values])
-            file.attrs.update({"units": units, **attributes})
+            file.attrs.update({"channels": units, **attributes})
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
