@@ -1,14 +1,15 @@
 """Spoken words: Free Spoken Digits and Google Speech Commands, as recordings, as spikes of a cochlea, as log-mel features.
 
-Free Spoken Digits (Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset): `digit_speaker_index.wav`, 8 kHz; 10 digits, 6 speakers, 50
-times each.  The published split: indices 0 ... 4 are the test part (300 recordings), 5 ... 49 the training part (2700).
+Free Spoken Digits (Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset): `digit_speaker_index.wav`, 8 kHz; 10 digits,
+6 speakers, 50 times each.  The published split: indices 0 ... 4 are the test part (300 recordings), 5 ... 49 the training part (2700).
 
-Speech Commands (Warden, arXiv 1804.03209): `word/speaker_nohash_k.wav`, 16 kHz, up to a second.  validation_list.txt and testing_list.txt say
-what is not for training; without them the rule by which they were made: sha1 of the name without `_nohash_...`, mod 2^27, below a tenth
-of 2^27 - 1: validation, below a fifth: test.  So a speaker is in one part only.  `_background_noise_` holds long recordings of noise.
+Speech Commands (Warden, arXiv 1804.03209): `word/speaker_nohash_k.wav`, 16 kHz, up to a second.  validation_list.txt and
+testing_list.txt say what is not for training; without them the rule by which they were made: sha1 of the name without `_nohash_...`,
+mod 2^27, below a tenth of 2^27 - 1: validation, below a fifth: test.  So a speaker is in one part only.  `_background_noise_` holds long
+recordings of noise.
 
-A source is a folder or a zip file, as it was downloaded; folders on the way to the recordings do not matter.  Recordings of one's own become
-spikes by `write_spikes`.
+A source is a folder or a zip file, as it was downloaded; folders on the way to the recordings do not matter.  Recordings of one's own
+become spikes by `write_spikes`.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ def _part(part):
         raise ValueError(f"part must be one of {', '.join(map(repr, PARTS))}; got {part!r}")
 
 
-def write_spikes(path, recordings, classes, rate: int, *, units: int = 700, rms: float = 0.1, dtype="float16", speakers=(), source: str = "",
-                 **settings) -> int:
+def write_spikes(path, recordings, classes, rate: int, *, units: int = 700, rms: float = 0.1, dtype="float16", speakers=(),
+                 source: str = "", **settings) -> int:
     """Write recordings of sound as spikes of a cochlea, in the layout of the Spiking Heidelberg Digits; how many they were.
 
     recordings: an iterable of `Recording`, read one at a time, whatever their number.  classes: names of the labels.  rate: samples per second.
@@ -124,7 +125,8 @@ def fsdd(source, part: str, *, hold_out=None) -> Iterator[Recording]:
     """The recordings of a part of Free Spoken Digits, label = digit, in the order of their names.
 
     hold_out: what the validation part is and the training part is not: None (there is no validation part), "index" (of each speaker and
-    digit the recordings 5 ... 9: 300), or the name of a speaker, or several (their training recordings).  The test part is the published one.
+    digit the recordings 5 ... 9: 300), or the name of a speaker, or several (their training recordings).  The test part is always the
+    published one.
     """
     _part(part)
     files = Sounds(source)
@@ -181,10 +183,10 @@ def commands(source, part: str, *, classes=35, unknown: float | None = 0.1, sile
              seed: int = 0) -> Iterator[Recording]:
     """The recordings of a part of Speech Commands, each a second long (shorter ones are padded with zeros at the end), word by word.
 
-    classes: 35, the words of version 0.02 in alphabetical order (0.01 has 30 of them); 12, the ten command words, "unknown", "silence"; or a
-    sequence of words, among which "unknown" and "silence" have that meaning.  unknown: recordings of the other words, as many as this share of
-    the words' own, drawn at random; None: all.  silence: pieces of the background noise, as many as this share of them, at random loudness.
-    limit: at most so many recordings of a word.  seed: of the draws.
+    classes: 35, the words of version 0.02 in alphabetical order (0.01 has 30 of them); 12, the ten command words, "unknown", "silence";
+    or a sequence of words, among which "unknown" and "silence" have that meaning.  unknown: recordings of the other words, as many as
+    this share of the words' own, drawn at random; None: all.  silence: pieces of the background noise, as many as this share of the
+    words' own, at random loudness.  limit: at most so many recordings of a word.  seed: of the draws.
 
     The share of noise of each part comes from its own stretch of the noise recordings (80, 10, 10 %); this and the shares are ours.
     """
@@ -257,8 +259,8 @@ def _then_noise(spoken, files, part, n, label, rng):
             yield Recording(f"{name}@{at}", label, NOISE, np.pad(piece, (0, COMMANDS_RATE - len(piece))))
 
 
-def speech_commands(source, part: str, *, classes=35, unknown: float | None = 0.1, silence: float = 0.1, limit: int | None = None, seed: int = 0,
-                    **features) -> Dataset:
+def speech_commands(source, part: str, *, classes=35, unknown: float | None = 0.1, silence: float = 0.1, limit: int | None = None,
+                    seed: int = 0, **features) -> Dataset:
     """A part of Speech Commands as log-mel features with their deltas: x (101, B, 120) float32, groups: the speakers.
 
     classes, unknown, silence, limit, seed: see `commands`; features: of `audio.log_mel`.  The whole training part of 35 words is 4 GB.

@@ -80,7 +80,8 @@ def _checked(train, number, units, classes, dtype):
     """The train in the types of the file, or an error that says what is wrong with it."""
     times, which = np.asarray(train.times, np.float64), np.asarray(train.units)
     if times.ndim != 1 or times.shape != which.shape or which.size and not np.issubdtype(which.dtype, np.integer):
-        raise ValueError(f"recording {number}: expected times (n,) and as many integer units; got {times.shape}, {which.shape} of {which.dtype}")
+        raise ValueError(f"recording {number}: expected times (n,) and as many integer units; got {times.shape}, {which.shape} of "
+                         f"{which.dtype}")
     if times.size and not (np.isfinite(times).all() and times[0] >= 0 and (np.diff(times) >= 0).all()):
         raise ValueError(f"recording {number}: times must be finite, in seconds from 0, and ascend")
     if times.size and times[-1] > np.finfo(dtype).max:

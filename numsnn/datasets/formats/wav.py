@@ -1,7 +1,7 @@
 """WAV files: PCM of 8, 16, 24 and 32 bits and IEEE float, read with every size checked first, and written as PCM.
 
-A file is a RIFF container, little-endian: "RIFF", size (u32), "WAVE", then chunks of id (4 bytes), size (u32), content, and a pad byte after
-an odd size.  Needed are "fmt " (before the data) and "data"; others are skipped.
+A file is a RIFF container, little-endian: "RIFF", size (u32), "WAVE", then chunks of id (4 bytes), size (u32), content, and a pad byte
+after an odd size.  Needed are "fmt " (before the data) and "data"; others are skipped.
 
     fmt   format tag (u16: 1 PCM, 3 float, 0xFFFE extensible), channels (u16), rate (u32), bytes per second (u32),
           bytes per frame (u16), bits per sample (u16); extensible adds size (u16), valid bits (u16), channel mask (u32) and a
@@ -62,7 +62,8 @@ def read(source, *, rate: int | None = None, resample: bool = False, channel: in
     layout, first, size = _find(data, problems)
     frame = layout.width * layout.channels
     if size % frame:
-        problems.found("half a frame at the end of the data", f"{size:,} bytes are no multiple of {frame}", first + size - size % frame, REFETCH)
+        problems.found("half a frame at the end of the data", f"{size:,} bytes are no multiple of {frame}", first + size - size % frame,
+                       REFETCH)
     samples = _samples(data, first, size // frame, layout, name)
     signal = _one_channel(samples, channel, name)
     if rate is not None and rate != layout.rate:
@@ -83,7 +84,7 @@ def resampled(signal, old: int, new: int) -> np.ndarray:
                          f"is the rate of the file right?")
     common = gcd(int(old), int(new))
     if max(old, new) // common > 50_000:        # the filter is 20 times as long
-        raise ValueError(f"the rates {old:,} and {new:,} have no ratio of small numbers; resample with another program, or to another rate first")
+        raise ValueError(f"the rates {old:,} and {new:,} have no ratio of small numbers; resample to another rate, or with another program")
     if old == new or not len(signal):
         return np.asarray(signal, np.float64)
     from scipy.signal import resample_poly
@@ -147,7 +148,7 @@ def _layout(chunk, at, name) -> Layout:
         raise FormatError(name, f"{channels} channels, {rate:,} samples per second cannot be", at + 2, "the file is damaged; fetch it again")
     width = (bits + 7) // 8
     if width not in ((1, 2, 3, 4) if tag == PCM else (4, 8)) or bits % 8 and tag == FLOAT:
-        raise FormatError(name, f"{bits} bits per sample ({'PCM' if tag == PCM else 'float'}); read are PCM up to 32, float of 32 and 64 bits",
+        raise FormatError(name, f"{bits} bits per sample ({'PCM' if tag == PCM else 'float'}); read are PCM up to 32 bits, float of 32 and 64",
                           at + 14, CONVERT)
     if frame != width * channels:
         raise FormatError(name, f"{channels} channels of {bits} bits need {width * channels} bytes a frame; the file says {frame}", at + 12,
@@ -193,7 +194,8 @@ def _one_channel(samples, channel, name):
 def encoded(signal, rate: int, bits: int = 16) -> bytes:
     """The bytes of a PCM WAV file.  signal: (N,) or (N, channels), within [-1, 1]; rounded to the nearest step of 2^(1 - bits)."""
     signal = np.asarray(signal)
-    if signal.ndim not in (1, 2) or signal.ndim == 2 and not 0 < signal.shape[1] < 16384 or not np.issubdtype(signal.dtype, np.floating):
+    float_frames = np.issubdtype(signal.dtype, np.floating) and (signal.ndim == 1 or signal.ndim == 2 and 0 < signal.shape[1] < 16384)
+    if not float_frames:
         raise ValueError(f"expected a float signal (N,) or (N, channels) within [-1, 1]; got {signal.dtype} of shape {signal.shape}")
     if signal.size and not np.abs(signal).max() <= 1:
         raise ValueError(f"the signal must lie within [-1, 1], without NaN; its largest magnitude is {np.abs(signal).max()}: scale it first")
