@@ -6,7 +6,17 @@ from .datasets import Dataset, FormatError
 from .events import Events
 from .gradcheck import GradientError, check_gradients
 from .io import CheckpointError, load, save
-from .layers import Dense, Layer, OverTime, Population, population
+from .layers import (
+           AvgPool2d,
+           Conv2d,
+           Dense,
+           Layer,
+           MaxPool2d,
+           OverTime,
+           Population,
+           SumPool2d,
+           population,
+)
 from .loops.threads import get_num_threads, set_num_threads
 from .network import Network
 from .spikes import Spikes
@@ -16,7 +26,7 @@ __version__ = "0.1.0"
 
 globals().update(_layers.POPULATIONS)       # a class for each neuron model: ALIF, LI, LIF ...
 
-__all__ = ["CheckpointError", "Dataset", "Dense", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "OverTime",
-           "Population", "Spikes", "TrainingDiverged", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads",
+__all__ = ["AvgPool2d", "CheckpointError", "Conv2d", "Dataset", "Dense", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "MaxPool2d", "Network", "OverTime",
+           "Population", "Spikes", "SumPool2d", "TrainingDiverged", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads",
            "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
 __all__ += list(_layers.POPULATIONS)

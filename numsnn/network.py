@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import loops
 from .layers import Layer, Population, by_name
-from .layers.layer import Context
+from .layers.layer import Context, positive_integer, size
 from .loops import threads
 from .parameters import Parameters
 from .spikes import Spikes
@@ -39,14 +40,16 @@ class Network:
     """A stack of layers.
 
     dt: time step, in the unit of the layers' time constants.  seed: of the initial parameters.  dtype: "float32" or "float64".
-    device: "cpu" (Numba) or "reference" (NumPy).  chunk: samples that a thread takes through the network together; None chooses by
+    device: "cpu" (Numba) or "reference" (NumPy).  input_shape: of one step of one sample, (N,) or (channels, rows, columns); where the first
+    layer tells it, it need not be given.  chunk: samples that a thread takes through the network together; None chooses by
     the widest layer.  The forward pass does not depend on it; gradients do in their last bits, but not on the number of threads.
 
-    Sequences are (T, B, N): time, batch, features; arrays of floats, of zeros and ones, of counts, or Spikes.
+    Sequences are (T, B, N): time, batch, features, or (T, B, C, H, W) for pictures; arrays of floats, of zeros and ones, of counts, or
+    Spikes, whose units are then numbered (c H + h) W + w.
     """
 
     def __init__(self, *layers: Layer, dt: float = 1.0, seed: int = 0, dtype="float32", device: str = "cpu",
-                 chunk: int | None = None):
+                 chunk: int | None = None, input_shape: tuple | int | None = None):
         if not layers or not all(isinstance(layer, Layer) for layer in layers):
             wrong = next((layer for layer in layers if not isinstance(layer, Layer)), None)
             raise ValueError(f"a network is made of layers, Network(ns.Dense(4, 36), ns.ALIF(36), ...); got {wrong!r}")
@@ -61,10 +64,15 @@ class Network:
         self.layers: dict[str, Layer] = {}
         for layer in layers:
             self._add(layer)
-        size = None
+        self.input_shape = None if input_shape is None else tuple(positive_integer(n, "input_shape") for n in np.atleast_1d(input_shape))
+        shape = self.input_shape
         for i, layer in enumerate(layers):
-            size = layer.connect(size)
-            layer.size_out = size
+            if i == 0 and shape is None and hasattr(layer, "n_in"):
+                shape = self.input_shape = (layer.n_in,)
+            shape = layer.connect(shape)
+            if i == 0 and self.input_shape is None:
+                self.input_shape = shape
+            layer.shape_out, layer.size_out = shape, size(shape)
             layer.build(np.random.default_rng([seed, i]), self.dtype, self.dt)
         self.params = Parameters(self.layers)
 
@@ -90,18 +98,22 @@ class Network:
         x = self._input(x)
         record = self._record(record)
         y, state, _, seen = self._forward(x, self._state(state, x.shape[1]), self._lengths(lengths, x), record or {}, False)
+        y = self._shaped(y, list(self.layers.values())[-1])
+        seen = {name: {field: self._shaped(a, self.layers[name]) for field, a in fields.items()} for name, fields in seen.items()}
         return (y, state) if record is None else (y, state, seen)
 
     def step(self, x, state: dict | None = None):
         """One time step of inference, (y, state): x is (B, N).  The same bits as `run` over the whole sequence."""
         if not isinstance(x, Spikes):
             x = np.asarray(x)
+            if self.input_shape is not None and len(self.input_shape) > 1 and x.shape[1:] == self.input_shape:
+                x = x.reshape(len(x), -1)
             if x.ndim != 2:
                 raise ValueError(f"step takes one time step, x (B, N); got shape {x.shape}. For one sample use x[None]; "
                                  f"for a sequence (T, B, N) use run")
             x = x[None]
         y, state = self.run(x, state)
-        return (y[0] if y.ndim == 3 else y), state
+        return (y[0] if list(self.layers.values())[-1].answers_each_step else y), state
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> dict:
         """The state in which a sequence begins; without rng nothing random is in it."""
@@ -115,7 +127,7 @@ class Network:
         x = self._input(x)
         state = self._state(state, x.shape[1], rng)
         y, state, tape, _ = self._forward(x, state, self._lengths(lengths, x), {}, True)
-        return y, state, tape
+        return self._shaped(y, list(self.layers.values())[-1]), state, tape
 
     def backward(self, tape: Tape, dy, dstate: dict | None = None, dhidden: dict | None = None, *, want_dx: bool = False):
         """Backpropagation through time: (grads, dstate), or (grads, dstate, dx) with want_dx.
@@ -125,6 +137,8 @@ class Network:
         hidden populations hand out, for regularisers.  grads has the keys of net.params.
         """
         dy, dstate = np.ascontiguousarray(dy, self.dtype), dstate or {}
+        if dy.shape == self._shape(tape.shape, list(self.layers.values())[-1]):
+            dy = dy.reshape(tape.shape)
         if dy.shape != tape.shape:
             raise ValueError(f"dy is the gradient of the answer and must have its shape {tape.shape}; got {dy.shape}")
         self._hidden(dhidden or {})
@@ -133,7 +147,8 @@ class Network:
         def task(c):
             first, last = tape.bounds[c]
             mine = {name: _rows(dstate.get(name), first, last) for name in self.layers}
-            hidden = {name: {field: np.ascontiguousarray(a[:, first:last], self.dtype) for field, a in fields.items()}
+            hidden = {name: {field: np.ascontiguousarray(a[:, first:last], self.dtype).reshape(len(a), last - first, -1)
+                             for field, a in fields.items()}
                       for name, fields in (dhidden or {}).items()}
             parts[c] = self._backward_chunk(tape, c, _batch(dy, first, last), mine, hidden, want_dx)
 
@@ -204,12 +219,21 @@ class Network:
         def task(c):
             parts[c] = self._forward_chunk(x, state, lengths, record, keep, prepared, *bounds[c])
 
-        threads.run(task, len(bounds), self._work(*x.shape[:2]))
+        with self.loops.one_thread() if any(layer.uses_blas for layer in self.layers.values()) else nullcontext():
+            threads.run(task, len(bounds), self._work(*x.shape[:2]))
         after = {name: _join_states([p[1][name] for p in parts]) for name in self.layers}
         seen = {name: {field: np.concatenate([p[3][name][field] for p in parts], 0 if field == "rate" else 1) for field in fields}
                 for name, fields in record.items()}
         y = _join([p[0] for p in parts])
         return y, after, Tape([p[2] for p in parts], prepared, bounds, lengths, x.shape[1], y.shape) if keep else None, seen
+
+    @staticmethod
+    def _shape(shape, layer):
+        """The shape (..., N) of what a layer hands out, with N as the layer's pictures."""
+        return (*shape[:-1], *layer.shape_out) if layer.shape_out is not None and len(layer.shape_out) > 1 else tuple(shape)
+
+    def _shaped(self, a, layer):
+        return a.reshape(self._shape(a.shape, layer))
 
     def _prepare(self):
         context = Context(self.loops, None)
@@ -233,9 +257,14 @@ class Network:
     # ---- what comes in at the public door
 
     def _input(self, x):
-        want = next(iter(self.layers.values())).size_in
-        shape = x.shape if isinstance(x, Spikes) else np.shape(x)
+        want, shape = size(self.input_shape), x.shape if isinstance(x, Spikes) else np.shape(x)
+        if self.input_shape is not None and len(self.input_shape) > 1 and shape[2:] == self.input_shape:
+            x = np.reshape(x, (*shape[:2], want))
+            shape = x.shape
         if len(shape) != 3:
+            if self.input_shape is not None and len(self.input_shape) > 1:
+                raise ValueError(f"expected x of shape (T, B, {', '.join(map(str, self.input_shape))}): time, samples, channels, rows, columns; "
+                                 f"got shape {shape}")
             raise ValueError(f"expected x of shape (T, B, {want or 'N'}): time, samples, features; got shape {shape}. "
                              + ("One sample (T, N) is x[:, None, :]; one step (B, N) goes to net.step" if len(shape) == 2 else ""))
         if want is not None and shape[2] != want:
@@ -318,7 +347,8 @@ class Network:
     def config(self) -> dict:
         """What makes this network again (without its parameters); JSON."""
         return {"layers": [{"layer": type(layer).__name__, **layer.config()} for layer in self.layers.values()],
-                "dt": self.dt, "seed": self.seed, "dtype": self.dtype.name, "device": self.device, "chunk": self.chunk}
+                "dt": self.dt, "seed": self.seed, "dtype": self.dtype.name, "device": self.device, "chunk": self.chunk,
+                "input_shape": self.input_shape}
 
     @classmethod
     def from_config(cls, config: dict, **changes) -> Network:

@@ -5,8 +5,8 @@ def summary(net, seen: dict | None = None) -> str:
     head = ["layer", "", "output", "parameters"] + (["rate", "dead", "saturated"] if seen else [])
     table, facts = [head], activity(seen or {})
     for name, layer in net.layers.items():
-        row = [name, layer.describe(), f"(T, B, {layer.size_out})" if layer.answers_each_step
-               else f"(B, {layer.size_out})", f"{sum(p.size for p in layer.params.values()):,}"]
+        out = "?" if layer.shape_out is None else ", ".join(map(str, layer.shape_out))
+        row = [name, layer.describe(), f"(T, B, {out})" if layer.answers_each_step else f"(B, {out})", f"{sum(p.size for p in layer.params.values()):,}"]
         if seen:
             fact = facts.get(name)
             row += ["", "", ""] if fact is None else [f"{fact['rate']:.4f}", str(fact["dead"]), str(fact["saturated"])]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .initialise import Value, initial, plain
-from .layer import Gradients, Layer, Result, positive_integer
+from .layer import Gradients, Layer, Result, positive_integer, size
 
 
 class Dense(Layer):
@@ -24,20 +24,16 @@ class Dense(Layer):
         self.n_in, self.n_out = positive_integer(n_in, "Dense: n_in"), positive_integer(n_out, "Dense: n_out")
         self.weight, self.bias = weight, "zeros" if bias is True else bias
 
-    @property
-    def size_in(self):
-        return self.n_in
-
     def build(self, rng, dtype, dt):
         label = self.name or "Dense"
         self.params["weight"] = initial(self.weight, rng, (self.n_in, self.n_out), f"{label}.weight").astype(dtype)
         if self.bias is not False:
             self.params["bias"] = initial(self.bias, rng, (self.n_out,), f"{label}.bias").astype(dtype)
 
-    def connect(self, size_in):
-        if size_in not in (None, self.n_in):
-            self.refuse(f"expects {self.n_in} inputs, but {size_in} arrive; use Dense({size_in}, {self.n_out})")
-        return self.n_out
+    def connect(self, shape):
+        if size(shape) not in (None, self.n_in):
+            self.refuse(f"expects {self.n_in} inputs, but {size(shape)} arrive; use Dense({size(shape)}, {self.n_out})")
+        return (self.n_out,)
 
     def prepare(self, context):
         weight = self.params["weight"]

@@ -5,11 +5,12 @@ no compiled code.  The network splits a batch into chunks of samples and calls a
 threads; nothing of a layer changes in such a call.
 
     build(rng, dtype, dt)                    draw the parameters; called once by the network
-    connect(size_in) -> size_out             check what arrives (number of features) and say what leaves
+    connect(shape) -> shape                  check the shape of what arrives, (N,) or (C, H, W), None: unknown; say what leaves
     prepare(context) -> prepared             what depends on parameters only; once per call of the network
     initial_state(batch, rng) -> state       NamedTuple of arrays with the batch first, or None; rng None: nothing random
     forward(x, state, prepared, context) -> Result
         x: array (T, B, N) that the layer may overwrite, or Spikes.  What it hands out it must not keep, Spikes excepted.
+        Pictures come and go as N = C * H * W features, in this order.
     backward(tape, dy, dstate, dhidden, prepared, context) -> Gradients
     config() -> dict                         the arguments that make this layer again; JSON
 """
@@ -45,8 +46,8 @@ class Layer:
     """Base of all layers; see the module for the contract."""
 
     kind = "layer"                  # first part of the default name
-    size_in: int | None = None      # number of features it takes, None: any
     answers_each_step = True        # whether y has a time axis
+    uses_blas = False               # whether its forward pass does
 
     def __init__(self, name: str | None = None):
         if name is not None and (not isinstance(name, str) or not name or "." in name or "/" in name):
@@ -58,9 +59,9 @@ class Layer:
     def build(self, rng, dtype, dt):
         """Draw the parameters."""
 
-    def connect(self, size_in):
-        """Check the number of features that arrive (None: unknown); the number that leaves."""
-        return size_in
+    def connect(self, shape):
+        """Check the shape that arrives (None: unknown); the shape that leaves."""
+        return shape
 
     def prepare(self, context):
         """What depends on parameters only, computed once per call of the network."""
@@ -103,6 +104,11 @@ class Layer:
 def values(x, dtype):
     """Input as an array (T, B, N)."""
     return x if isinstance(x, np.ndarray) else x.dense(dtype)
+
+
+def size(shape) -> int | None:
+    """Number of features of a shape, None where it is unknown."""
+    return None if shape is None else int(np.prod(shape))
 
 
 def positive_integer(value, what):

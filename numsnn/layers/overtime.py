@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..loops.contract import valid_steps
-from .layer import Gradients, Layer, Result, values
+from .layer import Gradients, Layer, Result, size, values
 
 REDUCE, OF = ("sum", "mean", "max", "last", "each"), ("value", "softmax")
 
@@ -49,9 +49,9 @@ class OverTime(Layer):
     def build(self, rng, dtype, dt):
         self.dtype = np.dtype(dtype)
 
-    def connect(self, size_in):
-        self.size = size_in
-        return size_in
+    def connect(self, shape):
+        self.size = size(shape)
+        return shape
 
     def initial_state(self, batch, rng=None):
         if self.reduce == "each":

@@ -13,7 +13,7 @@ from ..loops.contract import Gradients as Incoming
 from ..neurons import NEURONS, Model
 from ..spikes import Spikes
 from .initialise import Value, initial, plain
-from .layer import Gradients, Layer, Result, positive_integer, values
+from .layer import Gradients, Layer, Result, positive_integer, size, values
 
 
 class Population(Layer):
@@ -22,10 +22,11 @@ class Population(Layer):
     x: (T, B, n) input current or Spikes; y: (T, B, n).  With recurrence the current of step t is
     I_t = x_t + recurrent_bias + y_{t-1} recurrent, where y is what recurs; `recurrent` is (n, n), from and to, diagonal included.
 
-    n               number of neurons
+    n               number of neurons, or their shape (channels, rows, columns)
     recurrent       False; True (what recurs is the spike); or the name of the field that recurs ("v")
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
+    per_channel     names of settings with one value for each channel of a picture
     surrogate       name, or a surrogate (see numsnn.surrogate); None: the model's own, multi_gaussian where it has none
     comparator      ">" or ">=": when v at the threshold is a spike; None: the model's own, ">" where it has none
     activation      of an analog output, for models that have one: identity, relu, selu, sigmoid or tanh; None: the model's own
@@ -38,6 +39,7 @@ class Population(Layer):
     model: Model = None
 
     def __init__(self, n: int, *, recurrent: bool | str = False, learn: tuple | str = (), shared: tuple | str = (),
+                 per_channel: tuple | str = (),
                  surrogate=None, comparator: str | None = None, activation: str | None = None, output: str | None = None,
                  init_state: str = "zeros",
                  recurrent_init: Value = "orthogonal", recurrent_bias_init: Value = "zeros", name: str | None = None, **more):
@@ -48,8 +50,10 @@ class Population(Layer):
             if choice not in models:
                 self.refuse(f"{option} must be one of {', '.join(map(repr, models))}; got {choice!r}")
             self.model, self.variant[option] = NEURONS[models[choice]], choice
-        self.n = positive_integer(n, f"{type(self).__name__}: n")
-        self.learn, self.shared = _names(learn), _names(shared)
+        what = f"{type(self).__name__}: n"
+        self.shape = tuple(positive_integer(m, what) for m in n) if isinstance(n, (tuple, list)) else None
+        self.n = positive_integer(n, what) if self.shape is None else size(self.shape)
+        self.learn, self.shared, self.per_channel = _names(learn), _names(shared), _names(per_channel)
         own = self.model.defaults
         if activation is not None and "activation" not in own:
             self.refuse(f"{self.model.name} has no analog output, and so no activation")
@@ -77,7 +81,7 @@ class Population(Layer):
 
     def _check(self):
         model = self.model
-        for what, names in (("learn", self.learn), ("shared", self.shared)):
+        for what, names in (("learn", self.learn), ("shared", self.shared), ("per_channel", self.per_channel)):
             for name in names:
                 if name not in model.Settings._fields:
                     self.refuse(f"{what}: {model.name} has no setting {name!r}; there are {', '.join(model.Settings._fields)}")
@@ -94,14 +98,10 @@ class Population(Layer):
     def kind(self):
         return type(self).__name__.lower()
 
-    @property
-    def size_in(self):
-        return self.n
-
     def build(self, rng, dtype, dt):
         self.dtype, self.dt = np.dtype(dtype), dt
         for name, value in self.settings._asdict().items():
-            shape = (1,) if name in self.shared else (self.n,)
+            shape = (1,) if name in self.shared else (self.shape[0],) if name in self.per_channel else (self.n,)
             array = initial(value, rng, shape, f"{self.name or type(self).__name__}.{name}")
             if name.startswith("tau_") and array.min() <= 0:
                 self.refuse(f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}")
@@ -113,11 +113,14 @@ class Population(Layer):
                                                     f"{label}.recurrent_bias").astype(dtype)
         self._needed = self._coefficients_of(self.learn)
 
-    def connect(self, size_in):
-        if size_in not in (None, self.n):
-            self.refuse(f"has {self.n} neurons, but {size_in} inputs arrive; put Dense({size_in}, {self.n}) before it "
-                        f"or use {type(self).__name__}({size_in})")
-        return self.n
+    def connect(self, shape):
+        if size(shape) not in (None, self.n):
+            self.refuse(f"has {self.n} neurons, but {size(shape)} inputs arrive; put Dense({size(shape)}, {self.n}) before it "
+                        f"or use {type(self).__name__}({size(shape)})")
+        self.shape = shape if self.shape is None else self.shape
+        if self.per_channel and (self.shape is None or len(self.shape) != 3):
+            self.refuse(f"per_channel={self.per_channel} needs neurons in pictures (channels, rows, columns); got {self.shape or self.n}")
+        return self.shape or (self.n,)
 
     def lower_bounds(self):
         return {name: self.dt / 10 for name in self.learn if name.startswith("tau_")}
@@ -127,8 +130,8 @@ class Population(Layer):
     def _settings(self):
         """The settings as float64 arrays (n,)."""
         have = {**self.fixed, **self.params}
-        return self.model.Settings(*(have[name].astype(np.float64) if have[name].size == self.n else
-                                     np.full(self.n, have[name][0], np.float64) for name in self.model.Settings._fields))
+        return self.model.Settings(*(np.repeat(have[name].astype(np.float64), self.n // have[name].size)
+                                     for name in self.model.Settings._fields))
 
     def _coefficients(self):
         p = self.model.coefficients(self._settings(), self.options, self.dt)
@@ -138,8 +141,7 @@ class Population(Layer):
         """Gradients of the learned settings from those of the coefficients (None: not needed, hence zero)."""
         d = type(dparams)(*(np.zeros(self.n) if a is None else a.astype(np.float64) for a in dparams))
         d = self.model.coefficients_adjoint(self._settings(), self.options, self.dt, d)._asdict()
-        return {name: (np.broadcast_to(d[name], self.n).sum(keepdims=True) if name in self.shared else d[name]).astype(self.dtype)
-                for name in self.learn}
+        return {name: np.broadcast_to(d[name], self.n).reshape(self.params[name].size, -1).sum(1).astype(self.dtype) for name in self.learn}
 
     def _coefficients_of(self, names):
         """The coefficients whose gradients are needed for those of the given settings."""
@@ -228,14 +230,15 @@ class Population(Layer):
         self.surrogate = self.surrogate.smoothed()
 
     def config(self):
-        return {"n": self.n, "recurrent": self.recur or False, "learn": self.learn, "shared": self.shared,
+        return {"n": self.n if self.shape is None else self.shape, "recurrent": self.recur or False, "learn": self.learn,
+                "shared": self.shared, "per_channel": self.per_channel,
                 "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters}, "comparator": self.comparator,
                 **({"activation": self.activation.name} if "activation" in self.model.defaults else {}), "output": self.output, "init_state": self.init_state, "recurrent_init": plain(self.recurrent_init),
                 "recurrent_bias_init": plain(self.recurrent_bias_init), "name": self.name, **self.options, **self.variant,
                 **{k: plain(v) for k, v in self.settings._asdict().items()}}
 
     def describe(self):
-        return f"{type(self).__name__}({self.n}{', recurrent' if self.recur else ''})"
+        return f"{type(self).__name__}({self.n if self.shape is None or len(self.shape) == 1 else self.shape}{', recurrent' if self.recur else ''})"
 
 
 def _names(names):

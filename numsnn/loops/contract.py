@@ -3,6 +3,9 @@
     dense_forward(x, weight, bias) -> y
         y (T, B, M) = bias + x W, summed over ascending inputs with one accumulator per output.  x: Spikes or array (T, B, N).
     dense_backward(x, weight, dy, want_dx) -> (dweight, dbias, dx or None)
+    conv_forward(x, weight, bias, geometry) -> y
+        two-dimensional convolution of each row (t, b); x: Spikes or array (T, B, C * H * W), weight (O, C, kh, kw)
+    conv_backward(x, weight, dy, geometry, want_dx) -> (dweight, dbias, dx or None)
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
     softmax_cross_entropy(y, labels, weights) -> (loss, dy)
@@ -24,6 +27,17 @@ from ..activation import ACTIVATIONS, Activation
 from ..neurons import Model
 from ..spikes import Spikes
 from ..surrogate import Surrogate
+
+
+class Geometry(NamedTuple):
+    """A convolution: channels and size of the pictures that come in, (rows, columns) of everything, size of those that go out."""
+    channels: int
+    size: tuple
+    kernel: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    out: tuple
 
 
 class Dynamics(NamedTuple):

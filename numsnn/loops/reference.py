@@ -36,6 +36,37 @@ def dense_backward(x, weight, dy, want_dx):
     return rows.T @ grad, grad.sum(0), (grad @ weight.T).reshape(x.shape) if want_dx else None
 
 
+def _patches(x, g):
+    """(R, C, kh, kw, H', W'): the part of each padded picture that each place of the kernel sees, a view."""
+    padded = np.pad(x.reshape(-1, g.channels, *g.size), ((0, 0), (0, 0), (g.padding[0],) * 2, (g.padding[1],) * 2))
+    r, c, h, w = padded.strides
+    shape = (len(padded), g.channels, *g.kernel, *g.out)
+    strides = (r, c, h * g.dilation[0], w * g.dilation[1], h * g.stride[0], w * g.stride[1])
+    return padded, lambda a: np.lib.stride_tricks.as_strided(a, shape, strides)
+
+
+def conv_forward(x, weight, bias, geometry):
+    padded, patches = _patches(_values(x, weight.dtype), geometry)
+    y = np.tensordot(patches(padded), weight, ((1, 2, 3), (1, 2, 3)))               # (R, H', W', O)
+    return np.ascontiguousarray(np.moveaxis(y + bias, 3, 1)).reshape(*x.shape[:2], -1)
+
+
+def conv_backward(x, weight, dy, geometry, want_dx):
+    padded, patches = _patches(_values(x, weight.dtype), geometry)
+    dy = dy.reshape(len(padded), len(weight), *geometry.out)
+    dweight = np.tensordot(dy, patches(padded), ((0, 2, 3), (0, 4, 5)))
+    if not want_dx:
+        return dweight, dy.sum((0, 2, 3)), None
+    dpadded = np.zeros_like(padded)
+    for i in range(geometry.kernel[0]):
+        for j in range(geometry.kernel[1]):
+            seen = patches(dpadded)[:, :, i, j]
+            seen += np.moveaxis(np.tensordot(dy, weight[:, :, i, j], ((1,), (0,))), 3, 1)
+    (p, q), (h, w) = geometry.padding, geometry.size
+    dx = dpadded[:, :, p:p + h, q:q + w]
+    return dweight, dy.sum((0, 2, 3)), np.ascontiguousarray(dx).reshape(x.shape)
+
+
 def _values(x, dtype):
     x = x.dense(dtype) if isinstance(x, Spikes) else x
     return x.reshape(-1, x.shape[2])
@@ -112,4 +143,5 @@ def softmax_cross_entropy(y, labels, weights):
 
 
 
-__all__ = ["CHUNKED", "dense_backward", "dense_forward", "one_thread", "population_backward", "population_forward", "softmax_cross_entropy"]
+__all__ = ["CHUNKED", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "one_thread", "population_backward",
+           "population_forward", "softmax_cross_entropy"]
