@@ -101,8 +101,8 @@ def write_spikes(path, recordings, classes, rate: int, *, units: int = 700, rms:
                  source: str = "", **settings) -> int:
     """Write recordings of sound as spikes of a cochlea, in the layout of the Spiking Heidelberg Digits; how many they were.
 
-    recordings: an iterable of `Recording`, read one at a time, whatever their number.  classes: names of the labels.  rate: samples per second.
-    Each recording is scaled to the root mean square `rms` first, since speakers and microphones differ by 20 dB and more.
+    recordings: an iterable of `Recording`, read one at a time, whatever their number.  classes: names of the labels.  rate: samples per
+    second.  Each recording is scaled to the root mean square `rms` first, since speakers and microphones differ by 20 dB and more.
     units, settings: of `audio.Cochlea`.  dtype: of the times, see `formats.shd.write`.  source: what the recordings are.
     speakers: names in the order in which extra/speaker counts them; others are appended as they come.  They are in extra/meta_info/name.
     """
@@ -141,7 +141,7 @@ def _digits(files):
     found = [(name, FSDD_NAME.fullmatch(PurePosixPath(name).name)) for name in files.names]
     found = [(name, int(m[1]), m[2], int(m[3])) for name, m in found if m]
     if not found:
-        raise ValueError(f"{files.path} holds no recordings named digit_speaker_index.wav; give the folder recordings/, or a zip file of it")
+        raise ValueError(f"{files.path} holds no recordings named digit_speaker_index.wav; give the folder recordings/ or a zip file of it")
     return found
 
 
@@ -162,7 +162,7 @@ def _held_out(hold_out, speakers, part):
 def fsdd_spikes(source, path, part: str, *, hold_out=None, **options) -> int:
     """Write a part of Free Spoken Digits as spikes, see `write_spikes`; the number of recordings.
 
-    extra/speaker counts the speakers in alphabetical order, the same in every part.  options: units, rms, dtype and settings of `write_spikes`.
+    extra/speaker counts the speakers in alphabetical order, the same in every part.  options: units, rms, dtype, settings of the cochlea.
     """
     speakers = sorted({speaker for _, _, speaker, _ in _digits(Sounds(source))})
     return write_spikes(path, fsdd(source, part, hold_out=hold_out), DIGITS, FSDD_RATE, speakers=speakers,
@@ -201,7 +201,7 @@ def commands(source, part: str, *, classes=35, unknown: float | None = 0.1, sile
         others = [name for word in sorted(words) if word not in names for name in words[word][:limit]]
         n = len(others) if unknown is None else min(len(others), round(unknown * n_own))
         own += [("unknown", others[i]) for i in np.sort(rng.permutation(len(others))[:n])]
-    spoken = (Recording(name, names.index(word), _speaker(name), _second(files.signal(name, COMMANDS_RATE), files, name)) for word, name in own)
+    spoken = (Recording(name, names.index(word), _speaker(name), _second(files, name)) for word, name in own)
     if "silence" not in names or not silence:
         return spoken
     return _then_noise(spoken, files, part, round(silence * n_own), names.index("silence"), rng)
@@ -237,7 +237,8 @@ def _speaker(name):
     return PurePosixPath(name).name.split("_nohash_")[0]
 
 
-def _second(signal, files, name):
+def _second(files, name):
+    signal = files.signal(name, COMMANDS_RATE)
     if not 0 < len(signal) <= COMMANDS_RATE:
         raise FormatError(files.where(name), f"expected up to a second of sound; got {len(signal)} samples at {COMMANDS_RATE} a second",
                           remedy="is it a file of Speech Commands?")

@@ -17,20 +17,39 @@ from .rows import multiply, multiply_blas
 
 
 @jitable
+def span(left, stride, size, out):
+    """The places o of range(out) for which left + o * stride lies in range(size): (first, last)."""
+    first = (stride - 1 - left) // stride if left < 0 else 0
+    last = (size - 1 - left) // stride + 1 if left < size else 0
+    return min(first, out), max(min(last, out), min(first, out))
+
+
+@jitable
 def unroll(x, g, columns):
     """columns[(c, i, j), (oh, ow)] = x[c, oh * stride + i * dilation - padding, ...], 0 outside."""
     k = 0
     for c in range(g.channels):
         for i in range(g.kernel[0]):
             for j in range(g.kernel[1]):
-                left, at = j * g.dilation[1] - g.padding[1], 0
+                left = j * g.dilation[1] - g.padding[1]
+                first, last = span(left, g.stride[1], g.size[1], g.out[1])
                 for oh in range(g.out[0]):
-                    h = oh * g.stride[0] + i * g.dilation[0] - g.padding[0]
-                    inside = h >= 0 and h < g.size[0]
-                    for ow in range(g.out[1]):
-                        w = ow * g.stride[1] + left
-                        columns[k, at] = x[(c * g.size[0] + h) * g.size[1] + w] if inside and w >= 0 and w < g.size[1] else 0
-                        at += 1
+                    h, at = oh * g.stride[0] + i * g.dilation[0] - g.padding[0], oh * g.out[1]
+                    if h < 0 or h >= g.size[0]:
+                        for ow in range(g.out[1]):
+                            columns[k, at + ow] = 0
+                        continue
+                    row = (c * g.size[0] + h) * g.size[1] + left
+                    for ow in range(first):
+                        columns[k, at + ow] = 0
+                    if g.stride[1] == 1:
+                        for ow in range(first, last):
+                            columns[k, at + ow] = x[row + ow]
+                    else:
+                        for ow in range(first, last):
+                            columns[k, at + ow] = x[row + ow * g.stride[1]]
+                    for ow in range(last, g.out[1]):
+                        columns[k, at + ow] = 0
                 k += 1
 
 
@@ -41,17 +60,19 @@ def roll(columns, g, dx):
     for c in range(g.channels):
         for i in range(g.kernel[0]):
             for j in range(g.kernel[1]):
-                left, at = j * g.dilation[1] - g.padding[1], 0
+                left = j * g.dilation[1] - g.padding[1]
+                first, last = span(left, g.stride[1], g.size[1], g.out[1])
                 for oh in range(g.out[0]):
-                    h = oh * g.stride[0] + i * g.dilation[0] - g.padding[0]
-                    if h >= 0 and h < g.size[0]:
-                        for ow in range(g.out[1]):
-                            w = ow * g.stride[1] + left
-                            if w >= 0 and w < g.size[1]:
-                                dx[(c * g.size[0] + h) * g.size[1] + w] += columns[k, at]
-                            at += 1
+                    h, at = oh * g.stride[0] + i * g.dilation[0] - g.padding[0], oh * g.out[1]
+                    if h < 0 or h >= g.size[0]:
+                        continue
+                    row = (c * g.size[0] + h) * g.size[1] + left
+                    if g.stride[1] == 1:
+                        for ow in range(first, last):
+                            dx[row + ow] += columns[k, at + ow]
                     else:
-                        at += g.out[1]
+                        for ow in range(first, last):
+                            dx[row + ow * g.stride[1]] += columns[k, at + ow]
                 k += 1
 
 

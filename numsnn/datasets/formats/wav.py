@@ -30,6 +30,7 @@ CODECS = {2: "MS ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 49: "GSM 6.10
 GUID = bytes.fromhex("000000001000800000aa00389b71")     # the rest of the code of an extensible format that is a plain format tag
 RATES = (1, 1_000_000)                                  # samples per second that can be meant
 CONVERT = "convert it to PCM, for instance with `sox in.wav -e signed -b 16 out.wav`"
+DAMAGED = "the file is damaged; fetch it again"
 REFETCH = "the file may not have been copied to the end; fetch it again, or take what is there with strict=False"
 
 
@@ -125,7 +126,7 @@ def _find(data, problems) -> tuple[Layout, int, int]:
             layout = _layout(data[first:first + min(there, 40)], first, name)
         elif kind == b"data":
             if layout is None:
-                raise FormatError(name, 'the "data" chunk comes before "fmt "', at, "the file is damaged; fetch it again")
+                raise FormatError(name, 'the "data" chunk comes before "fmt "', at, DAMAGED)
             if there < size:
                 problems.found("the data are cut short", f"{size:,} bytes announced, {there:,} are there", at + 4, REFETCH)
             return layout, first, there
@@ -136,7 +137,7 @@ def _find(data, problems) -> tuple[Layout, int, int]:
 
 def _layout(chunk, at, name) -> Layout:
     if len(chunk) < 16:
-        raise FormatError(name, f'the "fmt " chunk must have at least 16 bytes; got {len(chunk)}', at, "the file is damaged; fetch it again")
+        raise FormatError(name, f'the "fmt " chunk must have at least 16 bytes; got {len(chunk)}', at, DAMAGED)
     tag, channels, rate, _, frame, bits = struct.unpack_from("<HHIIHH", chunk)
     if tag == EXTENSIBLE:
         if len(chunk) < 40 or chunk[26:40] != GUID:
@@ -145,14 +146,14 @@ def _layout(chunk, at, name) -> Layout:
     if tag not in (PCM, FLOAT):
         raise FormatError(name, f"the samples are coded as {CODECS.get(tag, f'format {tag}')}; PCM and float are read", at, CONVERT)
     if not channels or not RATES[0] <= rate <= RATES[1]:
-        raise FormatError(name, f"{channels} channels, {rate:,} samples per second cannot be", at + 2, "the file is damaged; fetch it again")
+        raise FormatError(name, f"{channels} channels, {rate:,} samples per second cannot be", at + 2, DAMAGED)
     width = (bits + 7) // 8
     if width not in ((1, 2, 3, 4) if tag == PCM else (4, 8)) or bits % 8 and tag == FLOAT:
-        raise FormatError(name, f"{bits} bits per sample ({'PCM' if tag == PCM else 'float'}); read are PCM up to 32 bits, float of 32 and 64",
-                          at + 14, CONVERT)
+        kind = "PCM" if tag == PCM else "float"
+        raise FormatError(name, f"{bits} bits per sample ({kind}); read are PCM up to 32 bits, float of 32 and 64", at + 14, CONVERT)
     if frame != width * channels:
         raise FormatError(name, f"{channels} channels of {bits} bits need {width * channels} bytes a frame; the file says {frame}", at + 12,
-                          "the file is damaged; fetch it again")
+                          DAMAGED)
     return Layout(tag, channels, rate, width)
 
 
@@ -198,7 +199,7 @@ def encoded(signal, rate: int, bits: int = 16) -> bytes:
     if not float_frames:
         raise ValueError(f"expected a float signal (N,) or (N, channels) within [-1, 1]; got {signal.dtype} of shape {signal.shape}")
     if signal.size and not np.abs(signal).max() <= 1:
-        raise ValueError(f"the signal must lie within [-1, 1], without NaN; its largest magnitude is {np.abs(signal).max()}: scale it first")
+        raise ValueError(f"the signal must lie within [-1, 1], without NaN; its largest magnitude is {np.abs(signal).max()}; scale it")
     if bits not in (8, 16, 24, 32):
         raise ValueError(f"PCM is written with 8, 16, 24 or 32 bits; got {bits!r}")
     if not RATES[0] <= rate <= RATES[1] or int(rate) != rate:
@@ -215,7 +216,8 @@ def encoded(signal, rate: int, bits: int = 16) -> bytes:
     else:
         data = whole.astype(f"<i{width}").tobytes()
     pad = b"\0" * (len(data) % 2)
-    layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, PCM, channels, int(rate), int(rate) * channels * width % 2 ** 32, channels * width, bits)
+    frame = channels * width
+    layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, PCM, channels, int(rate), int(rate) * frame % 2 ** 32, frame, bits)
     head = struct.pack("<4sI4s", b"RIFF", 4 + len(layout) + 8 + len(data) + len(pad), b"WAVE")
     return head + layout + struct.pack("<4sI", b"data", len(data)) + data + pad
 
