@@ -232,7 +232,8 @@ def _datasets():
     """Name -> function(path, part, ...) that gives a Listing or a Dataset."""
     from .datasets import braille, cameras, mnist, qtdb, shd
     return {**cameras.LISTINGS, **shd.LISTINGS, "qtdb-coded": qtdb.coded, "qtdb": qtdb.raw, "mnist": mnist.mnist,
-            "fashion-mnist": mnist.fashion, "braille": braille.braille}
+            "fashion-mnist": mnist.fashion, "mnist-still": mnist.still,
+            "braille": braille.braille}
 
 
 def _made(make, options, settings):

@@ -118,3 +118,18 @@ def test_the_training_part_is_made_without_copies(real):
         data = mnist.mnist(real, "train")
     assert data.x.nbytes == 60000 * 784 * 4
     assert np.bincount(data.y).tolist() == TRAIN
+
+
+def test_still_images(tmp_path):
+    from numsnn.datasets.formats import idx
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 28, 28)).astype(np.uint8)
+    idx.write(tmp_path / "train-images-idx3-ubyte", pixels)
+    idx.write(tmp_path / "train-labels-idx1-ubyte", np.arange(9, dtype=np.uint8))
+    data = mnist.still(tmp_path, "train", 4)
+    batch = next(data[[5, 2]].batches(2))
+    assert batch.x.shape == (4, 2, 784) and batch.x.dtype == np.float32 and batch.y.tolist() == [5, 2]
+    assert np.array_equal(batch.x[3].reshape(2, 28, 28), pixels[[5, 2]] / np.float32(255))
+    with pytest.raises(ValueError, match="positive whole number; got 0"):
+        mnist.still(tmp_path, "train", 0)
+    with pytest.raises(ValueError, match="name must be 'MNIST' or 'Fashion-MNIST'"):
+        mnist.still(tmp_path, "train", name="KMNIST")

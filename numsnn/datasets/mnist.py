@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import Dataset
+from .dataset import Dataset, Sequences
 from .formats import idx
 from .formats.problems import FormatError
 
@@ -18,6 +18,7 @@ FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), "test"
 COUNTS = {"train": 60000, "test": 10000, "subset": 900}
 DIGITS = tuple("0123456789")
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CLASSES = {"MNIST": DIGITS, "Fashion-MNIST": CLOTHES}
 FROM = "MNIST is at yann.lecun.com/exdb/mnist and its mirrors, Fashion-MNIST at github.com/zalandoresearch/fashion-mnist (data/fashion)"
 CITATION = ("LeCun, Cortes, Burges, The MNIST database of handwritten digits (1998); "
             "Xiao, Rasul, Vollgraf, Fashion-MNIST, arXiv 1708.07747 (2017)")
@@ -74,6 +75,34 @@ def mnist(folder, part: str, steps: int = PIXELS, seed: int | None = None, windo
 def fashion(folder, part: str, steps: int = SIDE, seed: int | None = None, window: int = 1) -> Dataset:
     """Fashion-MNIST as sequences, by default row by row; parameters as in `mnist`, and part may be "subset"."""
     return _sequences(images(folder, part), steps, seed, window, CLOTHES, "Fashion-MNIST", part)
+
+
+class _Still(Sequences):
+    """Images, each shown for some steps; a batch is made when it is asked for."""
+
+    def __init__(self, pixels, steps):
+        self.pixels, self.steps, self.units = pixels.reshape(len(pixels), -1), steps, PIXELS
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def fetch(self, samples, rng=None):
+        image = self.pixels[samples] / np.float32(255)
+        return np.broadcast_to(image, (self.steps, *image.shape)), None
+
+
+def still(folder, part: str, steps: int = 10, *, name: str = "MNIST") -> Dataset:
+    """Each image, pixel / 255, shown unchanged for `steps` steps: x (steps, B, 784), for networks with input_shape=(1, 28, 28).
+
+    name: "MNIST" or "Fashion-MNIST", for the names of the classes.  Batches are made when they are needed: a byte a pixel in memory.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f"steps must be a positive whole number; got {steps!r}")
+    if name not in CLASSES:
+        raise ValueError(f"name must be {' or '.join(map(repr, CLASSES))}; got {name!r}")
+    data = images(folder, part)
+    return Dataset(_Still(data.pixels, int(steps)), data.labels.astype(np.int64), classes=CLASSES[name], name=f"{name}, {part}, shown {steps} steps",
+                   source=f"{name}, IDX files. {CITATION}")
 
 
 def _sequences(data, steps, seed, window, classes, name, part):
