@@ -1,6 +1,6 @@
 """numsnn: spiking neural networks with hand-written backpropagation through time, on NumPy and Numba only."""
 
-from . import datasets, encode, loss, metrics, neurons, optim, plot, surrogate
+from . import audio, datasets, encode, loss, metrics, neurons, optim, plot, surrogate
 from . import layers as _layers
 from .datasets import Dataset, FormatError
 from .events import Events
@@ -27,6 +27,6 @@ __version__ = "0.1.0"
 globals().update(_layers.POPULATIONS)       # a class for each neuron model: ALIF, LI, LIF ...
 
 __all__ = ["AvgPool2d", "CheckpointError", "Conv2d", "Dataset", "Dense", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "MaxPool2d", "Network", "OverTime",
-           "Population", "Spikes", "SumPool2d", "TrainingDiverged", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads",
+           "Population", "Spikes", "SumPool2d", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads",
            "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
 __all__ += list(_layers.POPULATIONS)

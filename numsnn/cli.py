@@ -5,6 +5,7 @@ import json
 import platform
 import re
 import sys
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from inspect import signature
@@ -218,6 +219,10 @@ def _convert(options):
     known = _datasets()
     if options.dataset not in known:
         raise ValueError(f"no data set {options.dataset!r}; there are {', '.join(known)}")
+    if options.dataset == "fsdd":                       # sound becomes spikes on the way
+        n = _made(partial(known["fsdd"], path=out), options, settings)
+        print(f"{n:,} recordings of Free Spoken Digits written to {out} as spikes, in SHD layout")
+        return
     found = _made(known[options.dataset], options, settings)
     about |= {"dataset": options.dataset, "part": options.part}
     if isinstance(found, Dataset):
@@ -230,10 +235,10 @@ def _convert(options):
 
 def _datasets():
     """Name -> function(path, part, ...) that gives a Listing or a Dataset."""
-    from .datasets import braille, cameras, mnist, qtdb, shd
+    from .datasets import braille, cameras, mnist, qtdb, shd, speech
     return {**cameras.LISTINGS, **shd.LISTINGS, "qtdb-coded": qtdb.coded, "qtdb": qtdb.raw, "mnist": mnist.mnist,
             "fashion-mnist": mnist.fashion, "mnist-still": mnist.still,
-            "braille": braille.braille}
+            "braille": braille.braille, "fsdd": speech.fsdd_spikes, "speech-commands": speech.speech_commands}
 
 
 def _made(make, options, settings):
@@ -245,7 +250,7 @@ def _made(make, options, settings):
     if wrong:
         raise ValueError(f"data set {options.dataset} has no option {wrong[0]!r}; it has {', '.join(list(known)[2:]) or 'none'}")
     try:
-        return make(options.input, *([options.part] if "part" in known else []), **settings)
+        return make(options.input, **({"part": options.part} if "part" in known else {}), **settings)
     except TypeError as error:
         raise ValueError(f"data set {options.dataset}: {error}") from error
 

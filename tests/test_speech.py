@@ -107,8 +107,8 @@ def test_spikes_of_digits_in_shd_layout(few, tmp_path):
             times, units = cochlea(normalise(r.signal), 8000, 64)
             assert (file["spikes/times"][i] == times.astype(np.float16)).all()
             assert (file["spikes/units"][i] == units).all()
-        assert "Free Spoken Digit Dataset" in file.attrs["source"]
-        assert "Cochlea(8000, 64" in file.attrs["source"]
+        assert b"Free Spoken Digit Dataset" in file.attrs["source"]
+        assert b"Cochlea(8000, 64" in file.attrs["source"]
     listing = reader.layout(tmp_path / "train.h5")
     assert listing.shape == (64,)
     assert listing.classes == speech.DIGITS
@@ -160,7 +160,7 @@ def test_the_shd_writer(tmp_path, rng):
             assert (file["spikes/units"][i] == train.units).all()
         assert file["extra/meta_info/gender"][()].tolist() == [b"f", b"m"]
         assert file["extra/meta_info/age"][()].tolist() == [31, 44]
-        assert dict(file.attrs) == {"channels": 20, "source": "test"}
+        assert dict(file.attrs) == {"channels": 20, "source": b"test"}
     assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
 
 

@@ -54,7 +54,7 @@ def layout(path, *, channels: int | None = None, strict: bool = True, name: str 
         raise FormatError(path, f"extra/speaker should hold {len(labels)} numbers; got shape {speakers.shape}")
     items = [Item(str(i), int(labels[i]), "" if speakers is None else str(speakers[i]), _recording(times, units, i, channels, problems))
              for i in range(len(labels))]
-    return Listing(name or Path(path).stem, f"{CITATION}: {Path(path).name}" if not name else name, (channels,), 1.0,
+    return Listing(name or Path(path).stem, hdf5.text(file, "source") or Path(path).name, (channels,), 1.0,
                    classes or tuple(map(str, range(int(labels.max(initial=0)) + 1))), items)
 
 

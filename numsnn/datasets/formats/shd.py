@@ -55,7 +55,7 @@ def write(path, recordings, classes, *, units: int = 700, dtype="float16", speak
             file["extra/keys"] = np.array(classes)
             for name, values in (speakers or {}).items():
                 file[f"extra/meta_info/{name}"] = np.asarray([v.encode() if isinstance(v, str) else v for v in values])
-            file.attrs.update({"channels": units, **attributes})
+            file.attrs.update({"channels": units, **{k: np.bytes_(v.encode()) if isinstance(v, str) else v for k, v in attributes.items()}})
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
