@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from . import loops
+from .chunks import join, join_states, part, rows, total, zeros
 from .layers import Layer, Population, by_name
 from .layers.layer import Context, positive_integer, size
 from .loops import threads
@@ -146,16 +147,16 @@ class Network:
 
         def task(c):
             first, last = tape.bounds[c]
-            mine = {name: _rows(dstate.get(name), first, last) for name in self.layers}
+            mine = {name: rows(dstate.get(name), first, last) for name in self.layers}
             hidden = {name: {field: np.ascontiguousarray(a[:, first:last], self.dtype).reshape(len(a), last - first, -1)
                              for field, a in fields.items()}
                       for name, fields in (dhidden or {}).items()}
-            parts[c] = self._backward_chunk(tape, c, _batch(dy, first, last), mine, hidden, want_dx)
+            parts[c] = self._backward_chunk(tape, c, part(dy, first, last), mine, hidden, want_dx)
 
         with self.loops.one_thread():
             threads.run(task, len(parts), self._work(dy.shape[0] if dy.ndim == 3 else 1, tape.batch) * 100)
-        grads = {name: _sum([p[0][name] for p in parts]) for name in self.params}
-        states = {name: _join_states([p[1][name] for p in parts]) for name in self.layers}
+        grads = {name: total([p[0][name] for p in parts]) for name in self.params}
+        states = {name: join_states([p[1][name] for p in parts]) for name in self.layers}
         return (grads, states, np.concatenate([p[2] for p in parts], 1)) if want_dx else (grads, states)
 
     def loss_and_gradients(self, loss, x, labels, *, mask=None, lengths=None, state: dict | None = None,
@@ -175,15 +176,15 @@ class Network:
         def task(c):
             first, last = bounds[c]
             y, after, tapes, _ = self._forward_chunk(x, state, lengths, {}, True, prepared, first, last)
-            value, dy = loss.weighted(y, _batch(labels, first, last, y.ndim == 3), _batch(weights, first, last, y.ndim == 3))
+            value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
             tape = Tape([tapes], prepared, [(first, last)], lengths, x.shape[1], y.shape)
             parts[c] = (value, self._backward_chunk(tape, 0, dy, {}, {}, False)[0], y, after)
 
         with self.loops.one_thread():
             threads.run(task, len(bounds), self._work(x.shape[0], x.shape[1]))
-        grads = {name: _sum([p[1][name] for p in parts]) for name in self.params}
-        after = {name: _join_states([p[3][name] for p in parts]) for name in self.layers}
-        return BatchResult(sum(p[0] for p in parts), grads, _join([p[2] for p in parts]), after)
+        grads = {name: total([p[1][name] for p in parts]) for name in self.params}
+        after = {name: join_states([p[3][name] for p in parts]) for name in self.layers}
+        return BatchResult(sum(p[0] for p in parts), grads, join([p[2] for p in parts]), after)
 
     # ---- one chunk
 
@@ -193,7 +194,7 @@ class Network:
         after, tapes, seen = {}, [], {}
         for (name, layer), ready in zip(self.layers.items(), prepared, strict=True):
             context = Context(self.loops, None if lengths is None else lengths[first:last], keep, record.get(name, ()))
-            x, after[name], tape, seen[name] = layer.forward(x, _rows(state[name], first, last), ready, context)
+            x, after[name], tape, seen[name] = layer.forward(x, rows(state[name], first, last), ready, context)
             tapes.append(tape)
         if isinstance(x, Spikes):
             x = x.dense(self.dtype)
@@ -207,7 +208,7 @@ class Network:
             context = Context(self.loops, None if tape.lengths is None else tape.lengths[first:last], True, (), want_dx or i > 0)
             d = dstate.get(name)
             if d is None:
-                d = _zeros(layer.initial_state(last - first))
+                d = zeros(layer.initial_state(last - first))
             dy, before[name], params = layer.backward(kept, dy, d, dhidden.get(name), ready, context)
             grads |= {f"{name}.{key}": value for key, value in params.items()}
         return grads, before, dy
@@ -221,10 +222,10 @@ class Network:
 
         with self.loops.one_thread() if any(layer.uses_blas for layer in self.layers.values()) else nullcontext():
             threads.run(task, len(bounds), self._work(*x.shape[:2]))
-        after = {name: _join_states([p[1][name] for p in parts]) for name in self.layers}
+        after = {name: join_states([p[1][name] for p in parts]) for name in self.layers}
         seen = {name: {field: np.concatenate([p[3][name][field] for p in parts], 0 if field == "rate" else 1) for field in fields}
                 for name, fields in record.items()}
-        y = _join([p[0] for p in parts])
+        y = join([p[0] for p in parts])
         return y, after, Tape([p[2] for p in parts], prepared, bounds, lengths, x.shape[1], y.shape) if keep else None, seen
 
     @staticmethod
@@ -376,33 +377,3 @@ class Network:
 
     def __repr__(self):
         return "\n".join(["Network(", *(f"    {layer!r}," for layer in self.layers.values()), f"    dt={self.dt:g})"])
-
-
-def _rows(state: Any, first, last):
-    return None if state is None else type(state)(*(np.ascontiguousarray(a[first:last]) for a in state))
-
-
-def _zeros(state):
-    return None if state is None else type(state)(*(np.zeros_like(a) for a in state))
-
-
-def _join_states(parts):
-    return None if parts[0] is None else type(parts[0])(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def _batch(a, first, last, per_step=None):
-    """The samples of an answer or its gradient, (B, C) or (T, B, C); of labels or weights where per_step tells which."""
-    per_step = a.ndim == 3 if per_step is None else per_step
-    return np.ascontiguousarray(a[:, first:last] if per_step else a[first:last])
-
-
-def _join(parts):
-    return np.concatenate(parts, 1 if parts[0].ndim == 3 else 0)
-
-
-def _sum(parts):
-    """The sum in order of chunks, whatever thread computed them."""
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total

@@ -207,9 +207,11 @@ def test_mutated_zip_files(hand, tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("hand.hea", "hand.dat"):
             archive.write(hand / name, name)
+    taken = 0
     for content in mutations(path.read_bytes(), 400):
         path.write_bytes(content)
-        survives(lambda: wfdb.read(path, "hand"), 4 << 20)
+        taken += survives(lambda: wfdb.read(path, "hand"), 4 << 20)
+    assert 0 < taken < 400
 
 
 def test_zip_files_that_promise_too_much_or_twice(tmp_path):

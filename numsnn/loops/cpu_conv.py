@@ -92,8 +92,8 @@ def factor(multiplicity, e):
 
 
 @lru_cache(None)
-def kernels(with_blas):
-    """(forward from values, forward from events, backward from values, weight gradient from events, input gradient)."""
+def forward_kernels(with_blas):
+    """(from values, from events)."""
     prepare()
     product, mark = multiply_blas if with_blas else multiply, fingerprint()
 
@@ -132,6 +132,15 @@ def kernels(with_blas):
             for o in range(sums.shape[1]):
                 for p in range(sums.shape[0]):
                     y[r, o, p] = sums[p, o]
+
+    return from_values, from_events
+
+
+@lru_cache(None)
+def backward_kernels(with_blas):
+    """(weight gradient from values, weight gradient from events, input gradient)."""
+    prepare()
+    product, mark = multiply_blas if with_blas else multiply, fingerprint()
 
     @njit(**OPTIONS)
     def weight_from_values(x, dy, g, dweight, columns, part):
@@ -175,12 +184,12 @@ def kernels(with_blas):
             product(weight_t, dy[r], columns)
             roll(columns, g, dx[r])
 
-    return from_values, from_events, weight_from_values, weight_from_events, input_gradient
+    return weight_from_values, weight_from_events, input_gradient
 
 
 def conv_forward(x, weight, bias, geometry):
     steps, batch, _ = x.shape
-    from_values, from_events, *_ = kernels(blas.usable())
+    from_values, from_events = forward_kernels(blas.usable())
     out, dtype = weight.shape[0], weight.dtype
     places = geometry.out[0] * geometry.out[1]
     y = np.empty((steps * batch, out, places), dtype)
@@ -194,7 +203,7 @@ def conv_forward(x, weight, bias, geometry):
 
 def conv_backward(x, weight, dy, geometry, want_dx):
     steps, batch, _ = x.shape
-    _, _, weight_from_values, weight_from_events, input_gradient = kernels(blas.usable())
+    weight_from_values, weight_from_events, input_gradient = backward_kernels(blas.usable())
     out, dtype = weight.shape[0], weight.dtype
     places = geometry.out[0] * geometry.out[1]
     dy = np.ascontiguousarray(dy).reshape(steps * batch, out, places)

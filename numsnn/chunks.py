@@ -1,0 +1,35 @@
+"""Pieces of a batch: states, answers and gradients cut into chunks of samples, and put together again."""
+
+from typing import Any
+
+import numpy as np
+
+
+def rows(state: Any, first, last):
+    return None if state is None else type(state)(*(np.ascontiguousarray(a[first:last]) for a in state))
+
+
+def zeros(state):
+    return None if state is None else type(state)(*(np.zeros_like(a) for a in state))
+
+
+def join_states(parts):
+    return None if parts[0] is None else type(parts[0])(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def part(a, first, last, per_step=None):
+    """The samples of an answer or its gradient, (B, C) or (T, B, C); of labels or weights where per_step tells which."""
+    per_step = a.ndim == 3 if per_step is None else per_step
+    return np.ascontiguousarray(a[:, first:last] if per_step else a[first:last])
+
+
+def join(parts):
+    return np.concatenate(parts, 1 if parts[0].ndim == 3 else 0)
+
+
+def total(parts):
+    """The sum in order of chunks, whatever thread computed them."""
+    result = parts[0]
+    for part in parts[1:]:
+        result = result + part
+    return result
