@@ -6,17 +6,7 @@ from .datasets import Dataset, FormatError
 from .events import Events
 from .gradcheck import GradientError, check_gradients
 from .io import CheckpointError, load, save
-from .layers import (
-           AvgPool2d,
-           Conv2d,
-           Dense,
-           Layer,
-           MaxPool2d,
-           OverTime,
-           Population,
-           SumPool2d,
-           population,
-)
+from .layers import Layer, Population, population
 from .loops.threads import get_num_threads, set_num_threads
 from .network import Network
 from .spikes import Spikes
@@ -24,9 +14,9 @@ from .train import Evaluation, History, TrainingDiverged, evaluate, fit, predict
 
 __version__ = "0.1.0"
 
-globals().update(_layers.POPULATIONS)       # a class for each neuron model: ALIF, LI, LIF ...
+globals().update(_layers.LAYERS)            # every layer class: Dense, Conv2d, and one for each neuron model: ALIF, LI, LIF ...
 
-__all__ = ["AvgPool2d", "CheckpointError", "Conv2d", "Dataset", "Dense", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "MaxPool2d", "Network", "OverTime",
-           "Population", "Spikes", "SumPool2d", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads",
-           "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
-__all__ += list(_layers.POPULATIONS)
+__all__ = ["CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population",
+           "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads", "load", "loss",
+           "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
+__all__ += list(_layers.LAYERS)

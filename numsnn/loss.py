@@ -73,10 +73,42 @@ class Loss:
 
 
 class CrossEntropy(Loss):
-    """-log softmax(y)[label], the soft-max included; normalisation: see the module."""
+    """-log softmax(y)[label], the soft-max included; normalisation: see the module.
+
+        L = w[label] * sum_c q_c * -log softmax(y)_c,    q = (1 - label_smoothing) one-hot + label_smoothing / C
+
+    class_weights: (C,) w, None: 1.  The sum is not divided by them: weights with a mean of 1 keep the size of the loss.
+    """
+
+    def __init__(self, steps: str = "sum", *, label_smoothing: float = 0.0, class_weights=None):
+        super().__init__(steps)
+        if isinstance(label_smoothing, bool) or not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropy: label_smoothing must lie in 0 ... 1; got {label_smoothing!r}")
+        self.label_smoothing = float(label_smoothing)
+        self.class_weights = None if class_weights is None else np.array(class_weights, np.float64)
+        if self.class_weights is not None and (self.class_weights.ndim != 1 or not (np.isfinite(self.class_weights) & (self.class_weights >= 0)).all()):
+            raise ValueError(f"CrossEntropy: class_weights must be finite numbers from 0 on, one for each class; got {class_weights!r}")
+
+    def targets(self, labels, shape):
+        if self.class_weights is not None and len(self.class_weights) != shape[-1]:
+            raise ValueError(f"CrossEntropy: {len(self.class_weights)} class_weights for {shape[-1]} outputs")
+        return super().targets(labels, shape)
 
     def rows(self, y, targets, weights):
-        return loops.fastest().softmax_cross_entropy(y, targets, weights)
+        if self.class_weights is not None:
+            weights = weights * self.class_weights[targets]
+        loss, dy = loops.fastest().softmax_cross_entropy(y, targets, weights)
+        if self.label_smoothing:
+            # -log p_c = log sum e^y - y_c, so that smoothing adds (y[label] - mean of y) times its share
+            of, share = np.arange(len(y)), self.label_smoothing * weights
+            loss += float(share @ (y[of, targets] - y.mean(1, dtype=np.float64)))
+            dy[of, targets] += share.astype(y.dtype)
+            dy -= (share / y.shape[1]).astype(y.dtype)[:, None]
+        return loss, dy
+
+    def config(self):
+        return {**super().config(), "label_smoothing": self.label_smoothing,
+                "class_weights": None if self.class_weights is None else self.class_weights.tolist()}
 
 
 class NLL(Loss):

@@ -11,7 +11,20 @@ def softmax(y):
     return e / e.sum(-1, keepdims=True)
 
 
+WEIGHTS = np.array([0.5, 2.0, 0.0, 1.5, 1.0])
+
+
+def smoothed(steps="sum"):
+    return ns.loss.CrossEntropy(steps, label_smoothing=0.1, class_weights=WEIGHTS)
+
+
+def smooth_value(y, i):
+    q = 0.9 * np.eye(len(y))[i] + 0.1 / len(y)
+    return WEIGHTS[i] * (q @ -np.log(softmax(y)))
+
+
 CASES = {"CrossEntropy": (ns.loss.CrossEntropy, lambda y: y, lambda y, i: -np.log(softmax(y)[i])),
+         "smoothed": (smoothed, lambda y: y, smooth_value),
          "NLL": (ns.loss.NLL, softmax, lambda y, i: -np.log(y[i])),
          "MSE": (ns.loss.MSE, lambda y: y, lambda y, i: np.mean((y - np.eye(len(y))[i]) ** 2))}
 
@@ -19,7 +32,7 @@ CASES = {"CrossEntropy": (ns.loss.CrossEntropy, lambda y: y, lambda y, i: -np.lo
 @pytest.mark.parametrize("name", CASES)
 def test_values_and_normalisation(name, rng):
     make, prepare, one = CASES[name]
-    y, labels = prepare(rng.normal(size=(7, 5, 4))), rng.integers(0, 4, (7, 5))
+    y, labels = prepare(rng.normal(size=(7, 5, 5))), rng.integers(0, 5, (7, 5))
     lengths, mask = np.array([7, 3, 1, 7, 0]), rng.random((7, 5)) < 0.7
     rows = np.array([[one(y[t, b], labels[t, b]) for b in range(5)] for t in range(7)])
     counts = mask & (np.arange(7)[:, None] < lengths)
@@ -74,3 +87,23 @@ def test_extreme_answers_stay_finite():
 def test_what_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(ns.loss.CrossEntropy())
+
+
+def test_label_smoothing_against_torch(rng):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    y, labels = rng.normal(size=(9, 6)), rng.integers(0, 6, 9)
+    yt = torch.tensor(y, requires_grad=True)
+    want = torch.nn.functional.cross_entropy(yt, torch.tensor(labels), label_smoothing=0.2)
+    want.backward()
+    loss, dy = ns.loss.CrossEntropy(label_smoothing=0.2)(y, labels)
+    assert abs(loss - want.item()) < 1e-12
+    assert np.abs(dy - yt.grad.numpy()).max() < 1e-12
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ({"label_smoothing": 1.5}, "must lie in 0"), ({"class_weights": [1, -1]}, "finite numbers from 0 on"), ({"class_weights": 3}, "one for each class")])
+def test_refused_options_of_the_cross_entropy(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        ns.loss.CrossEntropy(**arguments)
+    with pytest.raises(ValueError, match="3 class_weights for 4 outputs"):
+        ns.loss.CrossEntropy(class_weights=[1, 1, 1])(np.zeros((2, 4)), np.array([0, 1]))

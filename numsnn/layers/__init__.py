@@ -4,20 +4,22 @@ from .conv import Conv2d
 from .dense import Dense
 from .layer import Layer
 from .overtime import OverTime
+from .pointwise import Activation, Dropout, LayerNorm
 from .pool import AvgPool2d, MaxPool2d, SumPool2d
 from .population import POPULATIONS, Population, population
 
-globals().update(POPULATIONS)               # a class for each neuron model: ALIF, LI, LIF ...
+# a class for each neuron model among them: ALIF, LI, LIF ...
+LAYERS = {layer.__name__: layer for layer in (Activation, AvgPool2d, Conv2d, Dense, Dropout, LayerNorm, MaxPool2d, OverTime, SumPool2d)} | POPULATIONS
+globals().update(LAYERS)
 
 
 def by_name(name: str) -> type:
-    """The layer class of a name."""
-    layers = {layer.__name__: layer for layer in (AvgPool2d, Conv2d, Dense, MaxPool2d, OverTime, SumPool2d)} | POPULATIONS
+    """The layer class of a name; populations of models that were registered later included."""
+    layers = {**LAYERS, **POPULATIONS}
     if name not in layers:
         raise ValueError(f"unknown layer {name!r}; there are {', '.join(layers)}")
     return layers[name]
 
 
-__all__ = ["POPULATIONS", "AvgPool2d", "Conv2d", "Dense", "Layer", "MaxPool2d", "OverTime", "Population", "SumPool2d", "by_name",
-           "population"]
-__all__ += list(POPULATIONS)
+__all__ = ["LAYERS", "POPULATIONS", "Layer", "Population", "by_name", "population"]
+__all__ += list(LAYERS)
