@@ -226,7 +226,7 @@ def _convert(options):
     found = _made(known[options.dataset], options, settings)
     about |= {"dataset": options.dataset, "part": options.part}
     if isinstance(found, Dataset):
-        found.save(out)
+        found.save(out, about)
         print(f"{len(found):,} sequences of {found.name} written to {out}")
         return
     before = converted.write(out, found, about, _Bar())

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import numsnn
 from numsnn import cli
 from numsnn.recipes import RECIPES, get
 
@@ -162,6 +163,10 @@ def test_convert_a_set_of_sequences(tmp_path, capsys):
     assert "7 sequences of" in capsys.readouterr().out
     assert cli.main(["info", str(tmp_path / "m.h5")]) == 0
     assert "data set that numsnn saved" in capsys.readouterr().out
+    import h5py
+    with h5py.File(tmp_path / "m.h5") as file:
+        assert json.loads(file.attrs["options"]) == {"input": str(tmp_path), "steps": 28, "dataset": "mnist", "part": "test"}
+        assert file.attrs["numsnn_version"].decode() == numsnn.__version__ and b"MNIST" in file.attrs["source"]
 
 
 def test_bad_input_of_convert_and_info(tmp_path, capsys):

@@ -176,10 +176,13 @@ class Dataset:
             x = x[:max(int(lengths.max(initial=1)), 1)]
         return Batch(x, part.y, lengths, part.mask, pick)
 
-    def save(self, path) -> None:
-        """Write the set to one HDF5 file, from which `numsnn.datasets.saved.load` trains without holding it in memory."""
+    def save(self, path, options: dict | None = None) -> None:
+        """Write the set to one HDF5 file, from which `numsnn.datasets.saved.load` trains without holding it in memory.
+
+        options: what made it, kept in the file.
+        """
         from .saved import save
-        save(self, path)
+        save(self, path, options)
 
     def __repr__(self) -> str:
         steps = "" if self.lazy else f" of {self._x.shape[0]} steps"

@@ -1,6 +1,6 @@
 """A whole `Dataset` in one HDF5 file: framed once, then trained from without reading it into memory.
 
-    /                 attributes format = "numsnn data set", format_version, numsnn_version, name, source, classes (JSON), units, steps
+    /                 attributes format = "numsnn data set", format_version, numsnn_version, name, source, options and classes (JSON), units
     /row_offsets      (B + 1,) steps of each sequence: sequence b has the rows row_offsets[b] : row_offsets[b + 1]
     spikes:  /count   spikes in each row, /entry_offsets (B + 1,), /index unit of each spike, /multiplicity where units spike several times
     values:  /values  (rows, units)
@@ -28,14 +28,17 @@ CHUNK = 1 << 15
 BATCH = 128                         # sequences that are held at once while a lazy set is written
 
 
-def save(data: Dataset, path) -> None:
-    """Write a data set; of a lazy one a batch at a time is held in memory.  The file appears when it is complete."""
+def save(data: Dataset, path, options: dict | None = None) -> None:
+    """Write a data set; of a lazy one a batch at a time is held in memory.  The file appears when it is complete.
+
+    options: what made the set, kept in the file.
+    """
     import h5py
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
         with h5py.File(part, "w", libver=LIBVER) as file:
-            _write_about(file, data)
+            _write_about(file, data, options)
             writer = None
             for batch in data.batches(BATCH):
                 writer = writer or _Writer(file, batch.x)
@@ -48,10 +51,10 @@ def save(data: Dataset, path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _write_about(file, data):
+def _write_about(file, data, options):
     from .. import __version__
     for key, text in (("format", FORMAT), ("numsnn_version", __version__), ("name", data.name), ("source", data.source),
-                      ("classes", json.dumps(data.classes))):
+                      ("classes", json.dumps(data.classes)), ("options", json.dumps(options or {}, sort_keys=True))):
         file.attrs[key] = np.bytes_(text.encode())
     file.attrs.update(format_version=VERSION, units=data.units)
     file["y"] = data.y

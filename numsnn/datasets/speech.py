@@ -114,7 +114,8 @@ def write_spikes(path, recordings, classes, rate: int, *, units: int = 700, rms:
                 known.append(r.speaker)
             yield shd.Train(*ear.run(audio.normalise(r.signal, rms))[:2], r.label, known.index(r.speaker))
 
-    return shd.write(path, trains(), classes, units=units, dtype=dtype, speakers={"name": known},
+    from .. import __version__
+    return shd.write(path, trains(), classes, units=units, dtype=dtype, speakers={"name": known}, numsnn_version=__version__,
                      source=f"{source or 'recordings of sound'}; RMS {rms:g} through {ear!r}")
 
 
