@@ -113,11 +113,22 @@ def raster(axis, time, spikes, colours=None, names=None):
 
 @styled
 def membrane(axis, time, v, theta, spikes=None):
-    """A membrane potential with its threshold; spikes as marks on top."""
+    """A membrane potential with its threshold; spikes as marks on top.  A threshold that moves little against v gets a scale of its own."""
     axis.fill_between(time, v, theta, where=v > theta, color=COLOURS[1], alpha=0.35, lw=0)
     axis.plot(time, v, color=COLOURS[0], lw=0.9, label="membrane $v$")
-    fixed = np.ptp(theta) <= 1e-3 * np.ptp(v)
-    axis.plot(time, theta, color=COLOURS[1], lw=1.1, label=r"threshold $\theta$" + " (does not move)" * bool(fixed))
+    moves = np.ptp(theta)
+    name = r"threshold $\theta$" + " (does not move)" * bool(moves <= 1e-6 * np.ptp(v))
+    if 1e-6 < moves / max(np.ptp(v), 1e-12) < 0.04:
+        axis.axhline(theta.mean(), color=COLOURS[1], lw=0.6, ls=":")
+        own = axis.twinx()
+        own.plot(time, theta, color=COLOURS[1], lw=1.1)
+        own.tick_params(axis="y", colors=COLOURS[1])
+        own.spines["right"].set(visible=True, color=COLOURS[1])
+        own.set_ylim(theta.min() - 0.15 * moves, theta.max() + 1.5 * moves)
+        name += ", right scale"
+        axis.plot([], [], color=COLOURS[1], lw=1.1, label=name)
+    else:
+        axis.plot(time, theta, color=COLOURS[1], lw=1.1, label=name)
     if spikes is not None and np.any(spikes):
         top = max(v.max(), theta.max())
         axis.plot(time[spikes > 0], np.full(int((spikes > 0).sum()), top * 1.08), "|", color=INK, ms=6, mew=0.9, label="spike")

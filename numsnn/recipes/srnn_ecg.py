@@ -58,8 +58,8 @@ def figure(net: Network, data: Dataset):
     y, _, seen = net.run(example.x, record={"alif0": fields, "alif1": fields})
     v, theta, spikes = (np.concatenate([seen[name][field][:, 0] for name in ("alif0", "alif1")], 1) for field in fields)
     hidden, moves = seen["alif0"]["spike"].shape[2], theta.std(0) / np.maximum(v.std(0), 1e-6)
-    # in the paper's network only output neurons adapt, and training silences them: then the hidden neuron nearest to half its steps
-    neuron = int(moves.argmax() if moves.max() > 0.02 else np.abs(spikes[:, :hidden].mean(0) - 0.5).argmin())
+    # in the paper's network only output neurons adapt; where training has silenced all of them: the hidden neuron nearest to half its steps
+    neuron = int(moves.argmax() if moves.max() > 1e-5 else np.abs(spikes[:, :hidden].mean(0) - 0.5).argmin())
     name = f"hidden neuron {neuron + 1}" if neuron < hidden else f"output {data.classes[neuron - hidden]}"
     predicted = y[:, 0].argmax(-1)
     right = (predicted == example.y[:, 0])[example.mask[:, 0]].mean()
