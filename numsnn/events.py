@@ -10,7 +10,6 @@ Pixels are numbered polarity first, then row, then column: unit = (p * H + y) * 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -334,5 +333,3 @@ def shd_frames(events: Events, dt: float = 4e-3, duration: float = 1.0) -> Spike
     reversed_ = kept._with([kept.t, events.shape[0] - kept.place.astype(np.int64)])
     return reversed_.rows(step[heard], len(bounds))
 
-
-Framing = Callable[[Events], Spikes]

@@ -10,14 +10,13 @@ While it grows the file is OUT.part; a conversion that was interrupted goes on a
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
 
 from ..events import Events
+from ..io.files import into_place, part_of, whole
 from .formats import hdf5
 from .formats.problems import FormatError
 from .listing import Item, Listing
@@ -33,8 +32,7 @@ def write(path, listing: Listing, options: dict | None = None, progress: Callabl
 
     options: what made the listing, kept in the file; a part of another conversion is not continued.  progress(done, n, name).
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
+    part = part_of(path)
     about = _about(listing, options)
     done = before = _complete(part, about)
     if not done:
@@ -50,26 +48,21 @@ def write(path, listing: Listing, options: dict | None = None, progress: Callabl
                     file.append(*pair)
             read, held, started = [], 0, time.perf_counter()
     progress(done, done, "")
-    os.replace(part, path)
+    into_place(part, path)
     return before
 
 
 def write_stream(path, stream, options: dict | None = None) -> int:
     """Write one recording that is read piece by piece (`formats.stream`), in constant memory; the number of events."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
     listing = Listing(stream.path.name, str(stream.path.name), (2, *stream.sensor[::-1]), stream.tick, (), [])
-    try:
+    n = 0
+    with whole(path) as part:
         _create(part, listing, _about(listing, options))
-        n = 0
         with _Appender(part) as file:
             for columns in stream:
                 file.events(columns)
                 n += len(columns.t)
             file.close_recording(Item(stream.path.name, -1, "", None))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return n
 
 

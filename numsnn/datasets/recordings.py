@@ -57,11 +57,8 @@ class Recordings(Sequences):
         return x, lengths
 
 
-def framed(read, n: int, shape: tuple[int, ...], frame: Callable, prepare: Callable | None = None, augment: Callable | None = None,
-           units: int | None = None) -> Recordings:
+def framed(read, n: int, shape: tuple[int, ...], frame: Callable, prepare: Callable | None = None, augment: Callable | None = None) -> Recordings:
     """Recordings whose number of features follows from the shape of their events and from `prepare`."""
-    if units is None:
-        zeros = np.zeros(0, np.int64)
-        nothing = Events(zeros, zeros, shape=shape) if len(shape) == 1 else Events(zeros, x=zeros, y=zeros, p=zeros, shape=shape)
-        units = (nothing if prepare is None else prepare(nothing)).n_units
-    return Recordings(read, n, frame, units, prepare, augment)
+    zeros = np.zeros(0, np.int64)
+    nothing = Events(zeros, zeros, shape=shape) if len(shape) == 1 else Events(zeros, x=zeros, y=zeros, p=zeros, shape=shape)
+    return Recordings(read, n, frame, (nothing if prepare is None else prepare(nothing)).n_units, prepare, augment)

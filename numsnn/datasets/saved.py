@@ -12,11 +12,10 @@ Nothing is compressed: a batch is read in less time than it takes to train on it
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 
+from ..io.files import whole
 from ..spikes import Spikes, index_dtype
 from .dataset import Dataset, Sequences
 from .formats import hdf5
@@ -34,21 +33,15 @@ def save(data: Dataset, path, options: dict | None = None) -> None:
     options: what made the set, kept in the file.
     """
     import h5py
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        with h5py.File(part, "w", libver=LIBVER) as file:
-            _write_about(file, data, options)
-            writer = None
-            for batch in data.batches(BATCH):
-                writer = writer or _Writer(file, batch.x)
-                writer.append(batch.x, batch.lengths)
-            if writer is None:
-                raise ValueError(f"data set {data.name!r} is empty; there is nothing to save")
-            writer.close()
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, h5py.File(part, "w", libver=LIBVER) as file:
+        _write_about(file, data, options)
+        writer = None
+        for batch in data.batches(BATCH):
+            writer = writer or _Writer(file, batch.x)
+            writer.append(batch.x, batch.lengths)
+        if writer is None:
+            raise ValueError(f"data set {data.name!r} is empty; there is nothing to save")
+        writer.close()
 
 
 def _write_about(file, data, options):

@@ -11,7 +11,6 @@ Files are written beside their place and renamed into it, so that a crash leaves
 """
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..network import Network
 from ..optim import Optimizer, optimizer_from
+from .files import whole
 
 FORMAT, VERSION = "numsnn checkpoint", 1
 
@@ -40,9 +40,7 @@ def save(net: Network, path, *, optimizer: Optimizer | None = None, facts: dict 
     import h5py
 
     from .. import __version__
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    with h5py.File(part, "w") as file:
+    with whole(path) as part, h5py.File(part, "w") as file:
         file.attrs.update(format=FORMAT, format_version=VERSION, numsnn_version=__version__)
         file["config"] = json.dumps(net.config())
         for name, layer in net.layers.items():
@@ -54,26 +52,12 @@ def save(net: Network, path, *, optimizer: Optimizer | None = None, facts: dict 
                                            "optimizer_epoch": optimizer.epoch})
             _write(file, "optimizer", {f"{slot}/{name}": a for slot, arrays in optimizer.state.items() for name, a in arrays.items()})
             _write(file, "best", best or {})
-    _into_place(part, path)
 
 
 def _write(file, group, arrays):
     file.create_group(group)
     for name, array in arrays.items():
         file[f"{group}/{name}"] = array
-
-
-def _into_place(part, path):
-    """Rename `part` to `path`, with everything on disk before and after."""
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def load(path, *, which: str = "best", **changes) -> Network:

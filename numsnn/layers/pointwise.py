@@ -38,7 +38,17 @@ class Activation(Layer):
         return f"Activation({self.function.name!r})"
 
 
-class LayerNorm(Layer):
+class _Sized(Layer):
+    """A layer that must know how many features arrive."""
+
+    def connect(self, shape):
+        if shape is None:
+            self.refuse("needs to know how many features arrive; put a layer with a size before it, or say Network(..., input_shape=N)")
+        self.n = size(shape)
+        return shape
+
+
+class LayerNorm(_Sized):
     """Each step of each sample to mean 0 and variance 1 over its features, then scaled and shifted:
 
         y = gain (x - m) / sqrt(v + eps) + bias,    m, v: mean and (biased) variance over all features, of pictures over (C, H, W)
@@ -54,12 +64,6 @@ class LayerNorm(Layer):
         if not 0 < eps < np.inf:
             self.refuse(f"eps must be positive; got {eps!r}")
         self.eps, self.gain, self.bias = float(eps), gain, bias
-
-    def connect(self, shape):
-        if shape is None:
-            self.refuse("needs to know how many features arrive; put a layer with a size before it, or say Network(..., input_shape=N)")
-        self.n = size(shape)
-        return shape
 
     def build(self, rng, dtype, dt):
         self.dtype, label = np.dtype(dtype), self.name or "LayerNorm"
@@ -91,7 +95,7 @@ class Mask(NamedTuple):
     keep: np.ndarray        # (B, N): 0, or 1 / (1 - probability)
 
 
-class Dropout(Layer):
+class Dropout(_Sized):
     """In training each feature of a sequence is set to 0 with this probability, the others grow by 1 / (1 - probability).
 
     x, y: (T, B, N).  The same features are left out in all steps of a sequence: the mask is the layer's state, drawn where a sequence
@@ -106,12 +110,6 @@ class Dropout(Layer):
         if isinstance(probability, bool) or not 0 <= probability < 1:
             self.refuse(f"probability must be at least 0 and below 1; got {probability!r}")
         self.probability = float(probability)
-
-    def connect(self, shape):
-        if shape is None:
-            self.refuse("needs to know how many features arrive; put a layer with a size before it, or say Network(..., input_shape=N)")
-        self.n = size(shape)
-        return shape
 
     def build(self, rng, dtype, dt):
         self.dtype = np.dtype(dtype)

@@ -78,7 +78,6 @@ class Decoder(NamedTuple):
     sensor: tuple[int, int]         # width, height, as stored
     begin: int                      # first byte of the data
     record: int                     # bytes of a record
-    end: int | None = None          # first byte after the data
     events: int = 1                 # at most so many events in a record
 
 
@@ -136,25 +135,24 @@ def pieces(path, decoder: Decoder, problems: Problems) -> Iterator[Columns]:
     """The events of a file in its order, as views into columns that are used again for the next piece."""
     raw, held, at = np.empty(PIECE, np.uint8), 0, decoder.begin
     columns, none = Columns.empty(PIECE // decoder.record * decoder.events), np.empty(PIECE // decoder.record, np.uint8)
-    left = None if decoder.end is None else decoder.end - decoder.begin
     with File(path).open() as file:
         file.seek(decoder.begin)
         while True:
-            want = PIECE - held if left is None else min(PIECE - held, left)
-            got = file.readinto(memoryview(raw)[held:held + want]) if want else 0
+            got = file.readinto(memoryview(raw)[held:])
             if not got:
                 break
-            left, held = None if left is None else left - got, held + got
+            held += got
             used, events, damaged = decoded(decoder, raw, held, columns, none, at, problems)
             if len(events.t):
                 yield events
-            if damaged:
-                return                      # nothing behind it can be found
+            if damaged:                     # nothing behind it can be found
+                skipped(decoder, problems)
+                return
             at, held = at + used, held - used
             raw[:held] = raw[used:used + held].copy()
-    left = (left or 0) + int(decoder.state[MISSING])
-    if held or left:
-        problems.found("the file ends inside a record", f"{held} bytes are left over, {left} are missing", at, n=max(held, 1))
+    missing = int(decoder.state[MISSING])
+    if held or missing:
+        problems.found("the file ends inside a record", f"{held} bytes are left over, {missing} are missing", at, n=max(held, 1))
     skipped(decoder, problems)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...events import Events
+from ...io.files import whole
 from . import aedat3, aedat4, prophesee, records, tables
 from .piecewise import Columns, File, Orientation, pieces
 from .problems import FormatError, Problems
@@ -144,12 +144,8 @@ def write(path, events: Events | Iterable[Columns], format: str | None = None, *
         events, sensor = _chunks(path, events)
     elif sensor is None:
         raise ValueError("chunks of Columns need sensor=(width, height)")
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as part:
         FORMATS[name].write(part, events, sensor)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _chunks(path, events):

@@ -11,12 +11,12 @@ Source: Cramer, Stradmann, Schemmel, Zenke, IEEE Trans. Neural Netw. Learn. Syst
 
 from __future__ import annotations
 
-import os
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from ...io.files import whole
 
 TOGETHER = 32               # recordings that are held in memory and written together
 
@@ -36,29 +36,25 @@ def write(path, recordings, classes, *, units: int = 700, dtype="float16", speak
     attributes: go to the root of the file.  The file appears under its name when it is complete; until then it is PATH.part.
     """
     import h5py
-    path, classes = Path(path), [str(c).encode() for c in classes]
+    classes = [str(c).encode() for c in classes]
     if np.dtype(dtype) not in (np.float16, np.float32, np.float64):
         raise ValueError(f"times are float16 (as in SHD), float32 or float64; got {dtype!r}")
     if not 0 < units <= 65536 or not classes:
         raise ValueError(f"expected 1 to 65536 units and at least one class; got {units} units, {len(classes)} classes")
-    part, recordings, n = path.with_name(path.name + ".part"), iter(recordings), 0
-    try:
-        with h5py.File(part, "w") as file:
-            sets = _create(file, np.dtype(dtype))
-            while group := list(islice(recordings, TOGETHER)):
-                trains = [_checked(Train(*train), n + i, units, len(classes), np.dtype(dtype)) for i, train in enumerate(group)]
-                for key, values in zip(Train._fields, zip(*trains, strict=True), strict=True):
-                    _append(sets[key], values, n)
-                n += len(group)
-            if not n:
-                raise ValueError(f"there is no recording to write to {path}")
-            file["extra/keys"] = np.array(classes)
-            for name, values in (speakers or {}).items():
-                file[f"extra/meta_info/{name}"] = np.asarray([v.encode() if isinstance(v, str) else v for v in values])
-            file.attrs.update({"channels": units, **{k: np.bytes_(v.encode()) if isinstance(v, str) else v for k, v in attributes.items()}})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    recordings, n = iter(recordings), 0
+    with whole(path) as part, h5py.File(part, "w") as file:
+        sets = _create(file, np.dtype(dtype))
+        while group := list(islice(recordings, TOGETHER)):
+            trains = [_checked(Train(*train), n + i, units, len(classes), np.dtype(dtype)) for i, train in enumerate(group)]
+            for key, values in zip(Train._fields, zip(*trains, strict=True), strict=True):
+                _append(sets[key], values, n)
+            n += len(group)
+        if not n:
+            raise ValueError(f"there is no recording to write to {path}")
+        file["extra/keys"] = np.array(classes)
+        for name, values in (speakers or {}).items():
+            file[f"extra/meta_info/{name}"] = np.asarray([v.encode() if isinstance(v, str) else v for v in values])
+        file.attrs.update({"channels": units, **{k: np.bytes_(v.encode()) if isinstance(v, str) else v for k, v in attributes.items()}})
     return n
 
 

@@ -15,14 +15,13 @@ The standard library's `wave` is not used: it knows no float, and takes truncate
 
 from __future__ import annotations
 
-import os
 import struct
 from math import gcd
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...io import files
 from .problems import FormatError, Problems, existing
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -224,7 +223,6 @@ def encoded(signal, rate: int, bits: int = 16) -> bytes:
 
 def write(path, signal, rate: int, bits: int = 16) -> None:
     """Write a signal as a PCM WAV file (see `encoded`); an existing file stays whole until the new one is."""
-    data, path = encoded(signal, rate, bits), Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    data = encoded(signal, rate, bits)
+    with files.whole(path) as part:
+        part.write_bytes(data)
