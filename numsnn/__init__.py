@@ -1,12 +1,12 @@
 """numsnn: spiking neural networks with hand-written backpropagation through time, on NumPy and Numba only."""
 
 from . import audio, datasets, encode, loss, metrics, neurons, optim, plot, surrogate
-from . import layers as _layers
+from . import layers as layers
 from .datasets import Dataset, FormatError
 from .events import Events
 from .gradcheck import GradientError, check_gradients
 from .io import CheckpointError, load, save
-from .layers import Layer, Population, population
+from .layers import Layer, Population, Residual, population
 from .loops.threads import get_num_threads, set_num_threads
 from .network import Network
 from .spikes import Spikes
@@ -14,9 +14,9 @@ from .train import Evaluation, History, TrainingDiverged, evaluate, fit, predict
 
 __version__ = "0.1.0"
 
-globals().update(_layers.LAYERS)            # every layer class: Dense, Conv2d, and one for each neuron model: ALIF, LI, LIF ...
+globals().update(layers.LAYERS)            # every layer class: Dense, Conv2d, and one for each neuron model: ALIF, LI, LIF ...
 
-__all__ = ["CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population",
-           "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads", "load", "loss",
+__all__ = ["CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population", "Residual",
+           "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads", "layers", "load", "loss",
            "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
-__all__ += list(_layers.LAYERS)
+__all__ += list(layers.LAYERS)

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from .spikes import Spikes
+
 
 def rows(state: Any, first, last):
     return None if state is None else type(state)(*(np.ascontiguousarray(a[first:last]) for a in state))
@@ -23,8 +25,23 @@ def part(a, first, last, per_step=None):
     return np.ascontiguousarray(a[:, first:last] if per_step else a[first:last])
 
 
+def samples(x, first, last):
+    """Samples of a sequence (T, B, N), array or Spikes, as a copy of one's own."""
+    return x.select(slice(first, last)) if isinstance(x, Spikes) else np.array(x[:, first:last], order="C")
+
+
 def join(parts):
+    """Samples beside each other: sequences (T, B, N), Spikes among them, or answers (B, C)."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], Spikes):
+        return Spikes.join(parts, 1)
     return np.concatenate(parts, 1 if parts[0].ndim == 3 else 0)
+
+
+def in_time(parts):
+    """Pieces of a sequence, one after the other."""
+    return Spikes.join(parts, 0) if isinstance(parts[0], Spikes) else np.concatenate(parts)
 
 
 def total(parts):

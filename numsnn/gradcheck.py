@@ -26,8 +26,9 @@ def check_gradients(net, x, labels, *, loss=None, mask=None, lengths=None, sampl
             raise ValueError(f"layer {name} detaches its reset, so that its gradient is not the derivative; "
                              f"check the network with detach_reset=False")
     net, loss, rng = net.smoothed(), loss or CrossEntropy(), np.random.default_rng(seed)
-    x = x.dense(np.float64) if isinstance(x, Spikes) else np.asarray(x, np.float64)
-    state = net.initial_state(x.shape[1], np.random.default_rng(seed))
+    if not next(iter(net.layers.values())).reads_tokens:
+        x = x.dense(np.float64) if isinstance(x, Spikes) else np.asarray(x, np.float64)
+    state = net.initial_state(np.shape(x)[1], np.random.default_rng(seed))
 
     def value():
         y, _, _ = net.forward(x, state, lengths=lengths)

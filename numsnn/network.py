@@ -1,4 +1,4 @@
-"""`Network`: a stack of layers, with explicit state, inference and training as two calls, and the backward pass through time."""
+"""`Network`: layers in a stack or a graph, with explicit state, inference and training as two calls, and the backward pass through time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import loops
-from .chunks import join, join_states, part, rows, total, zeros
-from .layers import Layer, Population, by_name
+from . import loops, passes
+from .chunks import join, join_states, part, rows, samples, total, zeros
+from .graph import Graph
+from .layers import Block, Layer, by_name
+from .layers.joins import INPUT
 from .layers.layer import Context, positive_integer, size
 from .loops import threads
 from .parameters import Parameters
@@ -21,9 +23,8 @@ CHUNK = 8           # samples that one thread takes through the network together
 
 class Tape(NamedTuple):
     """What `forward` keeps for `backward`."""
-    tapes: list         # by chunk, by layer
-    prepared: list      # by layer
-    bounds: list
+    stages: list        # by stage: (bounds of the chunks, tapes by chunk)
+    prepared: dict      # by layer
     lengths: np.ndarray | None
     batch: int
     shape: tuple        # of the answer
@@ -38,7 +39,11 @@ class BatchResult(NamedTuple):
 
 
 class Network:
-    """A stack of layers.
+    """Layers, in a stack or a small graph.
+
+    Each layer takes what the one before it hands out; From, Add, Concatenate, Previous and Residual (numsnn.layers.joins) name their sources
+    and so make branches, skip connections and feedback from later layers.  Layers without feedback between them run whole sequences, one
+    layer after the other; the layers of a cycle run in lockstep, one time step of all of them after the other.
 
     dt: time step, in the unit of the layers' time constants.  seed: of the initial parameters.  dtype: "float32" or "float64".
     device: "cpu" (Numba) or "reference" (NumPy).  input_shape: of one step of one sample, (N,) or (channels, rows, columns); where the first
@@ -46,14 +51,14 @@ class Network:
     the widest layer.  The forward pass does not depend on it; gradients do in their last bits, but not on the number of threads.
 
     Sequences are (T, B, N): time, batch, features, or (T, B, C, H, W) for pictures; arrays of floats, of zeros and ones, of counts, or
-    Spikes, whose units are then numbered (c H + h) W + w.
+    Spikes, whose units are then numbered (c H + h) W + w; tokens (T, B) where the first layer is an Embedding.
     """
 
-    def __init__(self, *layers: Layer, dt: float = 1.0, seed: int = 0, dtype="float32", device: str = "cpu",
+    def __init__(self, *layers: Layer | Block, dt: float = 1.0, seed: int = 0, dtype="float32", device: str = "cpu",
                  chunk: int | None = None, input_shape: tuple | int | None = None):
-        if not layers or not all(isinstance(layer, Layer) for layer in layers):
-            wrong = next((layer for layer in layers if not isinstance(layer, Layer)), None)
-            raise ValueError(f"a network is made of layers, Network(ns.Dense(4, 36), ns.ALIF(36), ...); got {wrong!r}")
+        wrong = [layer for layer in layers if not isinstance(layer, (Layer, Block))]
+        if wrong or not layers:
+            raise ValueError(f"a network is made of layers, Network(ns.Dense(4, 36), ns.ALIF(36), ...); got {wrong[0] if wrong else None!r}")
         if not dt > 0 or not np.isfinite(dt):
             raise ValueError(f"dt must be a positive number; got {dt!r}")
         if np.dtype(dtype) not in (np.float32, np.float64):
@@ -63,29 +68,47 @@ class Network:
         self.loops, self.device = loops.get(device), device
         self.dt, self.seed, self.dtype, self.chunk = float(dt), seed, np.dtype(dtype), chunk
         self.layers: dict[str, Layer] = {}
+        self._graph = Graph(None if input_shape is None else tuple(positive_integer(n, "input_shape") for n in np.atleast_1d(input_shape)))
         for layer in layers:
-            self._add(layer)
-        self.input_shape = None if input_shape is None else tuple(positive_integer(n, "input_shape") for n in np.atleast_1d(input_shape))
-        shape = self.input_shape
-        for i, layer in enumerate(layers):
-            if i == 0 and shape is None and hasattr(layer, "n_in"):
-                shape = self.input_shape = (layer.n_in,)
-            shape = layer.connect(shape)
-            if i == 0 and self.input_shape is None:
-                self.input_shape = shape
-            layer.shape_out, layer.size_out = shape, size(shape)
-            layer.build(np.random.default_rng([seed, i]), self.dtype, self.dt)
+            self._name(layer)
+        for layer in self.layers.values():
+            self._connect(layer)
+        self._graph.close()
         self.params = Parameters(self.layers)
 
-    def _add(self, layer):
+    def _name(self, layer):
+        """Take a layer into the list; its name."""
+        if isinstance(layer, Block):
+            layer.layers_after(next(reversed(self.layers), INPUT), self._name)
+            return next(reversed(self.layers))
         if hasattr(layer, "size_out"):
             raise ValueError(f"layer {layer.name or layer!r} is part of a network already; make a new one for each place")
         if layer.name is None:
             taken = (f"{layer.kind}{i}" for i in range(len(self.layers) + 1))
             layer.name = next(name for name in taken if name not in self.layers)
-        if layer.name in self.layers:
-            raise ValueError(f"two layers are named {layer.name!r}; names must differ")
+        if layer.name in self.layers or layer.name == INPUT:
+            raise ValueError(f"two layers are named {layer.name!r}; names must differ" if layer.name in self.layers else
+                             f"a layer cannot be named {INPUT!r}, which stands for what the network is given")
         self.layers[layer.name] = layer
+        return layer.name
+
+    def _connect(self, layer):
+        """Connect a layer to its sources, and draw its parameters."""
+        number, graph = len(self._graph.nodes), self._graph
+        if number == 0 and graph.input_shape is None and hasattr(layer, "n_in"):
+            graph.input_shape = (layer.n_in,)
+        graph.add(layer)
+        later = {name: layer.declared_shape() for name, layer in self.layers.items() if name not in graph.nodes}
+        layer.shape_out = layer.connect(*(later.get(source) or graph.shape(source) for source in graph.nodes[layer.name].sources))
+        if number == 0 and graph.input_shape is None:
+            graph.input_shape = layer.shape_out
+        layer.size_out = size(layer.shape_out)
+        layer.build(np.random.default_rng([self.seed, number]), self.dtype, self.dt)
+
+    @property
+    def input_shape(self) -> tuple | None:
+        """The shape of one step of one sample, (N,) or (channels, rows, columns); None where any fits."""
+        return self._graph.input_shape
 
     # ---- inference
 
@@ -94,12 +117,12 @@ class Network:
 
         x: (T, B, N).  state: what an earlier run returned, None for the initial state.  lengths: (B,) valid steps of each sample.
         record: {"alif0": ("v", "spike", "theta")}; seen["alif0"]["v"] is then (T, B, N).  The field "rate" is the mean number of
-        spikes per step of each neuron, (B, N); record="rate" asks for it of all spiking populations.
+        spikes per step of each neuron, (B, N); record="rate" asks for it of all spiking populations; "y" is what a layer of any kind hands out.
         """
         x = self._input(x)
         record = self._record(record)
         y, state, _, seen = self._forward(x, self._state(state, x.shape[1]), self._lengths(lengths, x), record or {}, False)
-        y = self._shaped(y, list(self.layers.values())[-1])
+        y = self._shaped(y, self._last)
         seen = {name: {field: self._shaped(a, self.layers[name]) for field, a in fields.items()} for name, fields in seen.items()}
         return (y, state) if record is None else (y, state, seen)
 
@@ -114,7 +137,7 @@ class Network:
                                  f"for a sequence (T, B, N) use run")
             x = x[None]
         y, state = self.run(x, state)
-        return (y[0] if list(self.layers.values())[-1].answers_each_step else y), state
+        return (y[-1] if self._last.answers_each_step else y), state
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> dict:
         """The state in which a sequence begins; without rng nothing random is in it."""
@@ -128,105 +151,158 @@ class Network:
         x = self._input(x)
         state = self._state(state, x.shape[1], rng)
         y, state, tape, _ = self._forward(x, state, self._lengths(lengths, x), {}, True)
-        return self._shaped(y, list(self.layers.values())[-1]), state, tape
+        return self._shaped(y, self._last), state, tape
 
     def backward(self, tape: Tape, dy, dstate: dict | None = None, dhidden: dict | None = None, *, want_dx: bool = False):
         """Backpropagation through time: (grads, dstate), or (grads, dstate, dx) with want_dx.
 
         dy: gradient of the loss with respect to y.  dstate: with respect to the final state (a dict as `forward` returns it; None:
         zero); comes back with respect to the initial state.  dhidden: {"alif0": {"spike": (T, B, N)}}, gradients with respect to what
-        hidden populations hand out, for regularisers.  grads has the keys of net.params.
+        hidden populations hand out, for regularisers; "rate": (B, N) is that of the mean number of spikes per valid step.
+        grads has the keys of net.params.
         """
-        dy, dstate = np.ascontiguousarray(dy, self.dtype), dstate or {}
-        if dy.shape == self._shape(tape.shape, list(self.layers.values())[-1]):
+        dy = np.ascontiguousarray(dy, self.dtype)
+        if dy.shape == self._shape(tape.shape, self._last):
             dy = dy.reshape(tape.shape)
         if dy.shape != tape.shape:
             raise ValueError(f"dy is the gradient of the answer and must have its shape {tape.shape}; got {dy.shape}")
-        self._hidden(dhidden or {})
-        parts = [None] * len(tape.bounds)
-
-        def task(c):
-            first, last = tape.bounds[c]
-            mine = {name: rows(dstate.get(name), first, last) for name in self.layers}
-            hidden = {name: {field: np.ascontiguousarray(a[:, first:last], self.dtype).reshape(len(a), last - first, -1)
-                             for field, a in fields.items()}
-                      for name, fields in (dhidden or {}).items()}
-            parts[c] = self._backward_chunk(tape, c, part(dy, first, last), mine, hidden, want_dx)
-
-        with self.loops.one_thread():
-            threads.run(task, len(parts), self._work(dy.shape[0] if dy.ndim == 3 else 1, tape.batch) * 100)
-        grads = {name: total([p[0][name] for p in parts]) for name in self.params}
-        states = {name: join_states([p[1][name] for p in parts]) for name in self.layers}
-        return (grads, states, np.concatenate([p[2] for p in parts], 1)) if want_dx else (grads, states)
+        grads, dstate, dx = self._backward(tape, dy, dstate or {}, self._hidden(dhidden or {}), want_dx)
+        return (grads, dstate, dx) if want_dx else (grads, dstate)
 
     def loss_and_gradients(self, loss, x, labels, *, mask=None, lengths=None, state: dict | None = None,
-                           rng: np.random.Generator | None = None) -> BatchResult:
+                           rng: np.random.Generator | None = None, regularisers: tuple = ()) -> BatchResult:
         """(loss, grads, y, state) of a batch: forward, loss and backward in one go, chunk by chunk.
 
         The same numbers as forward, loss(y, labels, mask, lengths) and backward, except that a chunk's tape lives only while the
-        chunk does: memory grows with the number of threads, not with the batch.
+        chunk does: memory grows with the number of threads, not with the batch.  That is not possible, and is not done, where a layer needs the
+        whole batch at once (BatchNorm) or a regulariser (numsnn.regularise) the rates of the whole batch.
         """
         x = self._input(x)
-        lengths = self._lengths(lengths, x)
-        state = self._state(state, x.shape[1], rng)
-        prepared, bounds = self._prepare(), self._bounds(x.shape[1])
-        labels, weights = loss.check(self._answer_shape(*x.shape[:2]), labels, mask, lengths)
+        lengths, batch = self._lengths(lengths, x), x.shape[1]
+        state = self._state(state, batch, rng)
+        answer = self._answer_shape(*x.shape[:2])
+        labels, weights = loss.check(answer, labels, mask, lengths if lengths is None else lengths * self._graph.nodes[self._graph.answer].times)
+        record = {name: ("rate",) for r in regularisers for name in r.layers(self)}
+        stages = self._graph.stages(True)
+        if len(stages) == 1 and not regularisers:
+            result = self._fused(stages[0], loss, x, labels, weights, lengths, state)
+        else:
+            y, after, tape, seen = self._forward(x, state, lengths, self._record(record), True)
+            value, dy = loss.weighted(y, labels, weights)
+            penalties = [r(self, {name: seen[name]["rate"] for name in r.layers(self)}) for r in regularisers]
+            dhidden = {}
+            for name, d in (pair for p in penalties for pair in p.drates.items()):
+                dhidden[name] = {"rate": dhidden[name]["rate"] + d if name in dhidden else d}
+            grads, _, _ = self._backward(tape, dy, {}, self._hidden(dhidden), False)
+            for name, d in (pair for p in penalties for pair in p.grads.items()):
+                grads[name] = grads[name] + d
+            result = BatchResult(value + sum(p.value for p in penalties), grads, y, after)
+        return result
+
+    # ---- passes: stage by stage, within a stage chunk by chunk
+
+    def _fused(self, stage, loss, x, labels, weights, lengths, state):
+        """loss_and_gradients of a network of one stage."""
+        prepared, bounds = self._prepare(), self._bounds(x.shape[1], stage)
         parts = [None] * len(bounds)
 
         def task(c):
             first, last = bounds[c]
-            y, after, tapes, _ = self._forward_chunk(x, state, lengths, {}, True, prepared, first, last)
+            setting = self._setting(prepared, lengths, first, last, True)
+            done = passes.forward(stage, {INPUT: samples(x, first, last)}, self._rows(state, first, last), setting)
+            y = self._answer(done.values)
             value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
-            tape = Tape([tapes], prepared, [(first, last)], lengths, x.shape[1], y.shape)
-            parts[c] = (value, self._backward_chunk(tape, 0, dy, {}, {}, False)[0], y, after)
+            _, grads, _ = passes.backward(stage, done.tapes, {self._graph.answer: dy}, self._no_gradient(last - first), {}, setting)
+            parts[c] = value, grads, y, done.state
 
         with self.loops.one_thread():
-            threads.run(task, len(bounds), self._work(x.shape[0], x.shape[1]))
-        grads = {name: total([p[1][name] for p in parts]) for name in self.params}
-        after = {name: join_states([p[3][name] for p in parts]) for name in self.layers}
-        return BatchResult(sum(p[0] for p in parts), grads, join([p[2] for p in parts]), after)
-
-    # ---- one chunk
-
-    def _forward_chunk(self, x, state, lengths, record, keep, prepared, first, last):
-        """(y, state, tapes, seen) of the samples first ... last - 1."""
-        x = x.select(slice(first, last)) if isinstance(x, Spikes) else np.array(x[:, first:last], order="C")
-        after, tapes, seen = {}, [], {}
-        for (name, layer), ready in zip(self.layers.items(), prepared, strict=True):
-            context = Context(self.loops, None if lengths is None else lengths[first:last], keep, record.get(name, ()))
-            x, after[name], tape, seen[name] = layer.forward(x, rows(state[name], first, last), ready, context)
-            tapes.append(tape)
-        if isinstance(x, Spikes):
-            x = x.dense(self.dtype)
-        return x, after, tapes, seen
-
-    def _backward_chunk(self, tape, c, dy, dstate, dhidden, want_dx):
-        """(grads, dstate, dx) of one chunk."""
-        first, last = tape.bounds[c]
-        grads, before, order = {}, {}, list(zip(self.layers.items(), tape.tapes[c], tape.prepared, strict=True))
-        for i, ((name, layer), kept, ready) in reversed(list(enumerate(order))):
-            context = Context(self.loops, None if tape.lengths is None else tape.lengths[first:last], True, (), want_dx or i > 0)
-            d = dstate.get(name)
-            if d is None:
-                d = zeros(layer.initial_state(last - first))
-            dy, before[name], params = layer.backward(kept, dy, d, dhidden.get(name), ready, context)
-            grads |= {f"{name}.{key}": value for key, value in params.items()}
-        return grads, before, dy
+            threads.run(task, len(bounds), self._work(*x.shape[:2]))
+        values, grads, answers, states = zip(*parts, strict=True)
+        return BatchResult(sum(values), self._sum(grads), join(answers), {name: join_states([s[name] for s in states]) for name in self.layers})
 
     def _forward(self, x, state, lengths, record, keep):
-        prepared, bounds = self._prepare(), self._bounds(x.shape[1])
-        parts = [None] * len(bounds)
+        """(y, state, tape or None, seen)."""
+        prepared, values, after, seen, kept = self._prepare(), {INPUT: x}, {}, {}, []
 
-        def task(c):
-            parts[c] = self._forward_chunk(x, state, lengths, record, keep, prepared, *bounds[c])
+        def stage_forward(stage):
+            bounds = self._bounds(x.shape[1], stage)
+            parts = [None] * len(bounds)
 
-        with self.loops.one_thread() if any(layer.uses_blas for layer in self.layers.values()) else nullcontext():
-            threads.run(task, len(bounds), self._work(*x.shape[:2]))
-        after = {name: join_states([p[1][name] for p in parts]) for name in self.layers}
-        seen = {name: {field: np.concatenate([p[3][name][field] for p in parts], 0 if field == "rate" else 1) for field in fields}
-                for name, fields in record.items()}
-        y = join([p[0] for p in parts])
-        return y, after, Tape([p[2] for p in parts], prepared, bounds, lengths, x.shape[1], y.shape) if keep else None, seen
+            def task(c):
+                first, last = bounds[c]
+                given = {name: samples(values[name], first, last) for name in stage.inputs}
+                setting = self._setting(prepared, lengths, first, last, keep, record)
+                parts[c] = passes.forward(stage, given, self._rows(state, first, last), setting)
+
+            with self.loops.one_thread() if self._uses_blas(stage) else nullcontext():
+                threads.run(task, len(bounds), self._work(*x.shape[:2]))
+            kept.append((bounds, [p.tapes for p in parts]))
+            return parts
+
+        for stage in self._graph.stages(keep):
+            parts = stage_forward(stage)
+            values |= {name: join([p.values[name] for p in parts]) for name in stage.outputs}
+            after |= {name: join_states([p.state[name] for p in parts]) for name in parts[0].state}
+            seen |= {name: {field: np.concatenate([p.seen[name][field] for p in parts], 0) if field == "rate" else
+                            join([p.seen[name][field] for p in parts]) for field in fields} for name, fields in parts[0].seen.items()}
+        y = self._answer(values)
+        return y, {name: after[name] for name in self.layers}, Tape(kept, prepared, lengths, x.shape[1], y.shape) if keep else None, seen
+
+    def _backward(self, tape, dy, dstate, dhidden, want_dx):
+        """(grads, dstate, dx or None)."""
+        back, grads, before = {self._graph.answer: dy}, {}, {}
+        work = self._work(dy.shape[0] if dy.ndim == 3 else 1, tape.batch) * 100
+
+        def stage_backward(stage, bounds, tapes):
+            parts = [None] * len(bounds)
+
+            def task(c):
+                first, last = bounds[c]
+                dvalues = {name: part(back[name], first, last) for name in stage.outputs if name in back}
+                mine = self._no_gradient(last - first) | {name: rows(s, first, last) for name, s in dstate.items() if s is not None}
+                hidden = {name: {field: np.ascontiguousarray(a[first:last] if field == "rate" else a[:, first:last], self.dtype)
+                                 for field, a in fields.items()} for name, fields in dhidden.items()}
+                setting = self._setting(tape.prepared, tape.lengths, first, last, True, {}, want_dx)
+                parts[c] = passes.backward(stage, tapes[c], dvalues, mine, hidden, setting)
+
+            with self.loops.one_thread():
+                threads.run(task, len(bounds), work)
+            return parts
+
+        for stage, (bounds, tapes) in reversed(list(zip(self._graph.stages(True), tape.stages, strict=True))):
+            parts = stage_backward(stage, bounds, tapes)
+            for name in stage.outputs:
+                back.pop(name, None)
+            for name, d in {name: join([p[0][name] for p in parts]) for name in parts[0][0]}.items():
+                back[name] = back[name] + d if name in back else d
+            grads |= self._sum([p[1] for p in parts])
+            before |= {name: join_states([p[2][name] for p in parts]) for name in parts[0][2]}
+        return {name: grads[name] for name in self.params}, {name: before[name] for name in self.layers}, back.get(INPUT)
+
+    def _setting(self, prepared, lengths, first, last, tape, record=None, want_dx=False):
+        lengths = None if lengths is None else lengths[first:last]
+        return passes.Setting(self._graph, prepared, self.loops, self.dtype, lengths, tape, record or {}, want_dx)
+
+    def _rows(self, state, first, last):
+        return {name: rows(s, first, last) for name, s in state.items()}
+
+    def _no_gradient(self, batch):
+        return {name: zeros(layer.initial_state(batch)) for name, layer in self.layers.items()}
+
+    def _sum(self, parts):
+        """The gradients of all chunks, added in their order."""
+        return {name: total([p[name] for p in parts]) for name in parts[0]}
+
+    def _answer(self, values):
+        y = values[self._graph.answer]
+        return y.dense(self.dtype) if isinstance(y, Spikes) else y
+
+    def _uses_blas(self, stage):
+        return any(self.layers[name].uses_blas for component in stage.components for name in component.names)
+
+    @property
+    def _last(self):
+        return self.layers[self._graph.answer]
 
     @staticmethod
     def _shape(shape, layer):
@@ -238,11 +314,11 @@ class Network:
 
     def _prepare(self):
         context = Context(self.loops, None)
-        return [layer.prepare(context) for layer in self.layers.values()]
+        return {name: layer.prepare(context) for name, layer in self.layers.items()}
 
-    def _bounds(self, batch):
+    def _bounds(self, batch, stage):
         """Bounds of the chunks of a batch; they depend on the network and the size of the batch only."""
-        chunk = batch if not self.loops.CHUNKED else self.chunk or min(CHUNK, max(1, 1024 // self._widest()))
+        chunk = batch if stage.whole or not self.loops.CHUNKED else self.chunk or min(CHUNK, max(1, 1024 // self._widest()))
         return [(first, min(first + chunk, batch)) for first in range(0, batch, max(chunk, 1))] or [(0, 0)]
 
     def _widest(self):
@@ -252,12 +328,15 @@ class Network:
         return steps * batch * sum(layer.size_out or 1 for layer in self.layers.values())
 
     def _answer_shape(self, steps, batch):
-        last = list(self.layers.values())[-1]
-        return (steps, batch, last.size_out) if last.answers_each_step else (batch, last.size_out)
+        last = self._last
+        return (steps * self._graph.nodes[self._graph.answer].times, batch, last.size_out) if last.answers_each_step else (batch, last.size_out)
 
     # ---- what comes in at the public door
 
     def _input(self, x):
+        first = next(iter(self.layers.values()))
+        if first.reads_tokens and not isinstance(x, Spikes):
+            return first.events(x)
         want, shape = size(self.input_shape), x.shape if isinstance(x, Spikes) else np.shape(x)
         if self.input_shape is not None and len(self.input_shape) > 1 and shape[2:] == self.input_shape:
             x = np.reshape(x, (*shape[:2], want))
@@ -308,11 +387,14 @@ class Network:
         return {name: None if s is None else type(s)(*(np.asarray(a, self.dtype) for a in s)) for name, s in state.items()}
 
     def _hidden(self, dhidden):
+        """Gradients of hidden fields, pictures as features."""
         for name, fields in dhidden.items():
-            known = [field for field in self._named(name).recordable() if field != "rate"]
+            known = self._named(name).recordable()
             for field in fields:
                 if field not in known:
                     raise ValueError(f"dhidden: layer {name} hands out {', '.join(known) or 'nothing'}; got a gradient of {field!r}")
+        return {name: {field: np.reshape(a, (*np.shape(a)[:1 if field == "rate" else 2], -1)) for field, a in fields.items()}
+                for name, fields in dhidden.items()}
 
     def _named(self, name):
         if name not in self.layers:
@@ -328,10 +410,10 @@ class Network:
             raise TypeError(f'record must be a dict such as {{"alif0": ("v", "spike")}}, or "rate"; got {record!r}')
         record = {name: (fields,) if isinstance(fields, str) else tuple(fields) for name, fields in record.items()}
         for name, fields in record.items():
-            known = self._named(name).recordable()
+            known = ("y", *self._named(name).recordable())
             for field in fields:
                 if field not in known:
-                    raise ValueError(f"layer {name} cannot record {field!r}; it has {', '.join(known) or 'nothing to record'}")
+                    raise ValueError(f"layer {name} cannot record {field!r}; it has {', '.join(known)}")
         return record
 
     # ---- facts
@@ -356,7 +438,7 @@ class Network:
         """The network of a `config()`, with newly drawn parameters."""
         config = {**config, **changes}
         layers = [dict(layer) for layer in config.pop("layers")]
-        return cls(*(by_name(layer.pop("layer"))(**layer) for layer in layers), **config)
+        return cls(*(by_name(layer.pop("layer")).from_config(layer) for layer in layers), **config)
 
     def clone(self, **changes) -> Network:
         """A copy with the same parameters; `changes` may be dtype, device, chunk."""
@@ -371,8 +453,7 @@ class Network:
         """A copy in float64 in which every spike is the smooth twin of its surrogate, for gradient checks."""
         net = self.clone(dtype="float64")
         for layer in net.layers.values():
-            if isinstance(layer, Population):
-                layer.smoothed()
+            layer.smoothed()
         return net
 
     def __repr__(self):

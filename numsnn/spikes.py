@@ -105,6 +105,35 @@ class Spikes:
         start, count = self.start.reshape(steps, batch)[:, pick], self.count.reshape(steps, batch)[:, pick]
         return self.of_rows((steps, pick.size, units), start.ravel(), count.ravel(), self.index, self.multiplicity)
 
+    def repeated(self, times: int) -> Spikes:
+        """Every step so many times in a row, sharing the buffers."""
+        steps, batch, units = self.shape
+        start, count = (np.repeat(a.reshape(steps, batch), times, 0).ravel() for a in (self.start, self.count))
+        return self.of_rows((steps * times, batch, units), start, count, self.index, self.multiplicity)
+
+    @classmethod
+    def join(cls, parts: list, axis: int) -> Spikes:
+        """Trains one after the other in time (axis 0), or samples (axis 1) or units (axis 2) beside each other."""
+        shape = list(parts[0].shape)
+        shape[axis] = sum(p.shape[axis] for p in parts)
+        index_type = index_dtype(shape[2])
+        start, count = ([getattr(p, a).reshape(p.shape[:2]) for p in parts] for a in ("start", "count"))
+        index, many = parts[0].index, parts[0].multiplicity
+        if axis == 2 or any(p.index is not index for p in parts):       # pieces of one train share its buffer
+            units = np.cumsum([0] + [p.shape[2] for p in parts[:-1]]) if axis == 2 else [0] * len(parts)
+            index = np.concatenate([p.index.astype(index_type) + index_type(n) for p, n in zip(parts, units, strict=True)])
+            if any(p.multiplicity is not None for p in parts):
+                many = np.concatenate([np.ones(p.index.size, np.float32) if p.multiplicity is None else p.multiplicity for p in parts])
+            ahead = np.cumsum([0] + [p.index.size for p in parts[:-1]])
+            start = [a + n for a, n in zip(start, ahead, strict=True)]
+        if axis < 2:
+            return cls.of_rows(shape, *(np.ascontiguousarray(np.concatenate(a, axis)).ravel() for a in (start, count)), index, many)
+        # the rows of all parts, interleaved: first those of the first part, then of the second, ...
+        laid = cls.of_rows((shape[0], shape[1] * len(parts), shape[2]), *(np.stack(a, 2).ravel() for a in (start, count)), index, many)
+        _, entry = laid.entries()
+        total = laid.count.reshape(-1, len(parts)).sum(1, dtype=np.int32)
+        return cls.of_rows(shape, np.cumsum(total, dtype=np.int64) - total, total, index[entry], None if many is None else many[entry])
+
     @property
     def ndim(self) -> int:
         return 3

@@ -150,8 +150,8 @@ def test_a_layer_belongs_to_one_network():
     (lambda net: net.run(np.zeros((4, 2, 3)), lengths=[4]), "lengths: expected 2 integers"),
     (lambda net: net.run(np.zeros((4, 2, 3)), lengths=[4, 5]), r"0 ... T = 4; got 4 ... 5"),
     (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif1": "v"}), "no layer 'alif1'; there are dense0"),
-    (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif0": "u"}), "cannot record 'u'; it has spike, v, theta, rate"),
-    (lambda net: net.run(np.zeros((4, 2, 3)), record={"dense0": "y"}), "nothing to record"),
+    (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif0": "u"}), "cannot record 'u'; it has y, spike, v, theta, rate"),
+    (lambda net: net.run(np.zeros((4, 2, 3)), record={"dense0": "v"}), "it has y"),
     (lambda net: net.run(np.zeros((4, 2, 3)), net.initial_state(3)), "holds 3 samples, but the input 2"),
     (lambda net: net.run(np.zeros((4, 2, 3)), {}), "state: layer alif0 is missing"),
     (lambda net: net.step(np.zeros(3)), r"step takes one time step, x \(B, N\); got shape \(3,\)"),
@@ -172,7 +172,7 @@ def test_what_backward_refuses():
     y, _, tape = net.forward(np.zeros((4, 2, 3)))
     with pytest.raises(ValueError, match=r"must have its shape \(4, 2, 2\); got \(2, 4, 2\)"):
         net.backward(tape, y.swapaxes(0, 1))
-    for hidden, message in (({"alif0": {"u": y}}, "layer alif0 hands out spike, v, theta; got a gradient of 'u'"),
+    for hidden, message in (({"alif0": {"u": y}}, "layer alif0 hands out spike, v, theta, rate; got a gradient of 'u'"),
                             ({"dense0": {"y": y}}, "layer dense0 hands out nothing"), ({"alif9": {}}, "no layer 'alif9'")):
         with pytest.raises(ValueError, match=message):
             net.backward(tape, y, dhidden=hidden)

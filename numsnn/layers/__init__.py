@@ -2,6 +2,7 @@
 
 from .conv import Conv2d
 from .dense import Dense
+from .joins import Add, Block, Concatenate, From, Previous, Repeat, Residual
 from .layer import Layer
 from .overtime import OverTime
 from .pointwise import Activation, Dropout, LayerNorm
@@ -9,7 +10,8 @@ from .pool import AvgPool2d, MaxPool2d, SumPool2d
 from .population import POPULATIONS, Population, population
 
 # a class for each neuron model among them: ALIF, LI, LIF ...
-LAYERS = {layer.__name__: layer for layer in (Activation, AvgPool2d, Conv2d, Dense, Dropout, LayerNorm, MaxPool2d, OverTime, SumPool2d)} | POPULATIONS
+LAYERS = {layer.__name__: layer for layer in (
+    Activation, Add, AvgPool2d, Concatenate, Conv2d, Dense, Dropout, From, LayerNorm, MaxPool2d, OverTime, Previous, Repeat, SumPool2d)} | POPULATIONS
 globals().update(LAYERS)
 
 
@@ -21,5 +23,5 @@ def by_name(name: str) -> type:
     return layers[name]
 
 
-__all__ = ["LAYERS", "POPULATIONS", "Layer", "Population", "by_name", "population"]
+__all__ = ["LAYERS", "POPULATIONS", "Block", "Layer", "Population", "Residual", "by_name", "population"]
 __all__ += list(LAYERS)

@@ -30,6 +30,9 @@ class Dense(Layer):
         if self.bias is not False:
             self.params["bias"] = initial(self.bias, rng, (self.n_out,), f"{label}.bias").astype(dtype)
 
+    def declared_shape(self):
+        return (self.n_out,)
+
     def connect(self, shape):
         if size(shape) not in (None, self.n_in):
             self.refuse(f"expects {self.n_in} inputs, but {size(shape)} arrive; use Dense({size(shape)}, {self.n_out})")

@@ -5,7 +5,7 @@ no compiled code.  The network splits a batch into chunks of samples and calls a
 threads; nothing of a layer changes in such a call.
 
     build(rng, dtype, dt)                    draw the parameters; called once by the network
-    connect(shape) -> shape                  check the shape of what arrives, (N,) or (C, H, W), None: unknown; say what leaves
+    connect(shape) -> shape                  check the shape of what arrives, (N,), (C, L) or (C, H, W), None: unknown; say what leaves
     prepare(context) -> prepared             what depends on parameters only; once per call of the network
     initial_state(batch, rng) -> state       NamedTuple of arrays with the batch first, or None; rng None: nothing random
     forward(x, state, prepared, context) -> Result
@@ -13,6 +13,10 @@ threads; nothing of a layer changes in such a call.
         Pictures come and go as N = C * H * W features, in this order.
     backward(tape, dy, dstate, dhidden, prepared, context) -> Gradients
     config() -> dict                         the arguments that make this layer again; JSON
+
+A layer with named `sources` (layers/joins.py) gets a shape from each of them in connect, a list of inputs in forward, and gives a tuple
+of gradients as dx.  A layer that needs all samples of a batch at once in training says `whole_batch`: it is then called with the whole
+batch, and its forward pass may change its `fixed` arrays (running statistics).
 """
 
 from typing import Any, NamedTuple
@@ -48,6 +52,11 @@ class Layer:
     kind = "layer"                  # first part of the default name
     answers_each_step = True        # whether y has a time axis
     uses_blas = False               # whether its forward pass does
+    whole_batch = False             # whether, in training, it must see all samples of a batch together
+    reads_tokens = False            # whether, as first layer, it makes Spikes of integers (T, B) by `events(x)`
+    sources: tuple | None = None    # names of the layers it takes its input from; None: the one before it in the list
+    delayed = False                 # whether what it hands out is what its source did one step before
+    times = 1                       # steps it hands out for each step it gets
 
     def __init__(self, name: str | None = None):
         if name is not None and (not isinstance(name, str) or not name or "." in name or "/" in name):
@@ -62,6 +71,12 @@ class Layer:
     def connect(self, shape):
         """Check the shape that arrives (None: unknown); the shape that leaves."""
         return shape
+
+    def declared_shape(self):
+        """The shape of what it hands out, as far as it is known without what arrives."""
+
+    def smoothed(self):
+        """Replace spikes by their smooth twins, for gradient checks."""
 
     def prepare(self, context):
         """What depends on parameters only, computed once per call of the network."""
@@ -88,6 +103,11 @@ class Layer:
     def config(self) -> dict:
         """The arguments that make this layer again; JSON."""
         return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict):
+        """The layer of a `config()`."""
+        return cls(**config)
 
     def describe(self) -> str:
         """One line for summaries."""

@@ -113,6 +113,9 @@ class Population(Layer):
                                                     f"{label}.recurrent_bias").astype(dtype)
         self._needed = self._coefficients_of(self.learn)
 
+    def declared_shape(self):
+        return self.shape or (self.n,)
+
     def connect(self, shape):
         if size(shape) not in (None, self.n):
             self.refuse(f"has {self.n} neurons, but {size(shape)} inputs arrive; put Dense({size(shape)}, {self.n}) before it "
@@ -212,6 +215,11 @@ class Population(Layer):
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
         incoming = dict(dhidden or {})
+        if "rate" in incoming:
+            d=incoming.pop("rate"); n=np.full(len(d), dy.shape[0]) if context.lengths is None else context.lengths
+            m=np.arange(dy.shape[0])[:,None,None]<n[:,None]
+            d=d[None]/np.maximum(n,1)[:,None]*m
+            incoming["spike"]=incoming["spike"]+d if "spike" in incoming else d
         incoming[self.output] = dy + incoming[self.output] if self.output in incoming else dy
         out = self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
         dbefore, dlast = self._split(dstate)

@@ -1,0 +1,212 @@
+"""Layers that make a graph of a stack: `From`, `Add`, `Concatenate`, `Previous`; `Residual`, which is made of them; and `Repeat`.
+
+Layers stand in a list, and each takes what the one before it hands out.  A layer of this file names its sources instead: other layers by
+their names, or "input" for what the network is given.  Sources stand before it in the list, but for those of `Previous`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..spikes import Spikes
+from .layer import Gradients, Layer, Result, positive_integer, values
+
+INPUT = "input"
+
+
+class _Join(Layer):
+    """A layer with named sources; forward gets a list of inputs, backward gives a tuple of gradients."""
+
+    def __init__(self, *sources: str, name: str | None = None):
+        super().__init__(name)
+        if not sources or not all(isinstance(s, str) for s in sources):
+            self.refuse(f"its sources are names of layers, such as {type(self).__name__}('lif0', 'lif1'); got {sources!r}")
+        self.sources = sources
+
+    def build(self, rng, dtype, dt):
+        self.dtype = np.dtype(dtype)
+
+    def config(self):
+        return {"sources": self.sources, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(*config.pop("sources"), **config)
+
+    def describe(self):
+        return f"{type(self).__name__}({', '.join(map(repr, self.sources))})"
+
+    def same(self, what, items):
+        """The one value that all sources agree on."""
+        if None in items:
+            self.refuse(f"the {what} of {self.sources[items.index(None)]} is not known here; say Network(..., input_shape=...), or shape= of a Previous")
+        if any(item != items[0] for item in items):
+            self.refuse(f"its sources must have the same {what}: " + ", ".join(f"{s} has {i}" for s, i in zip(self.sources, items, strict=True)))
+        return items[0]
+
+
+class From(_Join):
+    """y_t = x_t of the source: a branch of the graph begins here.  From("conv0"); From("input")."""
+
+    kind = "from"
+
+    def __init__(self, source: str, *, name: str | None = None):
+        super().__init__(source, name=name)
+
+    def forward(self, x, state, prepared, context):
+        return Result(x[0], None)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        return Gradients((dy,), None, {})
+
+
+class Add(_Join):
+    """y_t = sum of what the sources hand out in step t: a skip connection.
+
+    Add("conv1", "conv0").  All sources have the same shape; spikes count 1.  The sum runs in the order of the sources.
+    """
+
+    kind = "add"
+
+    def connect(self, *shapes):
+        try:
+            return self.same("shape", shapes)
+        except ValueError as error:
+            raise ValueError(f"{error}. A convolution with kernel 1 or a Dense brings them to one shape "
+                             f"(Residual(..., shortcut=(ns.Conv2d(16, 32, 1, stride=2),)))") from None
+
+    def forward(self, x, state, prepared, context):
+        total = values(x[0], self.dtype)
+        for other in x[1:]:
+            total = total + values(other, self.dtype)
+        return Result(total, None)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        return Gradients((dy,) * len(self.sources), None, {})
+
+
+class Concatenate(_Join):
+    """y_t = what the sources hand out in step t, beside each other: features (N,), or the channels of pictures of one size.
+
+    Concatenate("lif0", "lif1"): (T, B, N0) and (T, B, N1) give (T, B, N0 + N1).  Spikes stay Spikes where all sources spike.
+    """
+
+    kind = "concatenate"
+
+    def connect(self, *shapes):
+        self.same("size of pictures", [None if s is None else s[1:] for s in shapes])
+        self.sizes = [int(np.prod(s)) for s in shapes]
+        return (sum(s[0] for s in shapes), *shapes[0][1:])
+
+    def forward(self, x, state, prepared, context):
+        if all(isinstance(a, Spikes) for a in x):
+            return Result(Spikes.join(x, 2), None)
+        return Result(np.concatenate([values(a, self.dtype) for a in x], 2), None)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        return Gradients(tuple(map(np.ascontiguousarray, np.split(dy, np.cumsum(self.sizes)[:-1], 2))), None, {})
+
+
+class Last(NamedTuple):
+    last: np.ndarray        # (B, N): what the source handed out in the last step
+
+
+class Previous(_Join):
+    """y_t = x_{t-1} of the source, 0 in the first step: feedback from any layer, one step late.
+
+    Previous("alif1") may stand before its source: the layers between form a cycle, which the network runs in lockstep, one time step of all
+    of them after the other (slower than whole sequences layer by layer; see Network).  The state is the last x.
+
+    source: name of a layer.  shape: of what it hands out, (N,) or (channels, rows, columns), needed only where the source stands later in the
+    list and is neither a Dense nor a population.
+    """
+
+    kind = "previous"
+    delayed = True
+
+    def __init__(self, source: str, *, shape: tuple | int | None = None, name: str | None = None):
+        super().__init__(source, name=name)
+        self.shape = None if shape is None else tuple(positive_integer(n, "Previous: shape") for n in np.atleast_1d(shape))
+
+    def connect(self, shape):
+        shape = self.shape or shape
+        if shape is None:
+            self.refuse(f"the shape of {self.sources[0]} is not known here; give shape=")
+        self.n = int(np.prod(shape))
+        return shape
+
+    def initial_state(self, batch, rng=None):
+        return Last(np.zeros((batch, self.n), self.dtype))
+
+    def forward(self, x, state, prepared, context):
+        all_steps = np.concatenate((state.last[None], values(x[0], self.dtype)))
+        steps, batch = len(all_steps) - 1, all_steps.shape[1]
+        end = np.full(batch, steps) if context.lengths is None else context.lengths
+        return Result(all_steps[:-1], Last(all_steps[end, np.arange(batch)]), end)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        d = np.concatenate((dy, np.zeros_like(dy[:1])))
+        np.add.at(d, (tape, np.arange(d.shape[1])), dstate.last)
+        return Gradients((d[1:],), Last(d[0].copy()), {})
+
+    def config(self):
+        return {**super().config(), "shape": self.shape}
+
+
+class Repeat(Layer):
+    """Every step so many times in a row: y_{k t} = ... = y_{k t + k - 1} = x_t.
+
+    x: (T, B, N) values or Spikes; y: (k T, B, N).  For inputs that stand still (one step in, k steps of dynamics), where the layers before it then
+    compute each frame once; and for several inner steps per frame.  lengths are those of the network's input.
+
+    times: k.
+    """
+
+    kind = "repeat"
+
+    def __init__(self, times: int, *, name: str | None = None):
+        super().__init__(name)
+        self.times = positive_integer(times, "Repeat: times")
+
+    def forward(self, x, state, prepared, context):
+        return Result(x.repeated(self.times) if isinstance(x, Spikes) else np.repeat(x, self.times, 0), None)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        return Gradients(dy.reshape(-1, self.times, *dy.shape[1:]).sum(1), None, {})
+
+    def config(self):
+        return {"times": self.times, "name": self.name}
+
+    def describe(self):
+        return f"Repeat({self.times})"
+
+
+class Block:
+    """Several layers that a network puts into its list one by one."""
+
+    def layers_after(self, before: str, add) -> None:
+        """Add the layers; before: name of the layer that stands before them; add(layer) -> name."""
+        raise TypeError(f"{type(self).__name__} does not define layers_after")
+
+
+class Residual(Block):
+    """y = f(x) + g(x): layers f with a connection around them, g being the identity or the layers of `shortcut`.
+
+    Residual(ns.Conv2d(16, 16, 3, padding=1), ns.BatchNorm(), ns.LIF((16, 8, 8))).  In the network's list it becomes these layers and
+    an `Add` (with a shortcut: a `From` and its layers before that), and so it is saved.  Source: He et al. 2016.
+    """
+
+    def __init__(self, *layers: Layer, shortcut: tuple | Layer = (), name: str | None = None):
+        self.inside, self.shortcut, self.name = layers, (shortcut,) if isinstance(shortcut, Layer) else tuple(shortcut), name
+        if not layers or not all(isinstance(layer, (Layer, Block)) for layer in (*layers, *self.shortcut)):
+            raise ValueError(f"Residual is made of layers, Residual(ns.Dense(8, 8), ns.LIF(8)); got {layers!r}, shortcut={shortcut!r}")
+
+    def layers_after(self, before, add):
+        for layer in self.inside:
+            after = add(layer)
+        around = before
+        if self.shortcut:
+            add(From(before))
+            for layer in self.shortcut:
+                around = add(layer)
+        add(Add(after, around, name=self.name))
