@@ -2,6 +2,7 @@
 
     python examples/07_mnist_liaf.py FOLDER [--neuron liaf|lif] [--epochs 4] [--seed 0] [--quick]
 
+The image goes in once: its convolution is computed once, and Repeat(10) shows the result for 10 steps.
 FOLDER holds the four IDX files of MNIST (data/README.md).  The epoch is chosen on 5000 training images that are held out.  --quick trains on
 1280 images for one epoch, to see that it runs; without FOLDER it does so on images of noise.
 """
@@ -24,7 +25,7 @@ def network(neuron, seed):
             return ns.LIAF(shape, alpha=0.3, v_threshold=0.5, activation="relu")
         return ns.LIAF(shape, alpha=0.3, v_threshold=0.5, output="spike", name=f"lif{shape[0]}")
 
-    return ns.Network(ns.Conv2d(1, 16, 3), neurons((16, 26, 26)), ns.AvgPool2d(2), ns.Conv2d(16, 32, 3), neurons((32, 11, 11)),
+    return ns.Network(ns.Conv2d(1, 16, 3), ns.Repeat(10), neurons((16, 26, 26)), ns.AvgPool2d(2), ns.Conv2d(16, 32, 3), neurons((32, 11, 11)),
                       ns.AvgPool2d(2), ns.Dense(32 * 5 * 5, 10), ns.OverTime("mean"), input_shape=(1, 28, 28), seed=seed)
 
 
@@ -48,7 +49,7 @@ if options.folder is None and not options.quick:
     parser.error("name the folder of MNIST, or add --quick")
 
 folder = options.folder or noise(tempfile.mkdtemp())
-train, test = mnist.still(folder, "train"), mnist.still(folder, "test")
+train, test = (mnist.still(folder, part, steps=1) for part in ("train", "test"))
 epochs, held_out = (1, 0.5) if options.quick else (options.epochs, 1 / 12)
 train, valid = (train[:1280] if options.quick else train).split(held_out, options.seed)
 

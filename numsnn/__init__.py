@@ -1,12 +1,15 @@
 """numsnn: spiking neural networks with hand-written backpropagation through time, on NumPy and Numba only."""
 
 from . import audio, datasets, encode, loss, metrics, neurons, optim, plot, surrogate
+from . import energy as energy
+from . import init as init
 from . import layers as layers
+from . import regularise as regularise
 from .datasets import Dataset, FormatError
 from .events import Events
 from .gradcheck import GradientError, check_gradients
 from .io import CheckpointError, load, save
-from .layers import Layer, Population, Residual, population
+from .layers import Bidirectional, Layer, Population, Residual, population
 from .loops.threads import get_num_threads, set_num_threads
 from .network import Network
 from .spikes import Spikes
@@ -16,7 +19,7 @@ __version__ = "0.1.0"
 
 globals().update(layers.LAYERS)            # every layer class: Dense, Conv2d, and one for each neuron model: ALIF, LI, LIF ...
 
-__all__ = ["CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population", "Residual",
-           "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "evaluate", "fit", "get_num_threads", "layers", "load", "loss",
-           "metrics", "neurons", "optim", "plot", "population", "predict", "save", "set_num_threads", "surrogate"]
+__all__ = ["Bidirectional", "CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population", "Residual",
+           "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss",
+           "metrics", "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads", "surrogate"]
 __all__ += list(layers.LAYERS)

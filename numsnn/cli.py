@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, recipes, convert, info."""
+"""The command line: numsnn train, evaluate, energy, recipes, convert, info."""
 
 import argparse
 import json
@@ -50,6 +50,17 @@ def _parser():
     _common(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
+    energy = commands.add_parser("energy", help="operations and energy of a checkpoint beside LSTM, GRU and RNN of its size",
+                                 description="Count the operations of a trained network on its test set, and set its energy beside that of others of its size.")
+    energy.add_argument("checkpoint", help="a file that `numsnn train` wrote")
+    energy.add_argument("--data", metavar="DIR", help="folder of the real data; without it synthetic data are made")
+    energy.add_argument("--constants", default="fp32", metavar="SET", help="fp32 (default), int32, or pJ of a MAC and of an AC: 4.6,0.9")
+    energy.add_argument("--out", metavar="PNG", help="where to draw (default energy.png beside the checkpoint)")
+    energy.add_argument("--batch", type=int, default=64, metavar="N", help="sequences at a time (default 64)")
+    energy.add_argument("--last", action="store_true", help="the weights of the last epoch instead of the best one")
+    _common(energy)
+    energy.set_defaults(run=_energy)
+
     recipes = commands.add_parser("recipes", help="list the recipes with their options")
     recipes.set_defaults(run=_recipes)
 
@@ -99,13 +110,13 @@ def _train(options):
     _claim(out, checkpoint, about, options.resume)
     net = recipe.network(settings, options.seed, options.device)
     _announce(options, recipe)
-    data = recipe.data(options.data, options.seed)
+    data = recipe.data(options.data, options.seed, settings)
     print(net.summary(), end="\n\n")
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(about, indent=1))
     history = fit(net, data.train, data.valid, loss=recipe.loss, optimizer=recipe.optimizer(settings), epochs=about["epochs_asked"],
                   batch_size=about["batch_size"], seed=options.seed, watch={"test": data.test}, checkpoint=checkpoint,
-                  resume=options.resume, facts={"recipe": recipe.name, "options": settings})
+                  resume=options.resume, facts={"recipe": recipe.name, "options": settings}, **(recipe.fit or {}))
     print(report.write(out, recipe, net, history, data, about))
     print(f"\nwritten to {out}: " + ", ".join(sorted(p.name for p in out.iterdir() if not p.name.endswith(".part"))))
 
@@ -162,18 +173,32 @@ def _announce(options, recipe):
 
 
 def _evaluate(options):
+    from .train import evaluate
+    print(evaluate(*_tested(options, "ns.evaluate")))
+
+
+def _energy(options):
+    from . import plot
+    from .energy import preset, table
+    constants, out = preset(options.constants), options.out or Path(options.checkpoint).with_name("energy.png")
+    found = table(*_tested(options, "ns.energy.table"), constants=constants, batch_size=options.batch)
+    print(found)
+    print(f"\ndrawn to {plot.save(plot.energy(found), out)}")
+
+
+def _tested(options, instead):
+    """(network, test set) of a checkpoint; instead: what to use where the checkpoint does not tell its data."""
     from . import recipes
     from .io.checkpoint import describe, load
-    from .train import evaluate
     _threads(options)
     training = describe(options.checkpoint)["training"]
     if not training or "recipe" not in training:
-        raise ValueError(f"{options.checkpoint} was not written by `numsnn train`, so that its data are not known; use ns.evaluate")
+        raise ValueError(f"{options.checkpoint} was not written by `numsnn train`, so that its data are not known; use {instead}")
     net = load(options.checkpoint, which="last" if options.last else "best", device=options.device)
     if options.data is None:
         print("NOTE: no --data given. The data are SYNTHETIC.\n")
-    data = recipes.get(training["recipe"]).data(options.data, training["seed"])
-    print(evaluate(net, data.test))
+    data = recipes.get(training["recipe"]).data(options.data, training["seed"], training["options"])
+    return net, data.test
 
 
 def _recipes(options):

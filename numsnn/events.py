@@ -254,14 +254,18 @@ class Events:
 
     # ---- to steps
 
-    def steps(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def steps(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None,
+              by: str = "time") -> tuple[np.ndarray, np.ndarray]:
         """(step of each event, number of steps of each recording); one of the three says how time is cut.
 
-        dt: steps of dt seconds from time 0, up to the one of the last event.  n: each recording is cut into n equal parts from its first
-        to its last event.  per_step: so many events make a step (the last may have fewer).
+        dt: steps of dt seconds from time 0, up to the one of the last event.  n: each recording is cut into n parts from its first
+        to its last event: of equal time, or with by="number" of equal numbers of events (what is left over goes to the last part).
+        per_step: so many events make a step (the last may have fewer).
         """
         if sum(given is not None for given in (dt, n, per_step)) != 1:
             raise ValueError("say how time is cut: dt= seconds, n= parts of each recording, or per_step= events")
+        if by not in ("time", "number") or by == "number" and n is None:
+            raise ValueError(f'by must be "time", or with n= parts "number"; got {by!r}')
         wrong = [given for given in (dt, n, per_step) if given is not None and not 0 < given < math.inf]
         if wrong:
             raise ValueError(f"dt, n and per_step must be positive; got {wrong[0]}")
@@ -269,6 +273,9 @@ class Events:
         if per_step is not None:
             step = (np.arange(self.n_events) - np.repeat(self.offsets[:-1], sizes)) // per_step
             return step, -(-sizes // per_step)
+        if by == "number":
+            number = np.arange(self.n_events) - np.repeat(self.offsets[:-1], sizes)
+            return np.minimum(number // np.repeat(np.maximum(sizes // n, 1), sizes), n - 1), np.full(len(self), n)
         if n is not None:
             part = self.from_zero()
             span = np.where(sizes > 0, part.durations / self.tick, 1)

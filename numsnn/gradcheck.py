@@ -22,7 +22,7 @@ def check_gradients(net, x, labels, *, loss=None, mask=None, lengths=None, sampl
     Raises GradientError above the tolerance; ValueError for detach_reset=True, whose gradient is not the derivative on purpose.
     """
     for name, layer in net.layers.items():
-        if isinstance(layer, Population) and layer.options.get("detach_reset"):
+        if any(isinstance(part, Population) and part.options.get("detach_reset") for part in (layer, *layer.inside())):
             raise ValueError(f"layer {name} detaches its reset, so that its gradient is not the derivative; "
                              f"check the network with detach_reset=False")
     net, loss, rng = net.smoothed(), loss or CrossEntropy(), np.random.default_rng(seed)

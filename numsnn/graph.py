@@ -6,6 +6,7 @@ layers of a cycle run in lockstep.  Components are gathered into stages: within 
 chunk by itself; a layer that must see the whole batch is a stage of its own.
 """
 
+from fractions import Fraction
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
@@ -17,7 +18,11 @@ class Node(NamedTuple):
     name: str
     layer: Layer
     sources: tuple          # names of layers, or INPUT
-    times: int | None       # steps of this layer for each step of the network's input; None: not known yet
+    times: Fraction | None  # steps of this layer for each step of the network's input; None: not known yet
+
+    def steps(self, n):
+        """Steps of this layer for n of the input; n may be an array."""
+        return n * self.times.numerator // self.times.denominator
 
 
 class Component(NamedTuple):
@@ -54,11 +59,11 @@ class Graph:
         self.nodes[layer.name] = Node(layer.name, layer, tuple(sources), self._times(layer, sources))
 
     def _times(self, layer, sources):
-        times = {s: 1 if s == INPUT else self.nodes[s].times for s in sources if s == INPUT or s in self.nodes}
+        times = {s: Fraction(1) if s == INPUT else self.nodes[s].times for s in sources if s == INPUT or s in self.nodes}
         known = {n for n in times.values() if n is not None}
         if len(known) > 1:
             layer.refuse(f"its sources do not keep the same steps: {', '.join(f'{s} has {n} for each of the input' for s, n in times.items())}")
-        if not known and layer.times > 1:
+        if not known and layer.times != 1:
             layer.refuse("stands within a cycle; put it before the cycle")
         return layer.times * known.pop() if known else None
 
@@ -84,7 +89,7 @@ class Graph:
                 node.layer.refuse("nothing takes what it hands out; join it to the rest by Add(...) or Concatenate(...), or leave it out")
         self.components = self._components()
         for component in self.components:       # what could not be known while its Previous waited for a later layer
-            times = {self.nodes[s].times if s in self.nodes else 1 for name in component.names for s in (name, *self.nodes[name].sources)} - {None}
+            times = {self.nodes[s].times if s in self.nodes else Fraction(1) for name in component.names for s in (name, *self.nodes[name].sources)} - {None}
             for name in component.names:
                 if self.nodes[name].times is None:
                     self.nodes[name] = self.nodes[name]._replace(times=min(times) if len(times) == 1 else self._unclear(name))

@@ -69,7 +69,7 @@ class Loss:
         return {"loss": type(self).__name__, "steps": self.steps}
 
     def __repr__(self):
-        return f"{type(self).__name__}(steps={self.steps!r})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items() if k != 'loss')})"
 
 
 class CrossEntropy(Loss):
@@ -122,6 +122,12 @@ class NLL(Loss):
         return float(-(weights @ np.log(p.astype(np.float64)))), dy
 
 
+def _squares(y, targets, weights):
+    """(sum over rows of weights[r] sum_c (y - target)^2, its gradient)."""
+    difference, scale = y - targets.astype(y.dtype), weights[:, None]
+    return float((scale * difference.astype(np.float64) ** 2).sum()), (2 * scale * difference).astype(y.dtype)
+
+
 class MSE(Loss):
     """Mean over outputs of (y - target)^2.  Targets: an array of y's shape, or labels, which stand for one-hot targets."""
 
@@ -133,6 +139,42 @@ class MSE(Loss):
         return labels
 
     def rows(self, y, targets, weights):
-        difference = y - targets.astype(y.dtype)
-        scale = (weights / y.shape[1])[:, None]
-        return float((scale * difference.astype(np.float64) ** 2).sum()), (2 * scale * difference).astype(y.dtype)
+        return _squares(y, targets, weights / y.shape[1])
+
+
+class SpikeCount(Loss):
+    """So many spikes from the neuron of the labelled class, so many from the others:
+
+        L = sum_c (y_c - target_c)^2,    target_c = correct where c is the label, else incorrect
+
+    y: the number of spikes of each output neuron, the answer of a population that hands out spikes and OverTime("sum").  The sum over
+    classes has neither 1/2 (SLAYER) nor 1 / C and 1 / T (snnTorch's mse_count_loss, whose rates are fractions of T): their losses are 1/2
+    and 1 / (C T) of this one for one sequence.
+
+    correct, incorrect: numbers of spikes, 0 or more.
+    Source: Shrestha & Orchard, SLAYER, NeurIPS 2018 (spike-count loss); snnTorch 1.0.
+    """
+
+    largest, unit = np.inf, "numbers of spikes, 0 or more"
+
+    def __init__(self, correct: float, incorrect: float, steps: str = "sum"):
+        super().__init__(steps)
+        for name, value in (("correct", correct), ("incorrect", incorrect)):
+            if isinstance(value, (bool, str)) or not np.ndim(value) == 0 or not 0 <= value <= self.largest or not np.isfinite(value):
+                raise ValueError(f"{type(self).__name__}: correct and incorrect are {self.unit}; got {name}={value!r}")
+        self.correct, self.incorrect = float(correct), float(incorrect)
+
+    def targets(self, labels, shape):
+        return np.where(np.eye(shape[-1], dtype=bool)[super().targets(labels, shape)], self.correct, self.incorrect)
+
+    def rows(self, y, targets, weights):
+        return _squares(y, targets, weights)
+
+    def config(self):
+        return {**super().config(), "correct": self.correct, "incorrect": self.incorrect}
+
+
+class SpikeRate(SpikeCount):
+    """As `SpikeCount`, for rates: y is the number of spikes per step, the answer of OverTime("mean"); correct and incorrect lie in 0 ... 1."""
+
+    largest, unit = 1.0, "spikes per step, 0 ... 1"

@@ -128,8 +128,11 @@ class Network:
 
     def step(self, x, state: dict | None = None):
         """One time step of inference, (y, state): x is (B, N).  The same bits as `run` over the whole sequence."""
+        self.require_causal("run step by step")
         if not isinstance(x, Spikes):
             x = np.asarray(x)
+            if next(iter(self.layers.values())).reads_tokens and x.ndim == 1:
+                x = x[:, None]
             if self.input_shape is not None and len(self.input_shape) > 1 and x.shape[1:] == self.input_shape:
                 x = x.reshape(len(x), -1)
             if x.ndim != 2:
@@ -138,6 +141,12 @@ class Network:
             x = x[None]
         y, state = self.run(x, state)
         return (y[-1] if self._last.answers_each_step else y), state
+
+    def require_causal(self, what: str) -> None:
+        """Raise a ValueError where a layer must see the whole sequence, so that the network cannot do `what`."""
+        late = next((name for name, layer in self.layers.items() if not layer.causal), None)
+        if late is not None:
+            raise ValueError(f"this network cannot {what}: layer {late} needs the whole sequence")
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> dict:
         """The state in which a sequence begins; without rng nothing random is in it."""
@@ -181,7 +190,7 @@ class Network:
         lengths, batch = self._lengths(lengths, x), x.shape[1]
         state = self._state(state, batch, rng)
         answer = self._answer_shape(*x.shape[:2])
-        labels, weights = loss.check(answer, labels, mask, lengths if lengths is None else lengths * self._graph.nodes[self._graph.answer].times)
+        labels, weights = loss.check(answer, labels, mask, lengths if lengths is None else self._graph.nodes[self._graph.answer].steps(lengths))
         record = {name: ("rate",) for r in regularisers for name in r.layers(self)}
         stages = self._graph.stages(True)
         if len(stages) == 1 and not regularisers:
@@ -329,7 +338,7 @@ class Network:
 
     def _answer_shape(self, steps, batch):
         last = self._last
-        return (steps * self._graph.nodes[self._graph.answer].times, batch, last.size_out) if last.answers_each_step else (batch, last.size_out)
+        return (self._graph.nodes[self._graph.answer].steps(steps), batch, last.size_out) if last.answers_each_step else (batch, last.size_out)
 
     # ---- what comes in at the public door
 
@@ -443,11 +452,23 @@ class Network:
     def clone(self, **changes) -> Network:
         """A copy with the same parameters; `changes` may be dtype, device, chunk."""
         net = Network.from_config(self.config(), **changes)
-        for name, layer in self.layers.items():
-            for kind in ("params", "fixed"):
-                for key, array in getattr(layer, kind).items():
-                    getattr(net.layers[name], kind)[key][...] = array
+        net.restore(self.arrays())
         return net
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copies of all arrays that a training changes, learned ones and running statistics, by name."""
+        return {f"{name}.{key}": a.copy() for name, layer in self.layers.items() for kind in (layer.params, layer.fixed) for key, a in kind.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the values of `arrays()`, or of some of them."""
+        for name, a in arrays.items():
+            layer, _, key = name.rpartition(".")
+            if layer not in self.layers or key not in self.layers[layer].params | self.layers[layer].fixed:
+                raise ValueError(f"no array {name!r} in this network")
+            own = self.layers[layer].params if key in self.layers[layer].params else self.layers[layer].fixed
+            if np.shape(a) != own[key].shape:
+                raise ValueError(f"{name} has shape {own[key].shape}; got shape {np.shape(a)}")
+            own[key][...] = a
 
     def smoothed(self) -> Network:
         """A copy in float64 in which every spike is the smooth twin of its surrogate, for gradient checks."""

@@ -30,7 +30,7 @@ class Setting(NamedTuple):
         """The context of a layer: for a whole sequence, or for one step of it."""
         node, lengths = self.graph.nodes[name], self.lengths
         if lengths is not None:
-            lengths = lengths * node.times if step is None else np.clip(lengths * node.times - step, 0, 1)
+            lengths = node.steps(lengths) if step is None else np.clip(node.steps(lengths) - step, 0, 1)
         return Context(self.loops, lengths, self.tape, tuple(f for f in self.record.get(name, ()) if f != "y"),
                        self.want_dx or any(s != INPUT for s in node.sources))
 
@@ -145,7 +145,7 @@ def _together(seen, setting):
 
 def _valid(name, steps, setting):
     """Number of valid steps of each sample, at least 1."""
-    return np.maximum(steps if setting.lengths is None else setting.lengths * setting.graph.nodes[name].times, 1)[..., None]
+    return np.maximum(steps if setting.lengths is None else setting.graph.nodes[name].steps(setting.lengths), 1)[..., None]
 
 
 def _lockstep_backward(component, tapes, back, dstate, dhidden, grads, before, setting):

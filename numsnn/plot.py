@@ -83,7 +83,8 @@ def confusion(matrix, classes, title: str = ""):
                 axis.text(j, i, f"{100 * share[i, j]:.0f}" if share[i, j] >= 0.005 else "<1", ha="center", va="center", fontsize=8,
                           color="white" if share[i, j] > 0.6 else INK)
     f1 = scores(matrix)["f1"]
-    axis.set_xticks(range(n), classes)
+    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 5 else {}
+    axis.set_xticks(range(n), classes, **slanted)
     axis.set_yticks(range(n), [f"{c}   F1 {f:.2f}" for c, f in zip(classes, f1, strict=True)])
     axis.set(xlabel="predicted", ylabel="true", title=title)
     axis.spines[:].set_visible(False)
@@ -175,6 +176,39 @@ def sequence(time, inputs, hidden, neuron, labels: dict, classes, *, input_names
     fig.align_ylabels(axes)
     fig.suptitle(title, fontsize=10)
     return fig
+
+
+
+@styled
+def energy(table, title: str = ""):
+    """A `Table` of numsnn.energy: energy of an inference of the network and of others of its size, with their ratio to it."""
+    from .energy.count import UNITS, unit
+    energies = np.maximum([table.energy(i) for i in range(len(table.peers))], 1e-3)        # a logarithm needs something
+    scale = unit(energies.min())
+    width = energies / UNITS[scale]
+    fig, axis = figure(6.2, 1.2 + 0.38 * len(width))
+    axis.barh(range(len(width)), width, 0.58, color=[COLOURS[0]] + ["#a9b4c0"] * (len(width) - 1), lw=0, zorder=2)
+    for i, value in enumerate(energies):
+        own = unit(value)
+        number = f"{_three(value / UNITS[own])} {own}"
+        label = axis.annotate(f"{_three(table.ratio(i))}\u00d7" if i else number, (width[i], i), (4, 0), textcoords="offset points",
+                              va="center", fontsize=9, weight="bold")
+        if i:
+            axis.annotate(number, (1, 0.5), (6, 0), xycoords=label, textcoords="offset points", va="center", fontsize=8, color="#666666")
+    axis.set_yticks(range(len(width)), [f"{peer.name}\n{peer.parameters:,} parameters" for peer in table.peers])
+    axis.tick_params(axis="y", length=0)
+    axis.set(xscale="log", ylim=(len(width) - 0.45, -0.55), xlim=(10 ** np.floor(np.log10(width.min()) - 0.15), width.max() * 6),
+             title=title or (f"{table.name}: {table.sizes}" if len(table.name + table.sizes) < 60 else table.name))
+    axis.set_xlabel(f"energy of an inference of {table.steps:,.0f} steps ({scale})\n{table.constants}", linespacing=1.5)
+    axis.minorticks_off()
+    axis.grid(axis="x", color=PALE, lw=0.5)
+    axis.spines["left"].set_visible(False)
+    return fig
+
+
+def _three(value):
+    """A number with three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 # ---- recordings of events

@@ -16,7 +16,7 @@ def summary(net, seen: dict | None = None) -> str:
              for row in table]
     lines.insert(1, "-" * max(map(len, lines)))
     weights = sum(p.size for name, p in net.params.items() if name.rpartition(".")[2] in
-                  ("weight", "bias", "recurrent", "recurrent_bias"))
+                  ("weight", "bias", "gain", "recurrent", "recurrent_bias"))
     rest = net.n_params - weights
     lines.append(f"{net.n_params:,} parameters: {weights:,} weights and biases"
                  + (f", {rest:,} of neurons (time constants, thresholds ...)" if rest else ""))

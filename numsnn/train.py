@@ -140,7 +140,7 @@ class Epoch(NamedTuple):
 def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, optimizer, epochs: int, batch_size: int = 64,
         seed: int = 0, watch: dict[str, Dataset] | None = None, patience: int | None = None, keep_best: bool = True,
         tbptt: int | None = None, step_inside: bool = True, callbacks: tuple = (), progress: bool = True, checkpoint=None,
-        resume: bool = False, facts: dict | None = None) -> History:
+        resume: bool = False, facts: dict | None = None, regularisers: tuple = ()) -> History:
     """Train a network; the history of its epochs.
 
     train, valid: data sets; after each epoch the accuracy on `valid` is measured, and with keep_best the network ends with the weights
@@ -148,12 +148,15 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.  patience: stop after so many epochs
     without a better accuracy on `valid`.  callbacks: functions of an Epoch; one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the gradient does not.
+    regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
     step_inside: update after each segment, or with the sum of the segments' gradients after the sequence.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit as if never interrupted.
 
     Raises TrainingDiverged, with epoch, batch and layer, where the loss or a gradient is not finite.
     """
     _check(train, valid, epochs, batch_size, tbptt)
+    if tbptt is not None:
+        net.require_causal("be trained by truncated BPTT")
     history, best, first = History(), {}, 0
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         history, best, first = _resume(net, optimizer, checkpoint, seed)
@@ -166,7 +169,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         row = {"epoch": epoch, "loss": 0.0, "projected": 0}
         for number, batch in enumerate(train.batches(batch_size, np.random.default_rng([seed, epoch]))):
             value, projected = _train_batch(net, loss, optimizer, batch, np.random.default_rng([seed, epoch, number]), tbptt, step_inside,
-                                            f"epoch {epoch}, batch {number}")
+                                            tuple(regularisers), f"epoch {epoch}, batch {number}")
             row["loss"] += value * len(batch.samples) / len(train)
             row["projected"] += projected
             bar.batch(number, value)
@@ -176,7 +179,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         history.epochs.append(row)
         is_best = valid is not None and history.best() is row
         if is_best:
-            best = net.params.copy()
+            best = net.arrays()
         row["seconds"] = time.perf_counter() - started
         bar.epoch_done(row)
         if checkpoint is not None:
@@ -185,9 +188,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         answers = [callback(Epoch(net, optimizer, history, epoch, is_best)) for callback in callbacks]
         if True in answers:
             break
-    if keep_best and best:
-        for name, array in best.items():
-            net.params[name] = array
+    if keep_best:
+        net.restore(best)
     return history
 
 
@@ -212,11 +214,7 @@ def _resume(net, optimizer, checkpoint, seed):
     different = first_difference(saved.net.config(), net.config())
     if different:
         raise ValueError(f"{checkpoint} holds another network: {different}; resume with the network that it was written with")
-    for name, array in saved.net.params.items():
-        net.params[name] = array
-    for name, layer in saved.net.layers.items():
-        for key, array in layer.fixed.items():
-            net.layers[name].fixed[key][...] = array
+    net.restore(saved.net.arrays())
     optimizer.steps, optimizer.state = saved.optimizer.steps, saved.optimizer.state
     return History(saved.facts["history"]), saved.best, saved.facts["epoch"] + 1
 
@@ -226,10 +224,10 @@ def _patience_is_over(history, patience):
     return patience is not None and best is not None and len(history) - 1 - best["epoch"] >= patience
 
 
-def _train_batch(net, loss, optimizer, batch, rng, tbptt, step_inside, where):
+def _train_batch(net, loss, optimizer, batch, rng, tbptt, step_inside, regularisers, where):
     """Gradients and update(s) of one batch: (loss, values projected)."""
     if tbptt is None:
-        result = net.loss_and_gradients(loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths, rng=rng)
+        result = net.loss_and_gradients(loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths, rng=rng, regularisers=regularisers)
         _stop_if_not_finite(net, result.loss, result.grads, batch, where)
         return result.loss, optimizer.update(net.params, result.grads)
     total, projected, sums, state = 0.0, 0, None, net.initial_state(batch.x.shape[1], rng)
@@ -238,7 +236,7 @@ def _train_batch(net, loss, optimizer, batch, rng, tbptt, step_inside, where):
         per_step = batch.y.ndim == 2
         result = net.loss_and_gradients(
             loss, batch.x[part], batch.y[part] if per_step else batch.y, state=state, mask=None if batch.mask is None else batch.mask[part],
-            lengths=None if batch.lengths is None else np.clip(batch.lengths - first, 0, part.stop - first))
+            lengths=None if batch.lengths is None else np.clip(batch.lengths - first, 0, part.stop - first), regularisers=regularisers)
         _stop_if_not_finite(net, result.loss, result.grads, batch, f"{where}, steps {first} to {part.stop - 1}")
         total, state = total + result.loss if per_step else result.loss, result.state
         if step_inside:
@@ -261,13 +259,13 @@ def _origin(net, batch):
     for name, p in net.params.items():
         if not np.isfinite(p).all():
             return f"parameter {name} holds {p[~np.isfinite(p)].flat[0]} already"
-    fields = {name: "v" for name, layer in net.layers.items() if isinstance(layer, Population)}
+    fields = {name: "v" if "v" in layer.recordable() else layer.output for name, layer in net.layers.items() if isinstance(layer, Population)}
     with np.errstate(all="ignore"):
         y, _, seen = net.run(batch.x, lengths=batch.lengths, record=fields)
-    for name in fields:
-        wrong = ~np.isfinite(seen[name]["v"])
+    for name, field in fields.items():
+        wrong = ~np.isfinite(seen[name][field])
         if wrong.any():
-            return f"it begins in layer {name} at time step {int(wrong.any((1, 2)).argmax())}"
+            return f"it begins in layer {name} at time step {int(wrong.reshape(len(wrong), -1).any(1).argmax())}"
     return "the forward pass is finite: it begins in the loss" if np.isfinite(y).all() else "it begins in the answer of the last layer"
 
 

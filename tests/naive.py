@@ -177,6 +177,55 @@ def liaf(current, v, *, alpha, beta, v_threshold, v_reset, related, detach=False
     return u, f, alpha * r + beta, activate(activation, u - v_threshold if related else u)
 
 
+_decay = decay      # the ARLIF has a setting of this name
+
+
+def arlif(current, v, last, eta, *, decay, v_threshold, v_reset, self_weight, tau_adp, beta, reset, related, detach=False, activation="selu",
+          psi=psi_rectangle, inclusive=False, dt=1.0):
+    """ARLIF as the notes on the paper's code have it, with leak and reset of the last step at its end: (U, F, theta, V, Y, eta)."""
+    theta = v_threshold + beta * eta
+    u = v + current + last * self_weight
+    f = spike(u - theta, psi, inclusive)
+    held = constant(f) if detach else f
+    after = u * (1 - held) + v_reset * held if reset == "hard" else u - theta * held
+    rho = _decay(tau_adp, dt)
+    return u, f, theta, after * logistic(decay), activate(activation, u - theta if related else u), eta * rho + f * (1 - rho)
+
+
+def logistic(x):
+    return activate("sigmoid", x)
+
+
+def liaf_lstm(currents, membranes, c, *, alpha, beta, v_threshold, v_reset, activation="tanh", psi=psi_rectangle, inclusive=True):
+    """The authors' LIAFLSTMCell, gates i, f, g, o, with the neuron of LIAF-Net: (u, spikes, membranes after leak, c, y)."""
+    neurons = [liaf(x, v, alpha=alpha, beta=beta, v_threshold=v_threshold, v_reset=v_reset, related=False, activation="identity",
+                    psi=psi, inclusive=inclusive) for x, v in zip(currents, membranes, strict=True)]
+    u = [n[0] for n in neurons]
+    i, f, g, o = logistic(u[0]), logistic(u[1]), activate(activation, u[2]), logistic(u[3])
+    c = c * f + i * g
+    return u, [n[1] for n in neurons], [n[2] for n in neurons], c, activate(activation, c) * o
+
+
+def lstm(i, f, c, o, cell, *, forget_bias=0.0, activation="tanh"):
+    """(cell, h), as Keras writes it."""
+    cell = logistic(f + forget_bias) * cell + logistic(i) * activate(activation, c)
+    return cell, logistic(o) * activate(activation, cell)
+
+
+def gru(z, r, h, h_recurrent, before, *, activation="tanh"):
+    """Keras, reset_after=True: the new h."""
+    z = logistic(z)
+    return z * before + (1 - z) * activate(activation, h + logistic(r) * h_recurrent)
+
+
+def liaf_gru(z, r, h, h_recurrent, before, *, alpha, v_threshold, activation="relu", psi=psi_rectangle, inclusive=True):
+    """The authors' LIAFGRUCell, but with the membrane of the same step in the leak: (u, spike, y, new h)."""
+    z = logistic(z)
+    u = (1 - z) * before + z * activate("tanh", h + logistic(r) * h_recurrent)
+    s = spike(u - v_threshold, psi, inclusive)
+    return u, s, activate(activation, u), alpha * u * (1 - s)
+
+
 def li(current, v, *, tau_mem, scale, dt=1.0):
     alpha = decay(tau_mem, dt)
     return alpha * v + ((1 - alpha) if scale == "1-alpha" else 1.0) * current

@@ -187,3 +187,28 @@ def test_a_file_that_tells_its_story_too_often_is_refused(small, monkeypatch):
     monkeypatch.setattr(babi, "MOST_STEPS", 50)
     with pytest.raises(ValueError, match="6 sequences of 23 steps are more"):
         babi.load(small, 1)
+
+
+def test_padding_at_the_end_and_batches_by_length(tmp_path):
+    """The same words, each sequence with its length; shuffled batches hold sequences of about one length."""
+    lines = []
+    for story in range(30):
+        lines += [f"{i + 1} Mary went to the {'garden' if i % 2 else 'office'}." for i in range(story % 7 + 1)]
+        lines.append(f"{story % 7 + 2} Where is Mary?\t{'garden' if story % 2 else 'office'}\t1")
+    for part in ("train", "test"):
+        (tmp_path / babi.file_name(1, part)).write_text("\n".join(lines) + "\n")
+    front, end = (babi.load(tmp_path, 1, padding=padding).train for padding in ("front", "end"))
+    for b, n in enumerate(end.lengths):
+        assert np.array_equal(front.x[-n:, b], end.x[:n, b]) and not end.x[n:, b].any() and end.x[:n, b].all()
+    seen, spread = [], []
+    for batch in end.batches(6, np.random.default_rng(0)):
+        seen += batch.samples.tolist()
+        spread.append(np.ptp(batch.lengths))
+        assert len(batch.x) == batch.lengths.max()
+    assert sorted(seen) == list(range(30)) and seen != sorted(seen) and np.mean(spread) < np.ptp(end.lengths) / 2
+    assert [b.samples[0] for b in end.batches(6, np.random.default_rng(0))] != [b.samples[0] for b in end.batches(6, np.random.default_rng(1))]
+    assert end.split(0.2)[0].by_length
+    with pytest.raises(ValueError, match="need the lengths"):
+        front.__class__(front.x, front.y, by_length=True)
+    with pytest.raises(ValueError, match="'front' with apart=True"):
+        babi.load(tmp_path, 1, padding="end", apart=True)

@@ -242,3 +242,60 @@ def test_what_the_layers_refuse():
                           (lambda: ns.layers.Residual(), "Residual is made of layers"), (lambda: ns.Previous("a", shape=0), "positive")):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def both_ways(device="reference", **more):
+    return ns.Network(ns.Bidirectional(lambda: (ns.Dense(4, 5, weight=("normal", 0, 2)), ns.ALIF(5, recurrent=True, v_threshold=0.1, surrogate="gaussian")), name="both"),
+                      ns.Dense(10, 6), ns.Repeat(3), ns.LIF(6, surrogate="gaussian", v_threshold=0.1), ns.PoolTime(3), ns.PoolTime(2, "max"), ns.Dense(6, 3),
+                      ns.OverTime("mean"), seed=1, device=device, **more)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("lengths", [None, np.array([8, 4, 2, 0, 6])])
+def test_gradients_both_ways(device, lengths):
+    x, labels = data(steps=8)
+    assert max(ns.check_gradients(both_ways(device), x, labels, lengths=lengths).values()) < 1e-6
+
+
+def test_both_ways_by_hand():
+    """Each direction as a network of its own, the second one on sequences turned around within their lengths."""
+    x, _ = data(steps=8)
+    net, lengths = both_ways(), np.array([8, 3, 2, 0, 6])
+    _, _, seen = net.run(x, lengths=lengths, record={"both": "y"})
+    halves = []
+    for i in range(2):
+        one = ns.Network(ns.Dense(4, 5), ns.ALIF(5, recurrent=True, v_threshold=0.1, surrogate="gaussian"), device="reference")
+        for key in one.params:
+            one.params[key] = net.params[key.replace("0", str(i), 1)]
+        turned = x.copy()
+        for b, n in enumerate(lengths):
+            turned[:n, b] = x[:n, b][::-1] if i else x[:n, b]
+        y, _ = one.run(turned, lengths=lengths)
+        for b, n in enumerate(lengths):
+            y[:n, b] = y[:n, b][::-1].copy() if i else y[:n, b]
+        halves.append(y)
+    assert np.array_equal(seen["both"]["y"], np.concatenate(halves, 2)) and halves[1].sum() > 10
+    for call, message in ((lambda: net.step(x[0]), "cannot run step by step: layer reverse0 needs the whole sequence"),
+                          (lambda: ns.fit(net, ns.Dataset(x, np.arange(5) % 3), loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(), epochs=1, batch_size=2,
+                                          tbptt=4), "cannot be trained by truncated BPTT")):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("reduce", ("mean", "sum", "max"))
+def test_pooled_time(reduce):
+    rng = np.random.default_rng(0)
+    net = ns.Network(ns.PoolTime(3, reduce), input_shape=4, dtype="float64", device="reference")
+    x = rng.normal(size=(6, 2, 4))
+    want = getattr(x.reshape(2, 3, 2, 4), reduce)(1)
+    assert np.abs(net.run(x)[0] - want).max() < 1e-15
+    assert np.array_equal(net.run(x > 0)[0], net.run((x > 0).astype(float))[0])
+    with pytest.raises(ValueError, match="layer pooltime0: makes one step of 3, but 7 steps arrive"):
+        net.run(rng.normal(size=(7, 2, 4)))
+
+
+def test_what_time_layers_refuse():
+    for call, message in ((lambda: ns.PoolTime(2, "median"), "'mean', 'sum' or 'max'"), (lambda: ns.Bidirectional(ns.Dense(2, 2)), "takes a function"),
+                          (lambda: ns.Bidirectional(lambda: ns.Dense(2, 2), "dot"), "'concat' or 'sum'"), (lambda: ns.PoolTime(0), "positive")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call()

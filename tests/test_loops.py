@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from numsnn import surrogate as sg
+from numsnn.activation import ACTIVATIONS
 from numsnn.loops import cpu, reference
 from numsnn.loops.contract import Dynamics, Gradients, Recurrent, Start, Want
 from numsnn.neurons import NEURONS
@@ -13,22 +14,23 @@ SHAPES = ((13, 9, 11), (7, 1, 1), (5, 3, 1), (4, 1, 37))
 LENGTHS = (None, "ragged")
 
 
-def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=False, seed=0):
-    """(dynamics, x, start, recurrent) with random coefficients, state and weights."""
+def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=False, bias=True, seed=0):
+    """(dynamics, x, start, recurrent) with random coefficients, state and weights.  recur: whether, or the field."""
     rng, (steps, batch, units) = np.random.default_rng(seed), shape
     options = {name: allowed[0] for name, allowed in model.options.items()}
     settings = model.Settings(*(np.asarray(v) * rng.uniform(0.8, 1.2, units) for v in model.Settings()))
     coefficients = model.coefficients(settings, options, 1.0)
     coefficients = model.Params(*(np.broadcast_to(c, units).astype(dtype) for c in coefficients))
     state = model.State(*(0.1 * rng.random((batch, units)).astype(dtype) for _ in model.State._fields))
-    field = (("spike" if model.spiking else "v") if recur else None)
-    last = None if not recur else state.spike if "spike" in state._fields and field == "spike" else \
-        rng.random((batch, units)).astype(dtype)
-    surrogate = sg.multi_gaussian()
-    recurrent = Recurrent((rng.normal(size=(units, units)) / np.sqrt(units)).astype(dtype),
-                          rng.normal(size=units).astype(dtype)) if recur else None
+    field = {True: model.recurs, False: None}.get(recur, recur)
+    last = None if not recur else getattr(state, field) if model.carries(field) else rng.random((batch, units)).astype(dtype)
+    surrogate, gates = sg.multi_gaussian(), model.recurrent
+    recurrent = Recurrent(tuple((rng.normal(size=(units, units)) / np.sqrt(units)).astype(dtype) for _ in gates),
+                          tuple(rng.normal(size=units).astype(dtype) for _ in gates) if bias else None) if recur else None
     lengths = rng.integers(0, steps + 1, batch) if ragged else None
-    return (Dynamics(model, surrogate.smoothed() if smooth else surrogate, field), rng.normal(0.5, 3, shape).astype(dtype),
+    activation = ACTIVATIONS["tanh" if "activation" in model.defaults else "identity"]
+    return (Dynamics(model, surrogate.smoothed() if smooth else surrogate, field, activation),
+            model.Inputs(*(rng.normal(0.5, 3, shape).astype(dtype) for _ in model.Inputs._fields)),
             Start(coefficients, state, last, lengths), recurrent)
 
 
@@ -46,12 +48,17 @@ def everything(model, events=True):
 
 def run(loops, c, want):
     dynamics, x, start, recurrent = c
-    return loops.population_forward(dynamics, x.copy(), start, recurrent, want)
+    return loops.population_forward(dynamics, copied(x), start, recurrent, want)
+
+
+def copied(x):
+    return type(x)(*(a.copy() for a in x))
 
 
 def arrays(g):
     """All arrays of PopulationGradients by name."""
-    named = {"current": g.current, "last": g.last, "weight": g.weight, "bias": g.bias}
+    named = {"last": g.last, **{f"current.{k}": v for k, v in g.current._asdict().items()}}
+    named |= {f"{what}.{i}": a for what in ("weight", "bias") for i, a in enumerate(getattr(g, what) or ())}
     named |= {f"state.{k}": v for k, v in g.state._asdict().items()}
     named |= {f"coefficient.{k}": v for k, v in g.coefficients._asdict().items()}
     return {k: v for k, v in named.items() if v is not None}
@@ -96,6 +103,23 @@ def test_backward_equals_reference(model, recur):
                 assert np.abs(a[name] - b[name]).max() <= bound(np.float32, np.prod(shape)) * scale, (shape, ragged, name)
 
 
+@pytest.mark.parametrize(("name", "field"), (("LIAFLSTM", "spike"), ("LIAFGRU", "spike"), ("LIAFLSTM", "c"), ("ALIF", "v"), ("LIAF", "v")))
+def test_other_fields_that_recur(name, field):
+    """Spikes that recur into several currents, as events; values that recur beside spikes on lists; without a bias."""
+    model = NEURONS[name]
+    c = case(model, SHAPES[0], recur=field, ragged=True, bias=False)
+    a, b = (run(loops, c, everything(model)) for loops in (reference, cpu))
+    assert a.out.spike.any()
+    for x, y in ((a.out, b.out), (a.state, b.state), (a[3:4], b[3:4])):
+        assert all(p.tobytes() == q.tobytes() for p, q in zip(x, y, strict=True))
+    g = gradients(c[0], SHAPES[0], np.float32)
+    a, b = (arrays(loops.population_backward(c[0], r.tape, c[3], g, model.Params._fields)) for loops, r in ((reference, a), (cpu, b)))
+    assert a.keys() == b.keys()
+    assert sum(name.startswith("weight") for name in a) == len(model.recurrent)
+    for key in a:
+        assert np.abs(a[key] - b[key]).max() <= bound(np.float32, np.prod(SHAPES[0])) * max(1.0, np.abs(a[key]).max()), key
+
+
 @pytest.mark.parametrize("model", (NEURONS["ALIF"],), ids=lambda m: m.name)
 def test_float64_and_real_valued_recurrence(model):
     """Smooth spikes recur as values, hard ones as events; both in float64."""
@@ -117,21 +141,28 @@ def test_padding_changes_nothing(loops):
     """A sample of a ragged batch gives what it gives alone, and padded steps are zero and without gradient."""
     model, shape = NEURONS["ALIF"], SHAPES[0]
     dynamics, x, start, recurrent = case(model, shape, ragged=True)
-    run_ = loops.population_forward(dynamics, x.copy(), start, recurrent, everything(model))
+    run_ = loops.population_forward(dynamics, copied(x), start, recurrent, everything(model))
     g = gradients(dynamics, shape, np.float32)
     back = loops.population_backward(dynamics, run_.tape, recurrent, g, ())
     for b, n in enumerate(start.lengths):
         alone = Start(start.coefficients, model.State(*(a[b:b + 1] for a in start.state)), start.last[b:b + 1], None)
-        one = loops.population_forward(dynamics, np.ascontiguousarray(x[:n, b:b + 1]), alone, recurrent, everything(model))
+        one = loops.population_forward(dynamics, type(x)(*(np.ascontiguousarray(a[:n, b:b + 1]) for a in x)), alone, recurrent, everything(model))
         for field in model.Out._fields:
             padded = getattr(run_.out, field)[:, b]
             assert padded[:n].tobytes() == getattr(one.out, field)[:, 0].tobytes()
             assert not padded[n:].any()
         assert all((after[b] == alone_after[0]).all() for after, alone_after in zip(run_.state, one.state, strict=True))
-        assert not back.current[n:, b].any()
+        assert not any(a[n:, b].any() for a in back.current)
         if n == 0:
             assert all((d[b] == d0[b]).all() for d, d0 in zip(back.state, g.state, strict=True))
             assert (back.last[b] == g.last[b]).all()
+
+
+def test_the_fingerprint_of_a_loop_sees_helpers_of_a_model():
+    """An edit of a function that a step calls must not meet an old compiled loop."""
+    from numsnn.loops.jit import _with_helpers
+    from numsnn.neurons import liaf_lstm
+    assert {liaf_lstm.leak_adjoint, liaf_lstm.total} <= set(_with_helpers([NEURONS["LIAFLSTM"].step_adjoint]))
 
 
 def test_without_a_tape_the_same_bits_and_only_what_was_asked_for():

@@ -1,5 +1,7 @@
 """Losses: values, gradients against differences, normalisation, masks, what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -23,10 +25,24 @@ def smooth_value(y, i):
     return WEIGHTS[i] * (q @ -np.log(softmax(y)))
 
 
+def spike_count(steps="sum"):
+    return ns.loss.SpikeCount(3, 0.5, steps)
+
+
+def spike_rate(steps="sum"):
+    return ns.loss.SpikeRate(0.8, 0.1, steps)
+
+
+def from_targets(correct, incorrect):
+    return lambda y, i: sum((y[c] - (correct if c == i else incorrect)) ** 2 for c in range(len(y)))
+
+
 CASES = {"CrossEntropy": (ns.loss.CrossEntropy, lambda y: y, lambda y, i: -np.log(softmax(y)[i])),
          "smoothed": (smoothed, lambda y: y, smooth_value),
          "NLL": (ns.loss.NLL, softmax, lambda y, i: -np.log(y[i])),
-         "MSE": (ns.loss.MSE, lambda y: y, lambda y, i: np.mean((y - np.eye(len(y))[i]) ** 2))}
+         "MSE": (ns.loss.MSE, lambda y: y, lambda y, i: np.mean((y - np.eye(len(y))[i]) ** 2)),
+         "SpikeCount": (spike_count, lambda y: 3 * np.abs(y), from_targets(3, 0.5)),
+         "SpikeRate": (spike_rate, softmax, from_targets(0.8, 0.1))}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,3 +123,64 @@ def test_refused_options_of_the_cross_entropy(arguments, words):
         ns.loss.CrossEntropy(**arguments)
     with pytest.raises(ValueError, match="3 class_weights for 4 outputs"):
         ns.loss.CrossEntropy(class_weights=[1, 1, 1])(np.zeros((2, 4)), np.array([0, 1]))
+
+
+def test_spike_count_by_hand():
+    """Counts (5, 0, 1) and (2, 2, 2), labels 0 and 2, targets 4 and 1: (1 + 1 + 0) and (1 + 1 + 4), the mean of which is 4."""
+    y = np.array([[5.0, 0.0, 1.0], [2.0, 2.0, 2.0]], np.float32)
+    loss, dy = ns.loss.SpikeCount(4, 1)(y, np.array([0, 2]))
+    assert loss == 4.0
+    assert dy.dtype == np.float32
+    assert np.array_equal(dy, [[1, -1, 0], [1, 1, -2]])             # 2 (y - target) / B
+    assert ns.loss.SpikeRate(1, 0)(y, np.array([0, 2]))[0] == (16 + 0 + 1 + 4 + 4 + 1) / 2
+
+
+def test_the_answer_of_a_network_is_the_count():
+    """What OverTime("sum") and OverTime("mean") hand out is counted by hand, and a loss chunk by chunk is the loss of the whole batch."""
+    x, labels, lengths = np.random.default_rng(1).random((9, 5, 4)) < 0.5, np.array([0, 1, 2, 0, 1]), np.array([9, 4, 7, 9, 1])
+    for reduce, loss in (("sum", ns.loss.SpikeCount(4, 1)), ("mean", ns.loss.SpikeRate(0.6, 0.05))):
+        net = ns.Network(ns.Dense(4, 3, weight=("uniform", 0, 1)), ns.LIF(3), ns.OverTime(reduce), dtype="float64", chunk=2)
+        result = net.loss_and_gradients(loss, x, labels, lengths=lengths)
+        _, _, seen = net.run(x, lengths=lengths, record={"lif0": "spike"})
+        counts = [[sum(seen["lif0"]["spike"][t, b, c] for t in range(lengths[b])) for c in range(3)] for b in range(5)]
+        want = 0.0
+        for b in range(5):
+            for c in range(3):
+                y = counts[b][c] if reduce == "sum" else counts[b][c] / lengths[b]
+                want += (y - (loss.correct if c == labels[b] else loss.incorrect)) ** 2 / 5
+        assert np.sum(counts) > 0
+        assert np.isclose(result.loss, want, rtol=1e-14)
+
+
+def test_spike_count_against_torch(rng):
+    """snnTorch's mse_count_loss is the mean square of the same differences over batch and classes, divided by T: 1 / (C T) of ours."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    spikes, labels, steps = (rng.random((10, 6, 4)) < 0.3).astype(float), rng.integers(0, 4, 6), 10
+    count = torch.tensor(spikes, requires_grad=True).sum(0)
+    target = torch.nn.functional.one_hot(torch.tensor(labels), 4) * (7.0 - 2.0) + 2.0
+    value = torch.nn.functional.mse_loss(count, target.double()) / steps
+    (want,) = torch.autograd.grad(value, count)
+    loss, dy = ns.loss.SpikeCount(7, 2)(spikes.sum(0), labels)
+    assert abs(loss / (4 * steps) - value.item()) < 1e-12
+    assert np.abs(dy / (4 * steps) - want.numpy()).max() < 1e-12
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda: ns.loss.SpikeCount(-1, 0), "SpikeCount: correct and incorrect are numbers of spikes, 0 or more; got correct=-1"),
+    (lambda: ns.loss.SpikeCount(5, -0.5), "got incorrect=-0.5"), (lambda: ns.loss.SpikeCount(np.inf, 0), "got correct=inf"),
+    (lambda: ns.loss.SpikeCount(np.nan, 0), "got correct=nan"), (lambda: ns.loss.SpikeCount(True, 0), "got correct=True"),
+    (lambda: ns.loss.SpikeCount([5, 1], 0), r"got correct=\[5, 1\]"),
+    (lambda: ns.loss.SpikeRate(1.5, 0), "spikes per step, 0 ... 1; got correct=1.5"),
+    (lambda: ns.loss.SpikeRate(0.5, -0.1), "got incorrect=-0.1"), (lambda: ns.loss.SpikeRate(0.5, 0, "none"), "steps must be"),
+    (lambda: ns.loss.SpikeCount(5, 1)(np.zeros((2, 3)), np.zeros((2, 3))), r"expected integer labels of shape \(2,\)")])
+def test_refused_targets_of_spike_losses(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_config_and_repr_name_every_argument():
+    for loss in (ns.loss.SpikeCount(5, 1, "mean"), ns.loss.SpikeRate(0.5, 0.01), ns.loss.MSE("mean"), ns.loss.CrossEntropy(label_smoothing=0.1)):
+        config = json.loads(json.dumps(loss.config()))
+        again = getattr(ns.loss, config.pop("loss"))(**config)
+        assert again.config() == loss.config()
+        assert eval(repr(loss), vars(ns.loss)).config() == loss.config()

@@ -273,3 +273,12 @@ def test_a_neuron_of_ones_own(rng):
         from numsnn.layers import POPULATIONS
         POPULATIONS.pop("Mine")
         ELEMENTWISE[:] = [f for f in ELEMENTWISE if f not in (step, step_adjoint)]
+
+
+def test_initial_values_from_a_function_survive_copies(tmp_path):
+    """A function cannot be written down; what it gave can."""
+    net = ns.Network(ns.Dense(2, 3, weight=lambda rng, shape: rng.normal(size=shape)), ns.LIF(3, tau_mem=lambda rng, shape: rng.uniform(2, 9, shape)))
+    ns.save(net, tmp_path / "net.h5")
+    for other in (net.clone(), ns.load(tmp_path / "net.h5")):
+        assert np.array_equal(other.params["dense0.weight"], net.params["dense0.weight"])
+        assert np.array_equal(other.layers["lif0"].fixed["tau_mem"], net.layers["lif0"].fixed["tau_mem"])

@@ -39,8 +39,7 @@ def options_of(model):
 def random_case(model, options, rng, n=64, dtype=np.float64):
     """Random inputs, state, coefficients, gradients."""
     settings = model.Settings(*(np.asarray(v, float) * rng.uniform(0.5, 1.5, n) for v in model.Settings()))
-    if "v_reset" in model.Settings._fields:
-        settings = settings._replace(v_reset=rng.uniform(-0.5, 0.5, n))
+    settings = model.Settings(*(v if v.any() else rng.uniform(-0.5, 0.5, n) for v in settings))     # what is 0 unless told otherwise is not 0 here
     params = model.coefficients(settings, options, 1.0)
     params = model.Params(*(np.broadcast_to(a, n).astype(dtype) for a in params))
     draw = lambda cls: cls(*(rng.normal(0.3, 0.7, n).astype(dtype) for _ in cls._fields))
@@ -66,10 +65,10 @@ def vjp_errors(model, options, seed=0, h=1e-6, activation="selu"):
         return sum(d * v for d, v in zip((*dout, *dstate), (*out, *after), strict=True))
 
     grads = [np.broadcast_to(g, inputs[0].shape) for part in model.step_adjoint(inputs, state, params, f, dout, dstate) for g in part]
-    names = [name for c in classes for name in c._fields]
+    names = [f"{c.__name__}.{name}" for c in classes for name in c._fields]
     errors = {}
     for i, name in enumerate(names):
-        if name in model.constant:
+        if name.removeprefix("Params.") in model.constant:
             errors[name] = float(np.abs(grads[i]).max())         # no gradient by contract
             continue
         above, below = list(everything), list(everything)
@@ -79,8 +78,8 @@ def vjp_errors(model, options, seed=0, h=1e-6, activation="selu"):
 
 
 def test_the_registry_is_full():
-    assert len(NEURONS) >= 4
-    assert {"LIF", "LIFNext", "ALIF", "LI", "LIAF"} <= set(NEURONS)
+    assert len(NEURONS) >= 10
+    assert {"LIF", "LIFNext", "ALIF", "LI", "LIAF", "LSTM", "GRU", "SimpleRNN", "LIAFLSTM", "LIAFGRU"} <= set(NEURONS)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
@@ -90,6 +89,17 @@ def test_adjoint_against_central_differences(model):
             if not options.get("detach_reset"):
                 errors = vjp_errors(model, options, activation=activation)
                 assert max(errors.values()) < 1e-7, (options, activation, errors)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_what_the_state_carries_is_what_is_handed_out(model):
+    """What recurs is read from the state where it carries a field of Out; models say where a field of that name is something else."""
+    for options in options_of(model):
+        _, params, inputs, state, *_ = random_case(model, options, np.random.default_rng(4), n=200)
+        out, after = model.step(inputs, state, params, functions(model))
+        for name in set(model.Out._fields) & set(model.State._fields):
+            same = np.array_equal(getattr(out, name), getattr(after, name))
+            assert same if model.carries(name) else options.get("reset") == "none" or not same, name
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
@@ -150,9 +160,23 @@ def test_precision_is_kept(model, dtype):
 # ---- against naive.py
 
 
-def naive_step(model, options, settings, i, current, state, inclusive):
+def naive_step(model, options, settings, i, currents, state, inclusive):
     """(out, state) of neuron i by naive.py."""
-    s = {name: float(value[i]) for name, value in settings._asdict().items()}
+    s, current = {name: float(value[i]) for name, value in settings._asdict().items()}, currents[0]
+    if model.name == "LSTM":
+        c, h = naive.lstm(*currents, state["c"], activation="selu", **s)
+        return {"c": c, "analog": h}, {"c": c}
+    if model.name in ("GRU", "SimpleRNN"):
+        h = naive.gru(*currents, state["analog"], activation="selu") if model.name == "GRU" else naive.activate("selu", current)
+        return {"analog": h}, {"analog": h}
+    if model.name == "LIAFLSTM":
+        membranes = [state[f"v_{k}"] for k in "ifco"]
+        u, spikes, after, c, y = naive.liaf_lstm(currents, membranes, state["c"], activation="selu", inclusive=inclusive, **s)
+        return ({"spike": spikes[3], "v": u[3], "theta": s["v_threshold"], "c": c, "analog": y},
+                {**dict(zip(("v_i", "v_f", "v_c", "v_o"), after, strict=True)), "c": c})
+    if model.name == "LIAFGRU":
+        u, spike, y, h = naive.liaf_gru(*currents, state["h"], activation="selu", inclusive=inclusive, **s)
+        return {"spike": spike, "v": u, "theta": s["v_threshold"], "analog": y, "h": h}, {"h": h}
     if model.name == "ALIF":
         u, spike, eta, theta = naive.alif(current, state["v"], state["spike"], state["eta"], inclusive=inclusive, **s)
         return {"spike": spike, "v": u, "theta": theta}, {"v": u, "spike": spike, "eta": eta}
@@ -165,6 +189,10 @@ def naive_step(model, options, settings, i, current, state, inclusive):
         u, spike, after, y = naive.liaf(current, state["v"], related=options["threshold_related"], detach=options["detach_reset"],
                                         activation="selu", inclusive=inclusive, **s)
         return {"spike": spike, "v": u, "theta": s["v_threshold"], "analog": y}, {"v": after}
+    if model.name == "ARLIF":
+        u, spike, theta, v, y, eta = naive.arlif(current, state["v"], state["last"], state["eta"], related=options["threshold_related"],
+                                                 detach=options["detach_reset"], reset=options["reset"], inclusive=inclusive, **s)
+        return {"spike": spike, "v": u, "theta": theta, "analog": y}, {"v": v, "last": y, "eta": eta}
     assert model.name == "LI", f"write the equations of {model.name} into naive.py"
     v = naive.li(current, state["v"], scale=options["input_scale"], **s)
     return {"v": v}, {"v": v}
@@ -184,10 +212,10 @@ def test_step_against_naive(model, inclusive):
         state = model.State(*(np.zeros(n) if name == "spike" else a for name, a in state._asdict().items()))
         mine = [dict(zip(state._fields, (float(a[i]) for a in state), strict=True)) for i in range(n)]
         for _ in range(steps):
-            current = rng.normal(1.0, 2.0, n)
-            out, state = model.step(model.Inputs(current), state, params, f)
+            currents = rng.normal(1.0, 2.0, (len(model.Inputs._fields), n))
+            out, state = model.step(model.Inputs(*currents), state, params, f)
             for i in range(n):
-                expected, mine[i] = naive_step(model, options, settings, i, float(current[i]), mine[i], inclusive)
+                expected, mine[i] = naive_step(model, options, settings, i, [float(a[i]) for a in currents], mine[i], inclusive)
                 for name in model.Out._fields:
                     value = np.broadcast_to(getattr(out, name), n)[i]
                     assert abs(value - number(expected[name])) < 1e-12, (options, name)

@@ -73,7 +73,7 @@ def examples(source, task: int, part: str, lower: bool = False, punctuation: boo
 
 
 def load(source, task: int, test=None, *, lower: bool = False, punctuation: bool = True, supporting: bool = False,
-         apart: bool = False) -> Task:
+         apart: bool = False, padding: str = "front") -> Task:
     """A task of bAbI, 1 to 20, as in the Keras example babi_rnn.
 
     source: the folder of a language and size (tasks_1-20_v1-2/en), a zip file with its files, or ZIP/FOLDER; test: where the test part is, if
@@ -81,8 +81,11 @@ def load(source, task: int, test=None, *, lower: bool = False, punctuation: bool
     The vocabulary is all words of stories, questions and answers of both parts, sorted; an answer of several words ("milk,football") is one
     word and one class.  Padding stands in front, so that the last step is the end of the question.
     lower: all in small letters; punctuation: see `words`; supporting: of the story only the statements that support the answer.
+    padding: "front", as in Keras; or "end": the sets then have lengths, so that padded steps are not computed, and batches by length.
     apart: pad story and question each by itself, in front, to the longest of its kind (as LIAF's authors do); False: one after the other.
     """
+    if padding not in ("front", "end") or apart and padding == "end":
+        raise ValueError(f"padding must be 'front' or 'end', and 'front' with apart=True; got {padding!r}")
     parts = {part: examples(where, task, part, lower, punctuation, supporting)
              for part, where in (("train", source), ("test", source if test is None else test))}
     all_of_it = [e for part in parts.values() for e in part]
@@ -94,17 +97,20 @@ def load(source, task: int, test=None, *, lower: bool = False, punctuation: bool
     widths = [max(map(len, kind)) for kind in zip(*map(sequences, all_of_it), strict=True)]
     if sum(widths) * len(all_of_it) > MOST_STEPS:
         raise ValueError(f"bAbI task {task}: {len(all_of_it):,} sequences of {sum(widths):,} steps are more than memory can be expected to hold")
-    sets = (Dataset(_padded([sequences(e) for e in found], index, widths), np.array([number[e.answer] for e in found]), classes=answers,
+    at_end = padding == "end"
+    sets = (Dataset(_padded([sequences(e) for e in found], index, widths, at_end), np.array([number[e.answer] for e in found]), classes=answers,
+                    lengths=np.array([len(e.story) + len(e.question) for e in found]) if at_end else None, by_length=at_end,
                     name=f"bAbI task {task} ({TASKS[task - 1]}), {part}", source=f"bAbI 1.2, {file_name(task, part)}. {CITATION}")
             for part, found in parts.items())
     return Task(*sets, vocabulary)
 
 
-def _padded(samples, index, widths):
-    """(T, B, 1) int32: each block of each sample at the end of its steps."""
+def _padded(samples, index, widths, at_end):
+    """(T, B, 1) int32: each block of each sample at the end of its steps, or at their beginning where padding is at_end."""
     x = np.zeros((sum(widths), len(samples), 1), np.int32)
     ends = np.cumsum(widths)
     for b, blocks in enumerate(samples):
-        for end, block in zip(ends, blocks, strict=True):
-            x[end - len(block):end, b, 0] = [index[word] for word in block]
+        for end, width, block in zip(ends, widths, blocks, strict=True):
+            first = end - width if at_end else end - len(block)
+            x[first:first + len(block), b, 0] = [index[word] for word in block]
     return x

@@ -59,10 +59,12 @@ class Dataset:
     lengths: (B,) valid steps of each sequence, or None.  mask: (T, B) steps that count in losses and metrics, or None for all.
     labelled: (T, B) steps that somebody labelled, or None; metrics over these only are reported beside the others.
     groups: (B,) who or what each sequence is from, such as the speaker, or None; see `hold_out`.
+    by_length: shuffled batches are made of sequences of about the same length, so that little is padded; needs lengths.
     classes: names.  name, source: what it is and where it is from, for reports.
     """
 
-    def __init__(self, x, y, *, lengths=None, mask=None, labelled=None, groups=None, classes: tuple = (), name: str = "", source: str = ""):
+    def __init__(self, x, y, *, lengths=None, mask=None, labelled=None, groups=None, classes: tuple = (), name: str = "", source: str = "",
+                 by_length: bool = False):
         if isinstance(x, Sequences):
             x = _Part(x, np.arange(len(x)))
         if isinstance(x, _Part):
@@ -91,6 +93,9 @@ class Dataset:
         self.mask, self.labelled = (None if a is None else np.asarray(a, bool) for a in (mask, labelled))
         self.groups = None if groups is None else np.asarray(groups)
         self.classes, self.name, self.source = tuple(classes), name, source
+        if by_length and self._lengths is None:
+            raise ValueError(f"data set {name!r}: batches by length need the lengths of the sequences; give lengths=")
+        self.by_length = by_length
 
     def __len__(self) -> int:
         return self._x.shape[1]
@@ -126,7 +131,7 @@ class Dataset:
         part = lambda a: None if a is None else a[:, pick] if a.ndim == 2 else a[pick]
         x = self._x[:, pick] if isinstance(self._x, np.ndarray) else self._x.select(pick)
         return Dataset(x, part(self.y), lengths=part(self._lengths), mask=part(self.mask), labelled=part(self.labelled),
-                       groups=part(self.groups), classes=self.classes, name=self.name, source=self.source)
+                       groups=part(self.groups), classes=self.classes, name=self.name, source=self.source, by_length=self.by_length)
 
     def __getitem__(self, samples) -> Dataset:
         """data[10:20], data[3], data[[1, 5, 2]]: the given samples as a data set."""
@@ -155,13 +160,17 @@ class Dataset:
         return self.select(~held), self.select(held)
 
     def batches(self, size: int, rng: np.random.Generator | None = None, prefetch: int | None = None) -> Iterator[Batch]:
-        """Batches of `size` samples (the last may be smaller), in the order of the set, or shuffled by rng.
+        """Batches of `size` samples (the last may be smaller), in the order of the set, or shuffled by rng; see by_length.
 
         prefetch: batches that a thread of its own reads ahead; None: two where sequences are read from files, else none.  The batches
         are the same with any number.  Padding beyond the longest sequence of a batch is cut off.
         """
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        if self.by_length and rng is not None:
+            order = order[np.argsort(self._lengths[order], kind="stable")]
         picks = [order[first:first + size] for first in range(0, len(order), size)]
+        if self.by_length and rng is not None:
+            picks = [picks[i] for i in rng.permutation(len(picks))]
         seeds = None if rng is None or not self.lazy else rng.integers(1 << 62, size=len(picks))        # for augmentation
         made = (self._batch(pick, None if seeds is None else np.random.default_rng(seeds[i])) for i, pick in enumerate(picks))
         ahead = 2 * self.lazy if prefetch is None else prefetch

@@ -13,7 +13,7 @@ from .dataset import Sequences
 
 
 class Bins(NamedTuple):
-    """Framing by `Events.bin`: dt seconds a step, or n steps for each recording, or per_step events a step.
+    """Framing by `Events.bin`: dt seconds a step, or n steps for each recording (by "time" or "number" of events), or per_step events a step.
 
     steps: T; None: as many as the longest recording of a batch has, the others get their length.  counts: keep the number of events.
     """
@@ -22,9 +22,10 @@ class Bins(NamedTuple):
     per_step: int | None = None
     steps: int | None = None
     counts: bool = False
+    by: str = "time"
 
     def __call__(self, events: Events) -> tuple[Spikes, np.ndarray | None]:
-        step, lengths = events.steps(self.dt, n=self.n, per_step=self.per_step)
+        step, lengths = events.steps(self.dt, n=self.n, per_step=self.per_step, by=self.by)
         if self.steps is not None:
             return events.rows(step, self.steps, self.counts), None
         return events.rows(step, max(int(lengths.max(initial=1)), 1), self.counts), None if self.n is not None else np.maximum(lengths, 1)

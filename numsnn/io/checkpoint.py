@@ -5,7 +5,7 @@
     /params/LAYER/NAME    learned arrays            /fixed/LAYER/NAME   settings that are not learned
     and for a training:
     /training             JSON: epoch, seed, optimiser and schedule, history, the recipe's options
-    /optimizer/SLOT/NAME  arrays of the optimiser   /best/NAME          learned arrays of the best epoch
+    /optimizer/SLOT/NAME  arrays of the optimiser   /best/NAME          arrays of the best epoch
 
 Files are written beside their place and renamed into it, so that a crash leaves the old file or the new one, never half of one.
 """
@@ -32,7 +32,7 @@ class Training(NamedTuple):
     net: Network
     optimizer: Optimizer
     facts: dict             # epoch, seed, history ...
-    best: dict              # learned arrays of the best epoch, may be empty
+    best: dict              # arrays of the best epoch, may be empty
 
 
 def save(net: Network, path, *, optimizer: Optimizer | None = None, facts: dict | None = None, best: dict | None = None) -> None:
@@ -70,8 +70,7 @@ def load(path, *, which: str = "best", **changes) -> Network:
     with _Open(path) as file:
         net = _network(file, changes)
         if which == "best":
-            for name in file.get("best", {}):
-                net.params[name] = _array(file, f"best/{name}", net.params[name])
+            net.restore({name: _array(file, f"best/{name}", like) for name, like in net.arrays().items() if name in file.get("best", {})})
         return net
 
 

@@ -1,17 +1,26 @@
 """Layers.  `by_name` knows every class: that is how checkpoints find them."""
 
+from .arlif import ARLIF
 from .conv import Conv2d
 from .dense import Dense
-from .joins import Add, Block, Concatenate, From, Previous, Repeat, Residual
+from .distributed import TimeDistributed
+from .embedding import Embedding
+from .joins import Add, Bidirectional, Block, Concatenate, From, Previous, Residual
 from .layer import Layer
+from .membrane_norm import MembraneNorm
+from .norm import BatchNorm, LayerNorm
 from .overtime import OverTime
-from .pointwise import Activation, Dropout, LayerNorm
+from .pointwise import Activation, Dropout
 from .pool import AvgPool2d, MaxPool2d, SumPool2d
 from .population import POPULATIONS, Population, population
+from .reshape import Flatten, Reshape
+from .steps import PoolTime, Repeat, Reverse
 
 # a class for each neuron model among them: ALIF, LI, LIF ...
 LAYERS = {layer.__name__: layer for layer in (
-    Activation, Add, AvgPool2d, Concatenate, Conv2d, Dense, Dropout, From, LayerNorm, MaxPool2d, OverTime, Previous, Repeat, SumPool2d)} | POPULATIONS
+    ARLIF, Activation, Add, AvgPool2d, BatchNorm, Concatenate, Conv2d, Dense, Dropout, Embedding, Flatten, From, LayerNorm, MaxPool2d, MembraneNorm,
+    OverTime, PoolTime, Previous, Repeat, Reshape, Reverse, SumPool2d, TimeDistributed)}
+LAYERS |= POPULATIONS
 globals().update(LAYERS)
 
 
@@ -23,5 +32,5 @@ def by_name(name: str) -> type:
     return layers[name]
 
 
-__all__ = ["LAYERS", "POPULATIONS", "Block", "Layer", "Population", "Residual", "by_name", "population"]
+__all__ = ["LAYERS", "POPULATIONS", "Bidirectional", "Block", "Layer", "Population", "Residual", "by_name", "population"]
 __all__ += list(LAYERS)

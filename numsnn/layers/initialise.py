@@ -7,7 +7,8 @@ is asked for, these are accepted: a number, an array, a name ("orthogonal"), a t
     name              values
     zeros, ones       0, 1
     constant c        c
-    normal m s        N(m, s)
+    normal m s low    N(m, s); with low given no value is below it (time constants must be positive)
+    multi_normal m s  equal groups of neurons, N(m[k], s[k]) for group k; m, s: lists; what is left over belongs to the last group
     uniform a b       U(a, b)
     xavier_uniform    U(-r, r), r = sqrt(6 / (n_in + n_out))        Glorot & Bengio 2010
     xavier_normal     N(0, sqrt(2 / (n_in + n_out)))
@@ -32,11 +33,24 @@ def _orthogonal(rng, shape, gain=1.0):
     return gain * (q if rows >= columns else q.T)
 
 
+def _normal(rng, shape, mean=0.0, std=1.0, low=-np.inf):
+    return np.maximum(rng.normal(mean, std, shape), low)
+
+
+def _multi_normal(rng, shape, means, stds):
+    n, groups = int(np.prod(shape)), len(means)
+    if groups != len(stds) or not 0 < groups <= n:
+        raise ValueError(f"expected as many means as deviations, from one to one for each of {n} values; got {groups} and {len(stds)}")
+    group = np.minimum(np.arange(n) // (n // groups), groups - 1)
+    return rng.normal(np.take(means, group), np.take(stds, group)).reshape(shape)
+
+
 INITIALISERS = {
     "zeros": lambda rng, shape: np.zeros(shape),
     "ones": lambda rng, shape: np.ones(shape),
     "constant": lambda rng, shape, value: np.full(shape, float(value)),
-    "normal": lambda rng, shape, mean=0.0, std=1.0: rng.normal(mean, std, shape),
+    "normal": _normal,
+    "multi_normal": _multi_normal,
     "uniform": lambda rng, shape, low=0.0, high=1.0: rng.uniform(low, high, shape),
     "xavier_uniform": lambda rng, shape: rng.uniform(-1, 1, shape) * np.sqrt(6 / sum(_fans(shape))),
     "xavier_normal": lambda rng, shape: rng.standard_normal(shape) * np.sqrt(2 / sum(_fans(shape))),
@@ -70,7 +84,7 @@ def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str) -> 
 
 
 def plain(value: Value):
-    """`value` as JSON can hold it; a function becomes its name, because the drawn numbers are saved anyway."""
+    """`value` as JSON can hold it; a function becomes "ones", because what it gave is saved and copied anyway."""
     if callable(value):
-        return getattr(value, "__name__", "function")
+        return "ones"
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

@@ -1,15 +1,17 @@
-"""Layers that make a graph of a stack: `From`, `Add`, `Concatenate`, `Previous`; `Residual`, which is made of them; and `Repeat`.
+"""Layers that make a graph of a stack: `From`, `Add`, `Concatenate`, `Previous`; `Residual` and `Bidirectional`, which are made of them.
 
 Layers stand in a list, and each takes what the one before it hands out.  A layer of this file names its sources instead: other layers by
 their names, or "input" for what the network is given.  Sources stand before it in the list, but for those of `Previous`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from ..spikes import Spikes
 from .layer import Gradients, Layer, Result, positive_integer, values
+from .steps import Reverse
 
 INPUT = "input"
 
@@ -153,34 +155,6 @@ class Previous(_Join):
         return {**super().config(), "shape": self.shape}
 
 
-class Repeat(Layer):
-    """Every step so many times in a row: y_{k t} = ... = y_{k t + k - 1} = x_t.
-
-    x: (T, B, N) values or Spikes; y: (k T, B, N).  For inputs that stand still (one step in, k steps of dynamics), where the layers before it then
-    compute each frame once; and for several inner steps per frame.  lengths are those of the network's input.
-
-    times: k.
-    """
-
-    kind = "repeat"
-
-    def __init__(self, times: int, *, name: str | None = None):
-        super().__init__(name)
-        self.times = positive_integer(times, "Repeat: times")
-
-    def forward(self, x, state, prepared, context):
-        return Result(x.repeated(self.times) if isinstance(x, Spikes) else np.repeat(x, self.times, 0), None)
-
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(dy.reshape(-1, self.times, *dy.shape[1:]).sum(1), None, {})
-
-    def config(self):
-        return {"times": self.times, "name": self.name}
-
-    def describe(self):
-        return f"Repeat({self.times})"
-
-
 class Block:
     """Several layers that a network puts into its list one by one."""
 
@@ -210,3 +184,31 @@ class Residual(Block):
             for layer in self.shortcut:
                 around = add(layer)
         add(Add(after, around, name=self.name))
+
+
+class Bidirectional(Block):
+    """The same kind of layers forwards and backwards in time, side by side: y = merge(f(x), reversed(g(reversed(x)))).
+
+    Bidirectional(lambda: (ns.Dense(28, 64), ns.ALIF(64, recurrent=True))): the function is called twice, so that each direction has layers of its
+    own.  In the network's list they become From and Reverse layers and a Concatenate or Add, and so they are saved.  Padded samples are reversed
+    within their length.  Source: Schuster & Paliwal 1997; Keras' layer of this name.
+
+    make: function that gives a new layer, or several.  merge: "concat" (features of both) or "sum".
+    """
+
+    def __init__(self, make: Callable[[], Layer | tuple], merge: str = "concat", *, name: str | None = None):
+        if not callable(make):
+            raise TypeError(f"Bidirectional takes a function that makes the layers of one direction, "
+                            f"Bidirectional(lambda: (ns.Dense(4, 8), ns.ALIF(8))); got {make!r}")
+        if merge not in ("concat", "sum"):
+            raise ValueError(f"Bidirectional: merge must be 'concat' or 'sum'; got {merge!r}")
+        self.make, self.merge, self.name = make, merge, name
+
+    def layers_after(self, before, add):
+        ends = []
+        for backwards in (False, True):
+            made = self.make()
+            for layer in (From(before), *((Reverse(),) if backwards else ()), *(made if isinstance(made, (tuple, list)) else (made,))):
+                end = add(layer)
+            ends.append(add(Reverse()) if backwards else end)
+        add((Concatenate if self.merge == "concat" else Add)(*ends, name=self.name))

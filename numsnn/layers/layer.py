@@ -19,6 +19,7 @@ of gradients as dx.  A layer that needs all samples of a batch at once in traini
 batch, and its forward pass may change its `fixed` arrays (running statistics).
 """
 
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +57,8 @@ class Layer:
     reads_tokens = False            # whether, as first layer, it makes Spikes of integers (T, B) by `events(x)`
     sources: tuple | None = None    # names of the layers it takes its input from; None: the one before it in the list
     delayed = False                 # whether what it hands out is what its source did one step before
-    times = 1                       # steps it hands out for each step it gets
+    times: int | Fraction = 1       # steps it hands out for each step it gets
+    causal = True                   # whether what it hands out depends on the past only
 
     def __init__(self, name: str | None = None):
         if name is not None and (not isinstance(name, str) or not name or "." in name or "/" in name):
@@ -77,6 +79,10 @@ class Layer:
 
     def smoothed(self):
         """Replace spikes by their smooth twins, for gradient checks."""
+
+    def inside(self) -> tuple:
+        """The layers that it is made of, if any."""
+        return ()
 
     def prepare(self, context):
         """What depends on parameters only, computed once per call of the network."""
@@ -119,6 +125,16 @@ class Layer:
 
     def __repr__(self):
         return self.describe()
+
+
+class Sized(Layer):
+    """A layer that must know how many features arrive."""
+
+    def connect(self, shape):
+        if shape is None:
+            self.refuse("needs to know how many features arrive; put a layer with a size before it, or say Network(..., input_shape=N)")
+        self.shape, self.n = shape, size(shape)
+        return shape
 
 
 def values(x, dtype):

@@ -1,12 +1,11 @@
-"""Layers of an artificial network that work on each time step by itself: `Activation`, `LayerNorm`, `Dropout`."""
+"""Layers of an artificial network that work on each time step by itself: `Activation`, `Dropout`."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import activation as activations
-from .initialise import Value, initial, plain
-from .layer import Gradients, Layer, Result, size, values
+from .layer import Gradients, Layer, Result, Sized, values
 
 
 class Activation(Layer):
@@ -38,96 +37,88 @@ class Activation(Layer):
         return f"Activation({self.function.name!r})"
 
 
-class _Sized(Layer):
-    """A layer that must know how many features arrive."""
-
-    def connect(self, shape):
-        if shape is None:
-            self.refuse("needs to know how many features arrive; put a layer with a size before it, or say Network(..., input_shape=N)")
-        self.n = size(shape)
-        return shape
-
-
-class LayerNorm(_Sized):
-    """Each step of each sample to mean 0 and variance 1 over its features, then scaled and shifted:
-
-        y = gain (x - m) / sqrt(v + eps) + bias,    m, v: mean and (biased) variance over all features, of pictures over (C, H, W)
-
-    x, y: (T, B, N).  gain, bias: (N,), initial values (see numsnn.layers.initialise).  Steps and samples do not see each other, so that it
-    is the same in training and inference, and with a state carried on.  Source: Ba, Kiros, Hinton 2016.
-    """
-
-    kind = "norm"
-
-    def __init__(self, *, eps: float = 1e-5, gain: Value = "ones", bias: Value = "zeros", name: str | None = None):
-        super().__init__(name)
-        if not 0 < eps < np.inf:
-            self.refuse(f"eps must be positive; got {eps!r}")
-        self.eps, self.gain, self.bias = float(eps), gain, bias
-
-    def build(self, rng, dtype, dt):
-        self.dtype, label = np.dtype(dtype), self.name or "LayerNorm"
-        for key, value in (("gain", self.gain), ("bias", self.bias)):
-            self.params[key] = initial(value, rng, (self.n,), f"{label}.{key}").astype(dtype)
-
-    def forward(self, x, state, prepared, context):
-        x = values(x, self.dtype)
-        centred = x - x.mean(2, keepdims=True)
-        scale = 1 / np.sqrt((centred * centred).mean(2, keepdims=True) + self.dtype.type(self.eps))
-        centred *= scale
-        return Result(centred * self.params["gain"] + self.params["bias"], None, (centred, scale) if context.tape else None)
-
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        normal, scale = tape
-        params = {"gain": (dy * normal).sum((0, 1)), "bias": dy.sum((0, 1))}
-        d = dy * self.params["gain"]
-        dx = scale * (d - d.mean(2, keepdims=True) - normal * (d * normal).mean(2, keepdims=True)) if context.want_dx else None
-        return Gradients(dx, None, params)
-
-    def config(self):
-        return {"eps": self.eps, "gain": plain(self.gain), "bias": plain(self.bias), "name": self.name}
-
-    def describe(self):
-        return "LayerNorm()"
-
-
 class Mask(NamedTuple):
     keep: np.ndarray        # (B, N): 0, or 1 / (1 - probability)
 
 
-class Dropout(_Sized):
+class Stream(NamedTuple):
+    key: np.ndarray         # (B, 2) integers below 2^24, which float32 holds exactly: the random numbers of a sample; (0, 0): nothing is left out
+    steps: np.ndarray       # (B, 1) valid steps so far, modulo 2^24
+
+
+class Dropout(Sized):
     """In training each feature of a sequence is set to 0 with this probability, the others grow by 1 / (1 - probability).
 
     x, y: (T, B, N).  The same features are left out in all steps of a sequence: the mask is the layer's state, drawn where a sequence
-    begins, so that pieces of a sequence (truncated BPTT) share it.  `run` and `step` leave everything in.
-    Source: Srivastava et al. 2014; one mask for all steps: Gal & Ghahramani 2016.
+    begins, so that pieces of a sequence (truncated BPTT) share it.  per_step=True: other features in each step.  The state is then a key
+    drawn for each sample and the number of its steps so far, and the mask a hash of (key, step, feature), so that it depends neither on how a
+    sequence is cut into pieces nor on chunks.  `run` and `step` leave everything in.
+    Source: Srivastava et al. 2014; one mask for all steps: Gal & Ghahramani 2016; the hash: lowbias32 of C. Wellons.
     """
 
     kind = "dropout"
 
-    def __init__(self, probability: float = 0.5, *, name: str | None = None):
+    def __init__(self, probability: float = 0.5, *, per_step: bool = False, name: str | None = None):
         super().__init__(name)
         if isinstance(probability, bool) or not 0 <= probability < 1:
             self.refuse(f"probability must be at least 0 and below 1; got {probability!r}")
-        self.probability = float(probability)
+        if not isinstance(per_step, bool):
+            self.refuse(f"per_step must be True or False; got {per_step!r}")
+        self.probability, self.per_step = float(probability), per_step
 
     def build(self, rng, dtype, dt):
         self.dtype = np.dtype(dtype)
 
     def initial_state(self, batch, rng=None):
+        if self.per_step:
+            key = np.zeros((batch, 2)) if rng is None else rng.integers(1, 1 << 24, (batch, 2))
+            return Stream(key.astype(self.dtype), np.zeros((batch, 1), self.dtype))
         keep = np.ones((batch, self.n), self.dtype)
         if rng is not None:
             keep[:] = (rng.random(keep.shape) >= self.probability) / (1 - self.probability)
         return Mask(keep)
 
     def forward(self, x, state, prepared, context):
-        return Result(values(x, self.dtype) * state.keep, state, state if context.tape else None)
+        after = self._after(state, len(x), context.lengths) if self.per_step else state
+        if not context.tape:
+            return Result(x, after)
+        keep = self._factors(state, len(x)) if self.per_step else state.keep
+        return Result(values(x, self.dtype) * keep, after, keep)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(dy * tape.keep, dstate, {})
+        return Gradients(dy * tape, dstate, {})
+
+    def _after(self, state, steps, lengths):
+        done = state.steps.astype(np.int64) + (steps if lengths is None else lengths[:, None])
+        return state._replace(steps=(done % (1 << 24)).astype(self.dtype))
+
+    def _factors(self, state, steps):
+        """(T, B, N): 0, or 1 / (1 - probability); 1 where a sample has no key."""
+        bits = random_bits(state.key, np.arange(steps)[:, None] + state.steps[:, 0].astype(np.int64), self.n)
+        factors = (bits >= np.uint32(self.probability * 2**32)) * self.dtype.type(1 / (1 - self.probability))
+        factors[:, ~state.key.any(1)] = 1
+        return factors
 
     def config(self):
-        return {"probability": self.probability, "name": self.name}
+        return {"probability": self.probability, "per_step": self.per_step, "name": self.name}
 
     def describe(self):
-        return f"Dropout({self.probability:g})"
+        return f"Dropout({self.probability:g}{', per_step=True' if self.per_step else ''})"
+
+
+def random_bits(key, step, n) -> np.ndarray:
+    """(T, B, n) of uint32, a hash of (key of the sample, step, feature) alone.  key: (B, 2), step: (T, B) integers."""
+    step = step.astype(np.uint32)
+    first, second = (_mixed(_mixed(k.astype(np.uint32)) ^ step)[..., None] for k in key.T)
+    return _mixed(_mixed(np.arange(1, n + 1, dtype=np.uint32)) ^ first, second)
+
+
+def _mixed(h, key=0):
+    """The 32-bit mixer lowbias32, in which every bit of h decides over every bit of the result; key goes in half way."""
+    h = h ^ h >> 16
+    h *= 0x7FEB352D
+    h ^= key
+    h ^= h >> 15
+    h *= 0x846CA68B
+    h ^= h >> 16
+    return h

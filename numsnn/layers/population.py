@@ -22,8 +22,12 @@ class Population(Layer):
     x: (T, B, n) input current or Spikes; y: (T, B, n).  With recurrence the current of step t is
     I_t = x_t + recurrent_bias + y_{t-1} recurrent, where y is what recurs; `recurrent` is (n, n), from and to, diagonal included.
 
-    n               number of neurons, or their shape (channels, rows, columns)
-    recurrent       False; True (what recurs is the spike); or the name of the field that recurs ("v")
+    A gated model takes several currents, G to a neuron (LSTM: i, f, c, o).  x is then (T, B, G n), all currents of the first gate
+    first; `recurrent` is (n, G n) and `recurrent_bias` (G n,) in the same order.  Dense(n_in, G n) before it has a weight for each.
+
+    n               number of neurons, or their shape (channels, rows, columns); None: as many, and of the shape, as what arrives
+    recurrent       False; True (what recurs is the spike, or what the model's description says); or the name of the field that recurs
+                    ("v"); None: the model's own, False for most
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
     per_channel     names of settings with one value for each channel of a picture
@@ -32,17 +36,17 @@ class Population(Layer):
     activation      of an analog output, for models that have one: identity, relu, selu, sigmoid or tanh; None: the model's own
     output          field that the next layer receives: "spike", "v" or "theta"; None: the model's own
     init_state      name of the initial state (see the model); its random numbers are drawn in training only, `run` takes 0
-    recurrent_init, recurrent_bias_init   initial values of the recurrence
+    recurrent_init, recurrent_bias_init   initial values of the recurrence; recurrent_bias_init=False: no bias; None: the model's own
     further keywords: the model's settings (numbers, arrays (n,), initialisers) and options
     """
 
     model: Model = None
 
-    def __init__(self, n: int, *, recurrent: bool | str = False, learn: tuple | str = (), shared: tuple | str = (),
+    def __init__(self, n: int | tuple | None = None, *, recurrent: bool | str | None = None, learn: tuple | str = (), shared: tuple | str = (),
                  per_channel: tuple | str = (),
                  surrogate=None, comparator: str | None = None, activation: str | None = None, output: str | None = None,
                  init_state: str = "zeros",
-                 recurrent_init: Value = "orthogonal", recurrent_bias_init: Value = "zeros", name: str | None = None, **more):
+                 recurrent_init: Value = "orthogonal", recurrent_bias_init: Value | None = None, name: str | None = None, **more):
         super().__init__(name)
         self.variant = {}
         for option, models in self.model.variants.items():
@@ -52,7 +56,7 @@ class Population(Layer):
             self.model, self.variant[option] = NEURONS[models[choice]], choice
         what = f"{type(self).__name__}: n"
         self.shape = tuple(positive_integer(m, what) for m in n) if isinstance(n, (tuple, list)) else None
-        self.n = positive_integer(n, what) if self.shape is None else size(self.shape)
+        self.n = None if n is None else positive_integer(n, what) if self.shape is None else size(self.shape)
         self.learn, self.shared, self.per_channel = _names(learn), _names(shared), _names(per_channel)
         own = self.model.defaults
         if activation is not None and "activation" not in own:
@@ -61,8 +65,10 @@ class Population(Layer):
         self.surrogate = surrogates.get(own["surrogate"] if surrogate is None else surrogate).with_comparator(self.comparator)
         self.activation = activations.get(activation or own.get("activation", "identity"))
         self.output = output or self.model.output
-        self.recur = {False: None, True: "spike" if self.model.spiking else self.model.output}.get(recurrent, recurrent)
-        self.recurrent_init, self.recurrent_bias_init = recurrent_init, recurrent_bias_init
+        recurrent = own["recurrent"] if recurrent is None else recurrent
+        self.recur = {False: None, True: self.model.recurs}.get(recurrent, recurrent)
+        self.recurrent_init = recurrent_init
+        self.recurrent_bias_init = own["recurrent_bias_init"] if recurrent_bias_init is None else recurrent_bias_init
         self._take(more)
         self._check()
 
@@ -107,20 +113,30 @@ class Population(Layer):
                 self.refuse(f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}")
             (self.params if name in self.learn else self.fixed)[name] = array.astype(dtype)
         if self.recur:
-            label = self.name or type(self).__name__
-            self.params["recurrent"] = initial(self.recurrent_init, rng, (self.n, self.n), f"{label}.recurrent").astype(dtype)
-            self.params["recurrent_bias"] = initial(self.recurrent_bias_init, rng, (self.n,),
-                                                    f"{label}.recurrent_bias").astype(dtype)
+            label, size_out = self.name or type(self).__name__, len(self.model.recurrent) * self.n
+            self.params["recurrent"] = initial(self.recurrent_init, rng, (self.n, size_out), f"{label}.recurrent").astype(dtype)
+            if self.recurrent_bias_init is not False:
+                self.params["recurrent_bias"] = initial(self.recurrent_bias_init, rng, (size_out,), f"{label}.recurrent_bias").astype(dtype)
         self._needed = self._coefficients_of(self.learn)
 
     def declared_shape(self):
-        return self.shape or (self.n,)
+        return self.shape or (None if self.n is None else (self.n,))
 
     def connect(self, shape):
-        if size(shape) not in (None, self.n):
+        gates, kind = len(self.model.feedforward), type(self).__name__
+        if self.n is None:
+            if shape is None or shape[0] % gates:
+                self.refuse(f"does not know how many neurons it has, because {'nothing says what arrives' if shape is None else f'{shape[0]} is no multiple of its {gates} currents'}; "
+                            f"say {kind}(n)")
+            self.shape = (shape[0] // gates, *shape[1:])
+            self.n = size(self.shape)
+        if size(shape) not in (None, gates * self.n):
+            if gates > 1:
+                self.refuse(f"{kind}({self.n}) takes {gates} * {self.n} = {gates * self.n} currents, but {size(shape)} inputs arrive: "
+                            f"put Dense({size(shape)}, {gates * self.n}) before it")
             self.refuse(f"has {self.n} neurons, but {size(shape)} inputs arrive; put Dense({size(shape)}, {self.n}) before it "
-                        f"or use {type(self).__name__}({size(shape)})")
-        self.shape = shape if self.shape is None else self.shape
+                        f"or use {kind}({size(shape)})")
+        self.shape = (shape if gates == 1 else (self.n,)) if self.shape is None else self.shape
         if self.per_channel and (self.shape is None or len(self.shape) != 3):
             self.refuse(f"per_channel={self.per_channel} needs neurons in pictures (channels, rows, columns); got {self.shape or self.n}")
         return self.shape or (self.n,)
@@ -172,7 +188,8 @@ class Population(Layer):
 
     def _split(self, state):
         """(the model's state, what recurs)."""
-        return self.model.State(*state[:len(self.model.State._fields)]), getattr(state, self.recur) if self.recur else None
+        own = len(self.model.State._fields)
+        return self.model.State(*state[:own]), None if not self.recur else getattr(state, self.recur) if len(state) == own else state[own]
 
     def _join(self, state, last):
         return self.State(*state, *((last,) if len(self.State._fields) > len(state) else ()))
@@ -192,8 +209,18 @@ class Population(Layer):
         return (*self.model.Out._fields, *(("rate",) if self.model.spiking else ()))
 
     def prepare(self, context):
-        recurrent = Recurrent(self.params["recurrent"], self.params["recurrent_bias"]) if self.recur else None
+        recurrent = Recurrent(self._gates(self.params["recurrent"]),
+                              self._gates(self.params["recurrent_bias"]) if "recurrent_bias" in self.params else None) if self.recur else None
         return self._coefficients(), recurrent
+
+    def _gates(self, a):
+        """The parts (..., N) of an array whose last axis holds N values for each current that the recurrence feeds."""
+        return tuple(np.ascontiguousarray(a[..., first:first + self.n]) for first in range(0, a.shape[-1], self.n))
+
+    def _currents(self, x):
+        """Inputs of arrays (T, B, N) from (T, B, G N); what only the recurrence feeds begins with zeros."""
+        model, parts = self.model, dict(zip(self.model.feedforward, self._gates(x), strict=True))
+        return model.Inputs(*(parts[name] if name in parts else np.zeros((*x.shape[:2], self.n), x.dtype) for name in model.Inputs._fields))
 
     def forward(self, x, state, prepared, context):
         coefficients, recurrent = prepared
@@ -203,7 +230,7 @@ class Population(Layer):
         fields |= set() if self.emits_events else {self.output}
         fields |= {"spike"} if "rate" in context.record and not by_lists else set()
         want = Want(tuple(sorted(fields)), self.emits_events or "rate" in context.record and by_lists, context.tape)
-        run = context.loops.population_forward(self.dynamics(), values(x, self.dtype),
+        run = context.loops.population_forward(self.dynamics(), self._currents(values(x, self.dtype)),
                                                Start(coefficients, before, last, context.lengths), recurrent, want)
         y = run.events if self.emits_events else getattr(run.out, self.output)
         seen = {name: getattr(run.out, name) for name in context.record if name != "rate"}
@@ -216,22 +243,23 @@ class Population(Layer):
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
         incoming = dict(dhidden or {})
         if "rate" in incoming:
-            d=incoming.pop("rate"); n=np.full(len(d), dy.shape[0]) if context.lengths is None else context.lengths
-            m=np.arange(dy.shape[0])[:,None,None]<n[:,None]
-            d=d[None]/np.maximum(n,1)[:,None]*m
-            incoming["spike"]=incoming["spike"]+d if "spike" in incoming else d
+            spikes = _spikes_gradient(incoming.pop("rate"), tape.current[0].shape, context.lengths)
+            incoming["spike"] = spikes + incoming["spike"] if "spike" in incoming else spikes
         incoming[self.output] = dy + incoming[self.output] if self.output in incoming else dy
         out = self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
         dbefore, dlast = self._split(dstate)
-        if self.recur in self.model.State._fields:
+        if self.model.carries(self.recur):
             dlast = np.zeros_like(dlast)        # it is counted in dbefore
         g = context.loops.population_backward(self.dynamics(), tape, prepared[1], Incoming(out, dbefore, dlast), self._needed)
         params = self._settings_gradient(g.coefficients)
         if self.recur:
-            params |= {"recurrent": g.weight, "recurrent_bias": g.bias}
-            if self.recur in self.model.State._fields:
+            params["recurrent"] = _joined(g.weight)
+            if g.bias is not None:
+                params["recurrent_bias"] = _joined(g.bias)
+            if self.model.carries(self.recur):
                 g = g._replace(state=g.state._replace(**{self.recur: getattr(g.state, self.recur) + g.last}))
-        return Gradients(g.current if context.want_dx else None, self._join(g.state, g.last), params)
+        dx = _joined([getattr(g.current, name) for name in self.model.feedforward]) if context.want_dx else None
+        return Gradients(dx, self._join(g.state, g.last), params)
 
     def smoothed(self):
         """The surrogate's smooth twin takes the place of the spike (gradient tests)."""
@@ -246,7 +274,9 @@ class Population(Layer):
                 **{k: plain(v) for k, v in self.settings._asdict().items()}}
 
     def describe(self):
-        return f"{type(self).__name__}({self.n if self.shape is None or len(self.shape) == 1 else self.shape}{', recurrent' if self.recur else ''})"
+        usual = bool(self.model.defaults["recurrent"]) == bool(self.recur)
+        more = "" if usual else ", recurrent" if self.recur else ", not recurrent"
+        return f"{type(self).__name__}({self.n if self.shape is None or len(self.shape) == 1 else self.shape}{more})"
 
 
 def _names(names):
@@ -256,9 +286,10 @@ def _names(names):
 @lru_cache(None)
 def _state_type(model, recur):
     """The model's State, with what recurs where the model itself does not carry it."""
-    if recur is None or recur in model.State._fields:
+    if recur is None or model.carries(recur):
         return model.State
-    return NamedTuple(f"Recurrent{model.name}State", [(f, np.ndarray) for f in (*model.State._fields, recur)])
+    own = model.State._fields
+    return NamedTuple(f"Recurrent{model.name}State", [(f, np.ndarray) for f in (*own, f"last_{recur}" if recur in own else recur)])
 
 
 def _rates(spikes, lengths):
@@ -271,6 +302,17 @@ def _rates(spikes, lengths):
     else:
         total = spikes.sum(0, dtype=np.float64)
     return total / np.maximum(steps if lengths is None else lengths, 1)[..., None]
+
+
+def _spikes_gradient(drates, shape, lengths):
+    """The gradient (T, B, N) of spikes from that of their `_rates`; padded steps are the loops' business."""
+    steps = np.broadcast_to(shape[0] if lengths is None else lengths, shape[1])
+    return np.ascontiguousarray(np.broadcast_to(drates / np.maximum(steps, 1).astype(drates.dtype)[:, None], shape))
+
+
+def _joined(parts):
+    """Arrays (..., N) one after the other on the last axis."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 POPULATIONS: dict[str, type] = {}       # the layer class of each model, by name

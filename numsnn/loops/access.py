@@ -3,6 +3,7 @@
     gather(arrays, i)           cls(arrays.v[i], arrays.spike[i], ...)
     scatter(arrays, i, values)  arrays.v[i] = values.v; ...
     accumulate(arrays, i, values)  arrays.v[i] += values.v; ...
+    clear(arrays, i)            arrays.v[i] = 0; ...
 
 `arrays` is a named tuple of arrays, or of arrays and None: a None field reads as 0 and is not written.  Loops are written once
 for all models, and store only the fields that were asked for.  Here the plain Python meaning; loops/jit.py has the compiled one.
@@ -31,3 +32,9 @@ def accumulate(arrays, i, values):
     for a, value in zip(arrays, values, strict=True):
         if a is not None:
             a[i] += value
+
+
+def clear(arrays, i):
+    for a in arrays:
+        if a is not None:
+            a[i] = 0

@@ -6,6 +6,9 @@
     conv_forward(x, weight, bias, geometry) -> y
         two-dimensional convolution of each row (t, b); x: Spikes or array (T, B, C * H * W), weight (O, C, kh, kw)
     conv_backward(x, weight, dy, geometry, want_dx) -> (dweight, dbias, dx or None)
+    max_pool_forward(x, geometry) -> (y, taken)
+        the largest value of each window of x, array (T, B, C * H * W); taken: where it lay, of equal ones the first
+    max_pool_backward(taken, dy, geometry) -> dx
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
     softmax_cross_entropy(y, labels, weights) -> (loss, dy)
@@ -15,8 +18,8 @@
     one_thread() -> context manager in which several threads may call the backward functions (they use BLAS)
 
 One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then `step`.  Arrays are
-(T, B, N) and contiguous; the current x is overwritten by the total current, which the tape keeps.  Padded steps, t >= lengths[b], change no
-state, hand out zeros and have no gradient.
+(T, B, N) and contiguous; the currents x, one array for each field of the model's Inputs, are overwritten by the total currents, which
+the tape keeps.  Padded steps, t >= lengths[b], change no state, hand out zeros and have no gradient.
 """
 
 from typing import Any, NamedTuple
@@ -30,7 +33,8 @@ from ..surrogate import Surrogate
 
 
 class Geometry(NamedTuple):
-    """A convolution: channels and size of the pictures that come in, (rows, columns) of everything, size of those that go out."""
+    """A convolution, or windows: channels and size of the pictures that come in, (rows, columns) of everything, size of those that go
+    out."""
     channels: int
     size: tuple
     kernel: tuple
@@ -58,8 +62,8 @@ class Dynamics(NamedTuple):
 
 
 class Recurrent(NamedTuple):
-    weight: np.ndarray          # (N, N), from, to
-    bias: np.ndarray            # (N,)
+    weight: tuple               # a matrix (N, N), from, to, for each current that the recurrence feeds
+    bias: tuple | None          # (N,) for each of them
 
 
 class Start(NamedTuple):
@@ -86,7 +90,7 @@ class Run(NamedTuple):
 
 
 class Tape(NamedTuple):
-    current: np.ndarray         # total input current (T, B, N)
+    current: Any                # Inputs of arrays (T, B, N): the total currents
     states: Any                 # State of (T, B, N) arrays, before each step; None where `events` tell it
     start: Start
     events: Spikes | None       # what the population handed out as spikes
@@ -101,12 +105,12 @@ class Gradients(NamedTuple):
 
 
 class PopulationGradients(NamedTuple):
-    current: np.ndarray         # (T, B, N)
+    current: Any                # Inputs of arrays (T, B, N)
     state: Any                  # of the initial state
     last: np.ndarray | None
     coefficients: Any           # Params of (N,) arrays, None where not learned
-    weight: np.ndarray | None
-    bias: np.ndarray | None
+    weight: tuple | None        # as in Recurrent
+    bias: tuple | None
 
 
 def valid_steps(steps: int, batch: int, lengths) -> np.ndarray:

@@ -3,9 +3,10 @@
 from .blas import one_thread
 from .cpu_conv import conv_backward, conv_forward
 from .cpu_dense import dense_backward, dense_forward, softmax_cross_entropy
+from .cpu_pool import max_pool_backward, max_pool_forward
 from .cpu_population import population_backward, population_forward
 
 CHUNKED = True      # a batch goes through the layers in chunks of samples, in threads
 
-__all__ = ["CHUNKED", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "one_thread", "population_backward",
-           "population_forward", "softmax_cross_entropy"]
+__all__ = ["CHUNKED", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "max_pool_backward", "max_pool_forward",
+           "one_thread", "population_backward", "population_forward", "softmax_cross_entropy"]

@@ -18,7 +18,7 @@ from numba import njit
 from ..neurons.model import Functions
 from ..spikes import Spikes, index_dtype
 from . import blas
-from .access import accumulate, gather, gather_sum, scatter
+from .access import accumulate, clear, gather, gather_sum, scatter
 from .contract import PopulationGradients, Run, Tape
 from .jit import OPTIONS, fingerprint, jitable, pointer, prepare, private, private_array
 from .rows import U, add_outer_rows, add_rows, add_values, multiply, multiply_blas
@@ -55,18 +55,28 @@ def compress(values, o, n_units, index, p):
     return k
 
 
+@jitable
+def add_bias(y, o, bias, g, n_out):
+    """y[o : o + n_out] += bias[g], where there are biases."""
+    if bias is not None:
+        b = bias[g]
+        for n in range(n_out):
+            y[o + n] += b[n]
+
+
 @lru_cache(None)
 def forward_kernel(model, spike, slope, activation, recur):
     """The forward loop, specialised for a model, a surrogate, an activation and the field that recurs."""
     prepare()
     step, spike, slope, act, act_slope = map(jitable, (model.step, spike, slope, activation.value, activation.slope))
-    Inputs, recur = model.Inputs, model.Out._fields.index(recur) if recur else 0
+    gates, spikes_recur, recur = model.gates, recur == "spike", model.Out._fields.index(recur) if recur else 0
+    n_gates = len(gates)
     mark = fingerprint(step, spike, slope, act, act_slope)
 
     @njit(**OPTIONS)
     def forward(shape, x, coefficients, k, carried, store, recurrent, lists, lengths):
-        """x: current in, total current out, (T * B * N).  carried: (State, Out) of buffers (B * N), the second holds what recurred
-        last.  store: (State, Out) of arrays (T * B * N).  recurrent: (weight, bias) or None.  lists: (count, index) or None."""
+        """x: Inputs of arrays (T * B * N), current in, total current out.  carried: (State, Out) of buffers (B * N), the second holds
+        what recurred last.  store: (State, Out) of arrays (T * B * N).  recurrent: Recurrent or None.  lists: (count, index) or None."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
@@ -77,19 +87,19 @@ def forward_kernel(model, spike, slope, activation, recur):
             b, end = active_run(lengths, t, U(0), batch)
             while b < end:
                 if recurrent is not None:
-                    weight, bias = weights
                     for s in range(b, end):
                         r = t * batch + s
-                        for n in range(units):
-                            x[r * units + n] += bias[n]
-                        if lists is not None and t > U(0):
-                            e = (r - batch) * units
-                            add_rows(x, r * units, weight, units, spikes[1], e, e + U(spikes[0][r - batch]))
-                        else:
-                            add_values(x, r * units, weight, units, units, now[recur], s * units)
+                        for g in range(n_gates):
+                            y, weight = x[gates[g]], weights.weight[g]
+                            add_bias(y, r * units, weights.bias, g, units)
+                            if lists is not None and spikes_recur and t > U(0):
+                                e = (r - batch) * units
+                                add_rows(y, r * units, weight, units, spikes[1], e, e + U(spikes[0][r - batch]))
+                            else:
+                                add_values(y, r * units, weight, units, units, now[recur], s * units)
                 for i in range(b * units, end * units):
                     before = gather(state, i)
-                    o, after = step(Inputs(x[row + i]), before, gather(params, i), f)
+                    o, after = step(gather(x, row + i), before, gather(params, i), f)
                     scatter(states, row + i, before)
                     scatter(out, row + i, o)
                     scatter(now, i, o)
@@ -105,13 +115,13 @@ def forward_kernel(model, spike, slope, activation, recur):
 
 class Recurrence(NamedTuple):
     """What the backward loop of a recurrent population reads and adds up."""
-    weight_t: np.ndarray        # (N, N), to, from
+    weight_t: tuple             # for each current that the recurrence feeds (N, N), to, from
     initial: np.ndarray         # (B * N): what recurred into the first step
     entries: tuple | None       # (start, count, index, None) of the spikes that recurred
     values: np.ndarray | None   # (T * B, N): what recurred, where it is not spikes
     product: np.ndarray         # (B, N) working space
     sorted: tuple | None        # working space of add_outer_rows
-    dweight: np.ndarray         # (N, N) sum
+    dweight: tuple              # for each of them (N, N), a sum
 
 
 @lru_cache(None)
@@ -119,14 +129,16 @@ def backward_kernel(model, spike, slope, activation, recur, with_blas):
     """The backward loop, specialised for a model, a surrogate, an activation and the field that recurs."""
     prepare()
     adjoint, spike, slope, act, act_slope = map(jitable, (model.step_adjoint, spike, slope, activation.value, activation.slope))
-    Inputs, recur, product = model.Inputs, model.Out._fields.index(recur) if recur else 0, multiply_blas if with_blas else multiply
+    gates, recur, product = model.gates, model.Out._fields.index(recur) if recur else 0, multiply_blas if with_blas else multiply
+    n_gates = len(gates)
     mark = fingerprint(adjoint, spike, slope, act, act_slope, product)
 
     @njit(**OPTIONS)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lists, lengths):
-        """tape: (current, State, State of buffers (B * N)): the last two together are the states before each step.
+        """tape: (Inputs, State, State of buffers (B * N)): the last two together are the states before each step.
         gradients: (Out of arrays (T * B * N), Out of buffers: what comes back through the recurrence, State of buffers).
-        dx: (T * B, N).  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index) or None."""
+        dx: Inputs of arrays (T * B, N).  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index)
+        or None."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
@@ -144,29 +156,31 @@ def backward_kernel(model, spike, slope, activation, recur, with_blas):
             while b < batch:
                 begin, end = active_run(lengths, t, b, batch)
                 for i in range(b * units, begin * units):
-                    flat[row + i] = 0
+                    clear(flat, row + i)
                 for i in range(begin * units, end * units):
                     d = gather_sum(dout, row + i, back, i)
-                    dinputs, before, dp = adjoint(Inputs(current[row + i]), gather_sum(states, row + i, previous, i),
+                    dinputs, before, dp = adjoint(gather(current, row + i), gather_sum(states, row + i, previous, i),
                                                   gather(params, i), f, d, gather(dstate, i))
-                    flat[row + i] = dinputs.current
+                    scatter(flat, row + i, dinputs)
                     scatter(dstate, i, before)
                     accumulate(dparams, i, dp)
                     accumulate(dinput, i, dinputs)
                 b = end
             if rec is not None:
-                product(dx[t * batch:(t + U(1)) * batch], rec.weight_t, rec.product)
-                through = pointer(rec.product)
-                b, end = active_run(lengths, t, U(0), batch)
-                while b < end:
-                    for i in range(b * units, end * units):
-                        back[recur][i] = through[i]
-                    b, end = active_run(lengths, t, end, batch)
+                for g in range(n_gates):
+                    product(dx[gates[g]][t * batch:(t + U(1)) * batch], rec.weight_t[g], rec.product)
+                    b, end = active_run(lengths, t, U(0), batch)
+                    while b < end:
+                        carry(back[recur], pointer(rec.product), b * units, end * units, g > 0)
+                        b, end = active_run(lengths, t, end, batch)
                 if t % U(BLOCK) == 0:
-                    add_recurrent_rows(rec, rec.entries, rec.values, dx, max(t, U(1)) * batch, done * batch, batch)
+                    first = max(t, U(1)) * batch
+                    for g in range(n_gates):
+                        add_recurrent_rows(rec, rec.dweight[g], rec.entries, rec.values, dx[gates[g]], first, done * batch, batch)
                     done = t
         if rec is not None and steps > U(0):
-            add_first_rows(rec, flat, batch)
+            for g in range(n_gates):
+                add_first_rows(rec.dweight[g], rec.initial, flat[gates[g]], batch)
 
     return backward
 
@@ -188,11 +202,22 @@ def last_spikes(spike, lists, t, batch, units):
 
 
 @jitable
-def add_recurrent_rows(rec, entries, values, dx, begin, end, batch):
+def carry(back, through, begin, end, more):
+    """back[begin:end] = through, or with `more` += through."""
+    if more:
+        for i in range(begin, end):
+            back[i] += through[i]
+    else:
+        for i in range(begin, end):
+            back[i] = through[i]
+
+
+@jitable
+def add_recurrent_rows(rec, dweight, entries, values, dx, begin, end, batch):
     """dweight += what recurred one step before the rows begin <= r < end, times dx of these rows."""
     if begin >= end:
         return
-    dweight, units = rec.dweight, U(rec.dweight.shape[0])
+    units = U(dweight.shape[0])
     if entries is not None:
         add_outer_rows(private(dweight), units, units, begin - batch, end - batch, private(entries), pointer(dx), batch,
                        private(rec.sorted))
@@ -201,15 +226,15 @@ def add_recurrent_rows(rec, entries, values, dx, begin, end, batch):
 
 
 @jitable
-def add_first_rows(rec, dx, batch):
+def add_first_rows(dweight, initial, dx, batch):
     """dweight += the initial value of what recurs times dx at t = 0."""
-    units = U(rec.dweight.shape[0])
+    units = U(dweight.shape[0])
     for b in range(batch):
         for j in range(units):
-            value = rec.initial[b * units + j]
+            value = initial[b * units + j]
             if value != 0:
                 for n in range(units):
-                    rec.dweight[j, n] += value * dx[b * units + n]
+                    dweight[j, n] += value * dx[b * units + n]
 
 
 def flat(arrays):
@@ -229,23 +254,24 @@ def fields(cls, array_of):
 
 def population_forward(dynamics, x, start, recurrent, want):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
-    (steps, batch, units), dtype = x.shape, x.dtype
+    shape, dtype = x[0].shape, x[0].dtype
+    steps, batch, units = shape
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
     listed = want.events or dynamics.recurs_as_events or want.tape and dynamics.spikes_are_listed
     kept = set(want.fields) | ({recur} if want.tape and not dynamics.recurs_as_events else set())
     buffered = {recur} | ({"spike"} if listed else set())
     taped = set(model.State._fields) - ({"spike"} if dynamics.spikes_are_listed else set()) if want.tape else set()
     new = np.empty if start.lengths is None else np.zeros       # padded steps hand out zeros
-    out = fields(model.Out, lambda name: new(x.shape, dtype) if name in kept else None)
+    out = fields(model.Out, lambda name: new(shape, dtype) if name in kept else None)
     now = fields(model.Out, lambda name: np.zeros((batch, units), dtype) if name in buffered else None)
     if recur:
         getattr(now, recur)[:] = start.last
-    states = fields(model.State, lambda name: np.empty(x.shape, dtype) if name in taped else None)
+    states = fields(model.State, lambda name: np.empty(shape, dtype) if name in taped else None)
     state = model.State(*(a.copy() for a in start.state))
     lists = (np.zeros(steps * batch, np.int32), np.empty(steps * batch * units, index_dtype(units))) if listed else None
-    kernel(Shape(steps, batch, units), x.reshape(-1), tiled(start.coefficients, batch), surrogate.typed(dtype),
+    kernel(Shape(steps, batch, units), flat(x), tiled(start.coefficients, batch), surrogate.typed(dtype),
            (flat(state), flat(now)), (flat(states), flat(out)), recurrent, lists, start.lengths)
-    events = Spikes.of_rows(x.shape, np.arange(steps * batch, dtype=np.int64) * units, *lists) if listed else None
+    events = Spikes.of_rows(shape, np.arange(steps * batch, dtype=np.int64) * units, *lists) if listed else None
     values = getattr(out, recur) if recur and not dynamics.recurs_as_events else None
     tape = Tape(x, states, start, events, values) if want.tape else None
     return Run(fields(model.Out, lambda name: getattr(out, name) if name in want.fields else None),
@@ -254,33 +280,36 @@ def population_forward(dynamics, x, start, recurrent, want):
 
 def population_backward(dynamics, tape, recurrent, gradients, learn):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
-    (steps, batch, units), dtype = tape.current.shape, tape.current.dtype
+    (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
-    dx = np.empty((steps * batch, units), dtype)
+    dx = fields(model.Inputs, lambda name: np.empty((steps * batch, units), dtype))
     dstate = model.State(*(a.copy() for a in gradients.state))
     dlast = gradients.last.copy() if recur else None
     previous, lists = fields(model.State, lambda name: None), None
     if dynamics.spikes_are_listed:
         lists = (tape.events.count, tape.events.index)
         previous = previous._replace(spike=np.concatenate((np.empty(batch * units, dtype), tape.start.state.spike.reshape(-1))))
+    biased = model.recurrent if recur and recurrent.bias else ()
     sums = (fields(model.Params, lambda name: np.zeros(batch * units, dtype) if name in learn else None),
-            model.Inputs(np.zeros(batch * units, dtype) if recur else None))
+            fields(model.Inputs, lambda name: np.zeros(batch * units, dtype) if name in biased else None))
     rec = recurrence(dynamics, tape, recurrent) if recur else None
-    kernel(Shape(steps, batch, units), (tape.current.reshape(-1), flat(tape.states), previous),
+    kernel(Shape(steps, batch, units), (flat(tape.current), flat(tape.states), previous),
            tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
            (flat(gradients.out), flat(fields(model.Out, lambda name: dlast if name == recur else None)), flat(dstate)),
            dx, sums, rec, lists, tape.start.lengths)
-    dparams, (dbias,) = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
-    return PopulationGradients(dx.reshape(steps, batch, units), dstate, dlast, dparams, rec.dweight if recur else None, dbias)
+    dparams, dinputs = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
+    dbias = tuple(getattr(dinputs, name) for name in biased) or None
+    return PopulationGradients(model.Inputs(*(a.reshape(steps, batch, units) for a in dx)), dstate, dlast, dparams,
+                               rec.dweight if recur else None, dbias)
 
 
 def recurrence(dynamics, tape, recurrent):
-    (steps, batch, units), dtype = tape.current.shape, tape.current.dtype
+    (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     entries = values = working = None
     if dynamics.recurs_as_events:
         entries = (tape.events.start, tape.events.count, tape.events.index, None)
         working = (np.empty(BLOCK * batch * units, np.uint32), None, np.empty(units + 1, np.int64))
     else:
         values = tape.values.reshape(steps * batch, units)
-    return Recurrence(np.ascontiguousarray(recurrent.weight.T), tape.start.last.reshape(-1), entries, values,
-                      np.empty((batch, units), dtype), working, np.zeros((units, units), dtype))
+    return Recurrence(tuple(np.ascontiguousarray(w.T) for w in recurrent.weight), tape.start.last.reshape(-1), entries, values,
+                      np.empty((batch, units), dtype), working, tuple(np.zeros_like(w) for w in recurrent.weight))

@@ -49,12 +49,21 @@ def fingerprint(*functions) -> int:
     digest = hashlib.sha256(repr((OPTIONS, INLINE, numba.__version__)).encode())
     for path in (Path(ew.__file__), *sorted(Path(__file__).parent.glob("*.py"))):
         digest.update(path.read_bytes())
-    for function in functions:
+    for function in _with_helpers(functions):
         try:
             digest.update(inspect.getsource(function).encode())
         except OSError:             # defined at a prompt
             digest.update(function.__code__.co_code + repr(function.__code__.co_consts).encode())
     return int(digest.hexdigest()[:15], 16)
+
+
+def _with_helpers(functions):
+    """The functions, and the elementwise functions of their own modules that they call."""
+    found = list(functions)
+    for function in found:
+        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        found += [f for f in named if f in ew.ELEMENTWISE and f not in found and f.__module__ != ew.__name__]
+    return found
 
 
 # ---- primitives of elementwise.py
@@ -166,11 +175,18 @@ def _accumulate(arrays, i, values):
     return _written(f"def f(arrays, i, values): {lines or 'pass'}")
 
 
+@overload(access.clear, jit_options=INLINE)
+def _clear(arrays, i):
+    lines = "; ".join(f"arrays.{n}[i] = 0" for n in _present(arrays))
+    return _written(f"def f(arrays, i): {lines or 'pass'}")
+
+
 # ---- pointers
 
 
-def pointer(array):
-    """The data of an array as a pointer: p[i] without shape, bounds and reference counts, which would keep a loop scalar."""
+def pointer(arrays):
+    """The data of an array (or of each array of a tuple) as a pointer: p[i] without shape, bounds and reference counts, which would
+    keep a loop scalar."""
 
 
 def private(arrays):
@@ -182,8 +198,8 @@ def private(arrays):
     """
 
 
-def private_array(array):
-    """The same array with a unique data pointer (see `private`)."""
+def private_array(arrays):
+    """The same array (or each array of a tuple) with a unique data pointer (see `private`)."""
 
 
 def _unique(builder, data):
@@ -223,24 +239,26 @@ def _private_array(context, a):
     return a(a), generate
 
 
+def _each(function, arrays):
+    """function of each member of a tuple, in a tuple of the same class; None stays."""
+    values = "".join("None, " if isinstance(t, types.NoneType) else f"function(arrays[{i}]), " for i, t in enumerate(arrays.types))
+    if isinstance(arrays, types.BaseNamedTuple):
+        return _written(f"def f(arrays): return cls({values})", function=function, cls=arrays.instance_class)
+    return _written(f"def f(arrays): return ({values})", function=function)
+
+
 @overload(pointer, jit_options=INLINE)
-def _overload_pointer(array):
-    return lambda array: _pointer(array)
+def _overload_pointer(arrays):
+    return _each(pointer, arrays) if isinstance(arrays, types.BaseTuple) else lambda arrays: _pointer(arrays)
 
 
 @overload(private_array, jit_options=INLINE)
-def _overload_private_array(array):
-    return lambda array: _private_array(array)
+def _overload_private_array(arrays):
+    return _each(private_array, arrays) if isinstance(arrays, types.BaseTuple) else lambda arrays: _private_array(arrays)
 
 
 @overload(private, jit_options=INLINE)
 def _overload_private(arrays):
     if isinstance(arrays, types.Array):
         return lambda arrays: _private_pointer(arrays)
-    if isinstance(arrays, types.BaseTuple):
-        values = ", ".join("None" if isinstance(t, types.NoneType) else f"private(arrays[{i}])"
-                           for i, t in enumerate(arrays.types)) + ","
-        named = isinstance(arrays, types.BaseNamedTuple)
-        return _written(f"def f(arrays): return {'cls' if named else ''}({values})", private=private,
-                        cls=arrays.instance_class if named else None)
-    return lambda arrays: arrays
+    return _each(private, arrays) if isinstance(arrays, types.BaseTuple) else lambda arrays: arrays

@@ -67,26 +67,44 @@ def conv_backward(x, weight, dy, geometry, want_dx):
     return dweight, dy.sum((0, 2, 3)), np.ascontiguousarray(dx).reshape(x.shape)
 
 
+def max_pool_forward(x, geometry):
+    padded, patches = _patches(x, geometry)
+    windows = np.moveaxis(patches(padded), (2, 3), (4, 5)).reshape(*x.shape[:2], -1, geometry.kernel[0] * geometry.kernel[1])
+    taken = windows.argmax(3)
+    return np.take_along_axis(windows, taken[..., None], 3)[..., 0], taken
+
+
+def max_pool_backward(taken, dy, geometry):
+    dx = np.zeros((*dy.shape[:2], geometry.channels, *geometry.size), dy.dtype)
+    _, patches = _patches(dx, geometry)
+    pictures, seen = dx.reshape(-1, geometry.channels, *geometry.size), (-1, geometry.channels, *geometry.out)
+    for k in range(geometry.kernel[0] * geometry.kernel[1]):
+        patches(pictures)[:, :, k // geometry.kernel[1], k % geometry.kernel[1]] += np.where(taken == k, dy, dy.dtype.type(0)).reshape(seen)
+    return dx.reshape(*dy.shape[:2], -1)
+
+
 def _values(x, dtype):
     x = x.dense(dtype) if isinstance(x, Spikes) else x
     return x.reshape(-1, x.shape[2])
 
 
 def population_forward(dynamics, x, start, recurrent, want):
-    model, (steps, batch) = dynamics.model, x.shape[:2]
-    f = _functions(dynamics, x.dtype)
+    model, (steps, batch), shape, dtype = dynamics.model, x[0].shape[:2], x[0].shape, x[0].dtype
+    f = _functions(dynamics, dtype)
     active = valid_steps(steps, batch, start.lengths)
     state, last = model.State(*(a.copy() for a in start.state)), None if start.last is None else start.last.copy()
     hand_out = set(want.fields) | ({"spike"} if want.events else set()) | ({dynamics.recur} if want.tape else set())
-    out = model.Out(*(np.zeros(x.shape, x.dtype) if name in hand_out else None for name in model.Out._fields))
-    states = model.State(*(np.empty(x.shape, x.dtype) if want.tape else None for _ in model.State._fields))
+    out = model.Out(*(np.zeros(shape, dtype) if name in hand_out else None for name in model.Out._fields))
+    states = model.State(*(np.empty(shape, dtype) if want.tape else None for _ in model.State._fields))
     for t in range(steps):
         if recurrent is not None:
-            x[t] += recurrent.bias
-            add_rows(x[t], recurrent.weight, last)
+            for g, name in enumerate(model.recurrent):
+                current = getattr(x, name)[t]
+                current += 0 if recurrent.bias is None else recurrent.bias[g]
+                add_rows(current, recurrent.weight[g], last)
         on = active[t]
         scatter(states, t, state)
-        o, new = model.step(gather(model.Inputs(x), t), state, start.coefficients, f)
+        o, new = model.step(gather(x, t), state, start.coefficients, f)
         scatter(out, t, type(o)(*(np.where(on, a, 0) for a in o)))
         state = type(state)(*(np.where(on, a, b) for a, b in zip(new, state, strict=True)))
         if recurrent is not None:
@@ -98,30 +116,34 @@ def population_forward(dynamics, x, start, recurrent, want):
 
 
 def population_backward(dynamics, tape, recurrent, gradients: Gradients, learn):
-    model, (steps, batch, units) = dynamics.model, tape.current.shape
-    dtype, start = tape.current.dtype, tape.start
+    model, (steps, batch, units) = dynamics.model, tape.current[0].shape
+    dtype, start = tape.current[0].dtype, tape.start
     f = _functions(dynamics, dtype)
     active = valid_steps(steps, batch, start.lengths)
-    dx, dstate, dlast = np.empty_like(tape.current), gradients.state, gradients.last
+    dx, dstate, dlast = type(tape.current)(*map(np.empty_like, tape.current)), gradients.state, gradients.last
+    recurring = [getattr(dx, name) for name in model.recurrent]
     dparams = model.Params(*(np.zeros(units, dtype) if name in learn else None for name in model.Params._fields))
-    dweight, dbias = (np.zeros_like(recurrent.weight), np.zeros_like(recurrent.bias)) if recurrent is not None else (None, None)
+    dweight = None if recurrent is None else tuple(map(np.zeros_like, recurrent.weight))
+    dbias = None if recurrent is None or recurrent.bias is None else tuple(map(np.zeros_like, recurrent.bias))
     for t in reversed(range(steps)):
         on = active[t]
         from_recurrence = model.Out(*(dlast[None] if name == dynamics.recur and dlast is not None else None
                                       for name in model.Out._fields))
         dout = gather_sum(gradients.out, t, from_recurrence, 0)
-        dinputs, dbefore, dp = model.step_adjoint(gather(model.Inputs(tape.current), t), gather(tape.states, t),
+        dinputs, dbefore, dp = model.step_adjoint(gather(tape.current, t), gather(tape.states, t),
                                                   start.coefficients, f, dout, dstate)
-        dx[t] = np.where(on, dinputs.current, 0)
+        scatter(dx, t, type(dx)(*(np.where(on, d, 0) for d in dinputs)))
         dstate = type(dstate)(*(np.where(on, a, b) for a, b in zip(dbefore, dstate, strict=True)))
         for total, d in zip(dparams, dp, strict=True):
             if total is not None:
                 total += np.where(on, d, 0).sum(0)
         if recurrent is not None:
             before = tape.values[t - 1] if t > 0 else start.last
-            dweight += before.T @ dx[t]
-            dbias += dx[t].sum(0)
-            dlast = np.where(on, dx[t] @ recurrent.weight.T, dlast)
+            for g, d in enumerate(recurring):
+                dweight[g][...] += before.T @ d[t]
+                if dbias is not None:
+                    dbias[g][...] += d[t].sum(0)
+            dlast = np.where(on, sum(d[t] @ w.T for d, w in zip(recurring, recurrent.weight, strict=True)), dlast)
     return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
 
 
@@ -143,5 +165,5 @@ def softmax_cross_entropy(y, labels, weights):
 
 
 
-__all__ = ["CHUNKED", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "one_thread", "population_backward",
-           "population_forward", "softmax_cross_entropy"]
+__all__ = ["CHUNKED", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "max_pool_backward", "max_pool_forward",
+           "one_thread", "population_backward", "population_forward", "softmax_cross_entropy"]

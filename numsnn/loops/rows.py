@@ -9,7 +9,7 @@ import numpy as np
 from .jit import jitable
 
 U = np.uint64
-ONE, TWO, EIGHT = U(1), U(2), U(8)
+ONE, TWO, FOUR, EIGHT = U(1), U(2), U(4), U(8)
 
 
 @jitable
@@ -61,12 +61,30 @@ def put_factor(factor, h, multiplicity, m):
 
 @jitable
 def add_values(y, o, weight, n_in, n_out, values, v):
-    """y[o : o + n_out] += values[v + k] * row k of weight for k = 0, 1, ... n_in - 1, in this order; zeros are skipped."""
-    for k in range(n_in):
-        value = values[v + k]
+    """y[o : o + n_out] += values[v + k] * row k of weight for k = 0, 1, ... n_in - 1, in this order; zeros are skipped.  Four rows a pass
+    where no value is zero."""
+    k = U(0)
+    while k + FOUR <= n_in:
+        a, b, c, d = values[v + k], values[v + k + ONE], values[v + k + TWO], values[v + k + U(3)]
+        if a != 0 and b != 0 and c != 0 and d != 0:
+            w = k * n_out
+            for n in range(n_out):
+                y[o + n] = (((y[o + n] + a * weight[w + n]) + b * weight[w + n_out + n]) + c * weight[w + TWO * n_out + n]) \
+                    + d * weight[w + U(3) * n_out + n]
+        else:
+            add_single_values(y, o, weight, k, k + FOUR, n_out, values, v)
+        k += FOUR
+    add_single_values(y, o, weight, k, n_in, n_out, values, v)
+
+
+@jitable
+def add_single_values(y, o, weight, k, end, n_out, values, v):
+    """The terms k ... end - 1 of add_values, row by row."""
+    for j in range(k, end):
+        value = values[v + j]
         if value != 0:
             for n in range(n_out):
-                y[o + n] += value * weight[k * n_out + n]
+                y[o + n] += value * weight[j * n_out + n]
 
 
 @jitable

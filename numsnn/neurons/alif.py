@@ -15,8 +15,8 @@ is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next st
     v_threshold  resting threshold (b_j0 in the papers), in the unit of v
     beta         strength of the adaptation, in the unit of v
 
-`init_state="uniform"`: v ~ U(0, 1), s = 0, eta = v_threshold; `"author"`: v = s ~ U(0, v_threshold), eta = v_threshold (the
-ECG script: a spike that is no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
+`init_state="zeros"`: all 0; `"rest"`: v = s = 0, eta = v_threshold; `"uniform"`: v ~ U(0, 1), s = 0, eta = v_threshold; `"author"`:
+v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
 """
 
 from typing import NamedTuple
@@ -82,6 +82,7 @@ def coefficients_adjoint(settings, options, dt, dparams):
 
 
 INITIAL_STATE = {
+    "rest": lambda settings, draw: State(0 * draw, 0 * draw, 0 * draw + settings.v_threshold),
     "uniform": lambda settings, draw: State(draw, 0 * draw, 0 * draw + settings.v_threshold),
     "author": lambda settings, draw: State(draw * settings.v_threshold, draw * settings.v_threshold,
                                            0 * draw + settings.v_threshold)}

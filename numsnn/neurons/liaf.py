@@ -44,6 +44,7 @@ class Params(NamedTuple):
 
 
 CONSTANT = ("related", "attach")
+DIFFERS = ("v",)        # handed out before the reset
 
 
 class Out(NamedTuple):

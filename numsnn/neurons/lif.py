@@ -44,6 +44,7 @@ class Params(NamedTuple):
 
 
 CONSTANT = ("soft", "hard", "attach")
+DIFFERS = ("v",)        # handed out before the reset
 
 
 class Settings(NamedTuple):

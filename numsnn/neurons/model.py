@@ -4,6 +4,8 @@ A model is one file with these names, all of them plain Python; `Model.of(module
 
     State, Params       NamedTuples of what the neuron carries from step to step and of its coefficients
     Inputs, Out         what comes in (default: `current`) and what can be handed out (default: `spike`, `v`, `theta`)
+    FEEDFORWARD         the fields of Inputs that the layer before feeds, one current each (default: all of them, in their order)
+    RECURRENT           the fields of Inputs that the recurrent product feeds, one matrix each (default: all)
     step(inputs, state, params, f) -> (out, state)
     step_adjoint(inputs, state, params, f, dout, dstate) -> (dinputs, dstate, dparams)
                         elementwise functions of scalars (see numsnn.elementwise).  The adjoint takes what the step took, and
@@ -14,11 +16,16 @@ A model is one file with these names, all of them plain Python; `Model.of(module
     CONSTANT            the fields of Params that options set: no gradient
     INITIAL_STATE       name -> function(settings, draw) -> State, draw being uniform random numbers in [0, 1)
     OUTPUT              the field of Out that the next layer receives unless told otherwise
-    DEFAULTS            surrogate, comparator and activation unless told otherwise; who names an activation has an analog output
+    DIFFERS             fields of Out that are not the field of State of the same name
+    RECURS              the field of Out that recurs with recurrent=True (default: the spike, or OUTPUT where there is none)
+    DEFAULTS            surrogate, comparator, activation, recurrent and recurrent_bias_init unless told otherwise; who names an
+                        activation has an analog output
     conflict(learn, options, output) -> text     what does not go together, "" where everything does
 
 `f` is a `Functions` tuple: `f.spike(x, f.k)` and `f.slope(x, f.k)` are the surrogate's functions of the distance to the
-threshold, `f.k` their constants; `f.act(x)` and `f.act_slope(x)` the activation of an analog output.  If the recurring field of Out is also a field of State (the ALIF's `spike`), the two are one.
+threshold, `f.k` their constants; `f.act(x)` and `f.act_slope(x)` the activation of an analog output.  A field of Out that is also a field of
+State (the ALIF's `spike`) is the same quantity: if it recurs, the state carries it.  Where it is not, as the LIF's `v`, which is handed out
+before the reset and carried on after it, the model names it in DIFFERS.
 
 Settings whose name begins with `tau_` are time constants in the unit of dt; they are kept at or above dt / 10.
 """
@@ -70,8 +77,12 @@ class Model:
     initial_state: dict
     output: str
     variants: dict      # option -> {value: name of the model that has it}, for what differs in order
-    defaults: dict      # surrogate, comparator, activation
+    defaults: dict      # surrogate, comparator, activation, recurrent, recurrent_bias_init
     conflict: Callable  # (learn, options, output) -> what does not go together
+    feedforward: tuple  # fields of Inputs
+    recurrent: tuple    # fields of Inputs
+    recurs: str         # the field of Out that recurs with recurrent=True
+    differs: tuple      # fields of Out that are not the field of State of the same name
 
     @classmethod
     def of(cls, name: str, module: ModuleType | Any) -> "Model":
@@ -81,13 +92,27 @@ class Model:
         if missing:
             raise ValueError(f"neuron model {name!r} does not define {', '.join(missing)}; see numsnn.neurons.model")
         default = {"zeros": lambda settings, draw: module.State(*(0 * draw for _ in module.State._fields))}
-        return cls(name, module.__doc__, module.State, module.Params, getattr(module, "Inputs", Inputs),
-                   getattr(module, "Out", Out), module.Settings, elementwise(module.step), elementwise(module.step_adjoint),
+        inputs, out, output = getattr(module, "Inputs", Inputs), getattr(module, "Out", Out), getattr(module, "OUTPUT", "spike")
+        return cls(name, module.__doc__, module.State, module.Params, inputs, out,
+                   module.Settings, elementwise(module.step), elementwise(module.step_adjoint),
                    module.coefficients, module.coefficients_adjoint, getattr(module, "OPTIONS", {}),
                    getattr(module, "CONSTANT", ()), {**default, **getattr(module, "INITIAL_STATE", {})},
-                   getattr(module, "OUTPUT", "spike"), getattr(module, "VARIANTS", {}),
-                   {"surrogate": "multi_gaussian", "comparator": ">", **getattr(module, "DEFAULTS", {})},
-                   getattr(module, "conflict", lambda learn, options, output: ""))
+                   output, getattr(module, "VARIANTS", {}),
+                   {"surrogate": "multi_gaussian", "comparator": ">", "recurrent": False, "recurrent_bias_init": "zeros",
+                    **getattr(module, "DEFAULTS", {})},
+                   getattr(module, "conflict", lambda learn, options, output: ""),
+                   getattr(module, "FEEDFORWARD", inputs._fields), getattr(module, "RECURRENT", inputs._fields),
+                   getattr(module, "RECURS", "spike" if "spike" in out._fields else output),
+                   getattr(module, "DIFFERS", ()))
+
+    @property
+    def gates(self) -> tuple:
+        """The indices of the fields of Inputs that the recurrence feeds."""
+        return tuple(map(self.Inputs._fields.index, self.recurrent))
+
+    def carries(self, field: str | None) -> bool:
+        """Whether the state carries a field of Out from step to step."""
+        return field in self.State._fields and field not in self.differs
 
     @property
     def spiking(self) -> bool:

@@ -1,4 +1,4 @@
-"""Recipes: the papers' experiments, one file each; every file of this folder that sets RECIPE is found."""
+"""Recipes: the papers' experiments; every file of this folder that sets RECIPE, or RECIPES where it holds several, is found."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -8,8 +8,8 @@ from .recipe import Data, Recipe
 RECIPES: dict[str, Recipe] = {}
 for _info in iter_modules(__path__):
     _module = import_module(f"{__name__}.{_info.name}")
-    if hasattr(_module, "RECIPE"):
-        RECIPES[_module.RECIPE.name] = _module.RECIPE
+    _one = (_module.RECIPE,) if hasattr(_module, "RECIPE") else ()
+    RECIPES |= {recipe.name: recipe for recipe in getattr(_module, "RECIPES", _one)}
 
 
 def get(name: str) -> Recipe:

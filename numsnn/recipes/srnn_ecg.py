@@ -27,7 +27,7 @@ EPOCHS = 400
 SCHEDULES = {"cosine": Cosine(EPOCHS), "step": Step(100, 0.5)}
 
 
-def data(folder=None, seed: int = 0) -> Data:
+def data(folder=None, seed: int = 0, options: dict = OPTIONS) -> Data:
     """The coded QT Database in `folder`; without one synthetic ECG of the same size and form."""
     if folder is None:
         train, test = (synthetic.ecg(n, seed=s, part=part) for n, s, part in ((618, 1, "train"), (141, 2, "test")))

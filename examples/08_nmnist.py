@@ -1,0 +1,97 @@
+"""Spiking convolutions on an event camera: ConvLIAF, ConvLIF and ConvALIF on the 960-recording subset of N-MNIST, five-fold cross-validation.
+
+    python examples/08_nmnist.py FOLDER_OR_ZIP [--neurons liaf lif alif] [--epochs 30] [--seed 0] [--quick]
+
+Events are binned to 20 steps of 15 ms (one bit per pixel and polarity); 16C5-AP2-32C3-AP2-FC10, the mean over time decides.  Every recording is
+tested once, by the network of the four folds that it is not in, after the last epoch: nothing is chosen on test data.  Training recordings are
+shifted by up to two pixels.  --quick: two folds of 60 recordings for one epoch, to see that it runs; without a folder on made-up events.
+"""
+
+import argparse
+
+import numpy as np
+
+import numsnn as ns
+from numsnn.datasets import cameras
+from numsnn.datasets.recordings import Bins, framed
+
+FRAME = Bins(dt=15e-3, steps=20)
+
+
+def neurons(kind, shape):
+    """LIAF and LIF are one model with one leak and threshold; LIAF sends relu(u - threshold), LIF its spikes."""
+    if kind == "alif":
+        return ns.ALIF(shape, tau_mem=3.0, tau_adp=20.0, beta=0.2, v_threshold=0.15, learn=("tau_mem", "tau_adp"), per_channel=("tau_mem", "tau_adp"))
+    return ns.LIAF(shape, alpha=0.5, v_threshold=0.5, output={"liaf": "analog", "lif": "spike"}[kind])
+
+
+def network(kind, seed):
+    return ns.Network(ns.Conv2d(2, 16, 5), neurons(kind, (16, 30, 30)), ns.AvgPool2d(2), ns.Conv2d(16, 32, 3), neurons(kind, (32, 13, 13)),
+                      ns.AvgPool2d(2), ns.Dense(32 * 6 * 6, 10), ns.OverTime("mean"), input_shape=(2, 34, 34), seed=seed)
+
+
+def made_up(n=120):
+    """Bars that move: the label is the direction, as far as there are eight."""
+    rng = np.random.default_rng(0)
+    sizes, label = np.full(n, 400), rng.integers(0, 10, n)
+    t = np.sort(rng.integers(0, 300_000, (n, 400)), 1)
+    along, across = t / 300_000 * 33, rng.integers(0, 34, t.shape)
+    x, y = np.where(label[:, None] % 2, along, across), np.where(label[:, None] % 2, across, along)
+    events = ns.Events(t.ravel(), x=x.ravel().astype(int), y=y.ravel().astype(int), p=np.repeat(label // 5, 400), shape=(2, 34, 34),
+                       offsets=np.concatenate(([0], np.cumsum(sizes))), tick=1e-6)
+    return events, label
+
+
+def load(folder):
+    """(events of all recordings, labels)."""
+    if folder is None:
+        return made_up()
+    items = [item for part in ("train", "test") for item in cameras.nmnist(folder, part).items]
+    return ns.Events.concatenate([item.read() for item in items]), np.array([item.label for item in items])
+
+
+def folds(labels, n, rng):
+    """The fold of each recording; every class is spread evenly over them."""
+    fold = np.empty(len(labels), int)
+    for c in np.unique(labels):
+        of_class = rng.permutation(np.flatnonzero(labels == c))
+        fold[of_class] = (np.arange(len(of_class)) + rng.integers(n)) % n
+    return fold
+
+
+def dataset(events, labels, pick, name, augment=None):
+    return ns.Dataset(framed(lambda s: events[pick[s]], len(pick), events.shape, FRAME, None, augment), labels[pick], classes=cameras.DIGITS, name=name)
+
+
+parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+parser.add_argument("folder", nargs="?")
+parser.add_argument("--neurons", nargs="+", choices=("liaf", "lif", "alif"), default=("liaf", "lif", "alif"))
+parser.add_argument("--epochs", type=int, default=30)
+parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--quick", action="store_true")
+options = parser.parse_args()
+if options.folder is None and not options.quick:
+    parser.error("name the folder or zip file of the N-MNIST subset, or add --quick")
+
+events, labels = load(options.folder)
+if options.quick:
+    pick = np.random.default_rng(0).permutation(len(labels))[:120]
+    events, labels = events[pick], labels[pick]
+n_folds, epochs = (2, 1) if options.quick else (5, options.epochs)
+fold = folds(labels, n_folds, np.random.default_rng(options.seed))
+print(f"{len(labels)} recordings, {n_folds} folds, {epochs} epochs, seed {options.seed}")
+print("| network | parameters | test accuracy, mean and standard deviation over folds | folds | spikes per neuron and step | s / epoch |\n" + "| --- " * 6 + "|", flush=True)
+for kind in options.neurons:
+    accuracies, rates, seconds = [], [], []
+    for f in range(n_folds):
+        net = network(kind, options.seed + f)
+        train = dataset(events, labels, np.flatnonzero(fold != f), "train", lambda e, rng: e.moved(2, rng))
+        test = dataset(events, labels, np.flatnonzero(fold == f), "test")
+        history = ns.fit(net, train, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(2e-3, schedule=ns.optim.Cosine(epochs)), epochs=epochs,
+                         batch_size=32, seed=options.seed, progress=False)
+        found = ns.evaluate(net, test)
+        accuracies.append(found.accuracy)
+        rates.append([facts["rate"] for facts in found.rates.values()])
+        seconds += history["seconds"]
+    print(f"| Conv{kind.upper()} | {net.n_params:,} | {np.mean(accuracies):.4f} ± {np.std(accuracies):.4f} | {', '.join(f'{a:.3f}' for a in accuracies)} "
+          f"| {', '.join(f'{r:.3f}' for r in np.mean(rates, 0))} | {np.median(seconds):.1f} |", flush=True)

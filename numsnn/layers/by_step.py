@@ -1,0 +1,39 @@
+"""For layers that take their own time steps one by one: pieces of a sequence, and what comes back of them."""
+
+import numpy as np
+
+from ..loops.contract import valid_steps
+
+
+def contexts(context, steps: int, batch: int) -> list:
+    """The context of each step of a sequence."""
+    if context.lengths is None:
+        return [context] * steps
+    return [context._replace(lengths=valid) for valid in valid_steps(steps, batch, context.lengths)[..., 0].astype(np.int64)]
+
+
+def _n_valid(context, steps):
+    """Number of valid steps of each sample, at least 1."""
+    return np.maximum(steps if context.lengths is None else context.lengths, 1)[..., None]
+
+
+def together(seen: list, context) -> dict:
+    """What was recorded in each step, for the sequence; a rate is the mean over the valid steps."""
+    found = {field: np.concatenate([step[field] for step in seen]) for field in (seen[0] if seen else ()) if field != "rate"}
+    if seen and "rate" in seen[0]:
+        found["rate"] = sum(step["rate"] for step in seen) / _n_valid(context, len(seen))
+    return found
+
+
+def hidden(dhidden: dict | None, context, steps: int) -> list:
+    """Gradients of hidden fields for each step."""
+    dhidden = dict(dhidden or {})
+    if "rate" in dhidden:
+        dhidden["rate"] = dhidden["rate"] / _n_valid(context, steps)
+    return [{field: d if field == "rate" else d[t:t + 1] for field, d in dhidden.items()} for t in range(steps)]
+
+
+def add_to(sums: dict, more: dict) -> None:
+    """sums += more, by name."""
+    for key, value in more.items():
+        sums[key] = sums[key] + value if key in sums else value

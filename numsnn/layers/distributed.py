@@ -1,0 +1,115 @@
+"""`TimeDistributed`: a layer at each time step by itself."""
+
+import numpy as np
+
+from ..loops.contract import valid_steps
+from ..spikes import Spikes
+from .layer import Gradients, Layer, Result
+from .pointwise import Dropout
+
+
+class TimeDistributed(Layer):
+    """A layer applied to each time step as if it were a sequence of one step: y_t = f(x_t), f beginning in its initial state.
+
+    A layer without state does the same as without TimeDistributed; one with a state begins afresh in every step.  x: (T, B, N) values or Spikes,
+    which the layer sees as (1, T B, N); y: (T, B, M).  The parameters are the layer's, under the name of this one.
+
+    layer: the layer.  Refused are layers that answer once per sequence, that name their sources or change the number of steps, and those whose
+    initial state is drawn at random (Dropout, init_state="uniform"), because the steps of a sequence would have to share the draw.
+    Recorded can be what the layer records, except "rate".  Source: the layer of this name in Keras.
+    """
+
+    kind = "timedistributed"
+
+    def __init__(self, layer: Layer, *, name: str | None = None):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"TimeDistributed holds one layer, TimeDistributed(ns.Dense(4, 36)); got {layer!r}")
+        super().__init__(name or layer.name)
+        what = type(layer).__name__
+        if isinstance(layer, Dropout):
+            self.refuse(f"{what} draws one mask for a sequence; another mask for each step is Dropout({layer.probability:g}, per_step=True), without TimeDistributed")
+        if not layer.answers_each_step:
+            self.refuse(f'{what} answers once per sequence, but here every step has its answer; use OverTime("each"), without TimeDistributed')
+        if layer.sources is not None or layer.times != 1 or not layer.causal:
+            self.refuse(f"{what} takes other steps than its own or hands out several; put it into the network by itself")
+        if hasattr(layer, "size_out"):
+            self.refuse("it is part of a network already; make a new one for each place")
+        self.layer, self.params, self.fixed = layer, layer.params, layer.fixed
+        self.uses_blas, self.whole_batch, self.reads_tokens = layer.uses_blas, layer.whole_batch, layer.reads_tokens
+
+    @property
+    def n_in(self):
+        """Number of inputs, where the layer knows it."""
+        return self.layer.n_in
+
+    def events(self, x) -> Spikes:
+        """Tokens as Spikes, where the layer reads tokens."""
+        return self.layer.events(x)
+
+    def declared_shape(self):
+        return self.layer.declared_shape()
+
+    def connect(self, shape):
+        self.layer.name = self.name         # messages name the place in the network
+        return self.layer.connect(shape)
+
+    def build(self, rng, dtype, dt):
+        self.layer.build(rng, dtype, dt)
+        plain, drawn = (self.layer.initial_state(16, source) for source in (None, np.random.default_rng(0)))
+        if plain is not None and any(not np.array_equal(a, b) for a, b in zip(plain, drawn, strict=True)):
+            self.refuse(f"the initial state of {self.layer!r} is drawn at random, and would have to be drawn for each step; give it a fixed one")
+
+    def inside(self):
+        return (self.layer,)
+
+    def smoothed(self):
+        self.layer.smoothed()
+
+    def prepare(self, context):
+        return self.layer.prepare(context)
+
+    def forward(self, x, state, prepared, context):
+        steps, batch = x.shape[:2]
+        before = self.layer.initial_state(steps * batch)
+        done = self.layer.forward(_reshaped(x, 1, steps * batch), before, prepared, self._inner(context, steps, batch))
+        seen = done.seen and {field: _reshaped(a, steps, batch) for field, a in done.seen.items()}
+        return Result(_reshaped(done.y, steps, batch), None, (done.tape, before) if context.tape else None, seen)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        (kept, before), (steps, batch) = tape, dy.shape[:2]
+        dstate = None if before is None else type(before)(*(np.zeros_like(a) for a in before))
+        dhidden = dhidden and {field: _reshaped(a, 1, steps * batch) for field, a in dhidden.items()}
+        d = self.layer.backward(kept, _reshaped(dy, 1, steps * batch), dstate, dhidden, prepared, self._inner(context, steps, batch))
+        return Gradients(None if d.dx is None else _reshaped(d.dx, steps, batch), None, d.params)
+
+    @staticmethod
+    def _inner(context, steps, batch):
+        """The context of a batch of steps, valid ones of length 1 and padded ones of length 0."""
+        if context.lengths is None:
+            return context
+        return context._replace(lengths=valid_steps(steps, batch, context.lengths).reshape(-1).astype(np.int64))
+
+    def lower_bounds(self):
+        return self.layer.lower_bounds()
+
+    def recordable(self):
+        return tuple(field for field in self.layer.recordable() if field != "rate")
+
+    def config(self):
+        return {"inside": {"layer": type(self.layer).__name__, **self.layer.config(), "name": None}, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        from . import by_name
+        inner = dict(config["inside"])
+        return cls(by_name(inner.pop("layer")).from_config(inner), name=config["name"])
+
+    def describe(self):
+        return f"TimeDistributed({self.layer.describe()})"
+
+
+def _reshaped(x, steps, batch):
+    """The rows of a sequence as (steps, batch, N)."""
+    if isinstance(x, Spikes):
+        return Spikes.of_rows((steps, batch, x.shape[2]), x.start, x.count, x.index, x.multiplicity)
+    return x.reshape(steps, batch, x.shape[2])

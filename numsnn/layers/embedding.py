@@ -1,0 +1,81 @@
+"""`Embedding`: a learned vector for each token."""
+
+import numpy as np
+
+from ..spikes import Spikes, index_dtype
+from .initialise import Value, initial, plain
+from .layer import Gradients, Layer, Result, positive_integer, size
+
+
+class Embedding(Layer):
+    """A learned vector for each token: y_t = weight[token_t], and 0 where the token is the padding.
+
+    As the first layer of a network it reads integers 0 ... n_tokens - 1, x: (T, B) or (T, B, 1); y: (T, B, n_out).  To the other layers a token
+    is a spike of one of n_tokens units, and this a Dense without bias: Spikes (T, B, n_tokens) are taken as well, several in a step give
+    the sum of their vectors.  weight is (n_tokens, n_out); its gradient is summed event by event.
+
+    n_tokens, n_out: sizes.  weight: initial values (see numsnn.layers.initialise), those of Keras by default (PyTorch: N(0, 1)).  padding: a token
+    whose vector is not used, so that it stays as it is (PyTorch's padding_idx gives the vector out); None: there is no such token.
+    Source: Bengio, Ducharme, Vincent, Jauvin 2003.
+    """
+
+    kind = "embedding"
+    reads_tokens = True
+
+    def __init__(self, n_tokens: int, n_out: int, *, weight: Value = ("uniform", -0.05, 0.05), padding: int | None = None,
+                 name: str | None = None):
+        super().__init__(name)
+        self.n_tokens, self.n_out = positive_integer(n_tokens, "Embedding: n_tokens"), positive_integer(n_out, "Embedding: n_out")
+        if padding is not None and (isinstance(padding, bool) or not isinstance(padding, (int, np.integer)) or not 0 <= padding < n_tokens):
+            self.refuse(f"padding must be a token, 0 ... {n_tokens - 1}, or None; got {padding!r}")
+        self.weight, self.padding = weight, None if padding is None else int(padding)
+
+    @property
+    def n_in(self):
+        """Number of units whose spikes the tokens are."""
+        return self.n_tokens
+
+    def build(self, rng, dtype, dt):
+        self.params["weight"] = initial(self.weight, rng, (self.n_tokens, self.n_out), f"{self.name or 'Embedding'}.weight").astype(dtype)
+
+    def connect(self, shape):
+        if size(shape) not in (None, self.n_tokens):
+            self.refuse(f"expects spikes of {self.n_tokens} tokens, but {size(shape)} inputs arrive; use Embedding({size(shape)}, {self.n_out}), "
+                        f"or put it first, where it reads integers")
+        return (self.n_out,)
+
+    def events(self, x) -> Spikes:
+        """Tokens, integers (T, B) or (T, B, 1), as Spikes (T, B, n_tokens)."""
+        x = np.asarray(x)
+        if x.ndim not in (2, 3) or x.shape[2:] not in ((), (1,)):
+            self.refuse(f"expects tokens x of shape (T, B) or (T, B, 1): time, samples; got shape {x.shape}")
+        if not np.issubdtype(x.dtype, np.integer):
+            self.refuse(f"expects tokens, integers 0 ... {self.n_tokens - 1}; got {x.dtype}. Whole numbers stored as floats: x.astype(int)")
+        x = x.reshape(x.shape[:2])
+        wrong = np.argwhere((x < 0) | (x >= self.n_tokens))
+        if wrong.size:
+            t, b = wrong[0]
+            self.refuse(f"expects tokens 0 ... {self.n_tokens - 1}; x[{t}, {b}] is {x[t, b]}. n_tokens is the largest token plus 1, here {x.max() + 1}")
+        return Spikes.of_rows((*x.shape, self.n_tokens), np.arange(x.size), np.ones(x.size, np.int32), x.ravel().astype(index_dtype(self.n_tokens)))
+
+    def prepare(self, context):
+        weight = self.params["weight"]
+        if self.padding is not None:
+            weight = weight.copy()
+            weight[self.padding] = 0
+        return weight, np.zeros(self.n_out, weight.dtype)
+
+    def forward(self, x, state, prepared, context):
+        return Result(context.loops.dense_forward(x, *prepared), None, x if context.tape else None)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        dweight, _, dx = context.loops.dense_backward(tape, prepared[0], dy, context.want_dx)
+        if self.padding is not None:
+            dweight[self.padding] = 0
+        return Gradients(dx, None, {"weight": dweight})
+
+    def config(self):
+        return {"n_tokens": self.n_tokens, "n_out": self.n_out, "weight": plain(self.weight), "padding": self.padding, "name": self.name}
+
+    def describe(self):
+        return f"Embedding({self.n_tokens}, {self.n_out})"

@@ -1,0 +1,205 @@
+"""Normalisation: `BatchNorm` over samples and time, `LayerNorm` over features."""
+
+import numpy as np
+
+from ..loops.contract import valid_steps
+from .initialise import Value, initial, plain
+from .layer import Gradients, Result, Sized, values
+
+
+class _Norm(Sized):
+    """What is normalised is then scaled by `gain` and shifted by `bias`, arrays of (self.width,)."""
+
+    kind = "norm"
+
+    def __init__(self, eps, gain, bias, name):
+        super().__init__(name)
+        if not 0 < eps < np.inf:
+            self.refuse(f"eps must be positive; got {eps!r}")
+        self.eps, self.gain, self.bias = float(eps), gain, bias
+
+    def build(self, rng, dtype, dt):
+        self.dtype, label = np.dtype(dtype), self.name or type(self).__name__
+        for key, value in (("gain", self.gain), ("bias", self.bias)):
+            self.params[key] = initial(value, rng, (self.width,), f"{label}.{key}").astype(dtype)
+
+    def config(self):
+        return {"eps": self.eps, "gain": plain(self.gain), "bias": plain(self.bias), "name": self.name}
+
+
+class BatchNorm(_Norm):
+    """Each feature, or each channel of pictures, to mean 0 and variance 1 over samples and time steps (and places), then scaled and shifted:
+
+        y = gain (x - m) / sqrt(v + eps) + bias
+
+    In training m and v are mean and (biased) variance over the valid steps t < lengths[b] of the whole batch.  In inference they are running
+    estimates, which training has moved towards those of each batch,
+
+        running_mean += momentum (m - running_mean),    running_var += momentum (v n / (n - 1) - running_var),
+
+    n values per feature or channel; they begin at 0 and 1 and are saved with the network.  Padded steps give 0 and have no gradient.
+
+    With v_threshold, the threshold of the neurons that follow, this is tdBN, threshold-dependent batch normalisation: what has variance 1
+    above gets the standard deviation alpha v_threshold instead,
+
+        y = gain alpha v_threshold (x - m) / sqrt(v + eps) + bias.
+
+    x, y: (T, B, N); gain, bias: (N,) or, for pictures (C, H, W) and (C, L), (C,): initial values (see numsnn.layers.initialise).
+    momentum: weight of the new value, as in PyTorch (in Keras it is that of the old one).  eps, alpha: positive; alpha is used with
+    v_threshold only.  A batch in which a channel has a single value is refused in training; one without valid steps changes nothing.
+    Source: Ioffe & Szegedy 2015; tdBN: Zheng, Wu, Deng, Hu, Li 2021.
+    """
+
+    whole_batch = True
+
+    def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, gain: Value = "ones", bias: Value = "zeros",
+                 v_threshold: float | None = None, alpha: float = 1.0, name: str | None = None):
+        super().__init__(eps, gain, bias, name)
+        if not 0 < momentum <= 1:
+            self.refuse(f"momentum, the weight of the new value, must be above 0 and at most 1; got {momentum!r}")
+        if v_threshold is not None and not 0 < v_threshold < np.inf or not 0 < alpha < np.inf:
+            self.refuse(f"v_threshold and alpha must be positive; got {v_threshold!r} and {alpha!r}")
+        if v_threshold is None and alpha != 1:
+            self.refuse(f"alpha={alpha!r} multiplies v_threshold, which is not given; say v_threshold= of the neurons that follow")
+        self.momentum, self.v_threshold, self.alpha = float(momentum), v_threshold, float(alpha)
+
+    def connect(self, shape):
+        super().connect(shape)
+        self.width = shape[0]
+        return shape
+
+    def build(self, rng, dtype, dt):
+        super().build(rng, dtype, dt)
+        self.fixed["running_mean"], self.fixed["running_var"] = np.zeros(self.width, dtype), np.ones(self.width, dtype)
+
+    def forward(self, x, state, prepared, context):
+        x = values(x, self.dtype)
+        valid = _padding(x, context.lengths)
+        rows = self._rows(x, valid)
+        n = rows.shape[0] * rows.shape[2]
+        if not context.tape or not n:
+            rows -= self._column(self.fixed["running_mean"])
+            y = self._shifted(rows, self.fixed["running_var"], out=rows)
+            return Result(_spread(y, valid, x), None, (rows, self.fixed["running_var"], valid) if context.tape else None)
+        if n == 1:
+            self.refuse(f"expects at least two values of each {'channel' if len(self.shape) > 1 else 'feature'} to normalise over; got 1 "
+                        f"(a single valid step of all {x.shape[1]} samples). Use larger batches or longer sequences")
+        mean = _sums(rows) / n
+        rows -= self._column(mean)
+        var = _sums(rows, rows) / n
+        self._remember(mean, var * n / (n - 1))
+        return Result(_spread(self._shifted(rows, var), valid, x), None, (rows, var, valid))
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        centred, var, valid = tape
+        d, scale, n = self._rows(dy, valid), self._scale(var), max(1, centred.shape[0] * centred.shape[2])
+        dbias, along = _sums(d), _sums(d, centred)
+        params = {"gain": (scale * along).astype(self.dtype), "bias": dbias.astype(self.dtype)}
+        if not context.want_dx:
+            return Gradients(None, None, params)
+        # dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (v + eps))
+        dx = centred * self._column(-along / (n * (var + self.eps)))
+        dx += d
+        dx -= self._column(dbias / n)
+        dx *= self._column(self.params["gain"] * scale)
+        return Gradients(_spread(dx, valid, dy), None, params)
+
+    def _rows(self, x, valid):
+        """The valid steps as (R, C, places)."""
+        return (x if valid is None else x[valid]).reshape(-1, self.width, self.n // self.width)
+
+    def _column(self, a):
+        """One value per channel, to go with rows."""
+        return a.astype(self.dtype)[:, None]
+
+    def _scale(self, var):
+        threshold = 1.0 if self.v_threshold is None else self.alpha * self.v_threshold
+        return threshold / np.sqrt(var.astype(np.float64) + self.eps)
+
+    def _shifted(self, centred, var, out=None):
+        y = np.multiply(centred, self._column(self.params["gain"] * self._scale(var)), out=out)
+        y += self._column(self.params["bias"])
+        return y
+
+    def _remember(self, mean, var):
+        for name, new in (("running_mean", mean), ("running_var", var)):
+            old = self.fixed[name].astype(np.float64)
+            self.fixed[name][...] = old + self.momentum * (new - old)
+
+    def config(self):
+        return {"momentum": self.momentum, **super().config(), "v_threshold": self.v_threshold, "alpha": self.alpha}
+
+    def describe(self):
+        return "BatchNorm()" if self.v_threshold is None else f"BatchNorm(v_threshold={self.v_threshold:g})"
+
+
+def _padding(x, lengths):
+    """(T, B): whether a step is valid; None where all are."""
+    return None if lengths is None or (lengths >= len(x)).all() else valid_steps(*x.shape[:2], lengths)[..., 0]
+
+
+def _spread(rows, valid, like):
+    """Rows of the valid steps in their places among zeros."""
+    if valid is None:
+        return rows.reshape(like.shape)
+    y = np.zeros(like.shape, rows.dtype)
+    y[valid] = rows.reshape(-1, like.shape[2])
+    return y
+
+
+def _sums(rows, times=None):
+    """Sum of rows, or of rows * times, over rows and places: (C,) in float64, of sums over the places of a row in the working precision."""
+    return (rows.sum(2) if times is None else np.einsum("rcp,rcp->rc", rows, times)).sum(0, dtype=np.float64)
+
+
+class LayerNorm(_Norm):
+    """Each step of each sample to mean 0 and variance 1 over its features, then scaled and shifted:
+
+        y = gain (x - m) / sqrt(v + eps) + bias,    m, v: mean and (biased) variance over all features, of pictures over (C, H, W)
+
+    axes="channels": m and v at each place of a picture (C, H, W) or (C, L), over its channels, as ConvNeXt does (Liu et al. 2022).
+
+    x, y: (T, B, N).  gain, bias: (N,), or (C,) with axes="channels": initial values (see numsnn.layers.initialise).  eps: positive.  Steps and
+    samples do not see each other, so that it is the same in training and inference, and with a state carried on.
+    Source: Ba, Kiros, Hinton 2016.
+    """
+
+    def __init__(self, *, eps: float = 1e-5, gain: Value = "ones", bias: Value = "zeros", axes: str = "all", name: str | None = None):
+        super().__init__(eps, gain, bias, name)
+        if axes not in ("all", "channels"):
+            self.refuse(f"axes must be 'all' or 'channels'; got {axes!r}")
+        self.axes = axes
+
+    def connect(self, shape):
+        super().connect(shape)
+        self.width = self.n if self.axes == "all" else shape[0]
+        self.inner = (self.n,) if self.axes == "all" else (shape[0], self.n // shape[0])     # features of a step; m and v over the first axis
+        return shape
+
+    def forward(self, x, state, prepared, context):
+        x, shape = values(x, self.dtype).reshape(*x.shape[:2], *self.inner), x.shape
+        centred = x - x.mean(2, keepdims=True)
+        scale = 1 / np.sqrt((centred * centred).mean(2, keepdims=True) + self.dtype.type(self.eps))
+        centred *= scale
+        y = centred * self._wide("gain") + self._wide("bias")
+        return Result(y.reshape(shape), None, (centred, scale) if context.tape else None)
+
+    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+        (normal, scale), shape = tape, dy.shape
+        dy = dy.reshape(normal.shape)
+        others = (0, 1, 3)[:dy.ndim - 1]
+        params = {"gain": (dy * normal).sum(others), "bias": dy.sum(others)}
+        if not context.want_dx:
+            return Gradients(None, None, params)
+        d = dy * self._wide("gain")
+        dx = scale * (d - d.mean(2, keepdims=True) - normal * (d * normal).mean(2, keepdims=True))
+        return Gradients(dx.reshape(shape), None, params)
+
+    def _wide(self, name):
+        return self.params[name].reshape(-1, *(1 for _ in self.inner[1:]))
+
+    def config(self):
+        return {**super().config(), "axes": self.axes}
+
+    def describe(self):
+        return "LayerNorm()" if self.axes == "all" else f"LayerNorm(axes={self.axes!r})"
