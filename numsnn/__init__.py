@@ -9,7 +9,7 @@ from .datasets import Dataset, FormatError
 from .events import Events
 from .gradcheck import GradientError, check_gradients
 from .io import CheckpointError, load, save
-from .layers import Bidirectional, Layer, Population, Residual, population
+from .layers import Layer, Population, population
 from .loops.threads import get_num_threads, set_num_threads
 from .network import Network
 from .spikes import Spikes
@@ -17,9 +17,10 @@ from .train import Evaluation, History, TrainingDiverged, evaluate, fit, predict
 
 __version__ = "0.1.0"
 
-globals().update(layers.LAYERS)            # every layer class: Dense, Conv2d, and one for each neuron model: ALIF, LI, LIF ...
+globals().update(layers.LAYERS | layers.BLOCKS)     # Dense, Conv2d, Residual ..., and one for each neuron model: ALIF, LI, LIF ...
 
-__all__ = ["Bidirectional", "CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population", "Residual",
+__all__ = ["CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population",
            "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss",
            "metrics", "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads", "surrogate"]
 __all__ += list(layers.LAYERS)
+__all__ += list(layers.BLOCKS)

@@ -79,18 +79,21 @@ class Network:
     def _name(self, layer):
         """Take a layer into the list; its name."""
         if isinstance(layer, Block):
-            layer.layers_after(next(reversed(self.layers), INPUT), self._name)
+            layer.layers_after(next(reversed(self.layers), INPUT), self._name, self._free)
             return next(reversed(self.layers))
         if hasattr(layer, "size_out"):
             raise ValueError(f"layer {layer.name or layer!r} is part of a network already; make a new one for each place")
         if layer.name is None:
-            taken = (f"{layer.kind}{i}" for i in range(len(self.layers) + 1))
-            layer.name = next(name for name in taken if name not in self.layers)
+            layer.name = self._free(layer.kind)
         if layer.name in self.layers or layer.name == INPUT:
             raise ValueError(f"two layers are named {layer.name!r}; names must differ" if layer.name in self.layers else
                              f"a layer cannot be named {INPUT!r}, which stands for what the network is given")
         self.layers[layer.name] = layer
         return layer.name
+
+    def _free(self, kind):
+        """A name of this kind that no layer has."""
+        return next(name for name in (f"{kind}{i}" for i in range(len(self.layers) + 1)) if name not in self.layers)
 
     def _connect(self, layer):
         """Connect a layer to its sources, and draw its parameters."""
@@ -99,6 +102,9 @@ class Network:
             graph.input_shape = (layer.n_in,)
         graph.add(layer)
         later = {name: layer.declared_shape() for name, layer in self.layers.items() if name not in graph.nodes}
+        if layer.delayed and layer.like is not None:
+            name, channels = layer.like
+            layer.shape = (channels, *(graph.shape(name) or layer.refuse(f"the shape of {name} is not known here"))[1:])
         layer.shape_out = layer.connect(*(later.get(source) or graph.shape(source) for source in graph.nodes[layer.name].sources))
         if number == 0 and graph.input_shape is None:
             graph.input_shape = layer.shape_out

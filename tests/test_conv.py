@@ -1,10 +1,17 @@
 """Convolution and pooling: against a loop over everything, against PyTorch, gradients of networks of pictures, bits, what is refused."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import numsnn as ns
 from numsnn.layers.pool import AvgPool2d, MaxPool2d, SumPool2d
+from numsnn.loops import cpu, reference
+from numsnn.loops.contract import Geometry
 
 GEOMETRIES = [(2, 5, 3, 1, 1, 1, 7, 6), (3, 4, (3, 2), (2, 1), (1, 0), (1, 2), 9, 8), (1, 3, 1, 1, 0, 1, 4, 4), (2, 3, 5, 3, 2, 1, 8, 11)]
 POOLS = [(AvgPool2d, "avg"), (SumPool2d, "sum"), (MaxPool2d, "max")]
@@ -66,12 +73,98 @@ def test_convolution_against_torch(g):
                 assert np.abs(mine.ravel() - theirs.numpy().ravel()).max() < 1e-12
 
 
+def random_geometry(rng):
+    """A convolution of any kind; every fourth has pictures as wide as several vectors."""
+    while True:
+        size = rng.integers(1, 12, 2) + (rng.integers(0, 4) == 0) * rng.integers(0, 40, 2)
+        kernel, stride, padding, dilation = rng.integers(1, 5, 2), rng.integers(1, 4, 2), rng.integers(0, 5, 2), rng.integers(1, 4, 2)
+        out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        if out.min() >= 1:
+            return Geometry(int(rng.integers(1, 6)), *(tuple(map(int, v)) for v in (size, kernel, stride, padding, dilation, out)))
+
+
+def on_both_devices(g, n_out, dtype, rng, pictures=(2, 3)):
+    """(of the CPU, of the reference, number of terms of the largest sum) for y, dweight, dbias and dx, from values and from Spikes."""
+    units, terms = g.channels * g.size[0] * g.size[1], g.channels * g.kernel[0] * g.kernel[1]
+    weight, bias = rng.normal(size=(n_out, g.channels, *g.kernel)).astype(dtype), rng.normal(size=n_out).astype(dtype)
+    counts = rng.integers(1, 3, (*pictures, units)) * (rng.random((*pictures, units)) < 0.2) * (rng.random((*pictures, 1)) < 0.6)
+    for x in (rng.normal(size=(*pictures, units)).astype(dtype), ns.Spikes.from_dense(counts)):
+        y = [device.conv_forward(x, weight, bias, g) for device in (cpu, reference)]
+        yield *y, terms
+        dy = rng.normal(size=y[0].shape).astype(dtype)
+        both = [device.conv_backward(x, weight, dy, g, True) for device in (cpu, reference)]
+        yield from zip(*both, (dy.size // n_out,) * 2 + (terms * n_out,), strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_any_geometry_on_both_devices(dtype):
+    """Values, weights and counts are of order 1, so that a sum of n terms is right to n eps times the largest terms (up to 4 * 4 * 2)."""
+    rng = np.random.default_rng(7)
+    for n_out in list(range(1, 10)) * 4 + [16, 32, 33]:
+        g = random_geometry(rng)
+        for mine, theirs, terms in on_both_devices(g, n_out, dtype, rng):
+            assert mine.shape == theirs.shape and mine.dtype == dtype
+            assert np.abs(mine - theirs).max() < 32 * terms * np.finfo(dtype).eps, g
+
+
+@pytest.mark.parametrize(("g", "n_out"), [
+    (Geometry(3, (40, 64), (3, 3), (1, 1), (1, 1), (1, 1), (40, 64)), 16),       # whole vectors of places and of channels
+    (Geometry(16, (34, 47), (5, 5), (1, 1), (2, 2), (1, 1), (34, 47)), 17),      # fills the cache: one picture a group
+    (Geometry(2, (30, 63), (3, 3), (2, 2), (1, 1), (1, 1), (15, 32)), 48)])
+def test_large_pictures_on_both_devices(g, n_out):
+    for mine, theirs, terms in on_both_devices(g, n_out, "float32", np.random.default_rng(8), (3, 5)):
+        assert np.abs(mine - theirs).max() < 32 * terms * np.finfo("float32").eps
+
+
+def test_no_pictures():
+    g = Geometry(2, (5, 6), (3, 3), (1, 1), (1, 1), (1, 1), (5, 6))
+    weight, bias = np.ones((4, 2, 3, 3)), np.ones(4)
+    for x in (np.zeros((3, 0, 60)), ns.Spikes.from_dense(np.zeros((3, 0, 60)))):
+        y = cpu.conv_forward(x, weight, bias, g)
+        dweight, dbias, dx = cpu.conv_backward(x, weight, y, g, True)
+        assert y.shape == (3, 0, 120) and dx.shape == (3, 0, 60) and not dweight.any() and not dbias.any()
+
+
+def test_a_picture_does_not_depend_on_its_neighbours():
+    """The same bits alone and among others, from values and from events, in narrow and in wide pictures."""
+    rng = np.random.default_rng(9)
+    for size in ((7, 13), (9, 40)):
+        g = Geometry(3, size, (3, 3), (1, 1), (1, 1), (1, 1), size)
+        weight, bias = rng.normal(size=(21, 3, 3, 3)).astype("float32"), rng.normal(size=21).astype("float32")
+        x, dy = rng.normal(size=(5, 4, 3 * size[0] * size[1])).astype("float32"), rng.normal(size=(5, 4, 21 * size[0] * size[1])).astype("float32")
+        whole, dx = cpu.conv_forward(x, weight, bias, g), cpu.conv_backward(x, weight, dy, g, True)[2]
+        spikes = ns.Spikes.from_dense(x > 1.5)
+        events = cpu.conv_forward(spikes, weight, bias, g)
+        for t, b in np.ndindex(5, 4):
+            one = slice(t, t + 1), slice(b, b + 1)
+            assert np.array_equal(cpu.conv_forward(x[one], weight, bias, g), whole[one])
+            assert np.array_equal(cpu.conv_backward(x[one], weight, dy[one], g, True)[2], dx[one])
+            assert np.array_equal(cpu.conv_forward(spikes[t:t + 1].select([b]), weight, bias, g), events[one])
+
+
+def test_short_registers(tmp_path):
+    """The same on a processor with vectors of 16 bytes and no fused instruction, in a process of its own with an empty cache."""
+    script = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_conv
+from numsnn.loops import lanes
+assert lanes.REGISTER == 16, lanes.REGISTER
+test_conv.test_any_geometry_on_both_devices("float32")
+test_conv.test_a_picture_does_not_depend_on_its_neighbours()
+print("done")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False,
+                          env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""})
+    assert done.stdout.strip() == "done", done.stderr
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
 @pytest.mark.parametrize(("layer", "kind"), POOLS)
 @pytest.mark.parametrize(("kernel", "stride"), [(2, None), ((2, 3), None), (3, 2), (2, (1, 3))])
-def test_pooling_against_a_loop_and_torch(layer, kind, kernel, stride):
+def test_pooling_against_a_loop_and_torch(layer, kind, kernel, stride, device):
     rng = np.random.default_rng(2)
     x = rng.integers(-3, 4, (2, 3, 2, 8, 9)).astype(float)            # with equal values in a window
-    net = ns.Network(layer(kernel, stride=stride), input_shape=(2, 8, 9), dtype="float64", device="reference")
+    net = ns.Network(layer(kernel, stride=stride), input_shape=(2, 8, 9), dtype="float64", device=device)
     y, _, tape = net.forward(x)
     (kh, kw), (sh, sw) = np.broadcast_to(kernel, 2), np.broadcast_to(kernel if stride is None else stride, 2)
     want = np.empty(y.shape)
@@ -143,6 +236,11 @@ def test_bits_do_not_depend_on_threads_batch_or_chunks():
     assert np.array_equal(pictures("cpu", chunk=3).run(x)[0], whole) and np.array_equal(net.run(x[:, 2:4])[0], whole[2:4])
 
 
+def test_same_padding_keeps_the_size():
+    layer = ns.Conv2d(2, 3, (3, 5), dilation=(1, 2), padding="same")
+    assert layer.connect((2, 7, 9)) == (3, 7, 9) and layer.padding == (1, 4) and layer.config()["padding"] == (1, 4)
+
+
 def test_saved_and_described(tmp_path):
     net = pictures("reference")
     ns.save(net, tmp_path / "net.h5")
@@ -169,6 +267,9 @@ def test_initialisers_count_the_kernel():
     (lambda: ns.Network(ns.AvgPool2d(9), input_shape=(2, 8, 8)), "windows of \\(9, 9\\) are larger"),
     (lambda: ns.Network(ns.Dense(8, 4), ns.MaxPool2d(2)), "needs pictures"),
     (lambda: ns.Conv2d(2, 3, 0), "kernel must be a whole number of at least 1"),
+    (lambda: ns.Conv2d(2, 3, (3, 4), padding="same"), "keeps the size with odd kernels and stride 1; got kernel \\(3, 4\\)"),
+    (lambda: ns.Conv2d(2, 3, padding="same", stride=2), "and stride \\(2, 2\\). Give the padding as a number"),
+    (lambda: ns.Conv2d(2, 3, padding="valid"), "padding must be a whole number of at least 0"),
     (lambda: ns.Network(ns.LIAF(4, per_channel="alpha")), "needs neurons in pictures"),
     (lambda: ns.Network(ns.Conv2d(2, 3), input_shape=(2, 8, 8), device="reference").run(np.zeros((3, 2, 2, 8, 7))), "expected x of shape \\(T, B, 2, 8, 8\\)"),
 ])

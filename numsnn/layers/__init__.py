@@ -1,7 +1,8 @@
 """Layers.  `by_name` knows every class: that is how checkpoints find them."""
 
 from .arlif import ARLIF
-from .conv import Conv2d
+from .cells import ConvARLIF2D, ConvLSTM2D
+from .conv import Conv1d, Conv2d
 from .dense import Dense
 from .distributed import TimeDistributed
 from .embedding import Embedding
@@ -11,17 +12,19 @@ from .membrane_norm import MembraneNorm
 from .norm import BatchNorm, LayerNorm
 from .overtime import OverTime
 from .pointwise import Activation, Dropout
-from .pool import AvgPool2d, MaxPool2d, SumPool2d
+from .pool import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, SumPool1d, SumPool2d
 from .population import POPULATIONS, Population, population
 from .reshape import Flatten, Reshape
 from .steps import PoolTime, Repeat, Reverse
 
 # a class for each neuron model among them: ALIF, LI, LIF ...
 LAYERS = {layer.__name__: layer for layer in (
-    ARLIF, Activation, Add, AvgPool2d, BatchNorm, Concatenate, Conv2d, Dense, Dropout, Embedding, Flatten, From, LayerNorm, MaxPool2d, MembraneNorm,
-    OverTime, PoolTime, Previous, Repeat, Reshape, Reverse, SumPool2d, TimeDistributed)}
+    ARLIF, Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten, From, LayerNorm,
+    MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous, Repeat, Reshape, Reverse, SumPool1d, SumPool2d, TimeDistributed)}
 LAYERS |= POPULATIONS
 globals().update(LAYERS)
+# what a network puts into its list layer by layer
+BLOCKS = {block.__name__: block for block in (Bidirectional, ConvARLIF2D, ConvLSTM2D, Residual)}
 
 
 def by_name(name: str) -> type:
@@ -32,5 +35,6 @@ def by_name(name: str) -> type:
     return layers[name]
 
 
-__all__ = ["LAYERS", "POPULATIONS", "Bidirectional", "Block", "Layer", "Population", "Residual", "by_name", "population"]
+__all__ = ["BLOCKS", "LAYERS", "POPULATIONS", "Block", "Layer", "Population", "by_name", "population"]
 __all__ += list(LAYERS)
+__all__ += list(BLOCKS)

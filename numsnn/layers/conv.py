@@ -6,58 +6,64 @@ from ..loops.contract import Geometry
 from .initialise import Value, initial, plain
 from .layer import Gradients, Layer, Result, positive_integer
 
-
-def pair(value, what: str, least: int = 1) -> tuple[int, int]:
-    """A number for both directions, or one for rows and one for columns."""
-    values = (value, value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else tuple(np.atleast_1d(value))
-    if len(values) != 2 or any(not isinstance(v, (int, np.integer)) or v < least for v in values):
-        raise ValueError(f"{what} must be a whole number of at least {least}, or two of them (rows, columns); got {value!r}")
-    return int(values[0]), int(values[1])
+SHAPES = {1: "(channels, length)", 2: "(channels, rows, columns)"}
 
 
-class Conv2d(Layer):
-    """Two-dimensional convolution of each time step (a cross-correlation, as everywhere):
+def each(value, n: int, what: str, least: int = 1) -> tuple[int, ...]:
+    """One number for all n directions, or one for each."""
+    values = (value,) * n if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else tuple(np.atleast_1d(value))
+    if len(values) != n or any(not isinstance(v, (int, np.integer)) or v < least for v in values):
+        raise ValueError(f"{what} must be a whole number of at least {least}{', or two of them (rows, columns)' if n == 2 else ''}; got {value!r}")
+    return tuple(int(v) for v in values)
 
-        y_t[o, h, w] = b[o] + sum_{c, i, j} W[o, c, i, j] x_t[c, h stride + i dilation - padding, w stride + j dilation - padding]
 
-    x: (T, B, channels_in, H, W) values or Spikes; y: (T, B, channels_out, H', W') with
-    H' = floor((H + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, and W' likewise; outside of the picture x is 0.
-    weight is (channels_out, channels_in, kernel, kernel), bias (channels_out,), or absent with bias=False.
+def flat(values: tuple[int, ...], fill: int) -> tuple[int, int]:
+    """(rows, columns); what has one direction only is a single row."""
+    return (fill,) * (2 - len(values)) + values
 
-    Spikes are added event by event; values go through BLAS, a picture at a time.  A picture's result does not depend on batch or chunk;
-    between Spikes and the same values, and between devices, the order of the sum differs: equal to rounding.
 
-    channels_in, channels_out: numbers of channels.  kernel, stride, padding, dilation: one number, or (rows, columns).
-    weight, bias: initial values (see numsnn.layers.initialise; fans count the kernel's places); bias=False for none.
-    """
+class Conv(Layer):
+    """What convolutions over one and two directions share; a sequence is a picture of one row."""
 
-    kind, uses_blas = "conv", True
+    kind = "conv"
+    directions = 2
 
     def __init__(self, channels_in: int, channels_out: int, kernel=3, *, stride=1, padding=0, dilation=1,
                  weight: Value = "kaiming_uniform", bias: Value | bool = "zeros", name: str | None = None):
         super().__init__(name)
-        self.channels = positive_integer(channels_in, "Conv2d: channels_in"), positive_integer(channels_out, "Conv2d: channels_out")
-        self.kernel, self.stride = pair(kernel, "Conv2d: kernel"), pair(stride, "Conv2d: stride")
-        self.padding, self.dilation = pair(padding, "Conv2d: padding", 0), pair(dilation, "Conv2d: dilation")
+        label, n = type(self).__name__, self.directions
+        self.channels = positive_integer(channels_in, f"{label}: channels_in"), positive_integer(channels_out, f"{label}: channels_out")
+        self.kernel, self.stride = each(kernel, n, f"{label}: kernel"), each(stride, n, f"{label}: stride")
+        self.dilation = each(dilation, n, f"{label}: dilation")
+        self.padding = self._same() if isinstance(padding, str) and padding == "same" else each(padding, n, f"{label}: padding", 0)
         self.weight, self.bias = weight, "zeros" if bias is True else bias
 
+    def _same(self):
+        """The padding that keeps the size."""
+        if any(k % 2 == 0 for k in self.kernel) or any(s != 1 for s in self.stride):
+            self.refuse(f'padding="same" keeps the size with odd kernels and stride 1; got kernel {self.kernel} and stride {self.stride}. '
+                        f"Give the padding as a number")
+        return tuple(d * (k - 1) // 2 for d, k in zip(self.dilation, self.kernel, strict=True))
+
     def connect(self, shape):
-        if shape is None or len(shape) != 3:
-            self.refuse("needs pictures (channels, rows, columns), but "
-                        + (f"{shape} arrives" if shape else "their size is unknown; say Network(..., input_shape=(channels, rows, columns))"))
+        label, pictures = type(self).__name__, SHAPES[self.directions]
+        if shape is None or len(shape) != self.directions + 1:
+            self.refuse(f"needs {'pictures' if self.directions == 2 else 'sequences'} {pictures}, but "
+                        + (f"{shape} arrives" if shape else f"their size is unknown; say Network(..., input_shape={pictures})"))
         if shape[0] != self.channels[0]:
-            self.refuse(f"expects {self.channels[0]} channels, but {shape[0]} arrive; use Conv2d({shape[0]}, {self.channels[1]})")
+            self.refuse(f"expects {self.channels[0]} channels, but {shape[0]} arrive; use {label}({shape[0]}, {self.channels[1]})")
         out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
                     for n, p, d, k, s in zip(shape[1:], self.padding, self.dilation, self.kernel, self.stride, strict=True))
         if min(out) < 1:
-            self.refuse(f"its kernel {self.kernel} with dilation {self.dilation} is larger than the pictures of {shape[1]} x {shape[2]} with "
-                        f"padding {self.padding}")
-        self.geometry = Geometry(shape[0], shape[1:], self.kernel, self.stride, self.padding, self.dilation, out)
+            self.refuse(f"its kernel {self.kernel} with dilation {self.dilation} is larger than the {'pictures' if len(out) == 2 else 'sequences'} "
+                        f"of {' x '.join(map(str, shape[1:]))} with padding {self.padding}")
+        self.geometry = Geometry(shape[0], flat(shape[1:], 1), flat(self.kernel, 1), flat(self.stride, 1), flat(self.padding, 0),
+                                 flat(self.dilation, 1), flat(out, 1))
         return (self.channels[1], *out)
 
     def build(self, rng, dtype, dt):
-        label, (c_in, c_out) = self.name or "Conv2d", self.channels
-        places = self.kernel[0] * self.kernel[1]
+        label, (c_in, c_out) = self.name or type(self).__name__, self.channels
+        places = int(np.prod(self.kernel))
         # an initialiser sees a matrix (n_in, n_out) whose fans count the kernel's places
         if isinstance(self.weight, str) or isinstance(self.weight, (tuple, list)) and isinstance(self.weight[0], str):
             name = self.weight if isinstance(self.weight, str) else self.weight[0]
@@ -71,19 +77,55 @@ class Conv2d(Layer):
 
     def prepare(self, context):
         weight = self.params["weight"]
-        return weight, self.params.get("bias", np.zeros(len(weight), weight.dtype))
+        return weight.reshape(*self.channels[::-1], *self.geometry.kernel), self.params.get("bias", np.zeros(len(weight), weight.dtype))
 
     def forward(self, x, state, prepared, context):
         return Result(context.loops.conv_forward(x, *prepared, self.geometry), None, x if context.tape else None)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
         dweight, dbias, dx = context.loops.conv_backward(tape, prepared[0], dy, self.geometry, context.want_dx)
-        return Gradients(dx, None, {"weight": dweight, "bias": dbias} if "bias" in self.params else {"weight": dweight})
+        params = {"weight": dweight.reshape(self.params["weight"].shape)}
+        return Gradients(dx, None, params | {"bias": dbias} if "bias" in self.params else params)
 
     def config(self):
-        return {"channels_in": self.channels[0], "channels_out": self.channels[1], "kernel": self.kernel, "stride": self.stride,
-                "padding": self.padding, "dilation": self.dilation, "weight": plain(self.weight), "bias": plain(self.bias), "name": self.name}
+        settings = {key: getattr(self, key) if self.directions == 2 else getattr(self, key)[0] for key in ("kernel", "stride", "padding", "dilation")}
+        return {"channels_in": self.channels[0], "channels_out": self.channels[1], **settings,
+                "weight": plain(self.weight), "bias": plain(self.bias), "name": self.name}
 
     def describe(self):
-        size = self.kernel[0] if self.kernel[0] == self.kernel[1] else f"{self.kernel[0]}x{self.kernel[1]}"
+        size = self.kernel[0] if len(set(self.kernel)) == 1 else "x".join(map(str, self.kernel))
         return f"{type(self).__name__}({self.channels[0]}, {self.channels[1]}, {size})"
+
+
+class Conv2d(Conv):
+    """Two-dimensional convolution of each time step (a cross-correlation, as everywhere):
+
+        y_t[o, h, w] = b[o] + sum_{c, i, j} W[o, c, i, j] x_t[c, h stride + i dilation - padding, w stride + j dilation - padding]
+
+    x: (T, B, channels_in, H, W) values or Spikes; y: (T, B, channels_out, H', W') with
+    H' = floor((H + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, and W' likewise; outside of the picture x is 0.
+    weight is (channels_out, channels_in, kernel, kernel), bias (channels_out,), or absent with bias=False.
+
+    Spikes are added event by event, values a picture at a time.  A picture's result does not depend on batch or chunk; between Spikes and
+    the same values, and between devices, the order of the sum differs: equal to rounding.
+
+    channels_in, channels_out: numbers of channels.  kernel, stride, padding, dilation: one number, or (rows, columns).
+    padding="same": as much as keeps the size; with odd kernels and stride 1.
+    weight, bias: initial values (see numsnn.layers.initialise; fans count the kernel's places); bias=False for none.
+    """
+
+
+class Conv1d(Conv):
+    """One-dimensional convolution of each time step, along an axis that is not time (frequency, position ...):
+
+        y_t[o, l] = b[o] + sum_{c, i} W[o, c, i] x_t[c, l stride + i dilation - padding]
+
+    x: (T, B, channels_in, L) values or Spikes; y: (T, B, channels_out, L') with L' = floor((L + 2 padding - dilation (kernel - 1) - 1) / stride) + 1;
+    outside x is 0.  weight is (channels_out, channels_in, kernel), bias (channels_out,), or absent with bias=False.  The rest as in `Conv2d`.
+
+    channels_in, channels_out: numbers of channels.  kernel, stride, padding, dilation: numbers.
+    padding="same": as much as keeps the size; with odd kernels and stride 1.
+    weight, bias: initial values (see numsnn.layers.initialise; fans count the kernel's places); bias=False for none.
+    """
+
+    directions = 1

@@ -120,14 +120,15 @@ class Previous(_Join):
     of them after the other (slower than whole sequences layer by layer; see Network).  The state is the last x.
 
     source: name of a layer.  shape: of what it hands out, (N,) or (channels, rows, columns), needed only where the source stands later in the
-    list and is neither a Dense nor a population.
+    list and is neither a Dense nor a population with a size.  like: instead of shape, (name, channels): that of another layer with so many channels.
     """
 
     kind = "previous"
     delayed = True
 
-    def __init__(self, source: str, *, shape: tuple | int | None = None, name: str | None = None):
+    def __init__(self, source: str, *, shape: tuple | int | None = None, like: tuple | None = None, name: str | None = None):
         super().__init__(source, name=name)
+        self.like = like
         self.shape = None if shape is None else tuple(positive_integer(n, "Previous: shape") for n in np.atleast_1d(shape))
 
     def connect(self, shape):
@@ -152,14 +153,14 @@ class Previous(_Join):
         return Gradients((d[1:],), Last(d[0].copy()), {})
 
     def config(self):
-        return {**super().config(), "shape": self.shape}
+        return {**super().config(), "shape": self.shape, "like": self.like}
 
 
 class Block:
     """Several layers that a network puts into its list one by one."""
 
-    def layers_after(self, before: str, add) -> None:
-        """Add the layers; before: name of the layer that stands before them; add(layer) -> name."""
+    def layers_after(self, before: str, add, free) -> None:
+        """Add the layers; before: name of the layer that stands before them; add(layer) -> name; free(kind) -> a name that nobody has."""
         raise TypeError(f"{type(self).__name__} does not define layers_after")
 
 
@@ -175,7 +176,7 @@ class Residual(Block):
         if not layers or not all(isinstance(layer, (Layer, Block)) for layer in (*layers, *self.shortcut)):
             raise ValueError(f"Residual is made of layers, Residual(ns.Dense(8, 8), ns.LIF(8)); got {layers!r}, shortcut={shortcut!r}")
 
-    def layers_after(self, before, add):
+    def layers_after(self, before, add, free):
         for layer in self.inside:
             after = add(layer)
         around = before
@@ -204,7 +205,7 @@ class Bidirectional(Block):
             raise ValueError(f"Bidirectional: merge must be 'concat' or 'sum'; got {merge!r}")
         self.make, self.merge, self.name = make, merge, name
 
-    def layers_after(self, before, add):
+    def layers_after(self, before, add, free):
         ends = []
         for backwards in (False, True):
             made = self.make()

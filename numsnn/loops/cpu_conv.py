@@ -1,7 +1,12 @@
-"""Convolution on the CPU: event by event where the input is Spikes, as products of unrolled patches (im2col and BLAS) else.
+"""Convolution on the CPU without unrolled patches: products of shifted planes (see conv_plan.py) in vectors (see lanes.py).
 
-An image is (C, H, W), one for each row (t, b).  Each image is one product of its own, so that the result of an image depends on nothing
-but itself; events of an image are added in ascending order into (position, channel) buffers, whose inner loop runs over channels.
+    y[o, q]        = bias[o] + sum_k weight[o, k] planes[offset[k] + q]             k = (c, i, j), ascending, one accumulator
+    dweight[o, k] += sum_q dy[o, q] planes[offset[k] + q]
+    dplanes[c, u]  = sum_{o, taps of the phase} weight[o, c, tap] dy[o, u - shift[tap]]
+
+An image is (C, H, W), one for each row (t, b).  Each is summed by itself, every place by the same instructions: its result depends on nothing
+but itself.  Events are added in ascending order, all channels of a place at a time: their sums are laid out (place, channel) and transposed
+at the end.
 """
 
 from functools import lru_cache
@@ -11,76 +16,93 @@ from numba import njit
 
 from ..elementwise import ONE
 from ..spikes import Spikes
-from . import blas
-from .jit import OPTIONS, fingerprint, jitable, prepare
-from .rows import multiply, multiply_blas
+from .conv_plan import PHASE, input_terms, planned
+from .jit import OPTIONS, fingerprint, jitable, prepare, private
+from .lanes import (
+    COLUMNS,
+    ROWS,
+    accumulate,
+    copy,
+    correlations,
+    lanes,
+    products,
+    total,
+    transpose,
+)
+
+CACHED = 1 << 17    # numbers that a group of pictures and gradients may fill: their weight gradient is added in one go
 
 
 @jitable
-def span(left, stride, size, out):
-    """The places o of range(out) for which left + o * stride lies in range(size): (first, last)."""
-    first = (stride - 1 - left) // stride if left < 0 else 0
-    last = (size - 1 - left) // stride + 1 if left < size else 0
-    return min(first, out), max(min(last, out), min(first, out))
+def region(p, f):
+    """Where phase f lies: (first number of a channel, distance of rows) in the picture, (first place) in the plane, rows, columns."""
+    at = PHASE * f
+    return p.phases[at], p.phases[at + 1], p.phases[at + 2], p.phases[at + 3], p.phases[at + 4]
 
 
 @jitable
-def unroll(x, g, columns):
-    """columns[(c, i, j), (oh, ow)] = x[c, oh * stride + i * dilation - padding, ...], 0 outside."""
-    k = 0
+def taps(p, f):
+    """First and last tap that sees phase f."""
+    return p.phases[PHASE * f + 5], p.phases[PHASE * f + 6]
+
+
+@jitable
+def runs(p, f):
+    """First and last vector of the input gradient in phase f; whether they lie within rows."""
+    return p.phases[PHASE * f + 7], p.phases[PHASE * f + 8], p.phases[PHASE * f + 9] != 0
+
+
+# ---- pieces
+
+
+@jitable
+def fill(x, at, g, p, planes, to):
+    """The picture x[at : ] into planes[to : ]."""
     for c in range(g.channels):
-        for i in range(g.kernel[0]):
-            for j in range(g.kernel[1]):
-                left = j * g.dilation[1] - g.padding[1]
-                first, last = span(left, g.stride[1], g.size[1], g.out[1])
-                for oh in range(g.out[0]):
-                    h, at = oh * g.stride[0] + i * g.dilation[0] - g.padding[0], oh * g.out[1]
-                    if h < 0 or h >= g.size[0]:
-                        for ow in range(g.out[1]):
-                            columns[k, at + ow] = 0
-                        continue
-                    row = (c * g.size[0] + h) * g.size[1] + left
-                    for ow in range(first):
-                        columns[k, at + ow] = 0
-                    if g.stride[1] == 1:
-                        for ow in range(first, last):
-                            columns[k, at + ow] = x[row + ow]
-                    else:
-                        for ow in range(first, last):
-                            columns[k, at + ow] = x[row + ow * g.stride[1]]
-                    for ow in range(last, g.out[1]):
-                        columns[k, at + ow] = 0
-                k += 1
+        for f in range(p.planes):
+            source, down, target, rows, columns = region(p, f)
+            source, target = source + at + c * g.size[0] * g.size[1], target + to + (c * p.planes + f) * p.plane
+            if g.stride[1] == 1:
+                copy((x, source, down), (planes, target, p.width), rows, columns)
+            else:
+                for m in range(rows):
+                    for n in range(columns):
+                        planes[target + m * p.width + n] = x[source + m * down + n * g.stride[1]]
 
 
 @jitable
-def roll(columns, g, dx):
-    """The adjoint of `unroll`: dx += columns."""
-    k = 0
+def crop(wide, f, g, p, dx, at):
+    """The adjoint of `fill` for phase f of a wide input gradient."""
     for c in range(g.channels):
-        for i in range(g.kernel[0]):
-            for j in range(g.kernel[1]):
-                left = j * g.dilation[1] - g.padding[1]
-                first, last = span(left, g.stride[1], g.size[1], g.out[1])
-                for oh in range(g.out[0]):
-                    h, at = oh * g.stride[0] + i * g.dilation[0] - g.padding[0], oh * g.out[1]
-                    if h < 0 or h >= g.size[0]:
-                        continue
-                    row = (c * g.size[0] + h) * g.size[1] + left
-                    if g.stride[1] == 1:
-                        for ow in range(first, last):
-                            dx[row + ow] += columns[k, at + ow]
-                    else:
-                        for ow in range(first, last):
-                            dx[row + ow * g.stride[1]] += columns[k, at + ow]
-                k += 1
+        target, down, _, rows, columns = region(p, f)
+        target += at + c * g.size[0] * g.size[1]
+        if g.stride[1] == 1:
+            copy((wide, c * p.spread, p.width), (dx, target, down), rows, columns)
+        else:
+            for m in range(rows):
+                for n in range(columns):
+                    dx[target + m * down + n * g.stride[1]] = wide[c * p.spread + m * p.width + n]
 
 
 @jitable
-def reach(position, i, padding, dilation, stride, size):
-    """Where the output is that sees an input position through kernel place i, -1 if there is none."""
-    o = position + padding - i * dilation
-    return o // stride if o >= 0 and o % stride == 0 and o // stride < size else -1
+def narrow(wide, distance, g, p, y, at, channels):
+    """y[at : ] from wide outputs, channels in some distance."""
+    for o in range(channels):
+        copy((wide, o * distance, p.width), (y, at + o * g.out[0] * g.out[1], g.out[1]), g.out[0], g.out[1])
+
+
+@jitable
+def widen(dy, at, g, wide, to, distance, channels):
+    """The gradient dy[at : ] into wide[to : ]; distance: (of channels, of rows)."""
+    for o in range(channels):
+        copy((dy, at + o * g.out[0] * g.out[1], g.out[1]), (wide, to + o * distance[0], distance[1]), g.out[0], g.out[1])
+
+
+@jitable
+def sum_places(dy, at, channels, places, dbias):
+    """dbias[o] += the sum of a gradient dy[at : ] over places."""
+    for o in range(channels):
+        dbias[o] += total((dy, at + o * places), places)
 
 
 @jitable
@@ -91,137 +113,204 @@ def factor(multiplicity, e):
     return multiplicity[e]
 
 
+@jitable
+def multiply(start, channels, weight, terms, values, out, places):
+    """`products` of any size.  start: array, weight: (array, distance of rows), places: (source, target, first vector, last vector)."""
+    for v in range(places[2], places[3], COLUMNS):
+        for i in range(0, channels, ROWS):
+            products((start, i), (weight[0], i * weight[1], weight[1]), terms, values, (out[0], out[1] + i * out[2], out[2]),
+                     (places[0], places[1], v), min(ROWS, channels - i), min(COLUMNS, places[3] - v))
+
+
+# ---- kernels
+
+
 @lru_cache(None)
-def forward_kernels(with_blas):
+def forward_kernels():
     """(from values, from events)."""
     prepare()
-    product, mark = multiply_blas if with_blas else multiply, fingerprint()
+    mark = fingerprint()
 
     @njit(**OPTIONS)
-    def from_values(x, weight, bias, g, y, columns):
+    def from_values(x, weight, bias, g, p, y, planes, wide):
         mark  # noqa: B018  part of the cache key
-        for r in range(len(x)):
-            unroll(x[r], g, columns)
-            product(weight, columns, y[r])
-            for o in range(len(bias)):
-                for p in range(y.shape[2]):
-                    y[r, o, p] += bias[o]
+        (rows, places), (channels, k), many = y.shape, weight.shape, p.outputs.source.size
+        units, area, distance = g.channels * g.size[0] * g.size[1], g.out[0] * g.out[1], many * p.lanes
+        x, weight, bias, p, y, planes, wide = private((x, weight, bias, p, y, planes, wide))
+        for r in range(rows):
+            fill(x, r * units, g, p, planes, 0)
+            out = (y, r * places, area) if p.outputs.within else (wide, 0, distance)
+            multiply(bias, channels, (weight, k), (p.order, p.offset, 0, k), (planes, 0), out, (p.outputs.source, p.outputs.target, 0, many))
+            if not p.outputs.within:
+                narrow(wide, distance, g, p, y, r * places, channels)
 
     @njit(**OPTIONS)
-    def from_events(entries, weight, bias, g, y, sums):
+    def from_events(entries, weight, biases, g, p, y, sums, wide):
         mark  # noqa: B018  part of the cache key
-        start, count, index, multiplicity = entries
-        area = g.size[0] * g.size[1]
-        for r in range(len(y)):
-            for p in range(sums.shape[0]):
-                for o in range(sums.shape[1]):
-                    sums[p, o] = bias[o]
+        (rows, places), many, (biased, width) = y.shape, p.outputs.source.size, biases.shape
+        inside, area = g.size[0] * g.size[1], g.out[0] * g.out[1]
+        (start, count, index, multiplicity), weight, biases, p, y, sums, wide = private((entries, weight, biases, p, y, sums, wide))
+        channels, distance, silent = places // area, area if p.outputs.within else many * p.lanes, -1
+        direct = p.outputs.within and channels == width
+        for r in range(rows):
+            if count[r] == 0 and silent >= 0:
+                copy((y, silent * places, 0), (y, r * places, 0), 1, places)
+                continue
+            silent = r if count[r] == 0 else silent
+            copy((biases, 0, 0), (sums, p.reach * width, 0), 1, biased * width)
             for e in range(start[r], start[r] + count[r]):
-                c, rest = np.int64(index[e]) // area, np.int64(index[e]) % area
-                h, w = rest // g.size[1], rest % g.size[1]
-                many = factor(multiplicity, e)
-                for i in range(g.kernel[0]):
-                    oh = reach(h, i, g.padding[0], g.dilation[0], g.stride[0], g.out[0])
-                    if oh >= 0:
-                        for j in range(g.kernel[1]):
-                            ow = reach(w, j, g.padding[1], g.dilation[1], g.stride[1], g.out[1])
-                            if ow >= 0:
-                                p = oh * g.out[1] + ow
-                                for o in range(sums.shape[1]):
-                                    sums[p, o] += many * weight[c, i, j, o]
-            for o in range(sums.shape[1]):
-                for p in range(sums.shape[0]):
-                    y[r, o, p] = sums[p, o]
+                c, unit = np.int64(index[e]) // inside, np.int64(index[e]) % inside
+                if p.place[unit] >= 0:
+                    t, last = taps(p, p.phase[unit])
+                    while t < last:
+                        accumulate((sums, (p.reach + p.place[unit] - p.shift[t]) * width), factor(multiplicity, e),
+                                   (weight, (c * p.taps + t) * width), p.run[t] * width)
+                        t += p.run[t]
+            out, to = (y, r * places) if direct else (wide, 0)
+            for v in range(many):
+                for o in range(0, width, p.lanes):
+                    transpose((sums, (p.reach + p.outputs.source[v]) * width + o, width), (out, to + o * distance + p.outputs.target[v], distance))
+            if not p.outputs.within:
+                narrow(wide, distance, g, p, y, r * places, channels)
+            elif not direct:
+                copy((wide, 0, 0), (y, r * places, 0), 1, places)
 
     return from_values, from_events
 
 
 @lru_cache(None)
-def backward_kernels(with_blas):
+def backward_kernels():
     """(weight gradient from values, weight gradient from events, input gradient)."""
     prepare()
-    product, mark = multiply_blas if with_blas else multiply, fingerprint()
+    mark = fingerprint()
 
     @njit(**OPTIONS)
-    def weight_from_values(x, dy, g, dweight, columns, part):
+    def weight_from_values(x, dy, g, p, dweight, dbias, planes, wide):
         mark  # noqa: B018  part of the cache key
-        for r in range(len(x)):
-            unroll(x[r], g, columns)
-            product(dy[r], columns.T, part)
-            for o in range(part.shape[0]):
-                for k in range(part.shape[1]):
-                    dweight[o, k] += part[o, k]
+        (rows, places), (channels, k), (group, of_planes), of_wide = dy.shape, dweight.shape, planes.shape, wide.shape[1]
+        units, area, many = g.channels * g.size[0] * g.size[1], g.out[0] * g.out[1], p.summed.size
+        x, dy, p, dweight, dbias, planes, wide = private((x, dy, p, dweight, dbias, planes, wide))
+        for first in range(0, rows, group):
+            pictures = min(group, rows - first)
+            for r in range(pictures):
+                sum_places(dy, (first + r) * places, channels, area, dbias)
+                fill(x, (first + r) * units, g, p, planes, r * of_planes)
+                if not p.ready:
+                    widen(dy, (first + r) * places, g, wide, r * of_wide, (many * p.lanes, p.pitch), channels)
+            grad, at, across, on = (dy, first * places, area, places) if p.ready else (wide, 0, many * p.lanes, of_wide)
+            for i in range(0, channels, ROWS):
+                for j in range(0, k, COLUMNS):
+                    correlations((grad, at + i * across, across, on), (planes, p.offset, j, of_planes), (p.summed, many), pictures,
+                                 (dweight, i * k + j, k), min(ROWS, channels - i), min(COLUMNS, k - j))
 
     @njit(**OPTIONS)
-    def weight_from_events(entries, dy, g, dweight, grad):
+    def weight_from_events(entries, dy, g, p, dweight, dbias, wide, grad):
         mark  # noqa: B018  part of the cache key
-        start, count, index, multiplicity = entries
-        area = g.size[0] * g.size[1]
-        for r in range(len(dy)):
+        (rows, places), many, channels, width = dy.shape, p.outputs.source.size, dbias.size, dweight.shape[2]
+        inside, area = g.size[0] * g.size[1], g.out[0] * g.out[1]
+        (start, count, index, multiplicity), dy, p, dweight, dbias, wide, grad = private((entries, dy, p, dweight, dbias, wide, grad))
+        distance, direct = area if p.outputs.within else many * p.lanes, p.outputs.within and channels == width
+        for r in range(rows):
+            sum_places(dy, r * places, channels, area, dbias)
             if count[r] == 0:
                 continue
-            for o in range(grad.shape[1]):
-                for p in range(grad.shape[0]):
-                    grad[p, o] = dy[r, o, p]
+            if not p.outputs.within:
+                widen(dy, r * places, g, wide, 0, (distance, p.width), channels)
+            elif not direct:
+                copy((dy, r * places, 0), (wide, 0, 0), 1, places)
+            source, at = (dy, r * places) if direct else (wide, 0)
+            for v in range(many):
+                for o in range(0, width, p.lanes):
+                    transpose((source, at + o * distance + p.outputs.target[v], distance), (grad, (p.reach + p.outputs.source[v]) * width + o, width))
             for e in range(start[r], start[r] + count[r]):
-                c, rest = np.int64(index[e]) // area, np.int64(index[e]) % area
-                h, w = rest // g.size[1], rest % g.size[1]
-                many = factor(multiplicity, e)
-                for i in range(g.kernel[0]):
-                    oh = reach(h, i, g.padding[0], g.dilation[0], g.stride[0], g.out[0])
-                    if oh >= 0:
-                        for j in range(g.kernel[1]):
-                            ow = reach(w, j, g.padding[1], g.dilation[1], g.stride[1], g.out[1])
-                            if ow >= 0:
-                                p = oh * g.out[1] + ow
-                                for o in range(grad.shape[1]):
-                                    dweight[c, i, j, o] += many * grad[p, o]
+                c, unit = np.int64(index[e]) // inside, np.int64(index[e]) % inside
+                if p.place[unit] >= 0:
+                    t, last = taps(p, p.phase[unit])
+                    while t < last:
+                        accumulate((dweight, (c * p.taps + t) * width), factor(multiplicity, e),
+                                   (grad, (p.reach + p.place[unit] - p.shift[t]) * width), p.run[t] * width)
+                        t += p.run[t]
 
     @njit(**OPTIONS)
-    def input_gradient(dy, weight_t, g, dx, columns):
+    def input_gradient(dy, weight, start, terms, g, p, dx, wide, planes):
         mark  # noqa: B018  part of the cache key
-        for r in range(len(dy)):
-            product(weight_t, dy[r], columns)
-            roll(columns, g, dx[r])
+        (rows, places), channels, units = dy.shape, weight.shape[0], dx.shape[1]
+        dy, weight, start, terms, p, dx, wide, planes = private((dy, weight, start, terms, p, dx, wide, planes))
+        for r in range(rows):
+            widen(dy, r * places, g, wide, p.reach, (p.spread, p.width), channels)
+            for f in range(p.planes):
+                (tap, last_tap), (first, last, within) = taps(p, f), runs(p, f)
+                out = (dx, r * units, g.size[0] * g.size[1]) if within else (planes, 0, p.spread)
+                multiply(start, g.channels, (weight, p.taps), (terms[0], terms[1], channels * tap, channels * last_tap), (wide, 0), out,
+                         (p.inputs.source, p.inputs.target, first, last))
+                if not within:
+                    crop(planes, f, g, p, dx, r * units)
 
     return weight_from_values, weight_from_events, input_gradient
 
 
+# ---- what the device offers
+
+
 def conv_forward(x, weight, bias, geometry):
     steps, batch, _ = x.shape
-    from_values, from_events = forward_kernels(blas.usable())
-    out, dtype = weight.shape[0], weight.dtype
-    places = geometry.out[0] * geometry.out[1]
-    y = np.empty((steps * batch, out, places), dtype)
+    from_values, from_events = forward_kernels()
+    p, out, dtype = planned(geometry, lanes(weight.dtype)), len(weight), weight.dtype
+    y = np.empty((steps * batch, out * geometry.out[0] * geometry.out[1]), dtype)
     if isinstance(x, Spikes):
-        from_events(_entries(x), np.ascontiguousarray(np.moveaxis(weight, 0, 3)), bias, geometry, y, np.empty((places, out), dtype))
+        last = _channels_last(weight, p)
+        width = last.shape[2]
+        biases = np.zeros((geometry.out[0] * p.width, width), dtype)
+        biases[:, :out] = bias
+        from_events(_entries(x), last, biases, geometry, p, y, np.zeros((p.reach + p.plane + p.lanes) * width, dtype),
+                    np.empty(width * p.spread, dtype))
     else:
-        matrix = np.ascontiguousarray(weight.reshape(out, -1))
-        from_values(x.reshape(steps * batch, -1), matrix, bias, geometry, y, np.empty((matrix.shape[1], places), dtype))
-    return y.reshape(steps, batch, -1)
+        from_values(np.ascontiguousarray(x, dtype), weight.reshape(out, -1), bias, geometry, p, y, np.zeros(_of_planes(geometry, p), dtype),
+                    np.empty(out * p.spread, dtype))
+    return y.reshape(steps, batch, y.shape[1])
 
 
 def conv_backward(x, weight, dy, geometry, want_dx):
-    steps, batch, _ = x.shape
-    weight_from_values, weight_from_events, input_gradient = backward_kernels(blas.usable())
-    out, dtype = weight.shape[0], weight.dtype
-    places = geometry.out[0] * geometry.out[1]
-    dy = np.ascontiguousarray(dy).reshape(steps * batch, out, places)
-    matrix = np.ascontiguousarray(weight.reshape(out, -1))
-    columns = np.empty((matrix.shape[1], places), dtype)
+    steps, batch, units = x.shape
+    weight_from_values, weight_from_events, input_gradient = backward_kernels()
+    p, out, dtype = planned(geometry, lanes(weight.dtype)), len(weight), weight.dtype
+    dy, dbias = np.ascontiguousarray(dy, dtype).reshape(steps * batch, out * geometry.out[0] * geometry.out[1]), np.zeros(out, dtype)
     if isinstance(x, Spikes):
-        last = np.zeros((*weight.shape[1:], out), dtype)
-        weight_from_events(_entries(x), dy, geometry, last, np.empty((places, out), dtype))
-        dweight = np.ascontiguousarray(np.moveaxis(last, 3, 0))
+        last = np.zeros((geometry.channels, p.taps, _filled_up(out, p)), dtype)
+        weight_from_events(_entries(x), dy, geometry, p, last, dbias, np.zeros(last.shape[2] * p.spread, dtype),
+                           np.zeros((p.reach + p.plane + p.lanes) * last.shape[2], dtype))
+        dweight = np.empty((out, geometry.channels, p.taps), dtype)
+        dweight[:, :, p.tap] = np.moveaxis(last[:, :, :out], 2, 0)
     else:
-        dweight = np.zeros_like(matrix)
-        weight_from_values(x.reshape(steps * batch, -1), dy, geometry, dweight, columns, np.empty_like(matrix))
+        dweight, in_planes, in_wide = np.zeros((out, weight[0].size), dtype), _of_planes(geometry, p), out * p.summed.size * p.lanes
+        group = max(1, min(steps * batch, CACHED // (in_planes + in_wide)))
+        weight_from_values(np.ascontiguousarray(x, dtype), dy, geometry, p, dweight, dbias, np.zeros((group, in_planes), dtype),
+                           np.zeros((group, in_wide), dtype))
     dx = None
     if want_dx:
-        dx = np.zeros((steps * batch, int(np.prod(x.shape[2:]))), dtype)
-        input_gradient(dy, np.ascontiguousarray(matrix.T), geometry, dx, columns)
+        dx = np.zeros((steps * batch, units), dtype)
+        input_gradient(dy, weight.reshape(out, -1), np.zeros(geometry.channels, dtype), input_terms(geometry, p.lanes, out), geometry, p, dx,
+                       np.zeros(out * p.spread, dtype), np.empty(geometry.channels * p.spread, dtype))
         dx = dx.reshape(x.shape)
-    return dweight.reshape(weight.shape), dy.sum((0, 2)), dx
+    return dweight.reshape(weight.shape), dbias, dx
+
+
+def _of_planes(g, p):
+    """Numbers in the planes of a picture, with the space that the last vectors need."""
+    return g.channels * p.planes * p.plane + p.width + p.lanes
+
+
+def _filled_up(channels, p):
+    """Whole vectors of channels."""
+    return -(-channels // p.lanes) * p.lanes
+
+
+def _channels_last(weight, p):
+    """The weights (C, taps by phase, O), O filled up to whole vectors."""
+    out, channels = weight.shape[:2]
+    last = np.zeros((channels, p.taps, _filled_up(out, p)), weight.dtype)
+    last[:, :, :out] = np.moveaxis(weight.reshape(out, channels, -1)[:, :, p.tap], 0, 2)
+    return last
 
 
 def _entries(x):
