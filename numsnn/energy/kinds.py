@@ -56,7 +56,7 @@ def _agreed(layer, ones, n):
 def _pooled(factor):
     """Windows that lie within channels."""
     def hands_out(layer, ones, n):
-        channels = ones[0].reshape(layer.shape[0], -1)
+        channels = ones[0].reshape(layer.windows.channels, -1)
         same = np.where(np.ptp(channels, axis=1) == 0, channels[:, 0], 0)
         return np.repeat(same * factor(layer), n // len(same))
     return hands_out
@@ -151,11 +151,11 @@ def _add(layer, signals, here):
 
 def _pool(scaled, largest=False):
     def counts(layer, signals, here):
-        out = layer.shape[0] * int(np.prod(layer.out))
+        out = layer.size_out
         more = int(np.prod(layer.kernel)) - 1
         if largest:
             return Count(compare=out * more * here.steps)
-        real = out * int(signals[0].real.reshape(layer.shape[0], -1).any(1).sum()) // layer.shape[0]
+        real = out * int(signals[0].real.reshape(layer.windows.channels, -1).any(1).sum()) // layer.windows.channels
         return Count(ac=real * more * here.steps, mac=real * scaled * here.steps)
     return counts
 
