@@ -333,11 +333,13 @@ class Network:
 
     def _bounds(self, batch, stage):
         """Bounds of the chunks of a batch; they depend on the network and the size of the batch only."""
-        chunk = batch if stage.whole or not self.loops.CHUNKED else self.chunk or min(CHUNK, max(1, 1024 // self._widest()))
+        chunk = batch if stage.whole or not self.loops.CHUNKED else self.chunk or self._chunk(batch)
         return [(first, min(first + chunk, batch)) for first in range(0, batch, max(chunk, 1))] or [(0, 0)]
 
-    def _widest(self):
-        return max([1] + [layer.size_out or 1 for layer in self.layers.values()])
+    def _chunk(self, batch):
+        """Samples in a chunk: as many as stay in the cache, but some more where a few more do not matter and calls would weigh."""
+        widest = max([1] + [layer.size_out or 1 for layer in self.layers.values()])
+        return min(CHUNK, max(1024 // widest, min(4, batch // 8) if widest <= 1 << 16 else 1, 1))
 
     def _work(self, steps, batch):
         return steps * batch * sum(layer.size_out or 1 for layer in self.layers.values())

@@ -19,7 +19,7 @@ name means different functions in different libraries:
     atan            (alpha/2) / (1 + (pi alpha x / 2)^2)                                           Fang et al. 2021
     sigmoid         slope S(slope x) (1 - S(slope x)),  S the logistic function
 
-N(x; m, s) is the normal density.  Every slope is finite for every x, infinities included.
+N(x; m, s) is the normal density.  `relu` stands apart: max(0, x) instead of the spike, for analog twins of spiking networks.  Every slope is finite for every x, infinities included.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class Surrogate(NamedTuple):
         """The same surrogate with a strict (">") or an inclusive (">=") spike test."""
         if comparator not in COMPARATORS:
             raise ValueError(f"comparator must be one of {', '.join(map(repr, COMPARATORS))}; got {comparator!r}")
-        return self._replace(spike=COMPARATORS[comparator])
+        return self._replace(spike=COMPARATORS[comparator]) if self.hard else self
 
     def typed(self, dtype) -> NamedTuple:
         """The constants as scalars of the working precision."""
@@ -323,6 +323,29 @@ SURROGATES = {make.__name__: make for make in
               (gaussian, multi_gaussian, triangle, exponential, rectangle, superspike, atan, sigmoid)}
 
 
+# ---- relu: no surrogate, but an analog "spike" with its own derivative
+
+
+class ReluConstants(NamedTuple):
+    pass
+
+
+@elementwise
+def relu_spike(x, k):
+    return maximum(x, ZERO)
+
+
+@elementwise
+def relu_slope(x, k):
+    return greater(x, ZERO)
+
+
+def relu() -> Surrogate:
+    """max(0, x) in place of the spike: the analog twin of a spiking network (the ReLU-SRNN of Yin et al. 2020).  Exact derivative, no events."""
+    return Surrogate("relu", {}, relu_spike, relu_spike, relu_slope, ReluConstants())
+
+
+ANALOG = {"relu": relu}
 ALIASES = {"linear": "triangle", "slayer": "exponential", "fast_sigmoid": "superspike", "arctan": "atan"}
 
 
@@ -334,7 +357,7 @@ def get(surrogate) -> Surrogate:
     settings = dict(surrogate) if isinstance(surrogate, dict) else {"name": surrogate}
     name = settings.pop("name", None)
     name = ALIASES.get(name, name)
-    if name not in SURROGATES:
+    if name not in SURROGATES | ANALOG:
         raise ValueError(f"unknown surrogate {name!r}; there are {', '.join(SURROGATES)}, "
                          f"or a Surrogate, such as ns.surrogate.gaussian(sigma=0.3)")
-    return SURROGATES[name](**settings)
+    return (SURROGATES | ANALOG)[name](**settings)

@@ -93,7 +93,24 @@ def test_get_and_bad_names():
     assert sg.get("slayer") == sg.exponential()
     assert set(sg.ALIASES.values()) <= set(sg.SURROGATES)
     assert sg.get({"name": "gaussian", "sigma": 0.3}).parameters == {"gamma": 0.5, "sigma": 0.3}
-    with pytest.raises(ValueError, match="unknown surrogate 'relu'.*multi_gaussian"):
-        sg.get("relu")
+    with pytest.raises(ValueError, match="unknown surrogate .step..*multi_gaussian"):
+        sg.get("step")
     with pytest.raises(ValueError, match="sigma must be a positive number; got -1"):
         sg.gaussian(sigma=-1)
+
+
+def test_relu_in_place_of_the_spike():
+    """The analog twin of a spiking network: exact gradients without any smoothing, nothing travels as events."""
+    import numsnn as ns
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(0.5, 1, (8, 5, 3)), rng.integers(0, 2, 5)
+    for device in ("reference", "cpu"):
+        net = ns.Network(ns.Dense(3, 6, weight=("normal", 0, 1)), ns.ALIF(6, recurrent=True, recurrent_init=("normal", 0, 0.3), surrogate="relu"), ns.Dense(6, 2),
+                         ns.OverTime("mean"), dtype="float64", device=device)
+        assert not net.layers["alif0"].emits_events and max(ns.check_gradients(net, x, labels).values()) < 1e-7
+        _, _, seen = net.run(x, record={"alif0": ("v", "theta", "spike")})
+        v, theta, spike = seen["alif0"].values()
+        assert np.array_equal(spike, np.maximum(v - theta, 0)) and len(np.unique(spike)) > 20
+        grads = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels).grads
+        same = net.smoothed().loss_and_gradients(ns.loss.CrossEntropy(), x, labels).grads
+        assert all(np.array_equal(grads[name], same[name]) for name in grads)

@@ -158,6 +158,8 @@ class Population(Layer):
 
     def _settings_gradient(self, dparams):
         """Gradients of the learned settings from those of the coefficients (None: not needed, hence zero)."""
+        if not self.learn:
+            return {}
         d = type(dparams)(*(np.zeros(self.n) if a is None else a.astype(np.float64) for a in dparams))
         d = self.model.coefficients_adjoint(self._settings(), self.options, self.dt, d)._asdict()
         return {name: np.broadcast_to(d[name], self.n).reshape(self.params[name].size, -1).sum(1).astype(self.dtype) for name in self.learn}

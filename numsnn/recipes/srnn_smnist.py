@@ -12,7 +12,8 @@ srnn-psmnist   pixels brighter than 0.1; 156,446 values.  Recurrent weights begi
 
 The network of 2020 has two recurrent populations and a code of Gaussian receptive fields: --set coding=rbf --set width=80 --set hidden=256r-128r
 --set readout=membrane --set v_threshold=0.1 --set tau_adp=700 --set surrogate=gaussian.  rbf-threshold is its binary code, with a threshold that
-is not learned.  A tenth of the training part is held out to choose the epoch (the authors chose it on the test part).
+is not learned.  A tenth of the training part is held out to choose the epoch (the authors chose it on the test part).  clip_norm limits the gradient
+(0: it does not, as in the papers).
 """
 
 from functools import partial
@@ -31,7 +32,7 @@ from .recipe import Data, Recipe
 from .srnn_shd import adaptive, over_time, populations, tau
 
 OPTIONS = {"hidden": "64r-256r-256", "coding": "window", "width": 8, "permutation": -1, "readout": "spikes", "tau_mem": 20.0, "tau_adp": 200.0,
-           "v_threshold": 0.01, "beta": 1.8, "lr": 1e-2, "surrogate": "multi_gaussian"}
+           "v_threshold": 0.01, "beta": 1.8, "lr": 1e-2, "clip_norm": 0.0, "surrogate": "multi_gaussian"}
 PSMNIST_OPTIONS = OPTIONS | {"coding": "window-binary", "width": 4, "permutation": 0, "lr": 8e-3}
 EPOCHS, DARK, TAU_STD = 200, 0.1, (5.0, 25.0)
 CODINGS = {                 # values that stand for the 256 bytes of a pixel, (256,) for windows, (256, width) for populations
@@ -137,11 +138,12 @@ def _readout(options, init_state):
 
 
 def optimizer(options: dict) -> Optimizer:
-    return Adam(options["lr"], schedule=MultiStep([25, 50, 100, 150], 0.5), factors={"*.tau_*": 2.0, "alif1.tau_adp": 1.5})
+    return Adam(options["lr"], clip_norm=options["clip_norm"] or None, schedule=MultiStep([25, 50, 100, 150], 0.5),
+                factors={"*.tau_*": 2.0, "alif1.tau_adp": 1.5})
 
 
 def psmnist_optimizer(options: dict) -> Optimizer:
-    return Adamax(options["lr"], schedule=Linear(EPOCHS), factors={"*.tau_adp": 3.0, "*.tau_mem": 2.0})
+    return Adamax(options["lr"], clip_norm=options["clip_norm"] or None, schedule=Linear(EPOCHS), factors={"*.tau_adp": 3.0, "*.tau_mem": 2.0})
 
 
 def figure(net: Network, data: Dataset):
