@@ -108,9 +108,9 @@ def _train(options):
     out = Path(options.out or f"runs/{recipe.name}-seed{options.seed}")
     checkpoint = out / "checkpoint.h5"
     _claim(out, checkpoint, about, options.resume)
-    net = recipe.network(settings, options.seed, options.device)
     _announce(options, recipe)
     data = recipe.data(options.data, options.seed, settings)
+    net = recipe.network(settings | (recipe.sizes(data) if recipe.sizes else {}), options.seed, options.device)
     print(net.summary(), end="\n\n")
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(about, indent=1))

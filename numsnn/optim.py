@@ -94,7 +94,17 @@ class WarmUp(Schedule):
         return (epoch + 1) / epochs if epoch < epochs else self.then(epoch - epochs)
 
 
-SCHEDULES = {cls.__name__: cls for cls in (Constant, Step, MultiStep, Exponential, Cosine, WarmUp)}
+class Linear(Schedule):
+    """1 - epoch / epochs, then 0."""
+
+    def __init__(self, epochs: int):
+        super().__init__(epochs=epochs)
+
+    def __call__(self, epoch):
+        return max(0.0, 1 - epoch / self.settings["epochs"])
+
+
+SCHEDULES = {cls.__name__: cls for cls in (Constant, Step, MultiStep, Exponential, Cosine, WarmUp, Linear)}
 
 
 def schedule_from(config: dict) -> Schedule:
@@ -214,7 +224,25 @@ class AdamW(Adam):
         return g
 
 
-OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam, AdamW)}
+class Adamax(Adam):
+    """Adam with the largest gradient in place of the root of the mean square (Kingma & Ba 2015, section 7.1).
+
+        m <- b1 m + (1 - b1) g;  u <- max(b2 u, |g| + eps);  p <- p - r m / (1 - b1^k) / u
+    """
+
+    slots = ("mean", "largest")
+
+    def _step(self, p, g, rate, m, u):
+        g = self._decay(p, g, rate)
+        real = p.dtype.type
+        b1, b2 = self.settings["betas"]
+        m *= real(b1)
+        m += real(1 - b1) * g
+        np.maximum(real(b2) * u, np.abs(g) + real(self.settings["eps"]), out=u)
+        p -= rate * real(1 / (1 - b1 ** self.steps)) * m / u
+
+
+OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam, AdamW, Adamax)}
 
 
 def optimizer_from(config: dict) -> Optimizer:

@@ -67,7 +67,7 @@ def test_resume_evaluate_info_recipes(trained, capsys):
 
 def test_bad_input(trained, tmp_path, capsys):
     out = str(tmp_path / "new")
-    assert "unknown recipe 'srnn-egc'; there are srnn-" in refused(capsys, "train", "srnn-egc")
+    assert "unknown recipe 'srnn-egc'; there are " in refused(capsys, "train", "srnn-egc")
     assert "no option 'betta'; there are hidden" in refused(capsys, "train", "srnn-ecg", "--set", "betta=1")
     assert "option beta of recipe srnn-ecg is a float" in refused(capsys, "train", "srnn-ecg", "--set", "beta=high")
     assert "--set takes OPTION=VALUE" in refused(capsys, "train", "srnn-ecg", "--set", "beta")

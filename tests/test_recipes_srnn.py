@@ -10,10 +10,11 @@ import numsnn as ns
 from numsnn import cli, encode, optim, recipes
 from numsnn.datasets import mnist, speech, stand_in
 from numsnn.datasets.formats import idx, shd
+from numsnn.layers import Ternary
 from numsnn.layers.initialise import initial
-from numsnn.recipes.srnn_gsc import Ternary
+from numsnn.optim import Adamax, Linear
 from numsnn.recipes.srnn_shd import tau
-from numsnn.recipes.srnn_smnist import Adamax, Linear, Pixels
+from numsnn.recipes.srnn_smnist import Pixels
 
 SIZES = {"srnn-shd": 142_376, "srnn-ssc": 777_270, "srnn-smnist": 156_702, "srnn-psmnist": 156_446, "srnn-gsc": 221_725}
 SMALL = {"srnn-shd": "5r-4r", "srnn-ssc": "5r-4r", "srnn-smnist": "4r-4r-3", "srnn-psmnist": "4r-4r-3", "srnn-gsc": "5-4r"}

@@ -6,7 +6,7 @@ from . import qtdb, synthetic
 from .dataset import Batch, Dataset, Sequences
 from .formats import FormatError
 
-_LATER = ("babi", "braille", "cameras", "converted", "mnist", "recordings", "saved", "shd", "speech")       # imported where they are used
+_LATER = ("babi", "braille", "cameras", "converted", "mnist", "recordings", "saved", "shd", "speech", "stand_in", "synthetic_gestures")   # imported where they are used
 
 __all__ = ["Batch", "Dataset", "FormatError", "Sequences", "formats", "qtdb", "synthetic"]
 __all__ += list(_LATER)

@@ -88,6 +88,25 @@ def load(source, task: int, test=None, *, lower: bool = False, punctuation: bool
         raise ValueError(f"padding must be 'front' or 'end', and 'front' with apart=True; got {padding!r}")
     parts = {part: examples(where, task, part, lower, punctuation, supporting)
              for part, where in (("train", source), ("test", source if test is None else test))}
+    return _task(parts, f"bAbI task {task} ({TASKS[task - 1]})", lambda part: f"bAbI 1.2, {file_name(task, part)}. {CITATION}", apart, padding == "end")
+
+
+def made_up(n: int, seed: int = 0, statements: int = 4) -> Task:
+    """Made-up stories of the kind of task 1, n questions in each part: people go from place to place, and where is one of them?"""
+    rng, parts = np.random.default_rng(seed), {}
+    people, places = ("Anna", "Ben", "Carla", "Dan"), ("garden", "kitchen", "office", "cellar", "attic")
+    for part in ("train", "test"):
+        parts[part] = []
+        for _ in range(n):
+            who, where = rng.integers(len(people), size=statements), rng.integers(len(places), size=statements)
+            story = [word for p, q in zip(who, where, strict=True) for word in (people[p], "went", "to", "the", places[q], ".")]
+            asked = rng.choice(who)
+            parts[part].append(Example(tuple(story), ("Where", "is", people[asked], "?"), places[where[np.flatnonzero(who == asked)[-1]]]))
+    return _task(parts, "made-up stories", lambda part: f"SYNTHETIC stories, seed {seed}; not bAbI", False, True)
+
+
+def _task(parts, name, source, apart, at_end):
+    """Data sets of examples."""
     all_of_it = [e for part in parts.values() for e in part]
     vocabulary = tuple(sorted({word for e in all_of_it for word in (*e.story, *e.question, e.answer)}))
     index = {word: i for i, word in enumerate(vocabulary, 1)}
@@ -96,11 +115,10 @@ def load(source, task: int, test=None, *, lower: bool = False, punctuation: bool
     sequences = (lambda e: (e.story, e.question)) if apart else (lambda e: (e.story + e.question,))
     widths = [max(map(len, kind)) for kind in zip(*map(sequences, all_of_it), strict=True)]
     if sum(widths) * len(all_of_it) > MOST_STEPS:
-        raise ValueError(f"bAbI task {task}: {len(all_of_it):,} sequences of {sum(widths):,} steps are more than memory can be expected to hold")
-    at_end = padding == "end"
+        raise ValueError(f"{name}: {len(all_of_it):,} sequences of {sum(widths):,} steps are more than memory can be expected to hold")
     sets = (Dataset(_padded([sequences(e) for e in found], index, widths, at_end), np.array([number[e.answer] for e in found]), classes=answers,
                     lengths=np.array([len(e.story) + len(e.question) for e in found]) if at_end else None, by_length=at_end,
-                    name=f"bAbI task {task} ({TASKS[task - 1]}), {part}", source=f"bAbI 1.2, {file_name(task, part)}. {CITATION}")
+                    name=f"{name}, {part}", source=source(part))
             for part, found in parts.items())
     return Task(*sets, vocabulary)
 

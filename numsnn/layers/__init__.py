@@ -16,11 +16,12 @@ from .pool import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, SumPool1d, SumPool
 from .population import POPULATIONS, Population, population
 from .reshape import Flatten, Reshape
 from .steps import PoolTime, Repeat, Reverse
+from .ternary import Ternary
 
 # a class for each neuron model among them: ALIF, LI, LIF ...
 LAYERS = {layer.__name__: layer for layer in (
     ARLIF, Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten, From, LayerNorm,
-    MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous, Repeat, Reshape, Reverse, SumPool1d, SumPool2d, TimeDistributed)}
+    MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous, Repeat, Reshape, Reverse, SumPool1d, SumPool2d, Ternary, TimeDistributed)}
 LAYERS |= POPULATIONS
 globals().update(LAYERS)
 # what a network puts into its list layer by layer

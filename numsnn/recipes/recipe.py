@@ -19,7 +19,7 @@ class Recipe(NamedTuple):
     """name, summary: for lists.  options: name -> default, what `--set` may change.  data(folder or None, seed, options) -> Data.
     network(options, seed, device) -> Network.  optimizer(options), loss: of the training.  epochs, batch_size: of the paper.
     expected: what the paper and we got, for reports.  figure(net, data): a figure of one test sequence, or None.
-    fit: further keywords of `numsnn.fit`, such as tbptt, or None."""
+    fit: further keywords of `numsnn.fit`, such as tbptt, or None.  sizes(data): options of the network that only the data tell, or None."""
     name: str
     summary: str
     options: dict
@@ -32,6 +32,7 @@ class Recipe(NamedTuple):
     expected: str
     figure: Callable | None = None
     fit: dict | None = None
+    sizes: Callable[[Data], dict] | None = None
 
     def configured(self, settings: dict) -> dict:
         """The options with `settings` (name -> text or value) in place of defaults."""

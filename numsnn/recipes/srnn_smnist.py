@@ -12,8 +12,7 @@ srnn-psmnist   pixels brighter than 0.1; 156,446 values.  Recurrent weights begi
 
 The network of 2020 has two recurrent populations and a code of Gaussian receptive fields: --set coding=rbf --set width=80 --set hidden=256r-128r
 --set readout=membrane --set v_threshold=0.1 --set tau_adp=700 --set surrogate=gaussian.  rbf-threshold is its binary code, with a threshold that
-is not learned.  A tenth of the training part is held out to choose the epoch (the authors chose it on the test part).  clip_norm limits the gradient
-(0: it does not, as in the papers).
+is not learned.  A tenth of the training part is held out to choose the epoch (the authors chose it on the test part).
 """
 
 from functools import partial
@@ -26,13 +25,13 @@ from ..datasets import Dataset, Sequences, mnist, stand_in
 from ..layers import ALIF, LI, Dense, OverTime
 from ..loss import CrossEntropy
 from ..network import Network
-from ..optim import OPTIMIZERS, SCHEDULES, Adam, MultiStep, Optimizer, Schedule
+from ..optim import Adam, Adamax, Linear, MultiStep, Optimizer
 from ..spikes import Spikes
 from .recipe import Data, Recipe
 from .srnn_shd import adaptive, over_time, populations, tau
 
 OPTIONS = {"hidden": "64r-256r-256", "coding": "window", "width": 8, "permutation": -1, "readout": "spikes", "tau_mem": 20.0, "tau_adp": 200.0,
-           "v_threshold": 0.01, "beta": 1.8, "lr": 1e-2, "clip_norm": 0.0, "surrogate": "multi_gaussian"}
+           "v_threshold": 0.01, "beta": 1.8, "lr": 1e-2, "surrogate": "multi_gaussian"}
 PSMNIST_OPTIONS = OPTIONS | {"coding": "window-binary", "width": 4, "permutation": 0, "lr": 8e-3}
 EPOCHS, DARK, TAU_STD = 200, 0.1, (5.0, 25.0)
 CODINGS = {                 # values that stand for the 256 bytes of a pixel, (256,) for windows, (256, width) for populations
@@ -41,37 +40,6 @@ CODINGS = {                 # values that stand for the 256 bytes of a pixel, (2
     "rbf": lambda pixel, width: encode.rbf(pixel[:, None], width, offset=-1, density=True),
     "rbf-threshold": lambda pixel, width: encode.rbf_threshold(pixel[:, None], width, 0.2, offset=-1, density=True)}
 READOUTS = ("spikes", "membrane", "integrator")
-
-
-class Linear(Schedule):
-    """1 - epoch / epochs, then 0."""
-
-    def __init__(self, epochs: int):
-        super().__init__(epochs=epochs)
-
-    def __call__(self, epoch):
-        return max(0.0, 1 - epoch / self.settings["epochs"])
-
-
-class Adamax(Adam):
-    """Adam with the largest gradient in place of the root of the mean square (Kingma & Ba 2015, section 7.1).
-
-        m <- b1 m + (1 - b1) g;  u <- max(b2 u, |g| + eps);  p <- p - r m / (1 - b1^k) / u
-    """
-
-    slots = ("mean", "largest")
-
-    def _step(self, p, g, rate, m, u):
-        g = self._decay(p, g, rate)
-        real = p.dtype.type
-        b1, b2 = self.settings["betas"]
-        m *= real(b1)
-        m += real(1 - b1) * g
-        np.maximum(real(b2) * u, np.abs(g) + real(self.settings["eps"]), out=u)
-        p -= rate * real(1 / (1 - b1 ** self.steps)) * m / u
-
-
-SCHEDULES["Linear"], OPTIMIZERS["Adamax"] = Linear, Adamax          # so that a checkpoint can be resumed
 
 
 class Pixels(Sequences):
@@ -138,12 +106,11 @@ def _readout(options, init_state):
 
 
 def optimizer(options: dict) -> Optimizer:
-    return Adam(options["lr"], clip_norm=options["clip_norm"] or None, schedule=MultiStep([25, 50, 100, 150], 0.5),
-                factors={"*.tau_*": 2.0, "alif1.tau_adp": 1.5})
+    return Adam(options["lr"], schedule=MultiStep([25, 50, 100, 150], 0.5), factors={"*.tau_*": 2.0, "alif1.tau_adp": 1.5})
 
 
 def psmnist_optimizer(options: dict) -> Optimizer:
-    return Adamax(options["lr"], clip_norm=options["clip_norm"] or None, schedule=Linear(EPOCHS), factors={"*.tau_adp": 3.0, "*.tau_mem": 2.0})
+    return Adamax(options["lr"], schedule=Linear(EPOCHS), factors={"*.tau_adp": 3.0, "*.tau_mem": 2.0})
 
 
 def figure(net: Network, data: Dataset):
