@@ -71,6 +71,8 @@ class Network:
         self._graph = Graph(None if input_shape is None else tuple(positive_integer(n, "input_shape") for n in np.atleast_1d(input_shape)))
         for layer in layers:
             self._name(layer)
+        if self._graph.input_shape is None:
+            self._graph.input_shape = self._told()
         for layer in self.layers.values():
             self._connect(layer)
         self._graph.close()
@@ -91,6 +93,15 @@ class Network:
         self.layers[layer.name] = layer
         return layer.name
 
+    def _told(self):
+        """The shape of the input as the first layer that knows it says."""
+        for layer in self.layers.values():
+            if hasattr(layer, "n_in"):
+                return (layer.n_in,)
+            if not layer.keeps_shape:
+                return None
+        return None
+
     def _free(self, kind):
         """A name of this kind that no layer has."""
         return next(name for name in (f"{kind}{i}" for i in range(len(self.layers) + 1)) if name not in self.layers)
@@ -98,8 +109,6 @@ class Network:
     def _connect(self, layer):
         """Connect a layer to its sources, and draw its parameters."""
         number, graph = len(self._graph.nodes), self._graph
-        if number == 0 and graph.input_shape is None and hasattr(layer, "n_in"):
-            graph.input_shape = (layer.n_in,)
         graph.add(layer)
         later = {name: layer.declared_shape() for name, layer in self.layers.items() if name not in graph.nodes}
         if layer.delayed and layer.like is not None:

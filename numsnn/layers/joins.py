@@ -50,7 +50,7 @@ class _Join(Layer):
 class From(_Join):
     """y_t = x_t of the source: a branch of the graph begins here.  From("conv0"); From("input")."""
 
-    kind = "from"
+    kind, keeps_shape = "from", True
 
     def __init__(self, source: str, *, name: str | None = None):
         super().__init__(source, name=name)

@@ -56,6 +56,7 @@ class Layer:
     whole_batch = False             # whether, in training, it must see all samples of a batch together
     reads_tokens = False            # whether, as first layer, it makes Spikes of integers (T, B) by `events(x)`
     sources: tuple | None = None    # names of the layers it takes its input from; None: the one before it in the list
+    keeps_shape = False             # whether it takes any shape and hands out the same
     delayed = False                 # whether what it hands out is what its source did one step before
     times: int | Fraction = 1       # steps it hands out for each step it gets
     causal = True                   # whether what it hands out depends on the past only

@@ -14,7 +14,7 @@ class Activation(Layer):
     x, y: (T, B, N).  function: the name of f.
     """
 
-    kind = "activation"
+    kind, keeps_shape = "activation", True
 
     def __init__(self, function: str = "relu", *, name: str | None = None):
         super().__init__(name)
@@ -56,7 +56,7 @@ class Dropout(Sized):
     Source: Srivastava et al. 2014; one mask for all steps: Gal & Ghahramani 2016; the hash: lowbias32 of C. Wellons.
     """
 
-    kind = "dropout"
+    kind, keeps_shape = "dropout", True
 
     def __init__(self, probability: float = 0.5, *, per_step: bool = False, name: str | None = None):
         super().__init__(name)

@@ -17,7 +17,7 @@ class Repeat(Layer):
     times: k.
     """
 
-    kind = "repeat"
+    kind, keeps_shape = "repeat", True
 
     def __init__(self, times: int, *, name: str | None = None):
         super().__init__(name)
@@ -45,7 +45,7 @@ class PoolTime(Layer):
     times: k.  reduce: "mean", "sum" or "max" (of equal values the first gets the gradient).
     """
 
-    kind = "pooltime"
+    kind, keeps_shape = "pooltime", True
 
     def __init__(self, times: int, reduce: str = "mean", *, name: str | None = None):
         super().__init__(name)
@@ -87,7 +87,7 @@ class Reverse(Layer):
     x, y: (T, B, N), values or Spikes.  What comes after it knows the future: the network then refuses `step` and truncated BPTT.
     """
 
-    kind = "reverse"
+    kind, keeps_shape = "reverse", True
     causal = False
 
     def build(self, rng, dtype, dt):
