@@ -58,6 +58,7 @@ for cell in options.cells:
     history = ns.fit(net, train, valid, loss=recipe.loss, optimizer=optimizer, epochs=epochs, batch_size=min(64, len(train)), seed=options.seed, progress=False)
     found = ns.evaluate(net, test)
     fp32, int32 = (ns.energy.operations(net, test.x).per_step.energy(constants) for constants in (ns.energy.FP32, ns.energy.INT32))
+    labelled = "-" if found.accuracy_labelled is None else f"{found.accuracy_labelled:.4f}"
     rate = " ".join(f"{facts['rate']:.3f}" for facts in found.rates.values()) or "-"
-    print(f"| {cell} | {net.n_params:,} | {found.accuracy:.4f} | {found.accuracy_labelled or np.nan:.4f} | {rate} | {fp32:,.0f} | {int32:,.0f} "
+    print(f"| {cell} | {net.n_params:,} | {found.accuracy:.4f} | {labelled} | {rate} | {fp32:,.0f} | {int32:,.0f} "
           f"| {np.median(history['seconds']):.2f} |", flush=True)
