@@ -30,7 +30,7 @@ def network(cell, seed, n=36):
         "gru": lambda: (ns.Dense(4, 3 * n), ns.GRU(n)),
         "lstm": lambda: (ns.Dense(4, 4 * n), ns.LSTM(n)),
         "bilstm": lambda: (ns.Bidirectional(lambda: (ns.Dense(4, 4 * n), ns.LSTM(n))),),
-        "arlif": lambda: (ns.Dense(4, n), ns.ARLIF(n, decay=("uniform", 0.0, 4.0), shared="v_threshold", recurrent="spike", threshold="learned")),
+        "arlif": lambda: (ns.Dense(4, n), ns.ARLIF(n, decay=("uniform", 0.0, 4.0), shared="v_threshold", threshold="learned", detach_reset=True)),
     }[cell]()
     readout = ns.LIF(6, output="v", **LIF) if cell == "lif" else None
     return ns.Network(*hidden, ns.Dense((1 + (cell == "bilstm")) * n, 6), *([readout] if readout else []), seed=seed)

@@ -76,7 +76,7 @@ def test_bad_input(trained, tmp_path, capsys):
     assert "positive integer; got 0" in refused(capsys, "train", "srnn-ecg", "--threads", "0", "--out", out)
     assert "no file" in refused(capsys, "train", "srnn-ecg", "--data", str(tmp_path), "--out", out)
     assert "larger than the training set, which has 556" in refused(capsys, "train", "srnn-ecg", "--batch-size", "999", "--out", out)
-    assert "unknown surrogate 'relu'" in refused(capsys, "train", "srnn-ecg", "--set", "surrogate=relu", "--out", out)
+    assert "unknown surrogate 'step'" in refused(capsys, "train", "srnn-ecg", "--set", "surrogate=step", "--out", out)
     assert "holds a training already; add --resume" in refused(capsys, "train", "srnn-ecg", "--out", str(trained))
     assert "was trained with seed = 0" in refused(capsys, "train", "srnn-ecg", "--out", str(trained), "--resume", "--seed", "1")
     assert "no checkpoint" in refused(capsys, "evaluate", str(tmp_path / "none.h5"))
