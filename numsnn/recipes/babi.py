@@ -1,9 +1,9 @@
 """bAbI question answering with one recurrent layer, six kinds of it in the same place (reconstruction of LIAF-Net's text experiment).
 
-Story and question as one sequence of words -> embedding of 50 -> 100 units -> one output for each answer.  LIAF-Net's table for bAbI was not at
-hand; the network follows the example babi_rnn of Keras, whose baselines the paper's abstract compares with, with one recurrent layer instead of
-two.  Gated cells and SimpleRNN answer with their last step.  LIAF, LIF and ARLIF have no recurrent kernel: their memory is the leak, which is
-learned for each neuron, and they answer with the mean over the steps (readout=last takes the last one).
+Story and question as one sequence of words -> embedding of 50 -> 100 units -> one output for each answer, read in the last step.  LIAF-Net's table for
+bAbI was not at hand; the network follows the example babi_rnn of Keras, whose baselines the paper's abstract compares with, with one recurrent
+layer instead of two.  LIAF, LIF and ARLIF have a dense recurrent kernel here (the authors' LIAFRCell) and a leak for each neuron that is learned:
+without the kernel, answering with the mean over the steps, LIAF stays 8 to 25 points below the LSTM on tasks 1 and 20.
 
 Batches are made of questions of about one length.  Adam 1e-3, batches of 32; a tenth of the 1000 questions is held out to choose the epoch.
 """
@@ -17,8 +17,8 @@ from ..network import Network
 from ..optim import Adam
 from .recipe import Data, Recipe
 
-OPTIONS = {"task": 1, "hidden": 100, "embedding": 50, "lr": 1e-3, "readout": ""}
-LEAKS = ("uniform", 0.0, 1.0)
+OPTIONS = {"task": 1, "hidden": 100, "embedding": 50, "lr": 1e-3, "readout": "last"}
+OWN = {"learn": ("alpha", "v_threshold"), "alpha": ("uniform", 0.0, 1.0), "name": "cell"}
 
 
 def data(folder=None, seed: int = 0, options: dict = OPTIONS) -> Data:
@@ -33,30 +33,29 @@ def sizes(data: Data) -> dict:
     return {"words": 1 + max(int(part.x.max()) for part in data), "answers": len(data.train.classes)}
 
 
-CELLS = {       # name -> (layers of n units after n_in inputs, what answers)
-    "liaf": (lambda m, n: (ns.Dense(m, n), ns.LIAF(n, alpha=LEAKS, learn=("alpha", "v_threshold"), name="cell")), "mean"),
-    "lif": (lambda m, n: (ns.Dense(m, n), ns.LIAF(n, alpha=LEAKS, learn=("alpha", "v_threshold"), output="spike", name="cell")), "mean"),
-    "arlif": (lambda m, n: (ns.Dense(m, n), ns.ARLIF(n, decay=("uniform", -1.0, 3.0), shared="v_threshold", name="cell")), "mean"),
-    "rnn": (lambda m, n: (ns.Dense(m, n), ns.SimpleRNN(n, name="cell")), "last"),
-    "gru": (lambda m, n: (ns.Dense(m, 3 * n), ns.GRU(n, name="cell")), "last"),
-    "lstm": (lambda m, n: (ns.Dense(m, 4 * n), ns.LSTM(n, name="cell")), "last"),
+CELLS = {       # name -> layers of n units after m inputs
+    "liaf": lambda m, n: (ns.Dense(m, n), ns.LIAF(n, activation="tanh", recurrent="analog", **OWN)),
+    "lif": lambda m, n: (ns.Dense(m, n), ns.LIAF(n, output="spike", recurrent="spike", **OWN)),
+    "arlif": lambda m, n: (ns.Dense(m, n), ns.ARLIF(n, decay=("uniform", -3.0, 3.0), shared="v_threshold", activation="tanh", recurrent="analog", name="cell")),
+    "rnn": lambda m, n: (ns.Dense(m, n), ns.SimpleRNN(n, name="cell")),
+    "gru": lambda m, n: (ns.Dense(m, 3 * n), ns.GRU(n, name="cell")),
+    "lstm": lambda m, n: (ns.Dense(m, 4 * n), ns.LSTM(n, name="cell")),
 }
 
 
 def network_of(cell: str):
     """The network function of a recipe."""
     def network(options: dict, seed: int = 0, device: str = "cpu") -> Network:
-        make, readout = CELLS[cell]
         n, m = options["hidden"], options["embedding"]
         # a threshold must be in reach of the first currents; Keras' narrow start is for cells without one
         weight = ("normal", 0.0, 1.0) if cell in ("liaf", "lif", "arlif") else ("uniform", -0.05, 0.05)
-        return Network(ns.Embedding(options["words"], m, padding=0, weight=weight), *make(m, n), ns.Dense(n, options["answers"]),
-                       ns.OverTime(options["readout"] or readout), seed=seed, device=device)
+        return Network(ns.Embedding(options["words"], m, padding=0, weight=weight), *CELLS[cell](m, n), ns.Dense(n, options["answers"]),
+                       ns.OverTime(options["readout"]), seed=seed, device=device)
     return network
 
 
 def optimizer(options: dict) -> Adam:
-    return Adam(options["lr"])
+    return Adam(options["lr"], clip_norm=1.0)
 
 
 NAMES = {"liaf": "LIAF", "lif": "LIF", "arlif": "ARLIF", "rnn": "SimpleRNN", "gru": "GRU", "lstm": "LSTM"}
