@@ -1,6 +1,6 @@
-"""Spiking convolutions on an event camera: ConvLIAF, ConvLIF and ConvALIF on the 960-recording subset of N-MNIST, five-fold cross-validation.
+"""Spiking convolutions on an event camera: ConvLIAF, ConvLIF, ConvALIF, ConvARLIF2D and ConvLSTM2D on 960 recordings of N-MNIST, five-fold.
 
-    python examples/08_nmnist.py FOLDER_OR_ZIP [--neurons liaf lif alif] [--epochs 30] [--seed 0] [--quick]
+    python examples/08_nmnist.py FOLDER_OR_ZIP [--neurons liaf lif alif arlif lstm] [--epochs 20] [--seed 0] [--quick]
 
 Events are binned to 20 steps of 15 ms (one bit per pixel and polarity); 16C5-AP2-32C3-AP2-FC10, the mean over time decides.  Every recording is
 tested once, by the network of the four folds that it is not in, after the last epoch: nothing is chosen on test data.  Training recordings are
@@ -15,19 +15,25 @@ import numsnn as ns
 from numsnn.datasets import cameras
 from numsnn.datasets.recordings import Bins, framed
 
+NAMES = {"liaf": "ConvLIAF", "lif": "ConvLIF", "alif": "ConvALIF", "arlif": "ConvARLIF2D", "lstm": "ConvLSTM2D"}
 FRAME = Bins(dt=15e-3, steps=20)
 
 
-def neurons(kind, shape):
-    """LIAF and LIF are one model with one leak and threshold; LIAF sends relu(u - threshold), LIF its spikes."""
+def cell(kind, channels_in, filters, kernel):
+    """A convolution and its neurons.  LIAF and LIF are one model with one leak and threshold; LIAF sends relu(u - threshold), LIF its spikes."""
+    if kind in ("arlif", "lstm"):
+        return ((ns.ConvARLIF2D if kind == "arlif" else ns.ConvLSTM2D)(channels_in, filters, kernel),)
     if kind == "alif":
-        return ns.ALIF(shape, tau_mem=3.0, tau_adp=20.0, beta=0.2, v_threshold=0.15, learn=("tau_mem", "tau_adp"), per_channel=("tau_mem", "tau_adp"))
-    return ns.LIAF(shape, alpha=0.5, v_threshold=0.5, output={"liaf": "analog", "lif": "spike"}[kind])
+        channel = ("tau_mem", "tau_adp")
+        neurons = ns.ALIF(tau_mem=3.0, tau_adp=20.0, beta=0.2, v_threshold=0.15, learn=channel, per_channel=channel)
+    else:
+        neurons = ns.LIAF(alpha=0.5, v_threshold=0.5, output={"liaf": "analog", "lif": "spike"}[kind])
+    return ns.Conv2d(channels_in, filters, kernel), neurons
 
 
 def network(kind, seed):
-    return ns.Network(ns.Conv2d(2, 16, 5), neurons(kind, (16, 30, 30)), ns.AvgPool2d(2), ns.Conv2d(16, 32, 3), neurons(kind, (32, 13, 13)),
-                      ns.AvgPool2d(2), ns.Dense(32 * 6 * 6, 10), ns.OverTime("mean"), input_shape=(2, 34, 34), seed=seed)
+    return ns.Network(*cell(kind, 2, 16, 5), ns.AvgPool2d(2), *cell(kind, 16, 32, 3), ns.AvgPool2d(2), ns.Dense(32 * 6 * 6, 10), ns.OverTime("mean"),
+                      input_shape=(2, 34, 34), seed=seed)
 
 
 def made_up(n=120):
@@ -65,8 +71,8 @@ def dataset(events, labels, pick, name, augment=None):
 
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("folder", nargs="?")
-parser.add_argument("--neurons", nargs="+", choices=("liaf", "lif", "alif"), default=("liaf", "lif", "alif"))
-parser.add_argument("--epochs", type=int, default=30)
+parser.add_argument("--neurons", nargs="+", choices=tuple(NAMES), default=tuple(NAMES))
+parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--quick", action="store_true")
 options = parser.parse_args()
@@ -80,7 +86,7 @@ if options.quick:
 n_folds, epochs = (2, 1) if options.quick else (5, options.epochs)
 fold = folds(labels, n_folds, np.random.default_rng(options.seed))
 print(f"{len(labels)} recordings, {n_folds} folds, {epochs} epochs, seed {options.seed}")
-print("| network | parameters | test accuracy, mean and standard deviation over folds | folds | spikes per neuron and step | s / epoch |\n" + "| --- " * 6 + "|", flush=True)
+print("| network | parameters | test accuracy, mean and standard deviation over folds | folds | spikes per neuron and step | energy, uJ | s / epoch |\n" + "| --- " * 7 + "|", flush=True)
 for kind in options.neurons:
     accuracies, rates, seconds = [], [], []
     for f in range(n_folds):
@@ -93,5 +99,6 @@ for kind in options.neurons:
         accuracies.append(found.accuracy)
         rates.append([facts["rate"] for facts in found.rates.values()])
         seconds += history["seconds"]
-    print(f"| Conv{kind.upper()} | {net.n_params:,} | {np.mean(accuracies):.4f} ± {np.std(accuracies):.4f} | {', '.join(f'{a:.3f}' for a in accuracies)} "
-          f"| {', '.join(f'{r:.3f}' for r in np.mean(rates, 0))} | {np.median(seconds):.1f} |", flush=True)
+    energy = ns.energy.operations(net, test[:64].x).per_inference.energy(ns.energy.FP32) * 1e-6
+    print(f"| {NAMES[kind]} | {net.n_params:,} | {np.mean(accuracies):.4f} ± {np.std(accuracies):.4f} | {', '.join(f'{a:.3f}' for a in accuracies)} "
+          f"| {', '.join(f'{r:.3f}' for r in np.mean(rates, 0)) or '-'} | {energy:.1f} | {np.median(seconds):.1f} |", flush=True)
