@@ -10,8 +10,9 @@ import numpy as np
 
 from .chunks import in_time
 from .graph import Component, Graph, Stage
+from .layers import by_step
 from .layers.joins import INPUT
-from .layers.layer import Context
+from .layers.layer import Context, size
 from .spikes import Spikes
 
 
@@ -105,7 +106,8 @@ def _lockstep(component: Component, have, state, setting, done):
     nodes, inside = setting.graph.nodes, component.names
     outside = {s: have[s] for name in inside for s in nodes[name].sources if s not in inside}
     state, tapes, out, seen = {name: state[name] for name in inside}, [], {name: [] for name in inside}, []
-    for t in range(len(next(iter(outside.values())))):
+    steps, batch = next(iter(outside.values())).shape[:2]
+    for t in range(steps):
         now, kept = {}, {}
         for name in inside:
             layer = nodes[name].layer
@@ -122,30 +124,15 @@ def _lockstep(component: Component, have, state, setting, done):
                 state[name] = nodes[name].layer.forward([now[nodes[name].sources[0]]], state[name], None, setting.context(name, t)).state
             out[name].append(now[name])
         tapes.append(kept)
-        seen.append({name: done.seen.pop(name) for name in inside if name in done.seen})
+        seen.append({name: done.seen.pop(name, {}) for name in inside})
     done.state.update(state)
     done.tapes[inside] = tapes
-    done.seen.update(_together(seen, setting))
-    return {name: in_time(parts) for name, parts in out.items()}
+    done.seen.update({name: by_step.together([step[name] for step in seen], setting.context(name)) for name in inside if name in setting.record})
+    return {name: in_time(parts) if parts else np.zeros((0, batch, nodes[name].layer.size_out), setting.dtype) for name, parts in out.items()}
 
 
 def _own(x):
     return x if isinstance(x, Spikes) else x.copy()
-
-
-def _together(seen, setting):
-    """What was recorded step by step, for the sequence; a rate is the mean over the valid steps."""
-    found = {}
-    for name in seen[0] if seen else ():
-        found[name] = {field: in_time([step[name][field] for step in seen]) for field in seen[0][name] if field != "rate"}
-        if "rate" in seen[0][name]:
-            found[name]["rate"] = sum(step[name]["rate"] for step in seen) / _valid(name, len(seen), setting)
-    return found
-
-
-def _valid(name, steps, setting):
-    """Number of valid steps of each sample, at least 1."""
-    return np.maximum(steps if setting.lengths is None else setting.graph.nodes[name].steps(setting.lengths), 1)[..., None]
 
 
 def _lockstep_backward(component, tapes, back, dstate, dhidden, grads, before, setting):
@@ -154,7 +141,10 @@ def _lockstep_backward(component, tapes, back, dstate, dhidden, grads, before, s
     delayed = [name for name in inside if nodes[name].layer.delayed]
     arrived = {name: back.pop(name) for name in inside if name in back}
     dstate, steps = {name: dstate[name] for name in inside}, len(tapes[inside])
-    outside = {}
+    hidden = {name: by_step.hidden(dhidden.get(name), setting.context(name), steps) for name in inside}
+    outside = {s: [] for name in inside for s in nodes[name].sources if s not in inside and (s != INPUT or setting.want_dx)}
+    for name in inside:
+        grads |= {f"{name}.{key}": np.zeros_like(p) for key, p in nodes[name].layer.params.items()}
     for t in reversed(range(steps)):
         now = {name: d[t:t + 1] for name, d in arrived.items()}
         for name in delayed:                    # what it keeps of step t is what its source handed out there
@@ -165,13 +155,10 @@ def _lockstep_backward(component, tapes, back, dstate, dhidden, grads, before, s
             node = nodes[name]
             if node.layer.delayed:
                 continue
-            hidden = {f: d / _valid(name, steps, setting) if f == "rate" else d[t:t + 1] for f, d in dhidden.get(name, {}).items()}
-            gradients = node.layer.backward(tapes[inside][t][name], np.ascontiguousarray(now[name]), dstate[name], hidden, setting.prepared[name],
+            gradients = node.layer.backward(tapes[inside][t][name], np.ascontiguousarray(now[name]), dstate[name], hidden[name][t], setting.prepared[name],
                                             setting.context(name, t))
             dstate[name] = gradients.dstate
-            for key, value in gradients.params.items():
-                key = f"{name}.{key}"
-                grads[key] = grads[key] + value if key in grads else value
+            by_step.add_to(grads, {f"{name}.{key}": value for key, value in gradients.params.items()})
             _hand_back(node, gradients.dx, now, setting)
         for name in delayed:                    # what it handed out in step t is what it kept of step t - 1
             valid = 1 if setting.lengths is None else setting.context(name, t).lengths[:, None]
@@ -179,9 +166,10 @@ def _lockstep_backward(component, tapes, back, dstate, dhidden, grads, before, s
             dstate[name] = type(dstate[name])(d + now[name][0] if name in now else d)
         for source, d in now.items():
             if source not in inside:
-                outside.setdefault(source, []).append(d)
+                outside[source].append(d)
     before.update(dstate)
     for source, parts in outside.items():
-        d = np.concatenate(parts[::-1])
+        empty = np.zeros((0, len(dstate[delayed[0]].last), nodes[source].layer.size_out if source in nodes else size(setting.graph.input_shape)), setting.dtype)
+        d = np.concatenate(parts[::-1] or [empty])
         back[source] = back[source] + d if source in back else d
 

@@ -145,6 +145,16 @@ def test_padding_changes_nothing():
             assert all(np.allclose(alone_seen[name]["rate"], seen[name]["rate"][b:b + 1], rtol=1e-12, atol=0) for name in seen)
 
 
+def test_a_cycle_without_steps_or_samples():
+    """Nothing in, nothing out, gradients of zero."""
+    net = feedback(dtype="float64")
+    for steps, batch in ((0, 3), (4, 0)):
+        y, state, tape = net.forward(np.zeros((steps, batch, 4)))
+        grads, _, dx = net.backward(tape, np.ones_like(y), want_dx=True)
+        assert y.shape == (batch, 3) and dx.shape == (steps, batch, 4) and not any(g.any() for name, g in grads.items() if name != "dense2.bias")
+        assert grads.keys() == net.params.keys() and state["first"].v.shape == (batch, 6)
+
+
 def test_pictures():
     """A residual block of pictures with a strided shortcut, and channels beside each other."""
     net = ns.Network(ns.Conv2d(2, 3, 3, padding=1), ns.LIAF((3, 6, 6), name="stem"),
