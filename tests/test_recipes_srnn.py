@@ -16,8 +16,8 @@ from numsnn.optim import Adamax, Linear
 from numsnn.recipes.srnn_shd import tau
 from numsnn.recipes.srnn_smnist import Pixels
 
-SIZES = {"srnn-shd": 142_376, "srnn-ssc": 777_270, "srnn-smnist": 156_702, "srnn-psmnist": 156_446, "srnn-gsc": 221_725}
-SMALL = {"srnn-shd": "5r-4r", "srnn-ssc": "5r-4r", "srnn-smnist": "4r-4r-3", "srnn-psmnist": "4r-4r-3", "srnn-gsc": "5-4r"}
+SIZES = {"srnn-shd": 142_376, "srnn-ssc": 777_270, "srnn-smnist": 156_702, "srnn-smnist-2020": 138_014, "srnn-psmnist": 156_446, "srnn-gsc": 221_725}
+SMALL = {"srnn-shd": "5r-4r", "srnn-ssc": "5r-4r", "srnn-smnist": "4r-4r-3", "srnn-smnist-2020": "4r-3r", "srnn-psmnist": "4r-4r-3", "srnn-gsc": "5-4r"}
 
 
 def made(name, **settings):
