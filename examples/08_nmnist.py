@@ -56,15 +56,6 @@ def load(folder):
     return ns.Events.concatenate([item.read() for item in items]), np.array([item.label for item in items])
 
 
-def folds(labels, n, rng):
-    """The fold of each recording; every class is spread evenly over them."""
-    fold = np.empty(len(labels), int)
-    for c in np.unique(labels):
-        of_class = rng.permutation(np.flatnonzero(labels == c))
-        fold[of_class] = (np.arange(len(of_class)) + rng.integers(n)) % n
-    return fold
-
-
 def dataset(events, labels, pick, name, augment=None):
     return ns.Dataset(framed(lambda s: events[pick[s]], len(pick), events.shape, FRAME, None, augment), labels[pick], classes=cameras.DIGITS, name=name)
 
@@ -84,7 +75,7 @@ if options.quick:
     pick = np.random.default_rng(0).permutation(len(labels))[:120]
     events, labels = events[pick], labels[pick]
 n_folds, epochs = (2, 1) if options.quick else (5, options.epochs)
-fold = folds(labels, n_folds, np.random.default_rng(options.seed))
+fold = ns.datasets.stratified(labels, n_folds, np.random.default_rng(options.seed))
 print(f"{len(labels)} recordings, {n_folds} folds, {epochs} epochs, seed {options.seed}")
 print("| network | parameters | test accuracy, mean and standard deviation over folds | folds | spikes per neuron and step | energy, uJ | s / epoch |\n" + "| --- " * 7 + "|", flush=True)
 for kind in options.neurons:

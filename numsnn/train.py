@@ -115,6 +115,13 @@ class History:
     def __len__(self) -> int:
         return len(self.epochs)
 
+    def __iter__(self):
+        return iter(self.epochs)
+
+    def __contains__(self, key) -> bool:
+        """Whether there is such a column."""
+        return any(key in epoch for epoch in self.epochs)
+
     def best(self, key: str = "valid_accuracy") -> dict | None:
         """The first epoch with the largest value of `key`."""
         known = [epoch for epoch in self.epochs if key in epoch]

@@ -218,6 +218,17 @@ def gru(z, r, h, h_recurrent, before, *, activation="tanh"):
     return z * before + (1 - z) * activate(activation, h + logistic(r) * h_recurrent)
 
 
+def gru_before(x, h, weight, bias, *, activation="tanh"):
+    """Keras, reset_after=False: the h of each step of one sample; x (T, 3 n), weight (n, 3 n), gates z, r, h."""
+    n, hs = len(h), []
+    for row in x:
+        z, r = (np.array([logistic(v) for v in row[k * n:(k + 1) * n] + bias[k * n:(k + 1) * n] + h @ weight[:, k * n:(k + 1) * n]]) for k in (0, 1))
+        new = np.array([activate(activation, v) for v in row[2 * n:] + bias[2 * n:] + (r * h) @ weight[:, 2 * n:]])
+        h = z * h + (1 - z) * new
+        hs.append(h)
+    return np.array(hs)
+
+
 def liaf_gru(z, r, h, h_recurrent, before, *, alpha, v_threshold, activation="relu", psi=psi_rectangle, inclusive=True):
     """The authors' LIAFGRUCell, but with the membrane of the same step in the leak: (u, spike, y, new h)."""
     z = logistic(z)

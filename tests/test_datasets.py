@@ -135,6 +135,24 @@ def test_damaged_sample(tmp_path):
         synthetic.read(tmp_path / "odd.h5")
 
 
+def test_folds(rng):
+    y = np.repeat([0, 1, 2], (40, 13, 7))
+    data = Dataset(rng.random((3, 60, 2)), y, classes="abc")
+    folds = data.folds(5, seed=3)
+    assert sorted(np.concatenate([held.x for _, held in folds], 1)[0, :, 0]) == sorted(data.x[0, :, 0])
+    for rest, held in folds:
+        assert len(rest) + len(held) == 60 and not set(rest.x[0, :, 0]) & set(held.x[0, :, 0])
+        counts = np.bincount(held.y)
+        assert counts[0] == 8 and counts[1] in (2, 3) and counts[2] in (1, 2)
+    again, other = data.folds(5, seed=3), data.folds(5, seed=4)
+    assert all((a[1].x == b[1].x).all() for a, b in zip(folds, again, strict=True)) and set(folds[0][1].x[0, :, 0]) != set(other[0][1].x[0, :, 0])
+    steps = Dataset(rng.random((3, 7, 2)), rng.integers(0, 2, (3, 7)))
+    assert sorted(len(held) for _, held in steps.folds(3)) == [2, 2, 3]
+    for n in (1, 61, 2.5, True):
+        with pytest.raises(ValueError, match="the number of folds goes from 2 to the 60 samples; got"):
+            data.folds(n)
+
+
 def test_select_split_and_batches(rng):
     y = rng.integers(0, 3, (7, 20))
     data = Dataset(rng.random((7, 20, 4)), y, lengths=np.arange(20) % 8, mask=rng.random((7, 20)) < 0.5, labelled=y > 0, classes="abc")

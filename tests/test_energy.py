@@ -355,6 +355,12 @@ def test_parameters_as_the_papers_count_them():
 # ---- formulas and counts say the same
 
 
+def test_the_reset_gate_before_the_product_is_counted_as_its_formula(rng):
+    net = ns.Network(ns.Dense(5, 18), ns.GRU(6, reset_after=False))
+    found, one = operations(net, rng.normal(size=(8, 2, 5))), formula("GRU", 5, 6, reset_after=False)
+    assert found.per_step == one.count and net.n_params == one.parameters
+
+
 @pytest.mark.parametrize(("name", "gates"), [("SimpleRNN", 1), ("GRU", 3), ("LSTM", 4)])
 def test_gated_layers_are_counted_as_their_formulas(rng, name, gates):
     net = ns.Network(ns.Dense(5, gates * 6), getattr(ns, name)(6), ns.Dense(6, 3))

@@ -9,7 +9,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CALLS = (("02_gradient_by_hand.py",), ("07_mnist_liaf.py", "--quick"), ("07_mnist_liaf.py", "--quick", "--neuron", "lif"), ("08_nmnist.py", "--quick"), ("09_babi.py", "--quick"),
-         ("10_ecg_cells.py", "--quick", "--cells", "lif", "relu", "gru", "bilstm", "arlif"))
+         ("10_ecg_cells.py", "--quick", "--cells", "lif", "relu", "gru", "bilstm", "arlif"),
+         ("11_fashion_rows.py", "--quick", "--cells", "arlif", "lif", "rnn"))
 
 
 @pytest.mark.parametrize("call", CALLS, ids=" ".join)

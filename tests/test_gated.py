@@ -1,11 +1,13 @@
 """Populations with several currents to a neuron: LSTM, GRU and SimpleRNN against PyTorch, LIAF's cells, gates in their order."""
 
+import naive
 import numpy as np
 import pytest
 
 import numsnn as ns
 from numsnn import loops
 from numsnn.layers.layer import Context
+from numsnn.loops import blas
 
 CELLS = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1, "LIAFLSTM": 4, "LIAFGRU": 3}
 DEVICES = ("reference", "cpu")
@@ -74,9 +76,11 @@ def test_values_and_gradients_against_pytorch(kind, device):
 # ---- gradients
 
 
-@pytest.mark.parametrize(("kind", "more", "device"), [(kind, {}, device) for kind in CELLS for device in DEVICES] + [(*c, "reference") for c in (
+@pytest.mark.parametrize(("kind", "more", "device"), [(kind, {}, device) for kind in CELLS for device in DEVICES] + [("GRU", {"reset_after": False}, "cpu")] + [(*c, "reference") for c in (
     ("LSTM", {"learn": "forget_bias", "recurrent_bias_init": ("normal", 0, 1), "activation": "selu"}), ("LSTM", {"recurrent": False}),
     ("LSTM", {"recurrent": "c"}), ("GRU", {"recurrent_bias_init": ("normal", 0, 1)}), ("GRU", {"recurrent": False}),
+    ("GRU", {"reset_after": False}), ("GRU", {"reset_after": False, "activation": "selu", "recurrent_bias_init": ("normal", 0, 1)}),
+    ("GRU", {"reset_after": False, "recurrent": False}),
     ("LIAFLSTM", {"learn": ("alpha", "beta", "v_threshold", "v_reset"), "surrogate": "atan", "recurrent": True, "v_reset": -0.1}),
     ("LIAFLSTM", {"learn": ("alpha", "v_threshold"), "shared": "alpha", "surrogate": "gaussian", "output": "spike", "recurrent": "spike"}),
     ("LIAFGRU", {"learn": ("alpha", "v_threshold"), "surrogate": "gaussian", "output": "analog", "activation": "tanh", "v_threshold": 0.1}),
@@ -124,6 +128,41 @@ def test_gradient_of_rates(device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_reset_before_the_product(device, rng):
+    """GRU(reset_after=False) against the formula of Keras; with the reset gate open both kinds are one, else they differ."""
+    net = ns.Network(ns.GRU(6, reset_after=False, recurrent_bias_init=("normal", 0, 0.5)), input_shape=18, dtype="float64", device=device)
+    x, state = rng.normal(size=(11, 3, 18)), net.initial_state(3)
+    state["gru0"] = type(state["gru0"])(rng.normal(size=(3, 6)))
+    y, last = net.run(x, state)
+    for b in range(3):
+        want = naive.gru_before(x[:, b], state["gru0"].analog[b], net.params["gru0.recurrent"], net.params["gru0.recurrent_bias"])
+        assert np.abs(y[:, b] - np.array([[v.x for v in h] for h in want])).max() < 1e-14
+    assert np.array_equal(last["gru0"].analog, y[-1])
+    after = ns.Network(ns.GRU(6), input_shape=18, dtype="float64", device=device)
+    for name in after.params:
+        after.params[name] = net.params[name]
+    assert np.abs(after.run(x)[0] - net.run(x)[0]).max() > 0.01
+    x[..., 6:12] = 1e3
+    assert np.abs(after.run(x)[0] - net.run(x)[0]).max() < 1e-14
+    assert np.abs(net.run(x)[0]).max() > 0.1
+
+
+def test_reset_before_the_product_by_threads_of_plain_loops(rng, monkeypatch):
+    """Without BLAS the gradients are the same to rounding, and whatever stands after the end of a sequence has none."""
+    net = network("GRU", n=7, reset_after=False, dtype="float32")
+    x, labels = (a.astype(a.dtype if a.dtype.kind == "i" else np.float32) for a in data(steps=12, batch=9))
+    lengths = np.array([12, 3, 0, 7, 12, 1, 5, 12, 2])
+    with_blas = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, lengths=lengths).grads
+    x[np.arange(12)[:, None] >= lengths] = 1e30
+    again = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, lengths=lengths).grads
+    monkeypatch.setattr(blas, "usable", lambda: False)
+    plain = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, lengths=lengths).grads
+    for name, g in with_blas.items():
+        assert np.array_equal(g, again[name]) and np.abs(g).max() > 0, name
+        assert np.abs(g - plain[name]).max() < 64 * np.finfo(np.float32).eps * np.abs(g).max(), name
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_without_leak_liaf_gates_are_an_lstm(device):
     """alpha = beta = 0: no membrane is left, and the same bits come out; the gradients agree too."""
     x, labels = data()
@@ -141,10 +180,10 @@ def test_without_leak_liaf_gates_are_an_lstm(device):
 
 
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
-@pytest.mark.parametrize("kind", CELLS)
-def test_devices_chunks_of_time_and_steps_give_the_same_bits(kind, dtype):
+@pytest.mark.parametrize(("kind", "more"), [*((kind, {}) for kind in CELLS), ("GRU", {"reset_after": False})], ids=str)
+def test_devices_chunks_of_time_and_steps_give_the_same_bits(kind, more, dtype):
     x = data(steps=20, batch=19)[0].astype(dtype)
-    net = network(kind, n=37, dtype=dtype)
+    net = network(kind, n=37, dtype=dtype, **more)
     lengths = np.random.default_rng(2).integers(0, 21, 19)
     y, final = net.run(x)
     for device, chunk in (("reference", None), ("cpu", 3)):
@@ -194,6 +233,7 @@ def test_number_of_parameters_is_that_of_keras():
     m, n = 28, 128
     sizes = {kind: sum(p.size for p in ns.Network(ns.Dense(m, CELLS[kind] * n), getattr(ns, kind)(n)).params.values()) for kind in TORCH}
     assert sizes == {"LSTM": 80_384, "GRU": 3 * n * (m + n + 2), "SimpleRNN": 20_096}
+    assert ns.Network(ns.Dense(m, 3 * n), ns.GRU(n, reset_after=False)).n_params == 3 * n * (m + n + 1)
     assert "alif0.recurrent_bias" not in ns.Network(ns.ALIF(4, recurrent=True, recurrent_bias_init=False)).params
 
 
@@ -223,9 +263,9 @@ def test_gates_before_the_population_and_neurons_after_it():
         ns.GRU(3, recurrent="v")
 
 
-@pytest.mark.parametrize("kind", CELLS)
-def test_saved_and_loaded(kind, tmp_path):
-    net = network(kind, dtype="float32", activation="sigmoid", recurrent=kind != "LSTM", seed=4)
+@pytest.mark.parametrize(("kind", "more"), [*((kind, {}) for kind in CELLS), ("GRU", {"reset_after": False})], ids=str)
+def test_saved_and_loaded(kind, more, tmp_path):
+    net = network(kind, dtype="float32", activation="sigmoid", recurrent=kind != "LSTM", seed=4, **more)
     ns.save(net, tmp_path / "net.h5")
     back, x = ns.load(tmp_path / "net.h5"), data()[0]
     assert back.run(x)[0].tobytes() == net.run(x)[0].tobytes()

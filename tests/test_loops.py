@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from numsnn import surrogate as sg
 from numsnn.activation import ACTIVATIONS
 from numsnn.loops import cpu, reference
 from numsnn.loops.contract import Dynamics, Gradients, Recurrent, Start, Want
+from numsnn.loops.jit import private
 from numsnn.neurons import NEURONS
 from numsnn.spikes import Spikes
 
@@ -224,3 +226,16 @@ def test_softmax_cross_entropy(loops, rng):
     exact = weights[:, None] * (p - np.eye(6)[labels])
     assert np.abs(dy - exact).max() < 1e-6
     assert not dy[::7].any()
+
+
+def test_what_is_written_and_not_read_is_kept():
+    """LLVM takes a private pointer for fresh memory; it must not take it for memory that ends with the function."""
+    @njit(error_model="numpy")
+    def clear(a):
+        p = private(a)
+        for i in range(np.uint64(a.size)):
+            p[i] = 0
+
+    a = np.ones(1000, np.float32)
+    clear(a)
+    assert not a.any()

@@ -79,7 +79,7 @@ def vjp_errors(model, options, seed=0, h=1e-6, activation="selu"):
 
 def test_the_registry_is_full():
     assert len(NEURONS) >= 10
-    assert {"LIF", "LIFNext", "ALIF", "LI", "LIAF", "LSTM", "GRU", "SimpleRNN", "LIAFLSTM", "LIAFGRU"} <= set(NEURONS)
+    assert {"LIF", "LIFNext", "ALIF", "LI", "LIAF", "LSTM", "GRU", "GRUBefore", "SimpleRNN", "LIAFLSTM", "LIAFGRU"} <= set(NEURONS)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
@@ -89,6 +89,24 @@ def test_adjoint_against_central_differences(model):
             if not options.get("detach_reset"):
                 errors = vjp_errors(model, options, activation=activation)
                 assert max(errors.values()) < 1e-7, (options, activation, errors)
+
+
+def test_what_stands_between_two_products_against_central_differences():
+    models = [model for model in MODELS if model.second]
+    assert models
+    for model in models:
+        _, params, inputs, state, *_ = random_case(model, options_of(model)[0], np.random.default_rng(6))
+        f, d, h = functions(model), np.random.default_rng(7).normal(size=64), 1e-6
+        values, sizes = [*inputs, *state, *params], (len(inputs), len(inputs) + len(state))
+
+        def value(v):
+            return model.between(model.Inputs(*v[:sizes[0]]), model.State(*v[sizes[0]:sizes[1]]), model.Params(*v[sizes[1]:]), f)    # noqa: B023
+
+        grads = [g for part in model.between_adjoint(inputs, state, params, f, d) for g in part]
+        for i, g in enumerate(grads):
+            above, below = ([v + sign * h * (i == j) for j, v in enumerate(values)] for sign in (1, -1))
+            assert np.abs(d * (value(above) - value(below)) / (2 * h) - g).max() < 1e-7
+        assert max(np.abs(g).max() for g in grads) > 0.1 and not np.any(grads[model.Inputs._fields.index(model.second)])
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
@@ -166,6 +184,9 @@ def naive_step(model, options, settings, i, currents, state, inclusive):
     if model.name == "LSTM":
         c, h = naive.lstm(*currents, state["c"], activation="selu", **s)
         return {"c": c, "analog": h}, {"c": c}
+    if model.name == "GRUBefore":
+        h = naive.gru(*currents, 0.0, state["analog"], activation="selu")      # the product of the candidate is in its current
+        return {"analog": h}, {"analog": h}
     if model.name in ("GRU", "SimpleRNN"):
         h = naive.gru(*currents, state["analog"], activation="selu") if model.name == "GRU" else naive.activate("selu", current)
         return {"analog": h}, {"analog": h}

@@ -49,6 +49,7 @@ def test_it_learns_and_keeps_the_best_epoch():
     history = fit(net, train, valid, watch={"train": train}, **arguments(epochs=12))
     assert evaluate(net, train).accuracy > 0.95
     assert history["loss"][-1] < history["loss"][0]
+    assert "loss" in history and "accuracy" not in history and [row["loss"] for row in history] == history["loss"]
     best = history.best()
     assert best["valid_accuracy"] == max(history["valid_accuracy"])
     assert evaluate(net, valid).accuracy == best["valid_accuracy"]

@@ -3,12 +3,12 @@
 from importlib import import_module
 
 from . import qtdb, synthetic
-from .dataset import Batch, Dataset, Sequences
+from .dataset import Batch, Dataset, Sequences, stratified
 from .formats import FormatError
 
 _LATER = ("babi", "braille", "cameras", "converted", "mnist", "recordings", "saved", "shd", "speech", "stand_in", "synthetic_gestures")   # imported where they are used
 
-__all__ = ["Batch", "Dataset", "FormatError", "Sequences", "formats", "qtdb", "synthetic"]
+__all__ = ["Batch", "Dataset", "FormatError", "Sequences", "formats", "qtdb", "stratified", "synthetic"]
 __all__ += list(_LATER)
 
 

@@ -149,6 +149,11 @@ class Dataset:
         order = np.random.default_rng([seed, len(self)]).permutation(len(self))
         return self.select(np.sort(order[n:])), self.select(np.sort(order[:n]))
 
+    def folds(self, n: int = 5, seed: int = 0) -> list[tuple[Dataset, Dataset]]:
+        """n pairs (rest, held out) for cross-validation: every sample is held out once, and every class is spread evenly over the folds."""
+        fold = stratified(np.zeros(len(self), int) if self.per_step else self.y, n, np.random.default_rng(seed))
+        return [(self.select(fold != f), self.select(fold == f)) for f in range(n)]
+
     def hold_out(self, *groups) -> tuple[Dataset, Dataset]:
         """(rest, held out): the sequences of the given groups are held out, for instance those of some speakers."""
         if self.groups is None:
@@ -196,6 +201,17 @@ class Dataset:
     def __repr__(self) -> str:
         steps = "" if self.lazy else f" of {self._x.shape[0]} steps"
         return f"Dataset({self.name!r}, {len(self)} sequences{steps}, {self.units} features, {len(self.classes)} classes)"
+
+
+def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """(B,) the fold, 0 to n - 1, of each sample, drawn so that every class is spread evenly over them."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 2 <= n <= len(labels):
+        raise ValueError(f"the number of folds goes from 2 to the {len(labels)} samples; got {n!r}")
+    fold = np.empty(len(labels), int)
+    for c in np.unique(labels):
+        of_class = rng.permutation(np.flatnonzero(labels == c))
+        fold[of_class] = (np.arange(len(of_class)) + rng.integers(n)) % n
+    return fold
 
 
 def _ahead(made: Iterator, n: int) -> Iterator:

@@ -22,7 +22,7 @@ class Formula(NamedTuple):
 
 # MAC per unit and step for gates, cell and output.  LSTM: the TC-LIF supplement (Zhang et al.), after Yin's method; GRU and SimpleRNN in the
 # same manner.  Those of LIAF cells also leak and reset their membranes: (MAC, AC per spike).
-GATED = {"SimpleRNN": (4, 0), "GRU": (12, 0), "LSTM": (17, 0), "LIAFGRU": (12 + 1, 1), "LIAFLSTM": (17 + 4, 4)}
+GATED = {"SimpleRNN": (4, 0), "GRU": (12, 0), "GRUBefore": (12, 0), "LSTM": (17, 0), "LIAFGRU": (12 + 1, 1), "LIAFLSTM": (17 + 4, 4)}
 
 
 def _product(synapses, rate):

@@ -17,7 +17,8 @@
         whether the network cuts a batch into chunks of samples
     one_thread() -> context manager in which several threads may call the backward functions (they use BLAS)
 
-One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then `step`.  Arrays are
+One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then `step`; where the model has a
+SECOND current, its product comes after the others and takes `between` of them.  Arrays are
 (T, B, N) and contiguous; the currents x, one array for each field of the model's Inputs, are overwritten by the total currents, which
 the tape keeps.  Padded steps, t >= lengths[b], change no state, hand out zeros and have no gradient.
 """
@@ -50,6 +51,11 @@ class Dynamics(NamedTuple):
     surrogate: Surrogate
     recur: str | None           # the field of Out that recurs, or None
     activation: Activation = ACTIVATIONS["identity"]
+
+    @property
+    def in_two_stages(self) -> bool:
+        """Whether a step has a product that takes what another one decided."""
+        return self.recur is not None and self.model.second is not None
 
     @property
     def recurs_as_events(self) -> bool:

@@ -4,9 +4,19 @@ from .blas import one_thread
 from .cpu_conv import conv_backward, conv_forward
 from .cpu_dense import dense_backward, dense_forward, softmax_cross_entropy
 from .cpu_pool import max_pool_backward, max_pool_forward
-from .cpu_population import population_backward, population_forward
+from .cpu_population import one_stage_backward, one_stage_forward
+from .cpu_two_stage import two_stage_backward, two_stage_forward
 
 CHUNKED = True      # a batch goes through the layers in chunks of samples, in threads
+
+
+def population_forward(dynamics, x, start, recurrent, want):
+    return (two_stage_forward if dynamics.in_two_stages else one_stage_forward)(dynamics, x, start, recurrent, want)
+
+
+def population_backward(dynamics, tape, recurrent, gradients, learn):
+    return (two_stage_backward if dynamics.in_two_stages else one_stage_backward)(dynamics, tape, recurrent, gradients, learn)
+
 
 __all__ = ["CHUNKED", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "max_pool_backward", "max_pool_forward",
            "one_thread", "population_backward", "population_forward", "softmax_cross_entropy"]

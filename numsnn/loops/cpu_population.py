@@ -252,7 +252,7 @@ def fields(cls, array_of):
     return cls(*map(array_of, cls._fields))
 
 
-def population_forward(dynamics, x, start, recurrent, want):
+def one_stage_forward(dynamics, x, start, recurrent, want):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     shape, dtype = x[0].shape, x[0].dtype
     steps, batch, units = shape
@@ -278,7 +278,7 @@ def population_forward(dynamics, x, start, recurrent, want):
                events if want.events else None, state, getattr(now, recur) if recur else None, tape)
 
 
-def population_backward(dynamics, tape, recurrent, gradients, learn):
+def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())

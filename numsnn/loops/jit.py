@@ -213,7 +213,10 @@ def _unique(builder, data):
         body = ir.IRBuilder(function.append_basic_block())
         # inline assembly, because the optimiser must not see that this is the identity
         body.ret(body.asm(ir.FunctionType(void, [void]), "", "=r,0", [function.args[0]], False))
-    return builder.bitcast(builder.call(function, [builder.bitcast(data, void)]), data.type)
+    pointer = builder.call(function, [builder.bitcast(data, void)])
+    # Seen by somebody else: else LLVM may drop what is written to memory that nobody reads before the function returns.
+    builder.asm(ir.FunctionType(ir.VoidType(), [void]), "", "r,~{memory}", [pointer], True)
+    return builder.bitcast(pointer, data.type)
 
 
 @intrinsic

@@ -99,9 +99,11 @@ def population_forward(dynamics, x, start, recurrent, want):
     for t in range(steps):
         if recurrent is not None:
             for g, name in enumerate(model.recurrent):
-                current = getattr(x, name)[t]
-                current += 0 if recurrent.bias is None else recurrent.bias[g]
-                add_rows(current, recurrent.weight[g], last)
+                if name != model.second:
+                    _recur(getattr(x, name)[t], recurrent, g, last)
+            if model.second:
+                middle = model.between(gather(x, t), state, start.coefficients, f)
+                _recur(getattr(x, model.second)[t], recurrent, model.recurrent.index(model.second), middle)
         on = active[t]
         scatter(states, t, state)
         o, new = model.step(gather(x, t), state, start.coefficients, f)
@@ -113,6 +115,12 @@ def population_forward(dynamics, x, start, recurrent, want):
     tape = Tape(x, states, start, None, getattr(out, dynamics.recur) if dynamics.recur else None) if want.tape else None
     kept = model.Out(*(a if name in want.fields else None for name, a in zip(model.Out._fields, out, strict=True)))
     return Run(kept, events, state, last, tape)
+
+
+def _recur(current, recurrent, g, values):
+    """current += bias + values V, of one of the currents that the recurrence feeds."""
+    current += 0 if recurrent.bias is None else recurrent.bias[g]
+    add_rows(current, recurrent.weight[g], values)
 
 
 def population_backward(dynamics, tape, recurrent, gradients: Gradients, learn):
@@ -132,18 +140,25 @@ def population_backward(dynamics, tape, recurrent, gradients: Gradients, learn):
         dout = gather_sum(gradients.out, t, from_recurrence, 0)
         dinputs, dbefore, dp = model.step_adjoint(gather(tape.current, t), gather(tape.states, t),
                                                   start.coefficients, f, dout, dstate)
+        taken = dict.fromkeys(model.recurrent, None if recurrent is None else tape.values[t - 1] if t > 0 else start.last)
+        if recurrent is not None and model.second:
+            inputs, state = gather(tape.current, t), gather(tape.states, t)
+            taken[model.second] = np.where(on, model.between(inputs, state, start.coefficients, f), 0)
+            d = getattr(dinputs, model.second) @ recurrent.weight[model.recurrent.index(model.second)].T
+            more = model.between_adjoint(inputs, state, start.coefficients, f, d)
+            dinputs, dbefore, dp = (type(a)(*(v + w for v, w in zip(a, b, strict=True))) for a, b in zip((dinputs, dbefore, dp), more, strict=True))
         scatter(dx, t, type(dx)(*(np.where(on, d, 0) for d in dinputs)))
         dstate = type(dstate)(*(np.where(on, a, b) for a, b in zip(dbefore, dstate, strict=True)))
         for total, d in zip(dparams, dp, strict=True):
             if total is not None:
                 total += np.where(on, d, 0).sum(0)
         if recurrent is not None:
-            before = tape.values[t - 1] if t > 0 else start.last
-            for g, d in enumerate(recurring):
-                dweight[g][...] += before.T @ d[t]
+            for g, (name, d) in enumerate(zip(model.recurrent, recurring, strict=True)):
+                dweight[g][...] += taken[name].T @ d[t]
                 if dbias is not None:
                     dbias[g][...] += d[t].sum(0)
-            dlast = np.where(on, sum(d[t] @ w.T for d, w in zip(recurring, recurrent.weight, strict=True)), dlast)
+            dlast = np.where(on, sum(d[t] @ w.T for name, d, w in zip(model.recurrent, recurring, recurrent.weight, strict=True)
+                                     if name != model.second), dlast)
     return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
 
 

@@ -9,7 +9,7 @@
 
 Recurrent unless told otherwise, with a recurrent bias, as in Keras (reset_after=True): Dense(m, 3 n) and GRU(n) have 3 n (m + n + 2)
 parameters.  Quantities are dimensionless and dt plays no part.  PyTorch computes the same with the gates in the order r, z, n and
-transposed weights.  Keras' reset_after=False, (r_t h_{t-1}) U^h instead of r_t (h_{t-1} U^h), is not offered.
+transposed weights.  reset_after=False has (r_t h_{t-1}) U^h instead of r_t (h_{t-1} U^h), and no recurrent bias (see `GRUBefore`).
 Source: Cho et al. 2014 (arXiv 1406.1078, first version; the third has the reset gate before the product).
 """
 
@@ -20,6 +20,7 @@ from ..elementwise import ONE, sigmoid
 NAME, OUTPUT = "GRU", "analog"
 FEEDFORWARD, RECURRENT = ("z", "r", "h"), ("z", "r", "h_recurrent")
 DEFAULTS = {"activation": "tanh", "recurrent": True}
+VARIANTS = {"reset_after": {True: "GRU", False: "GRUBefore"}}
 
 
 class Inputs(NamedTuple):

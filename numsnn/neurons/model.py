@@ -20,6 +20,9 @@ A model is one file with these names, all of them plain Python; `Model.of(module
     RECURS              the field of Out that recurs with recurrent=True (default: the spike, or OUTPUT where there is none)
     DEFAULTS            surrogate, comparator, activation, recurrent and recurrent_bias_init unless told otherwise; who names an
                         activation has an analog output
+    SECOND              a field of Inputs whose recurrent product comes after the others, and takes `between` instead of what recurs
+    between(inputs, state, params, f), between_adjoint(inputs, state, params, f, d) -> (dinputs, dstate, dparams)
+                        elementwise functions too; inputs: the total currents but for SECOND's
     conflict(learn, options, output) -> text     what does not go together, "" where everything does
 
 `f` is a `Functions` tuple: `f.spike(x, f.k)` and `f.slope(x, f.k)` are the surrogate's functions of the distance to the
@@ -83,6 +86,9 @@ class Model:
     recurrent: tuple    # fields of Inputs
     recurs: str         # the field of Out that recurs with recurrent=True
     differs: tuple      # fields of Out that are not the field of State of the same name
+    second: str | None  # the field of Inputs whose recurrent product takes `between`
+    between: Callable | None
+    between_adjoint: Callable | None
 
     @classmethod
     def of(cls, name: str, module: ModuleType | Any) -> "Model":
@@ -103,7 +109,8 @@ class Model:
                    getattr(module, "conflict", lambda learn, options, output: ""),
                    getattr(module, "FEEDFORWARD", inputs._fields), getattr(module, "RECURRENT", inputs._fields),
                    getattr(module, "RECURS", "spike" if "spike" in out._fields else output),
-                   getattr(module, "DIFFERS", ()))
+                   getattr(module, "DIFFERS", ()), getattr(module, "SECOND", None),
+                   *(elementwise(getattr(module, n)) if hasattr(module, n) else None for n in ("between", "between_adjoint")))
 
     @property
     def gates(self) -> tuple:
