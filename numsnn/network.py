@@ -17,6 +17,7 @@ from .layers.layer import Context, positive_integer, size
 from .loops import threads
 from .parameters import Parameters
 from .spikes import Spikes
+from .stepping import Stepper, stepped
 from .summary import summary
 
 CHUNK = 8           # samples that one thread takes through the network together, for layers of up to 128 neurons
@@ -77,6 +78,7 @@ class Network(Door):
         for layer in self.layers.values():
             self._connect(layer)
         self._graph.close()
+        self._steppers: dict[int, Stepper | None] = {}
         self.params = Parameters(self.layers)
 
     def _name(self, layer):
@@ -143,7 +145,14 @@ class Network(Door):
         return (y, state) if record is None else (y, state, seen)
 
     def step(self, x, state: dict | None = None):
-        """One time step of inference, (y, state): x is (B, N).  The same bits as `run` over the whole sequence."""
+        """One time step of inference, (y, state): x is (B, N).  The same bits as `run` over the whole sequence.
+
+        A stack of Dense, populations and OverTime takes the step in one compiled call; other networks take it layer by layer, and so does a
+        step of Spikes or of so many samples that threads pay.
+        """
+        done = stepped(self, x, state)
+        if done is not None:
+            return self._shaped(done[0], self._last), done[1]
         self.require_causal("run step by step")
         if not isinstance(x, Spikes):
             x = np.asarray(x)

@@ -45,6 +45,9 @@ class Dense(Layer):
     def forward(self, x, state, prepared, context):
         return Result(context.loops.dense_forward(x, *prepared), None, x if context.tape else None)
 
+    def step(self, loops):
+        return loops.dense_step(*self.prepare(None))
+
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
         dweight, dbias, dx = context.loops.dense_backward(tape, prepared[0], dy, context.want_dx)
         return Gradients(dx, None, {"weight": dweight, "bias": dbias} if "bias" in self.params else {"weight": dweight})

@@ -99,6 +99,9 @@ class Layer:
         """The gradients of one chunk."""
         raise TypeError(f"{type(self).__name__} does not define backward")
 
+    def step(self, loops):
+        """What a compiled step of the whole network needs (loops/cpu_step.py); None: it has no such step; () : it hands on what it gets."""
+
     def lower_bounds(self) -> dict:
         """name -> smallest value a parameter may take; it is kept by projection after each update."""
         return {}

@@ -61,8 +61,7 @@ class OverTime(Layer):
     def forward(self, x, state, prepared, context):
         z = values(x, self.dtype)
         if self.of == "softmax":
-            z = np.exp(z - z.max(2, keepdims=True))
-            z /= z.sum(2, keepdims=True)
+            z = context.loops.softmax(z)
         valid = valid_steps(z.shape[0], z.shape[1], context.lengths)
         if self.reduce == "each":
             return Result(np.where(valid, z, z.dtype.type(0)), None, (z, None, valid) if context.tape else None)
@@ -73,6 +72,9 @@ class OverTime(Layer):
         n = np.maximum(after.steps - self.start, 1)
         y = run / n if self.reduce == "mean" else run.copy()
         return Result(y, after, (z, chosen, n) if context.tape else None)
+
+    def step(self, loops):
+        return loops.over_time_step(self.reduce, self.of, self.start, self.size, self.dtype)
 
     def _run(self, z, state, counted, step):
         """(value after the steps, (T, B, N) weight of each step in it).  Sums run in the order of time, so that chunks of a sequence

@@ -215,6 +215,11 @@ class Population(Layer):
                               self._gates(self.params["recurrent_bias"]) if "recurrent_bias" in self.params else None) if self.recur else None
         return self._coefficients(), recurrent
 
+    def step(self, loops):
+        watched = tuple(a for name, a in {**self.params, **self.fixed}.items() if not name.startswith("recurrent"))
+        return loops.population_step(self.dynamics(), self.n, self.dtype, self._coefficients(), self.params.get("recurrent"), self.params.get("recurrent_bias"),
+                                     self.output, watched)
+
     def _gates(self, a):
         """The parts (..., N) of an array whose last axis holds N values for each current that the recurrence feeds."""
         return tuple(np.ascontiguousarray(a[..., first:first + self.n]) for first in range(0, a.shape[-1], self.n))

@@ -22,6 +22,9 @@ class Flatten(Layer):
     def forward(self, x, state, prepared, context):
         return Result(x, None)
 
+    def step(self, loops):
+        return ()
+
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
         return Gradients(dy, None, {})
 

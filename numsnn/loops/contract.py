@@ -13,6 +13,10 @@
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
     softmax_cross_entropy(y, labels, weights) -> (loss, dy)
         sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64
+    softmax(x) -> z
+        exp(x - max) / sum over the last axis, the sum in ascending order
+    dense_step, population_step, over_time_step -> StepLayer; StepTable(layers, batch, dtype)
+        one step of several layers in one call (loops/cpu_step.py), where a device has it: STEPS
     CHUNKED
         whether the network cuts a batch into chunks of samples
     one_thread() -> context manager in which several threads may call the backward functions (they use BLAS)

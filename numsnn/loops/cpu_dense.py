@@ -8,7 +8,7 @@ from numba import njit
 from ..elementwise import exp
 from ..spikes import Spikes
 from . import blas
-from .jit import OPTIONS, fingerprint, prepare, private
+from .jit import OPTIONS, fingerprint, jitable, prepare, private
 from .rows import U, add_entries, add_outer_rows, add_values, multiply, multiply_blas
 
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
@@ -104,6 +104,42 @@ def dense_backward(x, weight, dy, want_dx):
     if want_dx:
         matmul(grad, np.ascontiguousarray(weight.T), dx)
     return dweight, dbias, dx.reshape(steps, batch, n_in) if want_dx else None
+
+
+@jitable
+def soften(z, o, n):
+    """The soft-max of z[o : o + n] in place; the sum runs in ascending order."""
+    most = z[o]
+    for i in range(U(1), n):
+        most = max(most, z[o + i])
+    for i in range(n):
+        z[o + i] = exp(z[o + i] - most)
+    total = z[o]
+    for i in range(U(1), n):
+        total += z[o + i]
+    for i in range(n):
+        z[o + i] /= total
+
+
+@lru_cache(None)
+def soften_kernel():
+    prepare()
+    mark = fingerprint()
+
+    @njit(**OPTIONS)
+    def soften_rows(z):
+        mark  # noqa: B018  part of the cache key
+        rows, n, z = U(z.shape[0]), U(z.shape[1]), private(z)
+        for r in range(rows):
+            soften(z, r * n, n)
+
+    return soften_rows
+
+
+def softmax(x):
+    z = np.array(x, order="C")
+    soften_kernel()(z.reshape(-1, z.shape[-1]))
+    return z
 
 
 @lru_cache(None)

@@ -8,12 +8,14 @@ from contextlib import nullcontext as one_thread
 
 import numpy as np
 
+from ..elementwise import exp
 from ..neurons.model import Functions
 from ..spikes import Spikes
 from .access import gather, gather_sum, scatter
 from .contract import Gradients, PopulationGradients, Run, Tape, valid_steps
 
 CHUNKED = False     # a batch goes through the layers as a whole
+STEPS = False
 
 
 def add_rows(current, weight, values):
@@ -167,6 +169,11 @@ def _functions(dynamics, dtype):
     return Functions(s.spike, s.slope, s.typed(dtype), dynamics.activation.value, dynamics.activation.slope)
 
 
+def softmax(x):
+    z = exp(x - x.max(-1, keepdims=True))
+    return z / np.add.accumulate(z, -1)[..., -1:]
+
+
 def softmax_cross_entropy(y, labels, weights):
     shifted = y - y.max(1, keepdims=True)
     p = np.exp(shifted)
@@ -180,5 +187,5 @@ def softmax_cross_entropy(y, labels, weights):
 
 
 
-__all__ = ["CHUNKED", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "max_pool_backward", "max_pool_forward",
-           "one_thread", "population_backward", "population_forward", "softmax_cross_entropy"]
+__all__ = ["CHUNKED", "STEPS", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "max_pool_backward", "max_pool_forward",
+           "one_thread", "population_backward", "population_forward", "softmax", "softmax_cross_entropy"]
