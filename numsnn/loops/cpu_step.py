@@ -22,7 +22,16 @@ from numba.extending import intrinsic, overload
 from ..neurons.model import Functions
 from .access import gather, scatter
 from .cpu_dense import soften
-from .jit import INLINE, OPTIONS, _unique, _written, fingerprint, jitable, prepare
+from .jit import (
+    INLINE,
+    OPTIONS,
+    _unique,
+    _written,
+    fingerprint,
+    jitable,
+    pointer,
+    prepare,
+)
 from .rows import U, add_values
 
 COLUMNS = 7         # of drive's table: kernel, fixed, and the places of x (-1: the input), before, after, y, work
@@ -258,11 +267,11 @@ def _drive():
         """One step through all layers; False, and nothing done, where a watched array no longer holds what it held."""
         mark  # noqa: B018  part of the cache key
         for w in range(watched.shape[0]):
-            now, then = numba.carray(as_bytes(watched[w, 0]), watched[w, 2]), numba.carray(as_bytes(watched[w, 1]), watched[w, 2])
+            now, then = numba.carray(as_words(watched[w, 0]), watched[w, 2]), numba.carray(as_words(watched[w, 1]), watched[w, 2])
             for i in range(watched[w, 2]):
                 if now[i] != then[i]:
                     return False
-        given, old, new = data(x), data(before), data(after)
+        given, old, new = pointer(x), pointer(before), pointer(after)
         for r in range(table.shape[0]):
             row = table[r]
             source = given if row[2] < 0 else ahead(new, row[2])
@@ -273,13 +282,6 @@ def _drive():
 
 
 @intrinsic
-def data(context, a):
-    def generate(context, builder, signature, args):
-        return context.make_array(a)(context, builder, value=args[0]).data
-    return types.CPointer(a.dtype)(a), generate
-
-
-@intrinsic
 def ahead(context, pointer, n):
     def generate(context, builder, signature, args):
         return builder.gep(args[0], [args[1]])
@@ -287,15 +289,16 @@ def ahead(context, pointer, n):
 
 
 def _address_of(kind):
+    """An intrinsic that takes a number for the address of values of a type."""
     @intrinsic
-    def pointer(context, address):
+    def pointed_at(context, address):
         def generate(context, builder, signature, args):
             return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
         return types.CPointer(kind)(address), generate
-    return pointer
+    return pointed_at
 
 
-as_bytes, as_numbers = _address_of(types.int32), _address_of(types.int64)
+as_words, as_numbers = _address_of(types.int32), _address_of(types.int64)
 
 
 class StepTable:
