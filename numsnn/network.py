@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import loops, passes
+from . import fused, loops, passes
 from .chunks import join, join_states, part, rows, samples, total, zeros
 from .door import Door
 from .graph import Graph
@@ -204,14 +204,19 @@ class Network(Door):
         return (grads, dstate, dx) if want_dx else (grads, dstate)
 
     def loss_and_gradients(self, loss, x, labels, *, mask=None, lengths=None, state: dict | None = None,
-                           rng: np.random.Generator | None = None, regularisers: tuple = ()) -> BatchResult:
+                           rng: np.random.Generator | None = None, regularisers: tuple = (), checkpoint_every: int | None = None) -> BatchResult:
         """(loss, grads, y, state) of a batch: forward, loss and backward in one go, chunk by chunk.
 
         The same numbers as forward, loss(y, labels, mask, lengths) and backward, except that a chunk's tape lives only while the
         chunk does: memory grows with the number of threads, not with the batch.  That is not possible, and is not done, where a layer needs the
         whole batch at once (BatchNorm) or a regulariser (numsnn.regularise) the rates of the whole batch.
+
+        checkpoint_every: keep the state after every so many steps only, and compute what lies between once more: the tape is of so many steps
+        instead of all, a step takes a forward pass longer, and gradients are the same up to the order of their sums.
         """
-        x = self._input(x)
+        x, every = self._input(x), fused.check(self, checkpoint_every)
+        if every and regularisers:
+            raise ValueError("checkpoint_every does not go with regularisers, which need the rates of the whole batch before the backward pass")
         lengths, batch = self._lengths(lengths, x), x.shape[1]
         state = self._state(state, batch, rng)
         answer = self._answer_shape(*x.shape[:2])
@@ -219,7 +224,7 @@ class Network(Door):
         record = {name: ("rate",) for r in regularisers for name in r.layers(self)}
         stages = self._graph.stages(True)
         if len(stages) == 1 and not regularisers:
-            result = self._fused(stages[0], loss, x, labels, weights, lengths, state)
+            result = BatchResult(*fused.fused(self, stages[0], loss, x, labels, weights, lengths, state, every))
         else:
             y, after, tape, seen = self._forward(x, state, lengths, self._record(record), True)
             value, dy = loss.weighted(y, labels, weights)
@@ -234,25 +239,6 @@ class Network(Door):
         return result
 
     # ---- passes: stage by stage, within a stage chunk by chunk
-
-    def _fused(self, stage, loss, x, labels, weights, lengths, state):
-        """loss_and_gradients of a network of one stage."""
-        prepared, bounds = self._prepare(), self._bounds(x.shape[1], stage)
-        parts = [None] * len(bounds)
-
-        def task(c):
-            first, last = bounds[c]
-            setting = self._setting(prepared, lengths, first, last, True)
-            done = passes.forward(stage, {INPUT: samples(x, first, last)}, self._rows(state, first, last), setting)
-            y = self._answer(done.values)
-            value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
-            _, grads, _ = passes.backward(stage, done.tapes, {self._graph.answer: dy}, self._no_gradient(last - first), {}, setting)
-            parts[c] = value, grads, y, done.state
-
-        with self.loops.one_thread():
-            threads.run(task, len(bounds), self._work(*x.shape[:2]))
-        values, grads, answers, states = zip(*parts, strict=True)
-        return BatchResult(sum(values), self._sum(grads), join(answers), {name: join_states([s[name] for s in states]) for name in self.layers})
 
     def _forward(self, x, state, lengths, record, keep):
         """(y, state, tape or None, seen)."""

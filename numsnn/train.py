@@ -147,7 +147,7 @@ class Epoch(NamedTuple):
 def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, optimizer, epochs: int, batch_size: int = 64,
         seed: int = 0, watch: dict[str, Dataset] | None = None, patience: int | None = None, keep_best: bool = True,
         tbptt: int | None = None, step_inside: bool = True, callbacks: tuple = (), progress: bool = True, checkpoint=None,
-        resume: bool = False, facts: dict | None = None, regularisers: tuple = ()) -> History:
+        resume: bool = False, facts: dict | None = None, regularisers: tuple = (), checkpoint_every: int | None = None) -> History:
     """Train a network; the history of its epochs.
 
     train, valid: data sets; after each epoch the accuracy on `valid` is measured, and with keep_best the network ends with the weights
@@ -156,6 +156,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
     without a better accuracy on `valid`.  callbacks: functions of an Epoch; one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the gradient does not.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
+    checkpoint_every: less memory for more time, see Network.loss_and_gradients.
     step_inside: update after each segment, or with the sum of the segments' gradients after the sequence.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit as if never interrupted.
 
@@ -176,7 +177,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         row = {"epoch": epoch, "loss": 0.0, "projected": 0}
         for number, batch in enumerate(train.batches(batch_size, np.random.default_rng([seed, epoch]))):
             value, projected = _train_batch(net, loss, optimizer, batch, np.random.default_rng([seed, epoch, number]), tbptt, step_inside,
-                                            tuple(regularisers), f"epoch {epoch}, batch {number}")
+                                            {"regularisers": tuple(regularisers), "checkpoint_every": checkpoint_every}, f"epoch {epoch}, batch {number}")
             row["loss"] += value * len(batch.samples) / len(train)
             row["projected"] += projected
             bar.batch(number, value)
@@ -231,10 +232,10 @@ def _patience_is_over(history, patience):
     return patience is not None and best is not None and len(history) - 1 - best["epoch"] >= patience
 
 
-def _train_batch(net, loss, optimizer, batch, rng, tbptt, step_inside, regularisers, where):
+def _train_batch(net, loss, optimizer, batch, rng, tbptt, step_inside, options, where):
     """Gradients and update(s) of one batch: (loss, values projected)."""
     if tbptt is None:
-        result = net.loss_and_gradients(loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths, rng=rng, regularisers=regularisers)
+        result = net.loss_and_gradients(loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths, rng=rng, **options)
         _stop_if_not_finite(net, result.loss, result.grads, batch, where)
         return result.loss, optimizer.update(net.params, result.grads)
     total, projected, sums, state = 0.0, 0, None, net.initial_state(batch.x.shape[1], rng)
@@ -243,7 +244,7 @@ def _train_batch(net, loss, optimizer, batch, rng, tbptt, step_inside, regularis
         per_step = batch.y.ndim == 2
         result = net.loss_and_gradients(
             loss, batch.x[part], batch.y[part] if per_step else batch.y, state=state, mask=None if batch.mask is None else batch.mask[part],
-            lengths=None if batch.lengths is None else np.clip(batch.lengths - first, 0, part.stop - first), regularisers=regularisers)
+            lengths=None if batch.lengths is None else np.clip(batch.lengths - first, 0, part.stop - first), **options)
         _stop_if_not_finite(net, result.loss, result.grads, batch, f"{where}, steps {first} to {part.stop - 1}")
         total, state = total + result.loss if per_step else result.loss, result.state
         if step_inside:

@@ -1,0 +1,66 @@
+"""Loss and gradients of a network of one stage: forward, loss and backward of a few samples, then of the next.
+
+A chunk's tape lives only while the chunk does.  With `every` a chunk goes through the sequence twice: first piece by piece of so many steps, of which only the
+state is kept; then from the last piece to the first, each forward again from its state, with a tape, and backward.
+"""
+
+import numpy as np
+
+from . import passes
+from .chunks import join, join_states, part, samples, total
+from .layers.joins import INPUT
+from .loops import threads
+
+
+def check(net, every) -> int | None:
+    """The number of steps after which a state is kept, None for a tape of the whole sequence."""
+    if every is None:
+        return None
+    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
+        raise ValueError(f"checkpoint_every must be a positive number of steps, or None; got {every!r}")
+    for name, layer in net.layers.items():
+        why = "needs the whole sequence" if not layer.causal else "needs the whole batch" if layer.whole_batch else \
+            "changes the number of steps" if layer.times != 1 else None
+        if why:
+            raise ValueError(f"checkpoint_every: layer {name} {why}, and cannot go through a sequence in pieces; leave checkpoint_every out")
+    return int(every)
+
+
+def fused(net, stage, loss, x, labels, weights, lengths, state, every):
+    """(loss, grads, y, state) of a batch."""
+    prepared, bounds, steps, per_step = net._prepare(), net._bounds(x.shape[1], stage), x.shape[0], net._last.answers_each_step
+    pieces = [slice(t, min(t + every, steps)) for t in range(0, steps, every)] if every and every < steps else [slice(0, steps)]
+    parts = [None] * len(bounds)
+
+    def forward(piece, before, first, last):
+        here = None if lengths is None else np.clip(lengths - piece.start, 0, piece.stop - piece.start)
+        setting = net._setting(prepared, here, first, last, True)
+        return passes.forward(stage, {INPUT: samples(x if len(pieces) == 1 else x[piece], first, last)}, dict(before), setting), setting
+
+    def task(c):
+        first, last = bounds[c]
+        before, answers = [net._rows(state, first, last)], []
+        for piece in pieces[:-1]:
+            done, _ = forward(piece, before[-1], first, last)
+            before.append(done.state)
+            answers += [net._answer(done.values)] if per_step else []
+            done = None
+        done, setting = forward(pieces[-1], before[-1], first, last)
+        answers, after = [*answers, net._answer(done.values)], done.state
+        y = answers[0] if len(answers) == 1 else np.concatenate(answers)
+        value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
+        dstate, grads = net._no_gradient(last - first), {}
+        for piece, start in zip(reversed(pieces), reversed(before), strict=True):
+            if piece is not pieces[-1]:
+                done, setting = forward(piece, start, first, last)
+            d = dy if len(pieces) == 1 else np.ascontiguousarray(dy[piece]) if per_step else dy if piece is pieces[-1] else np.zeros_like(dy)
+            _, more, dstate = passes.backward(stage, done.tapes, {net._graph.answer: d}, dstate, {}, setting)
+            grads = {name: grads[name] + g if name in grads else g for name, g in more.items()}
+            done = None
+        parts[c] = value, grads, y, after
+
+    with net.loops.one_thread():
+        threads.run(task, len(bounds), net._work(*x.shape[:2]))
+    values, grads, answers, states = zip(*parts, strict=True)
+    return (sum(values), {name: total([g[name] for g in grads]) for name in grads[0]}, join(answers),
+            {name: join_states([s[name] for s in states]) for name in net.layers})
