@@ -13,7 +13,15 @@ from .layers import Layer, Population, population
 from .loops.threads import get_num_threads, set_num_threads
 from .network import Network
 from .spikes import Spikes
-from .train import Evaluation, History, TrainingDiverged, evaluate, fit, predict
+from .train import (
+           Evaluation,
+           History,
+           TrainingDiverged,
+           evaluate,
+           fit,
+           predict,
+           warm_up,
+)
 
 __version__ = "0.1.0"
 
@@ -21,6 +29,6 @@ globals().update(layers.LAYERS | layers.BLOCKS)     # Dense, Conv2d, Residual ..
 
 __all__ = ["CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population",
            "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss",
-           "metrics", "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads", "surrogate"]
+           "metrics", "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads", "surrogate", "warm_up"]
 __all__ += list(layers.LAYERS)
 __all__ += list(layers.BLOCKS)

@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, energy, recipes, convert, info."""
+"""The command line: numsnn train, evaluate, energy, recipes, warmup, convert, info."""
 
 import argparse
 import json
@@ -63,6 +63,11 @@ def _parser():
 
     recipes = commands.add_parser("recipes", help="list the recipes with their options")
     recipes.set_defaults(run=_recipes)
+
+    warmup = commands.add_parser("warmup", help="compile ahead what recipes need",
+                                 description="Compile what training and running recipes takes, so that later runs load it from the cache on disk.")
+    warmup.add_argument("recipes", nargs="*", metavar="RECIPE", default=["srnn-ecg"], help="names that `numsnn recipes` lists (default srnn-ecg)")
+    warmup.set_defaults(run=_warmup)
 
     convert = commands.add_parser("convert", help="write event recordings to one HDF5 file",
                                   description="Write a file of events, or a whole data set, to one HDF5 file that trains fast.")
@@ -206,6 +211,16 @@ def _recipes(options):
     for recipe in RECIPES.values():
         print(f"{recipe.name}: {recipe.summary}\n    {recipe.epochs} epochs, batches of {recipe.batch_size}; {recipe.expected}\n"
               f"    options (--set): {', '.join(f'{k}={v}' for k, v in recipe.options.items())}")
+
+
+def _warmup(options):
+    from . import recipes, train
+    for recipe in [recipes.get(name) for name in options.recipes]:
+        settings = recipe.configured({})
+        data = recipe.data(None, 0, settings)
+        net = recipe.network(settings | (recipe.sizes(data) if recipe.sizes else {}), 0, "cpu")
+        seconds = train.warm_up(net, data.train, loss=recipe.loss, optimizer=recipe.optimizer(settings), **(recipe.fit or {}))
+        print(f"{recipe.name}: {seconds:.1f} s")
 
 
 def _values(pairs):

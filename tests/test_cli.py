@@ -90,6 +90,13 @@ def test_bad_input(trained, tmp_path, capsys):
     assert (tmp_path / "run" / "checkpoint.h5").read_bytes() == damaged.read_bytes(), "nothing already written is lost"
 
 
+def test_warmup(capsys):
+    assert cli.main(["warmup"]) == 0
+    assert capsys.readouterr().out.startswith("srnn-ecg: ")
+    assert cli.main(["warmup", "srnn-eeg"]) == 2
+    assert "srnn-eeg" in capsys.readouterr().err
+
+
 def test_argument_errors_exit_with_2():
     for arguments in ([], ["fly"], ["train"], ["train", "srnn-ecg", "--epochs", "two"]):
         done = subprocess.run([sys.executable, "-m", "numsnn", *arguments], capture_output=True, text=True, check=False)

@@ -286,3 +286,18 @@ def test_best_and_last_weights_of_a_checkpoint(tmp_path):
     assert last.params["dense0.weight"].tobytes() != best.params["dense0.weight"].tobytes()
     with pytest.raises(ValueError, match="'best' or 'last'"):
         ns.load(path, which="first")
+
+
+def test_warming_up_changes_nothing():
+    """Arrays, the state of the optimiser and later trainings are as without it."""
+    data = ns.datasets.synthetic.ecg(6, seed=3)
+    def trained(warm):
+        net, optimizer = ns.Network(ns.Dense(4, 5), ns.ALIF(5, recurrent=True), ns.Dense(5, 6), ns.LI(6)), ns.optim.Adam(1e-2)
+        if warm:
+            before = net.arrays()
+            assert ns.warm_up(net, data, loss=ns.loss.CrossEntropy(), optimizer=optimizer) > 0
+            assert optimizer.steps == 0 and all(a.tobytes() == before[name].tobytes() for name, a in net.arrays().items())
+        ns.fit(net, data, loss=ns.loss.CrossEntropy(), optimizer=optimizer, epochs=1, batch_size=6, progress=False)
+        return net.arrays()
+    a, b = trained(True), trained(False)
+    assert all(a[name].tobytes() == b[name].tobytes() for name in a)
