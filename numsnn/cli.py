@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, energy, recipes, warmup, convert, info."""
+"""The command line: numsnn train, evaluate, energy, recipes, warmup, bench, convert, info."""
 
 import argparse
 import json
@@ -68,6 +68,20 @@ def _parser():
                                  description="Compile what training and running recipes takes, so that later runs load it from the cache on disk.")
     warmup.add_argument("recipes", nargs="*", metavar="RECIPE", default=["srnn-ecg"], help="names that `numsnn recipes` lists (default srnn-ecg)")
     warmup.set_defaults(run=_warmup)
+
+    bench = commands.add_parser("bench", help="times, memory and growth of training steps, and the machine's limits",
+                                description="Time training steps, single steps and updates.  The method stands in numsnn/bench/__init__.py.")
+    bench.add_argument("cases", nargs="*", metavar="CASE", help="shd, ecg, smnist, convliaf, convlif, lif, stream-ecg, stream-shd, adam (default: shd ecg)")
+    bench.add_argument("--all", action="store_true", help="every case, with growth and first calls")
+    bench.add_argument("--growth", action="store_true", help="how times grow with T, B, N and the rate")
+    bench.add_argument("--first", action="store_true", help="the first step in a new process, compiled and from the cache")
+    bench.add_argument("--runs", type=int, default=15, metavar="N", help="timed runs of each (default 15)")
+    bench.add_argument("--tiny", action="store_true", help="tiny sizes, to see that it runs")
+    bench.add_argument("--peers", metavar="FILE", help="a Python file with steps of other libraries: PEERS = {name: function(case, problem)}")
+    bench.add_argument("--json", metavar="FILE", help="where to write what was found")
+    bench.add_argument("--out", metavar="PNG", help="where to draw the growth (default growth.png)")
+    bench.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
+    bench.set_defaults(run=_bench)
 
     convert = commands.add_parser("convert", help="write event recordings to one HDF5 file",
                                   description="Write a file of events, or a whole data set, to one HDF5 file that trains fast.")
@@ -211,6 +225,18 @@ def _recipes(options):
     for recipe in RECIPES.values():
         print(f"{recipe.name}: {recipe.summary}\n    {recipe.epochs} epochs, batches of {recipe.batch_size}; {recipe.expected}\n"
               f"    options (--set): {', '.join(f'{k}={v}' for k, v in recipe.options.items())}")
+
+
+def _bench(options):
+    from . import bench
+    _threads(options)
+    if options.json is not None and not Path(options.json).resolve().parent.is_dir():
+        raise ValueError(f"there is no folder {Path(options.json).resolve().parent}; make it first")
+    names = list(bench.CASES) if options.all else options.cases or ["shd", "ecg"]
+    found = bench.bench(names, runs=options.runs, tiny=options.tiny, peers=options.peers, growth=options.growth or options.all,
+                        first=options.first or options.all, out=options.out or "growth.png", say=partial(print, flush=True))
+    if options.json is not None:
+        Path(options.json).write_text(json.dumps(found, indent=1))
 
 
 def _warmup(options):

@@ -1,0 +1,184 @@
+"""The cases of `numsnn bench`: networks with inputs of a given size, and what is timed of them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import encode, energy, optim
+from ..chunks import samples
+from ..layers import LIAF, LIF, AvgPool2d, Conv2d, Dense, OverTime, Population
+from ..loss import CrossEntropy
+from ..network import Network
+from ..recipes import get
+from ..spikes import Spikes
+from .measure import Part
+
+
+class Size(NamedTuple):
+    steps: int          # T
+    batch: int          # B
+    units: int          # N, of the (first) hidden population; of the pictures' channels
+    rate: float         # spikes per input and step; of `lif` and `smnist` not used
+
+
+class Problem(NamedTuple):
+    """A training step: what other libraries need to make the same one."""
+    net: Network
+    x: Spikes | np.ndarray
+    labels: np.ndarray
+    loss: Callable
+    state: dict
+
+
+class Case(NamedTuple):
+    """make(size) -> Problem, or the parts that are timed."""
+    about: str
+    make: Callable
+    size: Size
+    tiny: Size
+    grows: tuple = ("steps", "batch", "units", "rate")
+
+
+def _spikes(rng, size, units):
+    return Spikes.from_dense(rng.random((size.steps, size.batch, units)) < size.rate)
+
+
+def with_rates(net: Network, x, rate: float) -> None:
+    """Scale the weights in front of each population, first to last, until its neurons spike at about `rate`."""
+    names = list(net.layers)
+    for name, before in zip(names[1:], names, strict=False):
+        layer = net.layers[name]
+        if not isinstance(layer, Population) or not layer.model.spiking or "weight" not in net.layers[before].params:
+            continue
+        weight, low, high = net.params[f"{before}.weight"], 1e-3, 1e3
+        begin = weight.copy()
+        for _ in range(12):
+            gain = np.sqrt(low * high)
+            weight[...] = begin * gain
+            found = net.run(x, record={name: "rate"})[2][name]["rate"].mean()
+            low, high = (gain, high) if found < rate else (low, gain)
+
+
+def _problem(net, x, labels, rate=None):
+    if rate is not None:
+        with_rates(net, samples(x, 0, 8), rate)
+    return Problem(net, x, labels, CrossEntropy(), net.initial_state(x.shape[1]))
+
+
+def shd(size):
+    rng, recipe = np.random.default_rng(0), get("srnn-shd")
+    net = recipe.network(recipe.configured({"hidden": f"{size.units}r-{size.units}r"}))
+    return _problem(net, _spikes(rng, size, 700), rng.integers(0, 20, size.batch), 0.11)
+
+
+def ecg(size):
+    rng, recipe = np.random.default_rng(0), get("srnn-ecg")
+    net = recipe.network(recipe.configured({"hidden": size.units}))
+    return _problem(net, _spikes(rng, size, 4), rng.integers(0, 6, (size.steps, size.batch)), 0.34)
+
+
+def smnist(size):
+    """Digits without rhyme: every pixel drawn at random, four of five black, behind 80 receptive fields."""
+    rng, recipe = np.random.default_rng(0), get("srnn-smnist-2020")
+    net = recipe.network(recipe.configured({"hidden": f"{size.units}r-{max(size.units // 2, 1)}r"}))
+    pixels = rng.random((size.steps, size.batch)) * (rng.random((size.steps, size.batch)) < 0.2)
+    x = encode.rbf(pixels[..., None], 80, offset=-1, density=True).astype(np.float32)
+    return _problem(net, x, rng.integers(0, 10, size.batch), 0.09)
+
+
+def _conv(output):
+    def make(size):
+        rng, n = np.random.default_rng(0), size.units
+        neurons = lambda: LIAF(alpha=0.5, v_threshold=0.5, output=output)
+        net = Network(Conv2d(2, n, 5), neurons(), AvgPool2d(2), Conv2d(n, 2 * n, 3), neurons(), AvgPool2d(2), Dense(2 * n * 36, 10), OverTime("mean"),
+                      input_shape=(2, 34, 34))
+        return _problem(net, _spikes(rng, size, 2 * 34 * 34), rng.integers(0, 10, size.batch))
+    return make
+
+
+def lif(size):
+    """One population, its current given: what it takes is bandwidth."""
+    rng = np.random.default_rng(0)
+    net = Network(LIF(size.units, tau_mem=20.0, v_threshold=0.3), input_shape=size.units)
+    x, dy = (rng.standard_normal((size.steps, size.batch, size.units), np.float32) for _ in range(2))
+    kept = []
+
+    def forward():
+        kept[:] = [net.forward(x)[2]]
+
+    def backward():
+        net.backward(kept.pop(), dy, want_dx=True)
+
+    values = size.steps * size.batch * size.units * 4
+    # forward: current read, membrane kept, a bit of every spike; backward: dy, current and membrane read, dx written
+    return {"forward": Part(forward, bytes=int(values * (2 + 1 / 32))), "backward": Part(backward, forward, bytes=int(values * (4 + 1 / 32)))}
+
+
+def _stream(make, size):
+    problem = make(size._replace(steps=50))
+    net, rows = problem.net, (problem.x.dense(np.float32) if isinstance(problem.x, Spikes) else problem.x)
+    state = [None]
+
+    def steps():
+        for row in rows:
+            _, state[0] = net.step(row, state[0])
+    return {"net.step": Part(steps, divide=len(rows))}
+
+
+def adam(size):
+    """The update of the SHD network's parameters."""
+    net = shd(size).net
+    optimizer, grads = optim.Adam(1e-9), {name: np.ones_like(p) for name, p in net.params.items()}
+    return {"update": Part(lambda: optimizer.update(net.params, grads), bytes=net.n_params * 4 * 7)}     # p, m, v read and written, g read
+
+
+def parts(problem: Problem) -> dict:
+    """What is timed of a training step: forward and backward alone, and the whole of it with loss and update."""
+    net, x, labels, loss, state = problem
+    optimizer, kept = optim.Adam(1e-9), []
+
+    def forward():
+        kept[:] = net.forward(x, state)
+
+    def before_backward():
+        forward()
+        kept[1] = loss(kept[0], labels)[1]
+
+    def backward():
+        net.backward(kept[2], kept[1])
+
+    def step():
+        result = net.loss_and_gradients(loss, x, labels, state=state)
+        optimizer.update(net.params, result.grads)
+        return result.loss, result.grads
+
+    ahead, back = operations(net, x)
+    return {"forward": Part(forward, flops=ahead), "backward": Part(backward, before_backward, flops=back), "step": Part(step, flops=ahead + back)}
+
+
+def operations(net, x) -> tuple:
+    """Floating-point operations that the forward and the backward pass cannot do without, elementwise ones left out: a multiplication and an addition
+    for each value that meets a weight, an addition for each spike that does; in the backward pass the same for the gradient of each weight, and
+    a dense product for what goes back to each layer but the first."""
+    total = energy.operations(net, x).total
+    ahead = 2 * total.mac + total.ac
+    dense = sum(p.size for name, layer in list(net.layers.items())[1:] for key, p in layer.params.items() if key == "weight" and p.ndim == 2)
+    recurrent = sum(p.size for name, p in net.params.items() if name.endswith(".recurrent"))
+    pictures = sum(layer.params["weight"].size * int(np.prod(layer.shape_out[1:])) for layer in list(net.layers.values())[1:] if isinstance(layer, Conv2d))
+    return ahead, ahead + 2 * (dense + recurrent + pictures) * x.shape[0] * x.shape[1]
+
+
+CASES = {
+    "shd": Case("SHD SRNN, 700-128r-128r-20, 5 % of the inputs and 11 % of the neurons spike", shd, Size(250, 64, 128, 0.05), Size(12, 4, 8, 0.05)),
+    "ecg": Case("ECG SRNN, 4-36r-6, a label per step", ecg, Size(1301, 64, 36, 0.08), Size(30, 4, 6, 0.08)),
+    "smnist": Case("S-MNIST SRNN, 80 receptive fields, 256r-128r-10", smnist, Size(784, 64, 256, 0.0), Size(12, 4, 8, 0.0), ("steps", "batch", "units")),
+    "convliaf": Case("16C5-AP2-32C3-AP2-FC10 of LIAF on 2 x 34 x 34 events", _conv("analog"), Size(20, 32, 16, 0.02), Size(3, 2, 2, 0.02)),
+    "convlif": Case("the same of LIF", _conv("spike"), Size(20, 32, 16, 0.02), Size(3, 2, 2, 0.02)),
+    "lif": Case("one LIF population, current given, no synapses", lif, Size(500, 16, 16384, 0.0), Size(10, 2, 64, 0.0), ("steps", "batch", "units")),
+    "stream-ecg": Case("net.step of one sample, ECG SRNN", lambda size: _stream(ecg, size), Size(50, 1, 36, 0.08), Size(5, 1, 6, 0.08), ()),
+    "stream-shd": Case("net.step of one sample, SHD SRNN", lambda size: _stream(shd, size), Size(50, 1, 128, 0.05), Size(5, 1, 8, 0.05), ()),
+    "adam": Case("Adam, the SHD SRNN's parameters", adam, Size(10, 2, 128, 0.05), Size(4, 2, 8, 0.05), ()),
+}
+
+__all__ = ["CASES", "Case", "Problem", "Size", "operations", "parts", "with_rates"]

@@ -1,0 +1,165 @@
+"""The run of `numsnn bench`: cases, peers, growth, first calls; a table, JSON and a plot."""
+
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from .. import plot
+from .cases import CASES, Problem, parts
+from .measure import Part, exponent, interleaved, machine, peak_memory
+
+POINTS = (0.25, 0.5, 1.0, 2.0)
+NAMES = {"steps": "T", "batch": "B", "units": "N", "rate": "rate"}
+
+
+def bench(names: list, *, runs: int = 15, tiny: bool = False, peers: str | None = None, growth: bool = False, first: bool = False, out: str | None = None,
+          say=print) -> dict:
+    """Run cases; what was found, as it goes to JSON.  out: file for the plot of the growth."""
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        raise ValueError(f"no case {unknown[0]!r}; there are {', '.join(CASES)}")
+    if runs < 1:
+        raise ValueError(f"runs must be at least 1; got {runs}")
+    others = _peers(peers)
+    limits = machine(256, 8) if tiny else machine()
+    found = {"machine": limits._asdict(), "cases": {}}
+    say(f"{limits.threads} threads, {limits.cores} cores, {limits.kind}; a large product {limits.flops / 1e9:,.0f} GFLOP/s, a large copy {limits.copy / 1e9:.1f} GB/s\n")
+    say("| case | | best | median | peak memory | limit |\n| --- | --- | --- | --- | --- | --- |")
+    for name in names:
+        found["cases"][name] = _case(name, tiny, runs, others, limits, growth, first, say)
+    if growth and out is not None:
+        grown = {name: c["growth"] for name, c in found["cases"].items() if c.get("growth")}
+        if grown:
+            plot.save(_drawn(grown), out)
+    return found
+
+
+def _peers(path):
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise ValueError(f"--peers: there is no file {path}")
+    peers = runpy.run_path(path).get("PEERS")
+    if not isinstance(peers, dict):
+        raise ValueError(f"--peers: {path} does not define PEERS = {{name: function(case, problem)}}")     # noqa: TRY004  what the user handed in
+    return peers
+
+
+def _case(name, tiny, runs, others, limits, growth, first, say):
+    case = CASES[name]
+    size = case.tiny if tiny else case.size
+    made = case.make(size)
+    own, facts = _parts(made), {"about": case.about, "size": size._asdict(), "parts": {}, "peers": {}}
+    theirs = _agreeing(name, made, own, others, facts, say) if isinstance(made, Problem) else {}
+    times = interleaved({**own, **theirs}, runs)
+    for part, spec in own.items():
+        t, limit = times[part], {}
+        if spec.flops:
+            limit["of_peak"] = spec.flops / t.best / limits.flops
+        if spec.bytes:
+            limit["of_copy"] = spec.bytes / t.best / limits.copy
+        facts["parts"][part] = {**t._asdict(), "peak_bytes": peak_memory(spec), **limit}
+        shown = ", ".join(f"{100 * value:.0f} % {key.replace('_', ' ')}" for key, value in limit.items())
+        say(f"| {name} | {part} | {_time(t.best)} | {_time(t.median)} | {facts['parts'][part]['peak_bytes'] / 1e6:,.1f} MB | {shown} |")
+    for peer in theirs:
+        t, step = times[peer], times["step"]
+        ratio = {"best": t.best / step.best, "median": t.median / step.median}
+        facts["peers"][peer] |= {**t._asdict(), "ratio": ratio}
+        say(f"| {name} | {peer} | {_time(t.best)} | {_time(t.median)} | | {ratio['median']:.1f} x ours |")
+    if growth and not tiny or growth and name in ("shd", "ecg"):
+        facts["growth"] = _growth(case, size, max(3, runs // 3), say, name)
+    if first and isinstance(made, Problem):
+        facts["first_call"] = _first(name, tiny)
+        say(f"| {name} | first step, nothing compiled | {_time(facts['first_call']['empty'])} | | | |\n"
+            f"| {name} | first step, loops in the cache | {_time(facts['first_call']['cached'])} | | | |")
+    return facts
+
+
+def _parts(made):
+    return parts(made) if isinstance(made, Problem) else made
+
+
+def _agreeing(name, problem, own, others, facts, say):
+    """The steps of peers that compute the same loss and gradients."""
+    steps = {}
+    for peer, make in others.items():
+        step = make(name, problem)
+        if step is None:
+            continue
+        (loss, grads), (their_loss, theirs) = own["step"].run(), step()
+        worst = max(float(np.abs(theirs[k] - g).max() / np.abs(g).max()) for k, g in grads.items() if k in theirs and np.abs(g).max() > 0)
+        facts["peers"][peer] = {"loss": [float(loss), float(their_loss)], "gradient_difference": worst}
+        if not abs(loss - their_loss) <= 1e-3 * abs(loss) or not worst <= 2e-2 or set(grads) - set(theirs):
+            say(f"{peer} computes something else ({name}): loss {loss:.5f} and {their_loss:.5f}, gradients differ by {worst:.1e}; it is not timed")
+            continue
+        steps[peer] = Part(step)
+    return steps
+
+
+def _growth(case, size, runs, say, name):
+    grown = {}
+    for what in case.grows:
+        value = getattr(size, what)
+        sizes = [type(value)(max(value * p, 1) if isinstance(value, int) else value * p) for p in POINTS]
+        seconds = []
+        for s in sizes:
+            own = _parts(case.make(size._replace(**{what: s})))
+            pick = {"step": own["step"]} if "step" in own else own
+            seconds.append(sum(t.best for t in interleaved(pick, runs).values()))
+        grown[what] = {"sizes": sizes, "seconds": seconds, "exponent": exponent(sizes, seconds)}
+        say(f"| {name} | with {NAMES[what]} = {', '.join(f'{s:g}' for s in sizes)} | {', '.join(_time(s) for s in seconds)} | | | "
+            f"~ {NAMES[what]}^{grown[what]['exponent']:.2f} |")
+    return grown
+
+
+def _first(name, tiny):
+    """Seconds from the start of the program to the end of the first step, with an empty cache of loops and with a full one."""
+    script = "import sys; from numsnn.bench.run import first_step; first_step(sys.argv[1], sys.argv[2] == 'tiny')"
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for cache in ("empty", "cached"):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", script, name, "tiny" if tiny else "all"], check=True,
+                           env={**os.environ, "NUMBA_CACHE_DIR": folder, "PYTHONPATH": os.pathsep.join(sys.path)})
+            seconds[cache] = time.perf_counter() - started
+    return seconds
+
+
+def first_step(name: str, tiny: bool) -> None:
+    """One step of a case, rates as they come."""
+    from . import cases
+    cases.with_rates = lambda net, x, rate: None
+    parts(CASES[name].make(CASES[name].tiny if tiny else CASES[name].size))["step"].run()
+
+
+def _drawn(grown):
+    """Time of a step over T, B, N and rate, one row for each case; dotted: in proportion."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+    fig, axes = plot.figure(8, 2.1 * len(grown), len(grown), 4, squeeze=False, sharey="row")
+    for row, (name, curves) in zip(axes, grown.items(), strict=True):
+        every = [1e3 * s for c in curves.values() for s in c["seconds"]]
+        for ax, what in zip(row, NAMES, strict=True):
+            if what not in curves:
+                ax.set_visible(False)
+                continue
+            c = curves[what]
+            ms = [1e3 * s for s in c["seconds"]]
+            ax.loglog(c["sizes"], ms, "o-", color=plot.COLOURS[0], ms=3.5, lw=1.2)
+            ax.loglog(c["sizes"], [ms[-1] * s / c["sizes"][-1] for s in c["sizes"]], ":", color=plot.INK, lw=0.8)
+            ax.set(xlabel=NAMES[what], title=f"{name}: ~ {NAMES[what]}$^{{{c['exponent']:.2f}}}$", ylim=(min(every) / 1.6, max(every) * 1.6))
+            ax.set_xticks(c["sizes"], [f"{s:g}" for s in c["sizes"]])
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=StrMethodFormatter("{x:g}"), minor_locator=NullLocator())
+        row[0].set_ylabel("ms per step")
+    return fig
+
+
+def _time(seconds):
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"
+
