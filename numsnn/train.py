@@ -15,6 +15,7 @@ import numpy as np
 from .datasets import Dataset
 from .io.checkpoint import first_difference, load_training, save
 from .layers import Population
+from .memory import within
 from .metrics import accuracy, confusion_matrix, scores
 from .network import Network
 from .summary import activity
@@ -148,7 +149,8 @@ class Epoch(NamedTuple):
 def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, optimizer, epochs: int, batch_size: int = 64,
         seed: int = 0, watch: dict[str, Dataset] | None = None, patience: int | None = None, keep_best: bool = True,
         tbptt: int | None = None, step_inside: bool = True, callbacks: tuple = (), progress: bool = True, checkpoint=None,
-        resume: bool = False, facts: dict | None = None, regularisers: tuple = (), checkpoint_every: int | None = None) -> History:
+        resume: bool = False, facts: dict | None = None, regularisers: tuple = (), checkpoint_every: int | None = None,
+        memory: int | None = None) -> History:
     """Train a network; the history of its epochs.
 
     train, valid: data sets; after each epoch the accuracy on `valid` is measured, and with keep_best the network ends with the weights
@@ -157,7 +159,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
     without a better accuracy on `valid`.  callbacks: functions of an Epoch; one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the gradient does not.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
-    checkpoint_every: less memory for more time, see Network.loss_and_gradients.
+    checkpoint_every: less memory for more time, see Network.loss_and_gradients.  memory: bytes that the arrays of a training step may take;
+    where they do not suffice, checkpoint_every is chosen for each size of batch, and where that does not help, a ValueError says what is needed.
     step_inside: update after each segment, or with the sum of the segments' gradients after the sequence.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit as if never interrupted.
 
@@ -166,7 +169,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
     _check(train, valid, epochs, batch_size, tbptt)
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
-    history, best, first = History(), {}, 0
+    history, best, first, every = History(), {}, 0, _checkpoints(net, checkpoint_every, memory, tbptt)
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         history, best, first = _resume(net, optimizer, checkpoint, seed)
     for epoch in range(first, epochs):
@@ -178,7 +181,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         row = {"epoch": epoch, "loss": 0.0, "projected": 0}
         for number, batch in enumerate(train.batches(batch_size, np.random.default_rng([seed, epoch]))):
             value, projected = _train_batch(net, loss, optimizer, batch, np.random.default_rng([seed, epoch, number]), tbptt, step_inside,
-                                            {"regularisers": tuple(regularisers), "checkpoint_every": checkpoint_every}, f"epoch {epoch}, batch {number}")
+                                            {"regularisers": tuple(regularisers), "checkpoint_every": every(batch)}, f"epoch {epoch}, batch {number}")
             row["loss"] += value * len(batch.samples) / len(train)
             row["projected"] += projected
             bar.batch(number, value)
@@ -226,6 +229,24 @@ def _check(train, valid, epochs, batch_size, tbptt):
                          f"use at most {len(train)}")
     if epochs < 0 or tbptt is not None and tbptt < 1:
         raise ValueError(f"epochs must not be negative and tbptt at least one step; got epochs={epochs}, tbptt={tbptt}")
+
+
+def _checkpoints(net, checkpoint_every, memory, tbptt):
+    """Function of a batch: checkpoint_every for it."""
+    if memory is None:
+        return lambda batch: checkpoint_every
+    if checkpoint_every is not None or tbptt is not None:
+        raise ValueError("memory chooses checkpoint_every for whole sequences; give one of memory, checkpoint_every and tbptt")
+    if isinstance(memory, bool) or not isinstance(memory, (int, np.integer)) or memory < 1:
+        raise ValueError(f"memory must be a positive number of bytes, or None; got {memory!r}")
+    chosen = {}
+
+    def every(batch):
+        size = tuple(batch.x.shape[:2])
+        if size not in chosen:
+            chosen[size] = within(net, memory, batch.x)
+        return chosen[size]
+    return every
 
 
 def _resume(net, optimizer, checkpoint, seed):

@@ -9,6 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 _threads = None
 _pool = None
@@ -35,6 +36,17 @@ def set_num_threads(n: int) -> None:
     if _pool is not None:
         _pool.shutdown()
         _pool = None
+
+
+@contextmanager
+def limited(n: int):
+    """Within it n threads are used at most."""
+    global _threads
+    before, _threads = _threads, min(n, get_num_threads())
+    try:
+        yield
+    finally:
+        _threads = before
 
 
 def _forget_pool():
