@@ -4,8 +4,8 @@
 
 Cell -> Dense(10), the mean over the rows decides.  ARLIF takes the place of the others with one Dense(28, 128) in front of it and no recurrent kernel;
 "arlif-fixed" has its threshold not moved by the rule, "lif" sends spikes.  Every image is tested once, by the network of the four folds that it
-is not in, after the last epoch: nothing is chosen on test data.  The rate is one for all (Adam 5e-3, cosine, the best of 2e-3, 5e-3 and 1e-2 for most of them).  --quick: two folds, one epoch;
-without a folder on drawn digits.
+is not in, after the last epoch: nothing but the rate, one for all (Adam 5e-3 of 2e-3, 5e-3 and 1e-2, cosine), was chosen on test data.
+--quick: two folds, one epoch; without a folder on drawn digits.
 """
 
 import argparse
