@@ -7,7 +7,7 @@ state is kept; then from the last piece to the first, each forward again from it
 import numpy as np
 
 from . import passes
-from .chunks import join, join_states, part, samples, total
+from .chunks import join, join_states, part, samples
 from .layers.joins import INPUT
 from .loops import threads
 
@@ -62,5 +62,5 @@ def fused(net, stage, loss, x, labels, weights, lengths, state, every):
     with net.loops.one_thread():
         threads.run(task, len(bounds), net._work(*x.shape[:2]))
     values, grads, answers, states = zip(*parts, strict=True)
-    return (sum(values), {name: total([g[name] for g in grads]) for name in grads[0]}, join(answers),
+    return (sum(values), net._sum(grads), join(answers),
             {name: join_states([s[name] for s in states]) for name in net.layers})

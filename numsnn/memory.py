@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .fused import check
 from .layers.layer import size
 from .loops import threads
 from .spikes import Spikes
@@ -66,8 +67,10 @@ def predict(net, steps: int, batch: int, rate: float | None, every: int | None) 
 
     used = min(threads.get_num_threads(), n) if fused and net._work(steps, batch) >= 100_000 else 1
     left = (peak(few[2][-1]) - peak(few[2][0])) / max(few[2][-1] - few[2][0], 1)        # by a chunk that is done
-    alone = peak(n) - left * (n - 1)
-    return Memory(int(peak(n) + (alone - left) * (used - 1)), int(alone), n, used, every)
+    alone, last = peak(n) - left * (n - 1), (bounds[-1][1] - bounds[-1][0]) / chunk if fused else 1
+    # a last chunk of few samples may take less than what it would have left behind as a full one
+    most = alone + left * (n - 1) if n == 1 else max(alone + left * (n - 2), alone * last + left * (n - 1))
+    return Memory(int(most + (alone - left) * (used - 1)), int(alone), n, used, every)
 
 
 def _steps(net, steps, batch):
@@ -93,7 +96,7 @@ def _measured(net, piece, pieces, batch, rate, chunk):
         x = Spikes.from_dense(rng.random((steps, batch, n)) < rate)
     other = net.clone(chunk=chunk)
     with threads.limited(1):
-        other.loss_and_gradients(_NoLoss, x[:2], None)        # what is made once is there
+        other.loss_and_gradients(_NoLoss, x[:2], None, checkpoint_every=every and 1)        # what is made once, on the same way, is there
         return held(lambda: other.loss_and_gradients(_NoLoss, x, None, checkpoint_every=every))
 
 
@@ -118,12 +121,18 @@ def within(net, budget: int, x) -> int | None:
     steps, batch = x.shape[:2]
     rate = x.rate if isinstance(x, Spikes) else None
     least = plain = predict(net, steps, batch, rate, None)
-    for every in (None, *(-(-steps // 2 ** i) for i in range(1, steps.bit_length()))):
-        found = plain if every is None else predict(net, steps, batch, rate, every)
+    takes, advice = f"a training step of {steps} steps and {batch} samples takes {plain.total / 1e6:,.1f} MB of arrays", "Use smaller batches, fewer threads, or more memory"
+    if plain.total * MARGIN <= budget:
+        return None
+    try:
+        check(net, 1)
+    except ValueError as error:
+        raise ValueError(f"{takes}; the budget is {budget / 1e6:,.1f} MB, and its states cannot be recomputed ({error}). {advice}") from None
+    for every in (-(-steps // 2 ** i) for i in range(1, steps.bit_length())):
+        found = predict(net, steps, batch, rate, every)
         if found.total * MARGIN <= budget:
             return every
         least = min(least, found, key=lambda m: m.total)
         if found.total > 2 * least.total:
             break
-    raise ValueError(f"a training step of {steps} steps and {batch} samples takes {plain.total / 1e6:,.1f} MB of arrays, at least {least.total * MARGIN / 1e6:,.1f} MB with "
-                     f"checkpoint_every={least.checkpoint_every}; the budget is {budget / 1e6:,.1f} MB. Use smaller batches, fewer threads, or more memory")
+    raise ValueError(f"{takes}, at least {least.total * MARGIN / 1e6:,.1f} MB with checkpoint_every={least.checkpoint_every}; the budget is {budget / 1e6:,.1f} MB. {advice}")

@@ -14,10 +14,14 @@ class StepState(dict):
 
     vector: np.ndarray      # all of it
     made: tuple             # by layer; another object in its place is not in the vector
+    views: list             # where what lies in the vector
 
     def intact(self) -> bool:
         """Whether the vector still tells it all."""
         return len(self) == len(self.made) and all(map(is_, self.values(), self.made))
+
+    def __reduce__(self):
+        return dict, (dict(self),)      # the arrays of a copy are no views of a vector
 
 
 class Stepper:
@@ -55,7 +59,7 @@ class Stepper:
 
     def vector(self, state) -> np.ndarray:
         """A state in one piece."""
-        if type(state) is StepState and state.intact() and state.vector.dtype == self.dtype and len(state.vector) == self.table.size:
+        if type(state) is StepState and state.intact() and state.vector.dtype == self.dtype and (state.views is self.views or state.views == self.views):
             return state.vector
         parts = [np.ravel(a) for s in self.net._state(state, self.batch).values() if s is not None for a in s]
         return np.concatenate([*parts, np.zeros(0, self.dtype)])
@@ -68,7 +72,7 @@ class Stepper:
         new = StepState()
         for name, kind, fields in self.views:
             new[name] = kind(*[after[place].reshape(shape) for place, shape in fields]) if fields else None
-        new.vector, new.made = after, tuple(new.values())
+        new.vector, new.made, new.views = after, tuple(new.values()), self.views
         return after[self.table.answer].reshape(self.batch, -1), new
 
 

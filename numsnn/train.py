@@ -169,7 +169,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
     _check(train, valid, epochs, batch_size, tbptt)
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
-    history, best, first, every = History(), {}, 0, _checkpoints(net, checkpoint_every, memory, tbptt)
+    history, best, first, every = History(), {}, 0, _checkpoints(net, checkpoint_every, memory, tbptt, regularisers)
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         history, best, first = _resume(net, optimizer, checkpoint, seed)
     for epoch in range(first, epochs):
@@ -231,12 +231,12 @@ def _check(train, valid, epochs, batch_size, tbptt):
         raise ValueError(f"epochs must not be negative and tbptt at least one step; got epochs={epochs}, tbptt={tbptt}")
 
 
-def _checkpoints(net, checkpoint_every, memory, tbptt):
+def _checkpoints(net, checkpoint_every, memory, tbptt, regularisers):
     """Function of a batch: checkpoint_every for it."""
     if memory is None:
         return lambda batch: checkpoint_every
-    if checkpoint_every is not None or tbptt is not None:
-        raise ValueError("memory chooses checkpoint_every for whole sequences; give one of memory, checkpoint_every and tbptt")
+    if checkpoint_every is not None or tbptt is not None or regularisers:
+        raise ValueError("memory chooses checkpoint_every for whole sequences; give one of memory, checkpoint_every, tbptt and regularisers")
     if isinstance(memory, bool) or not isinstance(memory, (int, np.integer)) or memory < 1:
         raise ValueError(f"memory must be a positive number of bytes, or None; got {memory!r}")
     chosen = {}

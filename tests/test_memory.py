@@ -114,7 +114,7 @@ def test_predicted_memory(kind, n_threads):
     for every in (None,) if kind == "norm" else (None, -(-steps // 9)):
         with threads.limited(n_threads):
             predicted = net.memory(steps, batch, rate=rate, checkpoint_every=every)
-            net.loss_and_gradients(ns.loss.CrossEntropy(), x[:2], labels[:2] if labels.ndim == 2 else labels)
+            net.loss_and_gradients(ns.loss.CrossEntropy(), x[:2], labels[:2] if labels.ndim == 2 else labels, checkpoint_every=every and 1)
             found = held(lambda: net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, checkpoint_every=every))        # noqa: B023
         # two threads need not be at their peaks at the same time, least of all in steps as short as these
         assert 0.9 < predicted.total / found < (1.1 if n_threads == 1 else 1.35), (every, str(predicted), found)
@@ -141,8 +141,16 @@ def test_a_budget_is_kept():
     for memory in (0, -5, 1.5, True):
         with pytest.raises(ValueError, match="memory must be a positive number of bytes"):
             ns.fit(net, data, memory=memory, **settings)
-    with pytest.raises(ValueError, match="give one of memory, checkpoint_every and tbptt"):
+    with pytest.raises(ValueError, match="give one of memory, checkpoint_every, tbptt and regularisers"):
         ns.fit(net, data, memory=10 ** 9, checkpoint_every=3, **settings)
+
+
+def test_a_budget_where_states_cannot_be_recomputed():
+    make, (steps, batch, rate) = SIZES["norm"]
+    rng = np.random.default_rng(0)
+    data = ns.Dataset(rng.random((steps, batch, 30)) < rate, rng.integers(0, 5, (steps, batch)))
+    with pytest.raises(ValueError, match=r"takes .* MB of arrays; the budget is 0.1 MB, and its states cannot be recomputed .*norm0 needs the whole batch"):
+        ns.fit(make(), data, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(1e-3), epochs=1, batch_size=batch, progress=False, memory=100_000)
 
 
 def test_bad_sizes():

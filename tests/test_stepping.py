@@ -93,10 +93,23 @@ def test_states_come_and_go(rng):
     assert shifted.tobytes() == net.run(x[3:], dict(early))[0].tobytes() != whole.tobytes()
     early["alif0"].v[:] = kept["alif0"].v
     assert stepped(net, x[3:], early)[0][-1].tobytes() == whole.tobytes()
+    assert type(copy.copy(state)) is dict and type(state.copy()) is dict
+    copied = copy.deepcopy(state)
+    copied["alif0"].v[:] = 5.0
+    assert net.step(x[0], copied)[0].tobytes() == net.run(x[:1], copied)[0].tobytes() != net.step(x[0], state)[0].tobytes()
     with pytest.raises(ValueError, match=r"state\['alif0'\].v holds 2 samples, but the input 3"):
         net.step(np.zeros((3, 5)), state)
     with pytest.raises(ValueError, match="state: layer alif0 is missing"):
         net.step(np.zeros((2, 5)), {"li0": state["li0"]})
+
+
+def test_a_state_of_another_network_is_not_mistaken(rng):
+    """Two networks whose vectors are of one length: the state of the one is refused by the other, as by run."""
+    one, other = (ns.Network(ns.Dense(5, 6), ns.LIF(6, name=name), ns.Dense(6, 3)) for name in ("left", "right"))
+    _, state = one.step(np.zeros((1, 5)))
+    other.step(np.zeros((1, 5)))
+    with pytest.raises(ValueError, match="state: layer right is missing"):
+        other.step(np.zeros((1, 5)), state)
 
 
 def test_parameters_may_change_between_steps(rng):

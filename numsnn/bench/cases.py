@@ -29,10 +29,11 @@ class Problem(NamedTuple):
     labels: np.ndarray
     loss: Callable
     state: dict
+    rate: float | None      # at which hidden neurons shall spike
 
 
 class Case(NamedTuple):
-    """make(size) -> Problem, or the parts that are timed."""
+    """make(size) -> Problem, to be `scaled`, or the parts that are timed."""
     about: str
     make: Callable
     size: Size
@@ -44,9 +45,11 @@ def _spikes(rng, size, units):
     return Spikes.from_dense(rng.random((size.steps, size.batch, units)) < size.rate)
 
 
-def with_rates(net: Network, x, rate: float) -> None:
-    """Scale the weights in front of each population, first to last, until its neurons spike at about `rate`."""
-    names = list(net.layers)
+def scaled(problem: Problem) -> Problem:
+    """The problem, the weights in front of each population scaled, first to last, until its neurons spike at about its rate."""
+    if problem.rate is None:
+        return problem
+    net, x, names = problem.net, samples(problem.x, 0, 8), list(problem.net.layers)
     for name, before in zip(names[1:], names, strict=False):
         layer = net.layers[name]
         if not isinstance(layer, Population) or not layer.model.spiking or "weight" not in net.layers[before].params:
@@ -57,13 +60,12 @@ def with_rates(net: Network, x, rate: float) -> None:
             gain = np.sqrt(low * high)
             weight[...] = begin * gain
             found = net.run(x, record={name: "rate"})[2][name]["rate"].mean()
-            low, high = (gain, high) if found < rate else (low, gain)
+            low, high = (gain, high) if found < problem.rate else (low, gain)
+    return problem
 
 
 def _problem(net, x, labels, rate=None):
-    if rate is not None:
-        with_rates(net, samples(x, 0, 8), rate)
-    return Problem(net, x, labels, CrossEntropy(), net.initial_state(x.shape[1]))
+    return Problem(net, x, labels, CrossEntropy(), net.initial_state(x.shape[1]), rate)
 
 
 def shd(size):
@@ -116,7 +118,7 @@ def lif(size):
 
 
 def _stream(make, size):
-    problem = make(size._replace(steps=50))
+    problem = scaled(make(size._replace(steps=50)))
     net, rows = problem.net, (problem.x.dense(np.float32) if isinstance(problem.x, Spikes) else problem.x)
     state = [None]
 
@@ -135,7 +137,7 @@ def adam(size):
 
 def parts(problem: Problem) -> dict:
     """What is timed of a training step: forward and backward alone, and the whole of it with loss and update."""
-    net, x, labels, loss, state = problem
+    net, x, labels, loss, state, _ = problem
     optimizer, kept = optim.Adam(1e-9), []
 
     def forward():
@@ -181,4 +183,4 @@ CASES = {
     "adam": Case("Adam, the SHD SRNN's parameters", adam, Size(10, 2, 128, 0.05), Size(4, 2, 8, 0.05), ()),
 }
 
-__all__ = ["CASES", "Case", "Problem", "Size", "operations", "parts", "with_rates"]
+__all__ = ["CASES", "Case", "Problem", "Size", "operations", "parts", "scaled"]

@@ -3,13 +3,13 @@
 import os
 import platform
 import time
-import tracemalloc
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from ..loops import threads
+from ..memory import held
 
 
 class Part(NamedTuple):
@@ -45,12 +45,7 @@ def peak_memory(part: Part) -> int:
     """The most bytes of arrays that a run holds on top of what was there before it."""
     if part.setup is not None:
         part.setup()
-    tracemalloc.start()
-    try:
-        part.run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return held(part.run)
 
 
 class Machine(NamedTuple):
@@ -63,6 +58,7 @@ class Machine(NamedTuple):
 
 
 def machine(n: int = 2048, megabytes: int = 256) -> Machine:
+    """Measure this machine with matrices of n x n and a copy of so many megabytes."""
     rng, count = np.random.default_rng(0), threads.get_num_threads()
     a, b = (rng.standard_normal((n, n), np.float32) for _ in range(2))
     source = np.ones(megabytes << 18, np.float32)

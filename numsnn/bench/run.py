@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import plot
-from .cases import CASES, Problem, parts
+from .cases import CASES, Problem, parts, scaled
 from .measure import Part, exponent, interleaved, machine, peak_memory
 
 POINTS = (0.25, 0.5, 1.0, 2.0)
@@ -54,7 +54,7 @@ def _peers(path):
 def _case(name, tiny, runs, others, limits, growth, first, say):
     case = CASES[name]
     size = case.tiny if tiny else case.size
-    made = case.make(size)
+    made = _made(case, size)
     own, facts = _parts(made), {"about": case.about, "size": size._asdict(), "parts": {}, "peers": {}}
     theirs = _agreeing(name, made, own, others, facts, say) if isinstance(made, Problem) else {}
     times = interleaved({**own, **theirs}, runs)
@@ -72,13 +72,18 @@ def _case(name, tiny, runs, others, limits, growth, first, say):
         ratio = {"best": t.best / step.best, "median": t.median / step.median}
         facts["peers"][peer] |= {**t._asdict(), "ratio": ratio}
         say(f"| {name} | {peer} | {_time(t.best)} | {_time(t.median)} | | {ratio['median']:.1f} x ours |")
-    if growth and not tiny or growth and name in ("shd", "ecg"):
+    if growth and case.grows:
         facts["growth"] = _growth(case, size, max(3, runs // 3), say, name)
     if first and isinstance(made, Problem):
         facts["first_call"] = _first(name, tiny)
         say(f"| {name} | first step, nothing compiled | {_time(facts['first_call']['empty'])} | | | |\n"
             f"| {name} | first step, loops in the cache | {_time(facts['first_call']['cached'])} | | | |")
     return facts
+
+
+def _made(case, size):
+    made = case.make(size)
+    return scaled(made) if isinstance(made, Problem) else made
 
 
 def _parts(made):
@@ -109,7 +114,7 @@ def _growth(case, size, runs, say, name):
         sizes = [type(value)(max(value * p, 1) if isinstance(value, int) else value * p) for p in POINTS]
         seconds = []
         for s in sizes:
-            own = _parts(case.make(size._replace(**{what: s})))
+            own = _parts(_made(case, size._replace(**{what: s})))
             pick = {"step": own["step"]} if "step" in own else own
             seconds.append(sum(t.best for t in interleaved(pick, runs).values()))
         grown[what] = {"sizes": sizes, "seconds": seconds, "exponent": exponent(sizes, seconds)}
@@ -125,16 +130,16 @@ def _first(name, tiny):
     with tempfile.TemporaryDirectory() as folder:
         for cache in ("empty", "cached"):
             started = time.perf_counter()
-            subprocess.run([sys.executable, "-c", script, name, "tiny" if tiny else "all"], check=True,
-                           env={**os.environ, "NUMBA_CACHE_DIR": folder, "PYTHONPATH": os.pathsep.join(sys.path)})
+            done = subprocess.run([sys.executable, "-c", script, name, "tiny" if tiny else "all"], check=False,
+                                  env={**os.environ, "NUMBA_CACHE_DIR": folder, "PYTHONPATH": os.pathsep.join(sys.path)})
+            if done.returncode:
+                raise OSError(f"the first step of {name} failed in a new process; what it said stands above")
             seconds[cache] = time.perf_counter() - started
     return seconds
 
 
 def first_step(name: str, tiny: bool) -> None:
     """One step of a case, rates as they come."""
-    from . import cases
-    cases.with_rates = lambda net, x, rate: None
     parts(CASES[name].make(CASES[name].tiny if tiny else CASES[name].size))["step"].run()
 
 

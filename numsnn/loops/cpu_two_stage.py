@@ -42,7 +42,7 @@ class Products(NamedTuple):
 
 
 def _captured(model, activation):
-    """(functions, index of each fed current, of the second, of what recurs)."""
+    """(functions, index of each current that the recurrence feeds, place of the second among them)."""
     functions = tuple(map(jitable, (model.step, model.step_adjoint, model.between, model.between_adjoint, activation.value, activation.slope)))
     return functions, model.gates, model.recurrent.index(model.second)
 
