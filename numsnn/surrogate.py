@@ -23,7 +23,7 @@ N(x; m, s) is the normal density.  `relu` stands apart: max(0, x) instead of the
 """
 
 from collections.abc import Callable
-from math import pi, sqrt
+from math import e, log2, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ from .elementwise import (
     exp,
     greater,
     greater_equal,
+    half_to,
     maximum,
     minimum,
 )
@@ -101,10 +102,12 @@ def _positive(**values):
 
 # ---- gaussian
 
+BITS = sqrt(log2(e) / 2)
+
 
 class GaussianConstants(NamedTuple):
     height: float       # gamma / (sigma sqrt(2 pi))
-    width: float        # 1 / sigma
+    width: float        # sqrt(log2(e) / 2) / sigma: exp(-x^2 / (2 sigma^2)) = 2**-(width x)^2
     root: float         # 1 / (sigma sqrt 2)
     gamma: float
     limit: float        # 13 sigma: beyond, the density is too small for a float32
@@ -113,7 +116,7 @@ class GaussianConstants(NamedTuple):
 @elementwise
 def gaussian_slope(x, k):
     z = minimum(abs(x), k.limit) * k.width
-    return k.height * exp(-HALF * (z * z))
+    return k.height * half_to(z * z)
 
 
 @elementwise
@@ -124,7 +127,7 @@ def gaussian_smooth(x, k):
 def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
     """gamma N(x; 0, sigma)."""
     _positive(gamma=gamma, sigma=sigma)
-    constants = GaussianConstants(gamma / (sigma * sqrt(2 * pi)), 1 / sigma, 1 / (sigma * sqrt(2)), gamma, 13 * sigma)
+    constants = GaussianConstants(gamma / (sigma * sqrt(2 * pi)), BITS / sigma, 1 / (sigma * sqrt(2)), gamma, 13 * sigma)
     return Surrogate("gaussian", {"gamma": gamma, "sigma": sigma}, heaviside, gaussian_smooth, gaussian_slope, constants)
 
 
@@ -132,9 +135,9 @@ def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
 
 class MultiGaussianConstants(NamedTuple):
     height: float       # gamma (1 + h) / (sigma sqrt(2 pi))
-    width: float        # 1 / sigma
+    width: float        # sqrt(log2(e) / 2) / sigma
     side_height: float  # gamma h / (s sigma sqrt(2 pi))
-    side_width: float   # 1 / (s sigma)
+    side_width: float   # sqrt(log2(e) / 2) / (s sigma)
     sigma: float
     root: float         # 1 / (sigma sqrt 2)
     side_root: float    # 1 / (s sigma sqrt 2)
@@ -147,7 +150,7 @@ class MultiGaussianConstants(NamedTuple):
 def multi_gaussian_slope(x, k):
     x = minimum(abs(x), k.limit)
     z, left, right = x * k.width, (x - k.sigma) * k.side_width, (x + k.sigma) * k.side_width
-    return k.height * exp(-HALF * (z * z)) - k.side_height * (exp(-HALF * (left * left)) + exp(-HALF * (right * right)))
+    return k.height * half_to(z * z) - k.side_height * (half_to(left * left) + half_to(right * right))
 
 
 @elementwise
@@ -162,7 +165,7 @@ def multi_gaussian(gamma: float = 0.5, sigma: float = 0.5, h: float = 0.15, s: f
     """gamma [(1+h) N(x; 0, sigma) - h N(x; sigma, s sigma) - h N(x; -sigma, s sigma)]."""
     _positive(gamma=gamma, sigma=sigma, h=h, s=s)
     constants = MultiGaussianConstants(
-        gamma * (1 + h) / (sigma * sqrt(2 * pi)), 1 / sigma, gamma * h / (s * sigma * sqrt(2 * pi)), 1 / (s * sigma),
+        gamma * (1 + h) / (sigma * sqrt(2 * pi)), BITS / sigma, gamma * h / (s * sigma * sqrt(2 * pi)), BITS / (s * sigma),
         sigma, 1 / (sigma * sqrt(2)), 1 / (s * sigma * sqrt(2)), gamma, h, 13 * max(1, s) * sigma + sigma)
     return Surrogate("multi_gaussian", {"gamma": gamma, "sigma": sigma, "h": h, "s": s},
                      heaviside, multi_gaussian_smooth, multi_gaussian_slope, constants)

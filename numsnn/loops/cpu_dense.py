@@ -163,7 +163,7 @@ def softmax_kernel():
             if weights[r] != 0:
                 loss -= weights[r] * flat[o + U(labels[r])]
         for i in range(rows * classes):
-            flat[i] = exp(flat[i])
+            flat[i] = exp(flat[i]) if flat[i] > np.float32(-60) else flat[i] * 0
         for r in range(rows):
             o = r * classes
             total = flat[o]

@@ -2,14 +2,16 @@
 
 Structure of a loop over one chunk of a batch:
 
-    time step -> recurrent rows of each sample -> one flat elementwise loop over the chunk -> spikes as index lists
+    time step -> recurrent rows of each sample -> one flat elementwise loop over each group of samples -> spikes as index lists
 
 All samples of a chunk advance together, so that weights are read once per chunk and step, and everything of a chunk lies together
-in memory (rows of a larger batch would lie apart by more than the hardware prefetches).  The state is carried in its own buffer;
-the loop only writes the tape.  Sums over inputs run in ascending order with one accumulator per output.
+in memory (rows of a larger batch would lie apart by more than the hardware prefetches).  A group is the few samples whose coefficients,
+one after the other, give the loop enough to do; they are kept once, which leaves the fastest cache to what differs between samples.  The
+state is carried in its own buffer; the loop only writes the tape.  Sums over inputs run in ascending order with one accumulator per output.
 """
 
 from functools import lru_cache
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -17,19 +19,28 @@ from numba import njit
 
 from ..neurons.model import Functions
 from ..spikes import Spikes, index_dtype
-from . import blas
+from . import blas, lanes
 from .access import accumulate, clear, gather, gather_sum, scatter
 from .contract import PopulationGradients, Run, Tape
 from .jit import OPTIONS, fingerprint, jitable, pointer, prepare, private, private_array
-from .rows import U, add_outer_rows, add_rows, add_values, multiply, multiply_blas
+from .rows import U, add_outer_rows, add_rows, add_values, multiply_blas, multiply_vectors
 
 BLOCK = 32          # time steps whose recurrent weight gradient is added in one go
+GROUP = 256         # neurons of a group, at about: a multiple of VECTOR if possible, because what is left over goes one by one
+SMALL = 64          # units for which a product of one's own is faster than a call of BLAS
+VECTOR = 16         # numbers in the largest vectors there are
 
 
 class Shape(NamedTuple):
     steps: int
     batch: int
     units: int
+    group: int          # samples
+
+
+def shape_of(steps, batch, units):
+    even = VECTOR // gcd(units, VECTOR)
+    return Shape(steps, batch, units, max(1, min(max(GROUP // max(units, 1) // even, 1) * even, batch)))
 
 
 @jitable
@@ -46,13 +57,21 @@ def active_run(lengths, t, b, last):
 
 
 @jitable
-def compress(values, o, n_units, index, p):
-    """Write the ascending indices of the non-zero values[o : o + N] to index[p:]; their number.  No branch."""
+def _compress_one_by_one(values, o, n_units, index, p):
     k = U(0)
     for n in range(n_units):
         index[p + k] = n
         k += U(values[o + n] != 0)
     return k
+
+
+@jitable
+def _compress_vectors(values, o, n_units, index, p):
+    return lanes.listed((values, o), n_units, (index, p))
+
+
+# Write the ascending indices of the non-zero values[o : o + N] to index[p:]; their number.  No branch; up to WIDE places behind the last are touched.
+compress = _compress_vectors if lanes.COMPRESSES else _compress_one_by_one
 
 
 @jitable
@@ -79,7 +98,7 @@ def forward_kernel(model, spike, slope, activation, recur):
         what recurred last.  store: (State, Out) of arrays (T * B * N).  recurrent: Recurrent or None.  lists: (count, index) or None."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
-        steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
+        steps, batch, units, group = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group)
         x, params, (state, now), (states, out) = private(x), private(coefficients), private(carried), private(store)
         weights, spikes, lengths = private(recurrent), private(lists), private(lengths)
         for t in range(steps):
@@ -97,13 +116,15 @@ def forward_kernel(model, spike, slope, activation, recur):
                                 add_rows(y, r * units, weight, units, spikes[1], e, e + U(spikes[0][r - batch]))
                             else:
                                 add_values(y, r * units, weight, units, units, now[recur], s * units)
-                for i in range(b * units, end * units):
-                    before = gather(state, i)
-                    o, after = step(gather(x, row + i), before, gather(params, i), f)
-                    scatter(states, row + i, before)
-                    scatter(out, row + i, o)
-                    scatter(now, i, o)
-                    scatter(state, i, after)
+                for s in range(b, end, group):
+                    o = s * units
+                    for i in range(min(group, end - s) * units):
+                        before = gather(state, o + i)
+                        given, after = step(gather(x, row + o + i), before, gather(params, i), f)
+                        scatter(states, row + o + i, before)
+                        scatter(out, row + o + i, given)
+                        scatter(now, o + i, given)
+                        scatter(state, o + i, after)
                 if lists is not None:
                     for s in range(b, end):
                         r = t * batch + s
@@ -115,64 +136,70 @@ def forward_kernel(model, spike, slope, activation, recur):
 
 class Recurrence(NamedTuple):
     """What the backward loop of a recurrent population reads and adds up."""
-    weight_t: tuple             # for each current that the recurrence feeds (N, N), to, from
+    weight_t: tuple             # for each current that the recurrence feeds (N, P), to, from; P: N, or N in whole vectors
     initial: np.ndarray         # (B * N): what recurred into the first step
     entries: tuple | None       # (start, count, index, None) of the spikes that recurred
     values: np.ndarray | None   # (T * B, N): what recurred, where it is not spikes
-    product: np.ndarray         # (B, N) working space
+    product: np.ndarray         # (B, P) working space
     sorted: tuple | None        # working space of add_outer_rows
     dweight: tuple              # for each of them (N, N), a sum
 
 
 @lru_cache(None)
-def backward_kernel(model, spike, slope, activation, recur, with_blas):
-    """The backward loop, specialised for a model, a surrogate, an activation and the field that recurs."""
+def backward_kernel(model, spike, slope, activation, recur, in_place):
+    """The backward loop, specialised for a model, a surrogate, an activation and the field that recurs.  in_place: what goes back through the
+    recurrence is as wide as the population, and written by BLAS to where it is needed."""
     prepare()
     adjoint, spike, slope, act, act_slope = map(jitable, (model.step_adjoint, spike, slope, activation.value, activation.slope))
-    gates, recur, product = model.gates, model.Out._fields.index(recur) if recur else 0, multiply_blas if with_blas else multiply
+    gates, recur, product = model.gates, model.Out._fields.index(recur) if recur else 0, multiply_blas if in_place else multiply_vectors
     n_gates = len(gates)
     mark = fingerprint(adjoint, spike, slope, act, act_slope, product)
 
     @njit(**OPTIONS)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lists, lengths):
-        """tape: (Inputs, State, State of buffers (B * N)): the last two together are the states before each step.
-        gradients: (Out of arrays (T * B * N), Out of buffers: what comes back through the recurrence, State of buffers).
+        """tape: (Inputs, State, State of buffers (G * N)): the last two together are the states before each step.
+        gradients: (Out of arrays (T * B * N), Out of buffers (B, N): what comes back through the recurrence, State of buffers).
         dx: Inputs of arrays (T * B, N).  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index)
         or None."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
-        steps, batch, units = U(shape.steps), U(shape.batch), U(shape.units)
-        (current, states, previous), params = private(tape), private(coefficients)
-        (dout, back, dstate), (dparams, dinput), spikes = private(gradients), private(sums), private(lists)
-        dx = private_array(dx)
-        flat = pointer(dx)
+        steps, batch, units, group = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group)
+        (current, states, previous), params, spikes = private(tape), private(coefficients), private(lists)
+        (dout, returned, dstate), (dparams, dinput) = gradients, private(sums)
+        dout, dstate, returned, dx = private(dout), private(dstate), private_array(returned), private_array(dx)
+        back, flat = pointer(returned), pointer(dx)
         done = steps
         for ago in range(steps):
             t = steps - U(1) - ago
             row = t * batch * units
-            if lists is not None:
-                last_spikes(previous.spike, spikes, t, batch, units)
             b = U(0)
             while b < batch:
                 begin, end = active_run(lengths, t, b, batch)
                 for i in range(b * units, begin * units):
                     clear(flat, row + i)
-                for i in range(begin * units, end * units):
-                    d = gather_sum(dout, row + i, back, i)
-                    dinputs, before, dp = adjoint(gather(current, row + i), gather_sum(states, row + i, previous, i),
-                                                  gather(params, i), f, d, gather(dstate, i))
-                    scatter(flat, row + i, dinputs)
-                    scatter(dstate, i, before)
-                    accumulate(dparams, i, dp)
-                    accumulate(dinput, i, dinputs)
+                for s in range(begin, end, group):
+                    o, count = s * units, min(group, end - s)
+                    if lists is not None:
+                        last_spikes(previous.spike, spikes, t, batch, units, group, s, count)
+                    for i in range(count * units):
+                        d = gather_sum(dout, row + o + i, back, o + i)
+                        dinputs, before, dp = adjoint(gather(current, row + o + i), gather_sum(states, row + o + i, previous, i),
+                                                      gather(params, i), f, d, gather(dstate, o + i))
+                        scatter(flat, row + o + i, dinputs)
+                        scatter(dstate, o + i, before)
+                        accumulate(dparams, o + i, dp)
+                        accumulate(dinput, o + i, dinputs)
                 b = end
             if rec is not None:
                 for g in range(n_gates):
-                    product(dx[gates[g]][t * batch:(t + U(1)) * batch], rec.weight_t[g], rec.product)
-                    b, end = active_run(lengths, t, U(0), batch)
-                    while b < end:
-                        carry(back[recur], pointer(rec.product), b * units, end * units, g > 0)
-                        b, end = active_run(lengths, t, end, batch)
+                    if in_place and lengths is None and g == 0:
+                        product(dx[gates[g]][t * batch:(t + U(1)) * batch], rec.weight_t[g], returned[recur])
+                    else:
+                        product(dx[gates[g]][t * batch:(t + U(1)) * batch], rec.weight_t[g], rec.product)
+                        b, end = active_run(lengths, t, U(0), batch)
+                        while b < end:
+                            carry_rows(back[recur], pointer(rec.product), b, end, units, U(rec.product.shape[1]), g > 0)
+                            b, end = active_run(lengths, t, end, batch)
                 if t % U(BLOCK) == 0:
                     first = max(t, U(1)) * batch
                     for g in range(n_gates):
@@ -186,19 +213,28 @@ def backward_kernel(model, spike, slope, activation, recur, with_blas):
 
 
 @jitable
-def last_spikes(spike, lists, t, batch, units):
-    """The spikes before step t, from their lists; those before the first step are in `spike[B * N:]`."""
-    n = batch * units
+def last_spikes(spike, lists, t, batch, units, group, first, count):
+    """The spikes of `count` samples before step t, from their lists; those before the first step stand behind the place of a group."""
     if t == U(0):
-        for i in range(n):
-            spike[i] = spike[n + i]
+        initial = (group + first) * units
+        for i in range(count * units):
+            spike[i] = spike[initial + i]
     else:
-        for i in range(n):
+        for i in range(count * units):
             spike[i] = 0
-        for s in range(batch):
-            r = (t - U(1)) * batch + s
+        for s in range(count):
+            r = (t - U(1)) * batch + first + s
             for e in range(r * units, r * units + U(lists[0][r])):
                 spike[s * units + U(lists[1][e])] = 1
+
+
+@jitable
+def carry_rows(back, through, first, last, units, width, more):
+    """`carry` for the first <= s < last, from rows of another width."""
+    for s in range(first, last):
+        o, p = s * units, s * width
+        for n in range(units):
+            back[o + n] = back[o + n] + through[p + n] if more else through[p + n]
 
 
 @jitable
@@ -252,26 +288,31 @@ def fields(cls, array_of):
     return cls(*map(array_of, cls._fields))
 
 
+def slack(make, n, dtype):
+    """An array of n with memory behind its end for the rest of a vector."""
+    return make(n + lanes.WIDE, dtype)[:n]
+
+
 def one_stage_forward(dynamics, x, start, recurrent, want):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
-    shape, dtype = x[0].shape, x[0].dtype
-    steps, batch, units = shape
+    (steps, batch, units), dtype = x[0].shape, x[0].dtype
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
     listed = want.events or dynamics.recurs_as_events or want.tape and dynamics.spikes_are_listed
     kept = set(want.fields) | ({recur} if want.tape and not dynamics.recurs_as_events else set())
     buffered = {recur} | ({"spike"} if listed else set())
     taped = set(model.State._fields) - ({"spike"} if dynamics.spikes_are_listed else set()) if want.tape else set()
     new = np.empty if start.lengths is None else np.zeros       # padded steps hand out zeros
-    out = fields(model.Out, lambda name: new(shape, dtype) if name in kept else None)
-    now = fields(model.Out, lambda name: np.zeros((batch, units), dtype) if name in buffered else None)
+    out = fields(model.Out, lambda name: new((steps, batch, units), dtype) if name in kept else None)
+    now = fields(model.Out, lambda name: slack(np.zeros, batch * units, dtype).reshape(batch, units) if name in buffered else None)
     if recur:
         getattr(now, recur)[:] = start.last
-    states = fields(model.State, lambda name: np.empty(shape, dtype) if name in taped else None)
+    states = fields(model.State, lambda name: np.empty((steps, batch, units), dtype) if name in taped else None)
     state = model.State(*(a.copy() for a in start.state))
-    lists = (np.zeros(steps * batch, np.int32), np.empty(steps * batch * units, index_dtype(units))) if listed else None
-    kernel(Shape(steps, batch, units), flat(x), tiled(start.coefficients, batch), surrogate.typed(dtype),
+    lists = (np.zeros(steps * batch, np.int32), slack(np.empty, steps * batch * units, index_dtype(units))) if listed else None
+    shape = shape_of(steps, batch, units)
+    kernel(shape, flat(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
            (flat(state), flat(now)), (flat(states), flat(out)), recurrent, lists, start.lengths)
-    events = Spikes.of_rows(shape, np.arange(steps * batch, dtype=np.int64) * units, *lists) if listed else None
+    events = Spikes.of_rows((steps, batch, units), np.arange(steps * batch, dtype=np.int64) * units, *lists) if listed else None
     values = getattr(out, recur) if recur and not dynamics.recurs_as_events else None
     tape = Tape(x, states, start, events, values) if want.tape else None
     return Run(fields(model.Out, lambda name: getattr(out, name) if name in want.fields else None),
@@ -281,26 +322,30 @@ def one_stage_forward(dynamics, x, start, recurrent, want):
 def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
-    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
+    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, in_place(units))
     dx = fields(model.Inputs, lambda name: np.empty((steps * batch, units), dtype))
     dstate = model.State(*(a.copy() for a in gradients.state))
     dlast = gradients.last.copy() if recur else None
-    previous, lists = fields(model.State, lambda name: None), None
+    previous, lists, shape = fields(model.State, lambda name: None), None, shape_of(steps, batch, units)
     if dynamics.spikes_are_listed:
         lists = (tape.events.count, tape.events.index)
-        previous = previous._replace(spike=np.concatenate((np.empty(batch * units, dtype), tape.start.state.spike.reshape(-1))))
+        previous = previous._replace(spike=np.concatenate((np.empty(shape.group * units, dtype), tape.start.state.spike.reshape(-1))))
     biased = model.recurrent if recur and recurrent.bias else ()
     sums = (fields(model.Params, lambda name: np.zeros(batch * units, dtype) if name in learn else None),
             fields(model.Inputs, lambda name: np.zeros(batch * units, dtype) if name in biased else None))
     rec = recurrence(dynamics, tape, recurrent) if recur else None
-    kernel(Shape(steps, batch, units), (flat(tape.current), flat(tape.states), previous),
-           tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
-           (flat(gradients.out), flat(fields(model.Out, lambda name: dlast if name == recur else None)), flat(dstate)),
+    kernel(shape, (flat(tape.current), flat(tape.states), previous), tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
+           (flat(gradients.out), fields(model.Out, lambda name: dlast if name == recur else None), flat(dstate)),
            dx, sums, rec, lists, tape.start.lengths)
     dparams, dinputs = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
     dbias = tuple(getattr(dinputs, name) for name in biased) or None
     return PopulationGradients(model.Inputs(*(a.reshape(steps, batch, units) for a in dx)), dstate, dlast, dparams,
                                rec.dweight if recur else None, dbias)
+
+
+def in_place(units):
+    """Whether the product of each step goes to BLAS, whose calls weigh for few units."""
+    return units >= SMALL and blas.usable()
 
 
 def recurrence(dynamics, tape, recurrent):
@@ -311,5 +356,9 @@ def recurrence(dynamics, tape, recurrent):
         working = (np.empty(BLOCK * batch * units, np.uint32), None, np.empty(units + 1, np.int64))
     else:
         values = tape.values.reshape(steps * batch, units)
-    return Recurrence(tuple(np.ascontiguousarray(w.T) for w in recurrent.weight), tape.start.last.reshape(-1), entries, values,
-                      np.empty((batch, units), dtype), working, tuple(np.zeros_like(w) for w in recurrent.weight))
+    weights, width = [np.ascontiguousarray(w.T) for w in recurrent.weight], units
+    if not in_place(units):
+        width = -(-units // lanes.lanes(dtype)) * lanes.lanes(dtype)
+        weights = [np.pad(w, ((0, 0), (0, width - units))) for w in weights]
+    return Recurrence(tuple(weights), tape.start.last.reshape(-1), entries, values, np.empty((batch, width), dtype), working,
+                      tuple(np.zeros_like(w) for w in recurrent.weight))

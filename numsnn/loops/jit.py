@@ -111,6 +111,11 @@ def _expm1_parts(x):
     return (lambda x: ew.expm1_parts_64(x)) if x == types.float64 else (lambda x: ew.expm1_parts_32(x))
 
 
+@overload(ew.half_to, jit_options=INLINE)
+def _half_to(x):
+    return (lambda x: ew.half_to_64(x)) if x == types.float64 else (lambda x: ew.half_to_32(x))
+
+
 def _two_to(integer, real, shift, one):
     """An intrinsic that shifts the low bits of a magic sum into the exponent."""
     @intrinsic

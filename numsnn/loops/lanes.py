@@ -6,7 +6,7 @@ last place for the rest of a vector.  a b + c is one instruction with one roundi
 """
 
 from functools import reduce
-from itertools import product
+from itertools import product as product_of
 
 import numpy as np
 from llvmlite import ir
@@ -19,6 +19,8 @@ _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 REGISTER = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16     # bytes
 ROWS, COLUMNS = 4, 4 if REGISTER == 64 or "+neon" in _FEATURES else 2               # sums at a time, for 32 registers or for 16
 UNROLLED = 4                                                                        # vectors of one pass of a simple loop
+COMPRESSES = "+avx512f" in _FEATURES    # whether an instruction moves chosen numbers of a vector together
+WIDE = 16                               # numbers that it takes; `listed` reads and writes as many, even behind the end
 _INDEX = ir.IntType(64)
 
 
@@ -141,7 +143,7 @@ class _Code:
         """write(m, n) for the m <= ROWS and n <= COLUMNS that rows and columns are at run time."""
         cell, done = self.add(self.times(rows, COLUMNS), columns), self.builder.append_basic_block("done")
         switch = self.builder.switch(cell, done)
-        for m, n in product(range(1, ROWS + 1), range(1, COLUMNS + 1)):
+        for m, n in product_of(range(1, ROWS + 1), range(1, COLUMNS + 1)):
             block = self.builder.append_basic_block(f"sums{m}x{n}")
             switch.add_case(_INDEX(m * COLUMNS + n), block)
             self.builder.position_at_end(block)
@@ -153,7 +155,8 @@ class _Code:
 def _instruction(called=True, gives=False):
     """An intrinsic from function(code, *arguments); its first array tells the precision.
 
-    called: it becomes a function of its own; branches on sizes that are inlined into loops of loops cost LLVM seconds.  gives: a number.
+    called: it becomes a function of its own; branches on sizes that are inlined into loops of loops cost LLVM seconds.  gives: a number, True for
+    one of the arrays' precision.
     """
     def made(function):
         names = ", ".join(function.__code__.co_varnames[1:function.__code__.co_argcount])
@@ -165,10 +168,10 @@ def _instruction(called=True, gives=False):
 
             def generate(context, builder, signature, values):
                 code = _Code(context, builder, first.dtype)
-                arguments, result = list(code.arguments(signature.args, values)), code.number_type if gives else ir.VoidType()
+                arguments, result = list(code.arguments(signature.args, values)), context.get_value_type(signature.return_type) if gives else ir.VoidType()
                 answer = code.call(function, result, arguments) if called else function(code, *arguments)
                 return answer if gives else context.get_dummy_value()
-            return (first.dtype if gives else types.void)(*map(types.unliteral, kinds)), generate
+            return (types.void if not gives else first.dtype if gives is True else gives)(*map(types.unliteral, kinds)), generate
 
         scope = {"typed": typed}
         exec(f"def {function.__name__}(context, {names}): return typed(({names},))", scope)     # noqa: S102  Numba reads the names
@@ -199,6 +202,30 @@ def products(code, start, weight, terms, values, out, places, rows, columns):
             for i in range(m):
                 code.store(code.builder.load(sums[i][j]), out[0], code.add(target, code.times(out[2], i)))
     code.by_size(rows, columns, write)
+
+
+@_instruction()
+def product(code, a, b, out, rows, terms, width):
+    """out[i, j] = sum over k < terms of a[i, k] b[k, j], k in this order.  i < rows; j < width, whole vectors; a, b, out: (array, first, distance of
+    rows)."""
+    def least(n, most):
+        return code.builder.select(code.builder.icmp_unsigned("<", n, _INDEX(most)), n, _INDEX(most))
+
+    with code.loop(0, rows, ROWS) as (i, _), code.loop(0, width, COLUMNS * code.lanes) as (v, _):
+        left, right, to = (code.add(x[1], where) for x, where in ((a, code.times(i, a[2])), (b, v), (out, code.add(code.times(i, out[2]), v))))
+
+        def write(m, n, left=left, right=right, to=to):
+            sums = [[code.variable(code.zero) for _ in range(n)] for _ in range(m)]
+            with code.loop(0, terms) as (k, _):
+                row = code.add(right, code.times(k, b[2]))
+                x = [code.load(b[0], code.add(row, j * code.lanes)) for j in range(n)]
+                for q in range(m):
+                    factor = code.splat(code.number(a[0], code.add(left, code.times(a[2], q), k)))
+                    for j in range(n):
+                        code.increase(sums[q][j], lambda s, f=factor, x=x[j]: code.fma(f, x, s))
+            for q, j in product_of(range(m), range(n)):
+                code.store(code.builder.load(sums[q][j]), out[0], code.add(to, code.times(out[2], q), j * code.lanes))
+        code.by_size(least(code.builder.sub(rows, i), ROWS), least(code.builder.udiv(code.builder.sub(width, v), _INDEX(code.lanes)), COLUMNS), write)
 
 
 @_instruction()
@@ -286,3 +313,25 @@ def transpose(code, source, target):
         rows = [code.shuffle(a, b, [first + q // 2 + n * (q % 2) for q in range(n)]) for a, b, first in pairs]
     for j, row in enumerate(rows):
         code.store(row, target[0], code.add(target[1], code.times(target[2], j)))
+
+
+@_instruction(called=False, gives=types.uint64)
+def listed(code, values, n, index):
+    """Write the ascending q < n with values[q] != 0 to index[...]; their number.  values, index: (array, first)."""
+    builder, word, vector = code.builder, ir.IntType(16), ir.VectorType(ir.IntType(32), WIDE)
+    numbers, small = ir.VectorType(code.number_type, WIDE), ir.VectorType(index[0].type.pointee, WIDE)
+    taken = code.variable(_INDEX(0))
+    with code.loop(0, n, WIDE) as (q, _):
+        bits = builder.bitcast(builder.fcmp_unordered("!=", code.load(values[0], code.add(values[1], q), numbers), ir.Constant(numbers, None)), word)
+        left = builder.sub(n, q)
+        inside = builder.trunc(builder.sub(builder.shl(_INDEX(1), builder.select(builder.icmp_unsigned("<", left, _INDEX(WIDE)), left, _INDEX(WIDE))), _INDEX(1)), word)
+        bits = builder.and_(bits, inside)
+        first = builder.insert_element(ir.Constant(vector, None), builder.trunc(q, ir.IntType(32)), ir.IntType(32)(0))
+        places = builder.add(builder.shuffle_vector(first, first, ir.Constant(vector, None)), ir.Constant(vector, list(range(WIDE))))
+        mask = ir.VectorType(ir.IntType(1), WIDE)
+        together = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector, vector, mask]), "llvm.x86.avx512.mask.compress.v16i32")
+        places = builder.call(together, [places, ir.Constant(vector, None), builder.bitcast(bits, mask)])
+        code.store(builder.trunc(places, small) if small != vector else places, index[0], code.add(index[1], builder.load(taken)))
+        count = cgutils.get_or_insert_function(builder.module, ir.FunctionType(word, [word]), "llvm.ctpop.i16")
+        code.increase(taken, lambda k: builder.add(k, builder.zext(builder.call(count, [bits]), _INDEX)))
+    return builder.load(taken)

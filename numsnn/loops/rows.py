@@ -6,6 +6,7 @@ of negative indices, which blocks SIMD.
 
 import numpy as np
 
+from . import lanes
 from .jit import jitable
 
 U = np.uint64
@@ -135,3 +136,9 @@ def multiply(a, b, out):
 def multiply_blas(a, b, out):
     """out = a @ b of arrays by BLAS."""
     np.dot(a, b, out)
+
+
+@jitable
+def multiply_vectors(a, b, out):
+    """out = a @ b of arrays without BLAS, for a b of whole vectors; by one accumulator each, over ascending k."""
+    lanes.product((a, U(0), U(a.shape[1])), (b, U(0), U(b.shape[1])), (out, U(0), U(out.shape[1])), U(a.shape[0]), U(a.shape[1]), U(b.shape[1]))
