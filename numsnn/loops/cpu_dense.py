@@ -9,7 +9,7 @@ from ..elementwise import exp
 from ..spikes import Spikes
 from . import blas
 from .jit import OPTIONS, fingerprint, jitable, prepare, private
-from .rows import U, add_entries, add_outer_rows, add_values, multiply, multiply_blas
+from .rows import U, add_entries, add_outer_rows, add_values, multiply, multiply_blas, outer_space
 
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
 
@@ -53,10 +53,10 @@ def backward_kernels(with_blas):
     @njit(**OPTIONS)
     def from_events(entries, dy, working, dweight):
         mark  # noqa: B018  part of the cache key
-        rows, n_in, n_out = U(dy.shape[0]), U(dweight.shape[0]), U(dweight.shape[1])
+        rows, n_out, n_in, width = U(dy.shape[0]), U(dy.shape[1]), U(dweight.shape[0]), U(dweight.shape[1])
         entries, dy, working, dweight = private(entries), private(dy), private(working), private(dweight)
         for first in range(U(0), rows, U(BLOCK)):
-            add_outer_rows(dweight, n_in, n_out, first, min(first + U(BLOCK), rows), entries, dy, U(0), working)
+            add_outer_rows(dweight, width, n_in, n_out, first, min(first + U(BLOCK), rows), entries, dy, U(0), working)
 
     @njit(**OPTIONS)
     def sum_rows(dy, dbias):
@@ -92,14 +92,16 @@ def dense_forward(x, weight, bias):
 def dense_backward(x, weight, dy, want_dx):
     (steps, batch, n_in), n_out, dtype = x.shape, weight.shape[1], weight.dtype
     from_events, sum_rows, matmul = backward_kernels(blas.usable())
-    dweight, dbias, grad = np.zeros((n_in, n_out), dtype), np.zeros(n_out, dtype), dy.reshape(-1, n_out)
+    dbias, grad = np.zeros(n_out, dtype), dy.reshape(-1, n_out)
     dx = np.empty((steps * batch, n_in), dtype) if want_dx else None
     sum_rows(grad, dbias)
     if isinstance(x, Spikes):
         most = np.add.reduceat(x.count, np.arange(0, x.count.size, BLOCK)).max() if x.count.size else 0
-        from_events(entries(x), grad, (np.empty(most, np.uint32), None if x.multiplicity is None else np.empty(most, np.float32),
-                                       np.empty(n_in + 1, np.int64)), dweight)
+        dweight, working = outer_space(n_in, n_out, dtype, most, x.multiplicity)
+        from_events(entries(x), grad, working, dweight)
+        dweight = np.ascontiguousarray(dweight[:, :n_out])
     else:
+        dweight = np.empty((n_in, n_out), dtype)
         matmul(np.ascontiguousarray(x.reshape(-1, n_in).T), grad, dweight)
     if want_dx:
         matmul(grad, np.ascontiguousarray(weight.T), dx)

@@ -23,7 +23,7 @@ from . import blas, lanes
 from .access import accumulate, clear, gather, gather_sum, scatter
 from .contract import PopulationGradients, Run, Tape
 from .jit import OPTIONS, fingerprint, jitable, pointer, prepare, private, private_array
-from .rows import U, add_outer_rows, add_rows, add_values, multiply_blas, multiply_vectors
+from .rows import U, add_outer_rows, add_rows, add_values, multiply_blas, multiply_vectors, outer_space
 
 BLOCK = 32          # time steps whose recurrent weight gradient is added in one go
 GROUP = 256         # neurons of a group, at about: a multiple of VECTOR if possible, because what is left over goes one by one
@@ -141,8 +141,8 @@ class Recurrence(NamedTuple):
     entries: tuple | None       # (start, count, index, None) of the spikes that recurred
     values: np.ndarray | None   # (T * B, N): what recurred, where it is not spikes
     product: np.ndarray         # (B, P) working space
-    sorted: tuple | None        # working space of add_outer_rows
-    dweight: tuple              # for each of them (N, N), a sum
+    working: tuple | None       # of add_outer_rows
+    dweight: tuple              # for each of them (N, N or more), a sum
 
 
 @lru_cache(None)
@@ -255,8 +255,8 @@ def add_recurrent_rows(rec, dweight, entries, values, dx, begin, end, batch):
         return
     units = U(dweight.shape[0])
     if entries is not None:
-        add_outer_rows(private(dweight), units, units, begin - batch, end - batch, private(entries), pointer(dx), batch,
-                       private(rec.sorted))
+        add_outer_rows(private(dweight), U(dweight.shape[1]), units, units, begin - batch, end - batch, private(entries), pointer(dx), batch,
+                       private(rec.working))
     if values is not None:
         dweight += np.dot(values[begin - batch:end - batch].T, dx[begin:end])
 
@@ -340,7 +340,7 @@ def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
     dparams, dinputs = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
     dbias = tuple(getattr(dinputs, name) for name in biased) or None
     return PopulationGradients(model.Inputs(*(a.reshape(steps, batch, units) for a in dx)), dstate, dlast, dparams,
-                               rec.dweight if recur else None, dbias)
+                               tuple(np.ascontiguousarray(d[:, :units]) for d in rec.dweight) if recur else None, dbias)
 
 
 def in_place(units):
@@ -353,12 +353,13 @@ def recurrence(dynamics, tape, recurrent):
     entries = values = working = None
     if dynamics.recurs_as_events:
         entries = (tape.events.start, tape.events.count, tape.events.index, None)
-        working = (np.empty(BLOCK * batch * units, np.uint32), None, np.empty(units + 1, np.int64))
+        sums = [outer_space(units, units, dtype, BLOCK * batch * units) for _ in recurrent.weight]
+        working, sums = sums[0][1], [dweight for dweight, _ in sums]
     else:
-        values = tape.values.reshape(steps * batch, units)
+        values, sums = tape.values.reshape(steps * batch, units), [np.zeros_like(w) for w in recurrent.weight]
     weights, width = [np.ascontiguousarray(w.T) for w in recurrent.weight], units
     if not in_place(units):
         width = -(-units // lanes.lanes(dtype)) * lanes.lanes(dtype)
         weights = [np.pad(w, ((0, 0), (0, width - units))) for w in weights]
     return Recurrence(tuple(weights), tape.start.last.reshape(-1), entries, values, np.empty((batch, width), dtype), working,
-                      tuple(np.zeros_like(w) for w in recurrent.weight))
+                      tuple(sums))

@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 REGISTER = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16     # bytes
 ROWS, COLUMNS = 4, 4 if REGISTER == 64 or "+neon" in _FEATURES else 2               # sums at a time, for 32 registers or for 16
+WIDEST = 8                                                                          # vectors of a row that stay in registers
 UNROLLED = 4                                                                        # vectors of one pass of a simple loop
 COMPRESSES = "+avx512f" in _FEATURES    # whether an instruction moves chosen numbers of a vector together
 WIDE = 16                               # numbers that it takes; `listed` reads and writes as many, even behind the end
@@ -89,6 +90,29 @@ class _Code:
     def load(self, data, index, kind=None):
         return self.builder.load(self._access(data, index, kind or self.vector), align=self.dtype.bitwidth // 8)
 
+    def inside(self, n):
+        """Which of a vector's numbers are among the first n (0 < n)."""
+        number = self.builder.insert_element(ir.Constant(ir.VectorType(_INDEX, self.lanes), None), n, ir.IntType(32)(0))
+        number = self.shuffle(number, number, [0] * self.lanes)
+        return self.builder.icmp_unsigned(">", number, ir.Constant(number.type, list(range(self.lanes))))
+
+    def _masked(self, name, result, data, index, *operands):
+        pointer = self._access(data, index, self.vector)
+        if name == "load":
+            operands = (pointer, ir.IntType(32)(self.dtype.bitwidth // 8), *operands)
+        else:
+            operands = (operands[0], pointer, ir.IntType(32)(self.dtype.bitwidth // 8), operands[1])
+        kind = ir.FunctionType(result, [o.type for o in operands])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.{name}.v{self.lanes}f{self.dtype.bitwidth}.p0")
+        return self.builder.call(function, operands)
+
+    def load_part(self, data, index, inside):
+        """The numbers `inside`, zeros in place of the others, which are not touched."""
+        return self._masked("load", self.vector, data, index, inside, self.zero)
+
+    def store_part(self, value, data, index, inside):
+        self._masked("store", ir.VoidType(), data, index, value, inside)
+
     def store(self, value, data, index):
         self.builder.store(value, self._access(data, index, value.type), align=self.dtype.bitwidth // 8)
 
@@ -138,6 +162,33 @@ class _Code:
                 write(self.add(q, j * self.lanes), j)
         with self.loop(whole, n, self.lanes) as (q, _):
             write(q, 0)
+
+    def by_columns(self, n, write):
+        """write(first, load, store) for blocks of at most WIDEST vectors of n numbers.  load(array, first) gives the vectors of a block,
+        store(vectors, array, first) writes them; numbers behind the n-th are not touched."""
+        with self.loop(0, n, WIDEST * self.lanes) as (first, _):
+            left = self.builder.sub(n, first)
+            count, done = self.builder.udiv(self.add(left, self.lanes - 1), _INDEX(self.lanes)), self.builder.append_basic_block("done")
+            blocks = [self.builder.append_basic_block(f"vectors{q + 1}") for q in range(WIDEST)]
+            switch = self.builder.switch(count, blocks[-1])
+            for q, block in enumerate(blocks):
+                if q < WIDEST - 1:
+                    switch.add_case(_INDEX(q + 1), block)
+                self.builder.position_at_end(block)
+                inside = self.inside(self.add(left, -q * self.lanes))
+
+                def load(data, at, q=q, inside=inside):
+                    return [*(self.load(data, self.add(at, j * self.lanes)) for j in range(q)), self.load_part(data, self.add(at, q * self.lanes), inside)]
+
+                def store(vectors, data, at, q=q, inside=inside):
+                    for j, vector in enumerate(vectors):
+                        if j < q:
+                            self.store(vector, data, self.add(at, j * self.lanes))
+                        else:
+                            self.store_part(vector, data, self.add(at, j * self.lanes), inside)
+                write(first, load, store)
+                self.builder.branch(done)
+            self.builder.position_at_end(done)
 
     def by_size(self, rows, columns, write):
         """write(m, n) for the m <= ROWS and n <= COLUMNS that rows and columns are at run time."""
@@ -226,6 +277,33 @@ def product(code, a, b, out, rows, terms, width):
             for q, j in product_of(range(m), range(n)):
                 code.store(code.builder.load(sums[q][j]), out[0], code.add(to, code.times(out[2], q), j * code.lanes))
         code.by_size(least(code.builder.sub(rows, i), ROWS), least(code.builder.udiv(code.builder.sub(width, v), _INDEX(code.lanes)), COLUMNS), write)
+
+
+@_instruction()
+def add_rows(code, y, weight, index, n):
+    """y[j] += weight[index[e], j] for e = first ... last - 1 in this order, j < n.  y, weight: (array, first), index: (array, first, last)."""
+    def write(first, load, store):
+        sums = [code.variable(value) for value in load(y[0], code.add(y[1], first))]
+        with code.loop(index[1], index[2]) as (e, _):
+            row = code.times(code.builder.zext(code.number(index[0], e), _INDEX), n)
+            for place, value in zip(sums, load(weight[0], code.add(weight[1], row, first)), strict=True):
+                code.increase(place, lambda s, value=value: code.builder.fadd(s, value))
+        store(map(code.builder.load, sums), y[0], code.add(y[1], first))
+    code.by_columns(n, write)
+
+
+@_instruction()
+def add_to_rows(code, x, out, index, n):
+    """out[index[e], j] += x[j] for first <= e < last, j < n.  x: (array, first), out: (array, width of its rows, whole vectors), index: (array, first,
+    last)."""
+    def write(first, load, store):
+        values = load(x[0], code.add(x[1], first))
+        with code.loop(index[1], index[2]) as (e, _):
+            row = code.add(code.times(code.builder.zext(code.number(index[0], e), _INDEX), out[1]), first)
+            for j, value in enumerate(values):
+                place = code.add(row, j * code.lanes)
+                code.store(code.builder.fadd(code.load(out[0], place), value), out[0], place)
+    code.by_columns(n, write)
 
 
 @_instruction()

@@ -10,30 +10,14 @@ from . import lanes
 from .jit import jitable
 
 U = np.uint64
-ONE, TWO, FOUR, EIGHT = U(1), U(2), U(4), U(8)
+ZERO, ONE, TWO, FOUR = U(0), U(1), U(2), U(4)
+NARROW = 64         # outputs up to which gradient rows are added as they come, not sorted by input
 
 
 @jitable
 def add_rows(y, o, weight, n_out, index, e, end):
-    """y[o : o + n_out] += rows index[e] ... index[end - 1] of weight: in this order, one accumulator per output, eight rows a
-    pass."""
-    while e + EIGHT <= end:
-        i0, i1, i2, i3 = U(index[e]), U(index[e + ONE]), U(index[e + TWO]), U(index[e + U(3)])
-        i4, i5, i6, i7 = U(index[e + U(4)]), U(index[e + U(5)]), U(index[e + U(6)]), U(index[e + U(7)])
-        i0, i1, i2, i3, i4, i5, i6, i7 = i0 * n_out, i1 * n_out, i2 * n_out, i3 * n_out, i4 * n_out, i5 * n_out, i6 * n_out, i7 * n_out
-        for n in range(n_out):
-            y[o + n] = (((((((y[o + n] + weight[i0 + n]) + weight[i1 + n]) + weight[i2 + n]) + weight[i3 + n])
-                          + weight[i4 + n]) + weight[i5 + n]) + weight[i6 + n]) + weight[i7 + n]
-        e += EIGHT
-    while e + TWO <= end:
-        i0, i1 = U(index[e]) * n_out, U(index[e + ONE]) * n_out
-        for n in range(n_out):
-            y[o + n] = (y[o + n] + weight[i0 + n]) + weight[i1 + n]
-        e += TWO
-    if e < end:
-        i0 = U(index[e]) * n_out
-        for n in range(n_out):
-            y[o + n] += weight[i0 + n]
+    """y[o : o + n_out] += rows index[e] ... index[end - 1] of weight: in this order, one accumulator per output."""
+    lanes.add_rows((y, o), (weight, ZERO), (index, e, end), n_out)
 
 
 @jitable
@@ -88,14 +72,33 @@ def add_single_values(y, o, weight, k, end, n_out, values, v):
                 y[o + n] += value * weight[j * n_out + n]
 
 
-@jitable
-def add_outer_rows(dweight, n_in, n_out, first, last, entries, grad, shift, working):
-    """Row i of dweight += multiplicity * row r + shift of grad, for every entry i of the rows first <= r < last.
+def outer_space(n_in, n_out, dtype, entries, multiplicity=None):
+    """(array for the sum, working space) of `add_outer_rows` for so many entries at a time; of the sum's rows only n_out are meant."""
+    if n_out <= NARROW and multiplicity is None:
+        size = lanes.lanes(dtype)
+        return np.zeros((n_in, -(-n_out // size) * size), dtype), None
+    factor = None if multiplicity is None else np.empty(entries, np.float32)
+    return np.zeros((n_in, n_out), dtype), (np.empty(entries, np.uint32), factor, np.empty(n_in + 1, np.int64))
 
-    entries: (start, count, index, multiplicity or None) of Spikes.
-    A counting sort brings the entries of one unit together; then its gradient rows are added eight at a time, in ascending
-    order.  working: space for (row of each entry, multiplicity of each entry or None, n_in + 1 heads).
+
+@jitable
+def add_outer_rows(dweight, width, n_in, n_out, first, last, entries, grad, shift, working):
+    """Row i of dweight += multiplicity * row r + shift of grad, for every entry i of the rows first <= r < last, r ascending.
+
+    entries: (start, count, index, multiplicity or None) of Spikes.  dweight, its width, working: see `outer_space`.  Few outputs are added as
+    they come.  For many a counting sort brings the entries of one unit together, so that each row of dweight is written once.
     """
+    start, count, index, multiplicity = entries
+    if working is None:
+        for r in range(first, last):
+            e = U(start[r])
+            lanes.add_to_rows((grad, (r + shift) * n_out), (dweight, width), (index, e, e + U(count[r])), n_out)
+    else:
+        add_sorted_rows(dweight, n_in, n_out, first, last, entries, grad, shift, working)
+
+
+@jitable
+def add_sorted_rows(dweight, n_in, n_out, first, last, entries, grad, shift, working):
     start, count, index, multiplicity = entries
     order, factor, heads = working
     for i in range(n_in + ONE):
