@@ -46,7 +46,9 @@ def in_time(parts):
 
 def total(parts):
     """The sum in order of chunks, whatever thread computed them."""
-    result = parts[0]
-    for part in parts[1:]:
-        result = result + part
+    if len(parts) == 1:
+        return parts[0]
+    result = parts[0] + parts[1]
+    for part in parts[2:]:
+        result += part
     return result

@@ -7,7 +7,7 @@ state is kept; then from the last piece to the first, each forward again from it
 import numpy as np
 
 from . import passes
-from .chunks import join, join_states, part, samples
+from .chunks import join, join_states, part, samples, zeros
 from .layers.joins import INPUT
 from .loops import threads
 
@@ -49,7 +49,7 @@ def fused(net, stage, loss, x, labels, weights, lengths, state, every):
         answers, after = [*answers, net._answer(done.values)], done.state
         y = answers[0] if len(answers) == 1 else np.concatenate(answers)
         value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
-        dstate, grads = net._no_gradient(last - first), {}
+        dstate, grads = {name: zeros(s) for name, s in after.items()}, {}
         for piece, start in zip(reversed(pieces), reversed(before), strict=True):
             if piece is not pieces[-1]:
                 done, setting = forward(piece, start, first, last)

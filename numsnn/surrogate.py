@@ -71,7 +71,7 @@ class Surrogate(NamedTuple):
 
     def typed(self, dtype) -> NamedTuple:
         """The constants as scalars of the working precision."""
-        return type(self.constants)(*(np.dtype(dtype).type(c) for c in self.constants))
+        return type(self.constants)(*map(np.dtype(dtype).type, self.constants))
 
     def __call__(self, x):
         """The slope at x (an array, or something that becomes one), for plots and tables."""

@@ -67,7 +67,7 @@ class OverTime(Layer):
             return Result(np.where(valid, z, z.dtype.type(0)), None, (z, None, valid) if context.tape else None)
         step = state.steps + np.cumsum(valid, 0, dtype=self.dtype)           # (T, B, 1): number of each step, from 1
         counted = valid & (step > self.start)
-        run, chosen = self._run(z, state, counted, step)
+        run, chosen = self._run(z, state, counted, step, context.loops)
         after = State(run, state.steps + valid.sum(0, dtype=self.dtype))
         n = np.maximum(after.steps - self.start, 1)
         y = run / n if self.reduce == "mean" else run.copy()
@@ -76,12 +76,11 @@ class OverTime(Layer):
     def step(self, loops):
         return loops.over_time_step(self.reduce, self.of, self.start, self.size, self.dtype)
 
-    def _run(self, z, state, counted, step):
+    def _run(self, z, state, counted, step, loops):
         """(value after the steps, (T, B, N) weight of each step in it).  Sums run in the order of time, so that chunks of a sequence
         give the same bits as the whole."""
         if self.reduce in ("sum", "mean"):
-            terms = np.concatenate((state.value[None], np.where(counted, z, self.dtype.type(0))))
-            return np.add.accumulate(terms, 0)[-1], counted
+            return loops.sum_over_time(state.value, z, counted), counted
         index = np.arange(1, len(z) + 1)[:, None, None]
         if self.reduce == "last":
             best = np.where(counted, index, 0).max(0) + np.zeros(z.shape[2], int)

@@ -152,17 +152,21 @@ class Population(Layer):
         return self.model.Settings(*(np.repeat(have[name].astype(np.float64), self.n // have[name].size)
                                      for name in self.model.Settings._fields))
 
-    def _coefficients(self):
-        p = self.model.coefficients(self._settings(), self.options, self.dt)
+    def _coefficients(self, settings=None):
+        p = self.model.coefficients(self._settings() if settings is None else settings, self.options, self.dt)
         return type(p)(*(np.asarray(a, self.dtype) if np.ndim(a) else np.full(self.n, a, self.dtype) for a in p))
 
-    def _settings_gradient(self, dparams):
+    def _settings_gradient(self, dparams, settings):
         """Gradients of the learned settings from those of the coefficients (None: not needed, hence zero)."""
         if not self.learn:
             return {}
         d = type(dparams)(*(np.zeros(self.n) if a is None else a.astype(np.float64) for a in dparams))
-        d = self.model.coefficients_adjoint(self._settings(), self.options, self.dt, d)._asdict()
-        return {name: np.broadcast_to(d[name], self.n).reshape(self.params[name].size, -1).sum(1).astype(self.dtype) for name in self.learn}
+        d = self.model.coefficients_adjoint(settings, self.options, self.dt, d)._asdict()
+        return {name: self._shared_out(d[name], self.params[name].size) for name in self.learn}
+
+    def _shared_out(self, d, n):
+        """The gradient (n,) of a setting from that of each neuron's."""
+        return (np.broadcast_to(d, self.n).reshape(n, -1).sum(1) if n != self.n or np.ndim(d) == 0 else d).astype(self.dtype)
 
     def _coefficients_of(self, names):
         """The coefficients whose gradients are needed for those of the given settings."""
@@ -213,7 +217,8 @@ class Population(Layer):
     def prepare(self, context):
         recurrent = Recurrent(self._gates(self.params["recurrent"]),
                               self._gates(self.params["recurrent_bias"]) if "recurrent_bias" in self.params else None) if self.recur else None
-        return self._coefficients(), recurrent
+        settings = self._settings()
+        return self._coefficients(settings), recurrent, settings
 
     def step(self, loops):
         watched = tuple(a for name, a in {**self.params, **self.fixed}.items() if not name.startswith("recurrent"))
@@ -230,7 +235,7 @@ class Population(Layer):
         return model.Inputs(*(parts[name] if name in parts else np.zeros((*x.shape[:2], self.n), x.dtype) for name in model.Inputs._fields))
 
     def forward(self, x, state, prepared, context):
-        coefficients, recurrent = prepared
+        coefficients, recurrent, _ = prepared
         before, last = self._split(state)
         by_lists = self.surrogate.hard and self.model.spiking
         fields = {name for name in context.record if name != "rate" or not by_lists} - {"rate"}
@@ -258,7 +263,7 @@ class Population(Layer):
         if self.model.carries(self.recur):
             dlast = np.zeros_like(dlast)        # it is counted in dbefore
         g = context.loops.population_backward(self.dynamics(), tape, prepared[1], Incoming(out, dbefore, dlast), self._needed)
-        params = self._settings_gradient(g.coefficients)
+        params = self._settings_gradient(g.coefficients, prepared[2])
         if self.recur:
             params["recurrent"] = _joined(g.weight)
             if g.bias is not None:

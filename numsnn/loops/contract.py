@@ -15,6 +15,8 @@
         sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64
     softmax(x) -> z
         exp(x - max) / sum over the last axis, the sum in ascending order
+    sum_over_time(start, z, counted) -> y
+        y (B, N) = start + sum over time of z[t, b] where counted[t, b], in the order of time; z (T, B, N), counted (T, B, 1) bool
     dense_step, population_step, over_time_step -> StepLayer; StepTable(layers, batch, dtype)
         one step of several layers in one call (loops/cpu_step.py), where a device has it: STEPS
     CHUNKED

@@ -2,7 +2,7 @@
 
 from .blas import one_thread
 from .cpu_conv import conv_backward, conv_forward
-from .cpu_dense import dense_backward, dense_forward, softmax, softmax_cross_entropy
+from .cpu_dense import dense_backward, dense_forward, softmax, softmax_cross_entropy, sum_over_time
 from .cpu_pool import max_pool_backward, max_pool_forward
 from .cpu_population import one_stage_backward, one_stage_forward
 from .cpu_step import StepTable, dense_step, over_time_step, population_step
@@ -22,4 +22,4 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
 
 __all__ = ["CHUNKED", "STEPS", "StepTable", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "max_pool_backward",
            "max_pool_forward", "one_thread", "over_time_step", "population_backward", "population_forward", "population_step", "softmax",
-           "softmax_cross_entropy"]
+           "softmax_cross_entropy", "sum_over_time"]

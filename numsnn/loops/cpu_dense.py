@@ -1,16 +1,17 @@
-"""Dense layers and the softmax cross-entropy on the CPU."""
+"""Dense layers, the softmax cross-entropy and sums over time on the CPU."""
 
 from functools import lru_cache
 
 import numpy as np
 from numba import njit
 
-from ..elementwise import exp
+from ..elementwise import ZERO, exp
 from ..spikes import Spikes
 from . import blas
 from .jit import OPTIONS, fingerprint, jitable, prepare, private
 from .rows import U, add_entries, add_outer_rows, add_values, multiply, multiply_blas, outer_space
 
+NEGLIGIBLE = np.float32(-60)    # a class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is slow
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
 
 
@@ -165,7 +166,7 @@ def softmax_kernel():
             if weights[r] != 0:
                 loss -= weights[r] * flat[o + U(labels[r])]
         for i in range(rows * classes):
-            flat[i] = exp(flat[i]) if flat[i] > np.float32(-60) else flat[i] * 0
+            flat[i] = exp(flat[i]) if flat[i] > NEGLIGIBLE else flat[i] * ZERO
         for r in range(rows):
             o = r * classes
             total = flat[o]
@@ -188,3 +189,28 @@ def softmax_kernel():
 def softmax_cross_entropy(y, labels, weights):
     dy = np.empty_like(y)
     return softmax_kernel()(y, labels, weights, dy), dy
+
+
+@lru_cache(None)
+def sum_kernel():
+    prepare()
+    mark = fingerprint()
+
+    @njit(**OPTIONS)
+    def add_steps(z, counted, y):
+        mark  # noqa: B018  part of the cache key
+        steps, batch, n = U(z.shape[0]), U(z.shape[1]), U(z.shape[2])
+        z, counted, y = private(z), private(counted), private(y)
+        for t in range(steps):
+            for b in range(batch):
+                if counted[t * batch + b] != 0:
+                    for i in range(n):
+                        y[b * n + i] += z[(t * batch + b) * n + i]
+
+    return add_steps
+
+
+def sum_over_time(start, z, counted):
+    y = np.array(start, order="C")
+    sum_kernel()(z, counted.reshape(-1).view(np.uint8), y.reshape(-1))
+    return y

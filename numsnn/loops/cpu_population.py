@@ -280,7 +280,7 @@ def flat(arrays):
 
 def tiled(coefficients, batch):
     """The coefficients repeated for each sample."""
-    return type(coefficients)(*(np.tile(a, batch) for a in coefficients))
+    return type(coefficients)(*(np.concatenate((a,) * batch) for a in coefficients))
 
 
 def fields(cls, array_of):
