@@ -71,7 +71,7 @@ def _parser():
 
     bench = commands.add_parser("bench", help="times, memory and growth of training steps, and the machine's limits",
                                 description="Time training steps, single steps and updates.  The method stands in numsnn/bench/__init__.py.")
-    bench.add_argument("cases", nargs="*", metavar="CASE", help="shd, ecg, smnist, convliaf, convlif, lif, stream-ecg, stream-shd, adam (default: shd ecg)")
+    bench.add_argument("cases", nargs="*", metavar="CASE", help="shd, ecg, smnist, convliaf, convlif, lif, stream-ecg, stream-shd, decode, adam (default: shd ecg)")
     bench.add_argument("--all", action="store_true", help="every case, with growth and first calls")
     bench.add_argument("--growth", action="store_true", help="how times grow with T, B, N and the rate")
     bench.add_argument("--first", action="store_true", help="the first step in a new process, compiled and from the cache")

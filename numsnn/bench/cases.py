@@ -1,12 +1,17 @@
 """The cases of `numsnn bench`: networks with inputs of a given size, and what is timed of them."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import encode, energy, optim
 from ..chunks import samples
+from ..datasets import formats
+from ..datasets.formats.piecewise import Columns
+from ..events import Events
 from ..layers import LIAF, LIF, AvgPool2d, Conv2d, Dense, OverTime, Population
 from ..loss import CrossEntropy
 from ..network import Network
@@ -135,6 +140,19 @@ def adam(size):
     return {"update": Part(lambda: optimizer.update(net.params, grads), bytes=net.n_params * 4 * 7)}     # p, m, v read and written, g read
 
 
+def decode(size):
+    """A file of events of a 128 x 128 sensor, a thousand for each step, read; and binned to what a network takes."""
+    rng, n, folder = np.random.default_rng(0), 1000 * size.steps, tempfile.TemporaryDirectory()
+    path = Path(folder.name) / "events.raw"
+    t, x, y, p = np.cumsum(rng.integers(0, 3, n)), *(rng.integers(0, 128, n, np.uint16) for _ in "xy"), rng.integers(0, 2, n, np.uint8)
+    formats.write(path, [Columns(t, x, y, p)], "evt3", sensor=(128, 128))
+    events = Events(t, x=x, y=y, p=p, shape=(2, 128, 128))
+
+    def read(folder=folder):        # a folder lasts as long as somebody has it
+        return formats.read(path, "evt3")
+    return {"read": Part(read, bytes=path.stat().st_size), "bin": Part(lambda: events.bin(dt=1e-3))}
+
+
 def parts(problem: Problem) -> dict:
     """What is timed of a training step: forward and backward alone, and the whole of it with loss and update."""
     net, x, labels, loss, state, _ = problem
@@ -180,6 +198,7 @@ CASES = {
     "lif": Case("one LIF population, current given, no synapses", lif, Size(500, 16, 16384, 0.0), Size(10, 2, 64, 0.0), ("steps", "batch", "units")),
     "stream-ecg": Case("net.step of one sample, ECG SRNN", lambda size: _stream(ecg, size), Size(50, 1, 36, 0.08), Size(5, 1, 6, 0.08), ()),
     "stream-shd": Case("net.step of one sample, SHD SRNN", lambda size: _stream(shd, size), Size(50, 1, 128, 0.05), Size(5, 1, 8, 0.05), ()),
+    "decode": Case("a file of events read (EVT 3.0), and binned", decode, Size(2000, 1, 1, 0.0), Size(5, 1, 1, 0.0), ("steps",)),
     "adam": Case("Adam, the SHD SRNN's parameters", adam, Size(10, 2, 128, 0.05), Size(4, 2, 8, 0.05), ()),
 }
 

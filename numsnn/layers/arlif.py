@@ -62,10 +62,9 @@ class ARLIF(population(NEURONS["ARLIF"])):
         if not (self.whole_batch and context.tape):
             return super().forward(x, state, prepared, context)
         x, theta, tapes, parts, seen = values(x, self.dtype), self.fixed["v_threshold"].astype(np.float64), [], [], []
-        coefficients, recurrent = prepared
         for t, inner in enumerate(by_step.contexts(context._replace(record=tuple({*context.record, "spike"})), *x.shape[:2])):
-            here = coefficients._replace(v_threshold=np.repeat(theta, self.n // theta.size).astype(self.dtype))
-            done = super().forward(x[t:t + 1].copy(), state, (here, recurrent), inner)
+            here = prepared.coefficients._replace(v_threshold=np.repeat(theta, self.n // theta.size).astype(self.dtype))
+            done = super().forward(x[t:t + 1].copy(), state, prepared._replace(coefficients=here), inner)
             state, spikes = done.state, done.seen["spike"][0]
             tapes.append(done.tape)
             parts.append(values(done.y, self.dtype))

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from inspect import Parameter, Signature, signature
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from ..neurons import NEURONS, Model
 from ..spikes import Spikes
 from .initialise import Value, initial, plain
 from .layer import Gradients, Layer, Result, positive_integer, size, values
+
+
+class Prepared(NamedTuple):
+    """What the parameters give, the same for all chunks of a batch."""
+    coefficients: Any           # Params of (N,) arrays
+    recurrent: Recurrent | None
+    settings: Any               # Settings of float64 arrays (N,)
 
 
 class Population(Layer):
@@ -218,7 +225,7 @@ class Population(Layer):
         recurrent = Recurrent(self._gates(self.params["recurrent"]),
                               self._gates(self.params["recurrent_bias"]) if "recurrent_bias" in self.params else None) if self.recur else None
         settings = self._settings()
-        return self._coefficients(settings), recurrent, settings
+        return Prepared(self._coefficients(settings), recurrent, settings)
 
     def step(self, loops):
         watched = tuple(a for name, a in {**self.params, **self.fixed}.items() if not name.startswith("recurrent"))
@@ -262,8 +269,8 @@ class Population(Layer):
         dbefore, dlast = self._split(dstate)
         if self.model.carries(self.recur):
             dlast = np.zeros_like(dlast)        # it is counted in dbefore
-        g = context.loops.population_backward(self.dynamics(), tape, prepared[1], Incoming(out, dbefore, dlast), self._needed)
-        params = self._settings_gradient(g.coefficients, prepared[2])
+        g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent, Incoming(out, dbefore, dlast), self._needed)
+        params = self._settings_gradient(g.coefficients, prepared.settings)
         if self.recur:
             params["recurrent"] = _joined(g.weight)
             if g.bias is not None:

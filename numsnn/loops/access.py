@@ -4,6 +4,7 @@
     scatter(arrays, i, values)  arrays.v[i] = values.v; ...
     accumulate(arrays, i, values)  arrays.v[i] += values.v; ...
     clear(arrays, i)            arrays.v[i] = 0; ...
+    prefetch(arrays, i)         arrays.v[i] will be read soon
 
 `arrays` is a named tuple of arrays, or of arrays and None: a None field reads as 0 and is not written.  Loops are written once
 for all models, and store only the fields that were asked for.  Here the plain Python meaning; loops/jit.py has the compiled one.
@@ -38,3 +39,7 @@ def clear(arrays, i):
     for a in arrays:
         if a is not None:
             a[i] = 0
+
+
+def prefetch(arrays, i):
+    """Nothing: a hint for the processor."""

@@ -2,7 +2,13 @@
 
 from .blas import one_thread
 from .cpu_conv import conv_backward, conv_forward
-from .cpu_dense import dense_backward, dense_forward, softmax, softmax_cross_entropy, sum_over_time
+from .cpu_dense import (
+    dense_backward,
+    dense_forward,
+    softmax,
+    softmax_cross_entropy,
+    sum_over_time,
+)
 from .cpu_pool import max_pool_backward, max_pool_forward
 from .cpu_population import one_stage_backward, one_stage_forward
 from .cpu_step import StepTable, dense_step, over_time_step, population_step

@@ -9,7 +9,15 @@ from ..elementwise import ZERO, exp
 from ..spikes import Spikes
 from . import blas
 from .jit import OPTIONS, fingerprint, jitable, prepare, private
-from .rows import U, add_entries, add_outer_rows, add_values, multiply, multiply_blas, outer_space
+from .rows import (
+    U,
+    add_entries,
+    add_outer_rows,
+    add_values,
+    multiply,
+    multiply_blas,
+    outer_space,
+)
 
 NEGLIGIBLE = np.float32(-60)    # a class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is slow
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go

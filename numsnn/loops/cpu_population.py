@@ -20,14 +20,33 @@ from numba import njit
 from ..neurons.model import Functions
 from ..spikes import Spikes, index_dtype
 from . import blas, lanes
-from .access import accumulate, clear, gather, gather_sum, scatter
+from .access import accumulate, clear, gather, gather_sum, prefetch, scatter
 from .contract import PopulationGradients, Run, Tape
-from .jit import OPTIONS, fingerprint, jitable, pointer, prepare, private, private_array
-from .rows import U, add_outer_rows, add_rows, add_values, multiply_blas, multiply_vectors, outer_space
+from .jit import (
+    OPTIONS,
+    fingerprint,
+    flush_tiny,
+    jitable,
+    pointer,
+    prepare,
+    private,
+    private_array,
+    restore,
+)
+from .rows import (
+    U,
+    add_outer_rows,
+    add_rows,
+    add_values,
+    multiply_blas,
+    multiply_vectors,
+    outer_space,
+)
 
 BLOCK = 32          # time steps whose recurrent weight gradient is added in one go
 GROUP = 256         # neurons of a group, at about: a multiple of VECTOR if possible, because what is left over goes one by one
 SMALL = 64          # units for which a product of one's own is faster than a call of BLAS
+LINE = 16           # numbers that come from memory together, at least
 VECTOR = 16         # numbers in the largest vectors there are
 
 
@@ -162,6 +181,7 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
         dx: Inputs of arrays (T * B, N).  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index)
         or None."""
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units, group = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group)
         (current, states, previous), params, spikes = private(tape), private(coefficients), private(lists)
@@ -181,6 +201,12 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
                     o, count = s * units, min(group, end - s)
                     if lists is not None:
                         last_spikes(previous.spike, spikes, t, batch, units, group, s, count)
+                    if t > U(0):
+                        next_row = row - batch * units + o
+                        for i in range(U(0), count * units, LINE):
+                            prefetch(current, next_row + i)
+                            prefetch(states, next_row + i)
+                            prefetch(dout, next_row + i)
                     for i in range(count * units):
                         d = gather_sum(dout, row + o + i, back, o + i)
                         dinputs, before, dp = adjoint(gather(current, row + o + i), gather_sum(states, row + o + i, previous, i),
@@ -208,6 +234,7 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
         if rec is not None and steps > U(0):
             for g in range(n_gates):
                 add_first_rows(rec.dweight[g], rec.initial, flat[gates[g]], batch)
+        restore(word)
 
     return backward
 
@@ -357,9 +384,9 @@ def recurrence(dynamics, tape, recurrent):
         working, sums = sums[0][1], [dweight for dweight, _ in sums]
     else:
         values, sums = tape.values.reshape(steps * batch, units), [np.zeros_like(w) for w in recurrent.weight]
-    weights, width = [np.ascontiguousarray(w.T) for w in recurrent.weight], units
-    if not in_place(units):
-        width = -(-units // lanes.lanes(dtype)) * lanes.lanes(dtype)
-        weights = [np.pad(w, ((0, 0), (0, width - units))) for w in weights]
-    return Recurrence(tuple(weights), tape.start.last.reshape(-1), entries, values, np.empty((batch, width), dtype), working,
+    size = 1 if in_place(units) else lanes.lanes(dtype)
+    weights = [np.zeros((units, -(-units // size) * size), dtype) for _ in recurrent.weight]
+    for wide, weight in zip(weights, recurrent.weight, strict=True):
+        wide[:, :units] = weight.T
+    return Recurrence(tuple(weights), tape.start.last.reshape(-1), entries, values, np.empty((batch, weights[0].shape[1]), dtype), working,
                       tuple(sums))

@@ -8,6 +8,7 @@ plain Python; inlining is forced, because a function that is called several time
 import hashlib
 import inspect
 import math
+import platform
 from pathlib import Path
 
 import numba
@@ -186,6 +187,23 @@ def _clear(arrays, i):
     return _written(f"def f(arrays, i): {lines or 'pass'}")
 
 
+@intrinsic
+def _prefetch(context, array, i):
+    """What array[i] is part of comes into the cache; the address need not exist."""
+    def generate(context, builder, signature, args):
+        place, word = builder.bitcast(builder.gep(args[0], [args[1]]), cgutils.voidptr_t), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, word, word, word])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [place, word(0), word(3), word(1)])
+        return context.get_dummy_value()
+    return types.void(array, i), generate
+
+
+@overload(access.prefetch, jit_options=INLINE)
+def _overload_prefetch(arrays, i):
+    lines = "; ".join(f"read(arrays.{n}, i)" for n in _present(arrays))
+    return _written(f"def f(arrays, i): {lines or 'pass'}", read=_prefetch)
+
+
 # ---- pointers
 
 
@@ -270,3 +288,57 @@ def _overload_private(arrays):
     if isinstance(arrays, types.Array):
         return lambda arrays: _private_pointer(arrays)
     return _each(private, arrays) if isinstance(arrays, types.BaseTuple) else lambda arrays: arrays
+
+
+# ---- numbers too small to be normal
+
+FLUSH = 0x8040      # of the control word of x86: such results are zero, and so are such arguments
+
+
+def flush_tiny():
+    """Take numbers too small to be normal for zeros from here on, on this thread, where the processor can be told (x86): traces and gradients die away
+    through them, and they cost several times what others do.  The control word before, for `restore`."""
+
+
+def restore(word):
+    """Undo `flush_tiny`."""
+
+
+def _control(builder, name, place):
+    kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}"), [builder.bitcast(place, cgutils.voidptr_t)])
+
+
+@intrinsic
+def _flush_tiny(context):
+    def generate(context, builder, signature, args):
+        place, word = cgutils.alloca_once(builder, ir.IntType(32)), ir.IntType(32)
+        _control(builder, "stmxcsr", place)
+        before = builder.load(place)
+        builder.store(builder.or_(before, word(FLUSH)), place)
+        _control(builder, "ldmxcsr", place)
+        return before
+    return types.uint32(), generate
+
+
+@intrinsic
+def _restore(context, word):
+    def generate(context, builder, signature, args):
+        place = cgutils.alloca_once(builder, ir.IntType(32))
+        builder.store(args[0], place)
+        _control(builder, "ldmxcsr", place)
+        return context.get_dummy_value()
+    return types.void(types.uint32), generate
+
+
+_X86 = platform.machine().lower() in ("x86_64", "amd64")
+
+
+@overload(flush_tiny, jit_options=INLINE)
+def _overload_flush_tiny():
+    return (lambda: _flush_tiny()) if _X86 else (lambda: np.uint32(0))
+
+
+@overload(restore, jit_options=INLINE)
+def _overload_restore(word):
+    return (lambda word: _restore(word)) if _X86 else (lambda word: None)

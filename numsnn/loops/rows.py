@@ -88,7 +88,7 @@ def add_outer_rows(dweight, width, n_in, n_out, first, last, entries, grad, shif
     entries: (start, count, index, multiplicity or None) of Spikes.  dweight, its width, working: see `outer_space`.  Few outputs are added as
     they come.  For many a counting sort brings the entries of one unit together, so that each row of dweight is written once.
     """
-    start, count, index, multiplicity = entries
+    start, count, index, _ = entries
     if working is None:
         for r in range(first, last):
             e = U(start[r])
