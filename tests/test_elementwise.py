@@ -47,6 +47,25 @@ def test_compiled_equals_numpy_bit_for_bit(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", RANGE)
+def test_powers_of_a_half(dtype):
+    """half_to is accurate, the same compiled, clamped, and hands a NaN on."""
+    jit.prepare()
+    most = {np.float32: 125, np.float64: 1021}[dtype]
+    x = np.concatenate([np.linspace(0, most, 400_001), np.geomspace(1e-30, 2, 5_001), [0.0, 1e9, np.inf, np.nan]]).astype(dtype)
+    y, compiled = ew.half_to(x), np.empty_like(x)
+
+    @njit(error_model="numpy")
+    def run(x, y):
+        for i in range(x.size):
+            y[i] = ew.half_to(x[i])
+
+    run(x, compiled)
+    exact = np.exp2(-np.minimum(x, dtype(most)).astype(np.longdouble))
+    assert compiled.tobytes() == y.tobytes() and y.dtype == dtype
+    assert (np.abs(y - exact) / exact)[:-1].max() < 2 * np.finfo(dtype).eps and np.isnan(y[-1]) and y[-4] == 1
+
+
+@pytest.mark.parametrize("dtype", RANGE)
 def test_clamped_and_nan(dtype):
     edge = np.array([np.nan, np.inf, -np.inf, 1e5, -1e5], dtype)
     with np.errstate(all="ignore"):

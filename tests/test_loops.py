@@ -1,18 +1,26 @@
 """Loops: the reference and the compiled loops agree, bit for bit in the forward pass; events and values agree; padding."""
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numba import njit
 
 from numsnn import surrogate as sg
 from numsnn.activation import ACTIVATIONS
-from numsnn.loops import cpu, reference
+from numsnn.loops import cpu, lanes, reference
 from numsnn.loops.contract import Dynamics, Gradients, Recurrent, Start, Want
+from numsnn.loops.cpu_population import compress
 from numsnn.loops.jit import private
+from numsnn.loops.rows import add_rows
 from numsnn.neurons import NEURONS
 from numsnn.spikes import Spikes
 
-SHAPES = ((13, 9, 11), (7, 1, 1), (5, 3, 1), (4, 1, 37))
+SHAPES = ((13, 9, 11), (7, 1, 1), (5, 3, 1), (4, 1, 37), (3, 41, 20))        # the last in several groups of samples
 LENGTHS = (None, "ragged")
 
 
@@ -202,17 +210,34 @@ def test_dense_backward(form, rng):
             assert loops.dense_backward(source, weight, dy, False)[2] is None
 
 
-def test_blas_free_products_agree(rng, monkeypatch):
-    """Where SciPy's BLAS cannot be pinned, our own products take over; the results agree."""
-    from numsnn.loops import blas
-    model = NEURONS["LIF"]
-    c = case(model, SHAPES[0])
-    tape, g = run(cpu, c, everything(model)).tape, gradients(c[0], SHAPES[0], np.float32)
-    a = arrays(cpu.population_backward(c[0], tape, c[3], g, ("alpha",)))
-    monkeypatch.setattr(blas, "usable", lambda: False)
-    b = arrays(cpu.population_backward(c[0], tape, c[3], g, ("alpha",)))
-    for name in a:
-        assert np.abs(a[name] - b[name]).max() <= bound(np.float32, 1287) * max(1.0, np.abs(a[name]).max()), name
+@pytest.mark.parametrize("ragged", (False, True), ids=("whole", "ragged"))
+def test_many_units_go_to_blas_and_need_not(ragged, monkeypatch):
+    """Products of wide populations: by BLAS, by our own loops where SciPy's cannot be pinned, and those of the reference."""
+    from numsnn.loops import blas, cpu_population
+    model, shape = NEURONS["LIF"], (6, 5, 67)
+    c, g = case(model, shape, ragged=ragged), gradients(case(model, shape)[0], shape, np.float32)
+    results = [arrays(reference.population_backward(c[0], run(reference, c, everything(model)).tape, c[3], g, ("alpha",)))]
+    for usable in (True, False):
+        monkeypatch.setattr(blas, "usable", lambda usable=usable: usable)
+        assert cpu_population.in_place(67) == usable and not cpu_population.in_place(63)
+        results.append(arrays(cpu.population_backward(c[0], run(cpu, c, everything(model)).tape, c[3], g, ("alpha",))))
+    for other in results[1:]:
+        for name, a in results[0].items():
+            assert np.abs(a - other[name]).max() <= bound(np.float32, np.prod(shape)) * max(1.0, np.abs(a).max()), name
+
+
+def test_tiny_gradients_are_flushed_inside_only():
+    """A gradient that dies away ends at zero; the control word of the processor is as before."""
+    model = NEURONS["LI"]
+    dynamics, x, start, _ = case(model, (400, 1, 3), recur=False)
+    start = start._replace(coefficients=type(start.coefficients)(*(np.full(3, 0.5, np.float32) for _ in start.coefficients)))
+    tape = run(cpu, (dynamics, x, start, None), Want(("v",), False, True)).tape
+    g = Gradients(model.Out(None), model.State(np.ones((1, 3), np.float32)), None)
+    before = np.float32(1e-40) * np.ones(3, np.float32)
+    dx = cpu.population_backward(dynamics, tape, None, g, ()).current.current
+    assert (before * np.float32(0.5)).all() and dx[-1].all()
+    size = np.abs(dx[dx != 0])
+    assert platform.machine() not in ("x86_64", "AMD64") or size.min() >= np.finfo(np.float32).tiny and not dx[0].any()
 
 
 @pytest.mark.parametrize("loops", (reference, cpu), ids=("reference", "cpu"))
@@ -239,3 +264,64 @@ def test_what_is_written_and_not_read_is_kept():
     a = np.ones(1000, np.float32)
     clear(a)
     assert not a.any()
+
+
+@pytest.mark.parametrize("n", (1, 6, 16, 17, 36, 128, 131, 300))
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_rows_in_vectors(dtype, n, rng):
+    """Rows added by index, and a row added to rows, in order and nothing behind the end; what does not vanish listed; products."""
+    rows, size = 23, lanes.lanes(dtype)
+    wide = -(-n // size) * size
+    counts = rng.integers(0, n + 1, rows)
+    index = np.concatenate([np.sort(rng.permutation(n)[:c]) for c in counts]).astype(np.uint16)
+    offsets, weight, x = np.concatenate(([0], np.cumsum(counts))), rng.normal(size=(n, n)).astype(dtype), rng.normal(size=(rows, n)).astype(dtype)
+    y, out, a = x.copy(), np.zeros((n, wide), dtype), np.zeros((rows, wide), dtype)
+    padded = np.pad(weight, ((0, 0), (0, wide - n)))
+    many = np.zeros((rows, n), dtype)
+    for r in range(rows):
+        many[r, index[offsets[r]:offsets[r + 1]]] = 2
+    spikes, found, taken = np.append(many.ravel(), np.ones(lanes.WIDE)).astype(dtype), np.zeros(rows * n + lanes.WIDE, np.uint16), np.zeros(rows, int)
+    vectors(x, y, weight, padded, index, offsets, out, a, spikes, found, taken)
+    want, sums = x.copy(), np.zeros((n, n), dtype)
+    for r in range(rows):
+        for i in index[offsets[r]:offsets[r + 1]]:
+            want[r] += weight[i]
+            sums[i] += x[r]
+    assert y.tobytes() == want.tobytes() and np.array_equal(out[:, :n], sums) and not out[:, n:].any()
+    assert np.abs(a[:, :n] - x @ weight).max() <= bound(dtype, n) * n and not a[:, n:].any()
+    assert (taken == counts).all() and all((found[r * n:r * n + c] == index[offsets[r]:offsets[r + 1]]).all() for r, c in enumerate(counts))
+
+
+@pytest.mark.parametrize(("features", "register"), (("", 16), ("+avx,+avx2,+fma", 32)))
+def test_other_processors(features, register, tmp_path):
+    """The same with shorter vectors, without the instructions of the longest, in a process of its own with an empty cache."""
+    script = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import numpy as np, test_loops
+from numsnn.loops import lanes
+assert (lanes.REGISTER, lanes.COMPRESSES) == ({register}, False), lanes.REGISTER
+for n in (1, 6, 36, 131):
+    test_loops.test_rows_in_vectors.__wrapped__(np.float32, n, np.random.default_rng(0)) if hasattr(test_loops.test_rows_in_vectors, "__wrapped__") else \
+        test_loops.test_rows_in_vectors(np.float32, n, np.random.default_rng(0))
+model = test_loops.NEURONS["ALIF"]
+test_loops.test_forward_equals_reference_bit_for_bit(model, True)
+test_loops.test_backward_equals_reference(model, True)
+print("done")
+"""
+    name = "generic" if register == 16 else "haswell"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False,
+                          env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features})
+    assert done.stdout.strip() == "done", done.stderr
+
+
+@njit(error_model="numpy")
+def vectors(x, y, weight, padded, index, offsets, out, a, spikes, found, taken):
+    rows, n = np.uint64(x.shape[0]), np.uint64(x.shape[1])
+    x, y, weight, index, flat, spikes, found = private((x, y, weight, index, out, spikes, found))
+    for r in range(rows):
+        first, last = np.uint64(offsets[r]), np.uint64(offsets[r + np.uint64(1)])
+        add_rows(y, r * n, weight, n, index, first, last)
+        lanes.add_to_rows((x, r * n), (flat, np.uint64(out.shape[1])), (index, first, last), n)
+        taken[r] = compress(spikes, r * n, n, found, r * n)
+    lanes.product((x, np.uint64(0), n), (padded, np.uint64(0), np.uint64(padded.shape[1])), (a, np.uint64(0), np.uint64(a.shape[1])), rows, n,
+                  np.uint64(padded.shape[1]))
