@@ -101,9 +101,9 @@ class Spikes:
     def select(self, samples) -> Spikes:
         """The given samples (indices along B), sharing the buffers."""
         steps, batch, units = self.shape
-        pick = np.arange(batch)[samples]
+        pick = samples if isinstance(samples, slice) else np.arange(batch)[samples]
         start, count = self.start.reshape(steps, batch)[:, pick], self.count.reshape(steps, batch)[:, pick]
-        return self.of_rows((steps, pick.size, units), start.ravel(), count.ravel(), self.index, self.multiplicity)
+        return self.of_rows((steps, start.shape[1], units), start.ravel(), count.ravel(), self.index, self.multiplicity)
 
     def repeated(self, times: int) -> Spikes:
         """Every step so many times in a row, sharing the buffers."""
