@@ -11,7 +11,8 @@ Limits.  Peak: a large matrix product, copy: a large copy, both measured in the 
 avoided (see cases.operations; elementwise work is not counted) over time and peak; `of copy`: bytes that must be moved over time and copy bandwidth.
 
 Peers.  --peers FILE names a Python file with PEERS = {name: function}; function(case, problem) gives a step of the same network, with the
-same weights, input and loss, that returns (loss, gradients by our names), or None.  First both must agree.
+same weights, input and loss, that returns (loss, gradients by our names), or None.  First both must agree.  OTHERS, likewise, holds steps of networks of
+the same size whose neurons are others: their time is told.
 """
 
 from .cases import CASES, Case, Problem, Size, parts

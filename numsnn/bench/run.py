@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import plot
+from ..loops import threads
 from .cases import CASES, Problem, parts, scaled
 from .measure import Part, exponent, interleaved, machine, peak_memory
 
@@ -26,13 +27,13 @@ def bench(names: list, *, runs: int = 15, tiny: bool = False, peers: str | None 
         raise ValueError(f"no case {unknown[0]!r}; there are {', '.join(CASES)}")
     if runs < 1:
         raise ValueError(f"runs must be at least 1; got {runs}")
-    others = _peers(peers)
+    peers, others = _peers(peers)
     limits = machine(256, 8) if tiny else machine()
     found = {"machine": limits._asdict(), "cases": {}}
     say(f"{limits.threads} threads, {limits.cores} cores, {limits.kind}; a large product {limits.flops / 1e9:,.0f} GFLOP/s, a large copy {limits.copy / 1e9:.1f} GB/s\n")
     say("| case | | best | median | peak memory | limit |\n| --- | --- | --- | --- | --- | --- |")
     for name in names:
-        found["cases"][name] = _case(name, tiny, runs, others, limits, growth, first, say)
+        found["cases"][name] = _case(name, tiny, runs, peers, others, limits, growth, first, say)
     if growth and out is not None:
         grown = {name: c["growth"] for name, c in found["cases"].items() if c.get("growth")}
         if grown:
@@ -41,22 +42,26 @@ def bench(names: list, *, runs: int = 15, tiny: bool = False, peers: str | None 
 
 
 def _peers(path):
+    """(steps that must agree with ours, steps that are of the same size only), by name."""
     if path is None:
-        return {}
+        return {}, {}
     if not Path(path).is_file():
         raise ValueError(f"--peers: there is no file {path}")
-    peers = runpy.run_path(path).get("PEERS")
-    if not isinstance(peers, dict):
-        raise ValueError(f"--peers: {path} does not define PEERS = {{name: function(case, problem)}}")     # noqa: TRY004  what the user handed in
-    return peers
+    given = runpy.run_path(path)
+    peers, others = given.get("PEERS"), given.get("OTHERS", {})
+    if not isinstance(peers, dict) or not isinstance(others, dict):
+        raise ValueError(f"--peers: {path} does not define PEERS = {{name: function(case, problem)}}, and OTHERS likewise if at all")     # noqa: TRY004  what the user handed in
+    return peers, others
 
 
-def _case(name, tiny, runs, others, limits, growth, first, say):
+def _case(name, tiny, runs, peers, others, limits, growth, first, say):
     case = CASES[name]
     size = case.tiny if tiny else case.size
     made = _made(case, size)
     own, facts = _parts(made), {"about": case.about, "size": size._asdict(), "parts": {}, "peers": {}}
-    theirs = _agreeing(name, made, own, others, facts, say) if isinstance(made, Problem) else {}
+    theirs = _agreeing(name, made, own, peers, facts, say) | _others(name, made, others, facts) if isinstance(made, Problem) else {}
+    if isinstance(made, Problem) and limits.threads > 1:
+        own["step, one thread"] = Part(_on_one_thread(own["step"].run))
     times = interleaved({**own, **theirs}, runs)
     for part, spec in own.items():
         t, limit = times[part], {}
@@ -71,7 +76,8 @@ def _case(name, tiny, runs, others, limits, growth, first, say):
         t, step = times[peer], times["step"]
         ratio = {"best": t.best / step.best, "median": t.median / step.median}
         facts["peers"][peer] |= {**t._asdict(), "ratio": ratio}
-        say(f"| {name} | {peer} | {_time(t.best)} | {_time(t.median)} | | {ratio['median']:.1f} x ours |")
+        other = " (its own neurons)" if facts["peers"][peer].get("other_neurons") else ""
+        say(f"| {name} | {peer}{other} | {_time(t.best)} | {_time(t.median)} | | {ratio['median']:.1f} x ours |")
     if growth and case.grows:
         facts["growth"] = _growth(case, size, max(3, runs // 3), say, name)
     if first and isinstance(made, Problem):
@@ -81,6 +87,13 @@ def _case(name, tiny, runs, others, limits, growth, first, say):
     return facts
 
 
+def _on_one_thread(run):
+    def alone():
+        with threads.limited(1):
+            run()
+    return alone
+
+
 def _made(case, size):
     made = case.make(size)
     return scaled(made) if isinstance(made, Problem) else made
@@ -88,6 +101,13 @@ def _made(case, size):
 
 def _parts(made):
     return parts(made) if isinstance(made, Problem) else made
+
+
+def _others(name, problem, others, facts):
+    """Steps of the same size that compute something else."""
+    steps = {label: Part(step) for label, make in others.items() if (step := make(name, problem)) is not None}
+    facts["peers"] |= {label: {"other_neurons": True} for label in steps}
+    return steps
 
 
 def _agreeing(name, problem, own, others, facts, say):

@@ -6,7 +6,10 @@ autograd.Function, all layers within a step.  The convolutional networks: conv2d
 JAX, one jitted function for loss, gradients and update: a lax.scan over time with the state of all layers as its carry; what the first layer
 makes of the input is one product before the scan.
 
-Both start from the same weights and states, take the same dense float32 input, compute the same loss, and update with Adam at the same rate.
+snnTorch, Norse, SpikingJelly (OTHERS): recurrent LIF layers of theirs with the same sizes, an integrating readout, the same loss on the same input; other neurons
+and other weights, so only their time is told.
+
+PyTorch and JAX start from the same weights and states, take the same dense float32 input, compute the same loss, and update with Adam at the same rate.
 Data are on the device before the clock starts.  Threads are as many as numsnn has.
 """
 
@@ -232,4 +235,65 @@ def jax_scan(case, problem):
     return step
 
 
+# ---- libraries on top of PyTorch
+
+
+def _library(make):
+    """function(case, problem) from make(n_in, n) -> (module, begin() -> state, step(x, state) -> (spikes, state))."""
+    def made(case, problem):
+        try:
+            import torch
+            populations_of, last = populations(problem) if supported(problem.net) else (None, None)
+            if populations_of is None:
+                return None
+            cells = [make(torch, dense.n_in, dense.n_out) for (_, dense), (_, layer) in populations_of if getattr(layer, "recur", None)]
+        except ImportError:
+            return None
+        torch.set_num_threads(ns.get_num_threads())
+        readout = torch.nn.Linear(populations_of[-1][0][1].n_in, populations_of[-1][0][1].n_out)
+        x, labels, cross_entropy = torch.tensor(dense(problem.x)), torch.tensor(problem.labels), torch.nn.functional.cross_entropy
+        optimizer = torch.optim.Adam([p for module, _, _ in cells for p in module.parameters()] + list(readout.parameters()), LR)
+
+        def step():
+            optimizer.zero_grad()
+            state, v, total, loss = [begin() for _, begin, _ in cells], 0, 0, 0
+            for t in range(len(x)):
+                y = x[t]
+                for i, (_, _, run) in enumerate(cells):
+                    y, state[i] = run(y, state[i])
+                v = 0.95 * v + 0.05 * readout(y)
+                if labels.ndim == 2:
+                    loss = loss + cross_entropy(v, labels[t])
+                elif t >= last.start:
+                    total = total + torch.softmax(v, 1)
+            loss = loss if labels.ndim == 2 else cross_entropy(total, labels)
+            loss.backward()
+            optimizer.step()
+        return step
+    return made
+
+
+def _snntorch(torch, n_in, n):
+    import snntorch
+    synapse, cell = torch.nn.Linear(n_in, n), snntorch.RLeaky(beta=0.95, linear_features=n, all_to_all=True)
+
+    def run(x, state):
+        state = cell(synapse(x), *state)
+        return state[0], state
+    return torch.nn.ModuleList((synapse, cell)), cell.init_rleaky, run
+
+
+def _norse(torch, n_in, n):
+    from norse.torch import LIFRecurrentCell
+    cell = LIFRecurrentCell(n_in, n)
+    return cell, lambda: None, cell
+
+
+def _spikingjelly(torch, n_in, n):
+    from spikingjelly.activation_based import functional, layer, neuron
+    module = torch.nn.Sequential(torch.nn.Linear(n_in, n), layer.LinearRecurrentContainer(neuron.LIFNode(), n, n))
+    return module, lambda: functional.reset_net(module), lambda x, state: (module(x), state)
+
+
 PEERS = {"PyTorch eager": pytorch, "JAX scan": jax_scan}
+OTHERS = {"snnTorch": _library(_snntorch), "Norse": _library(_norse), "SpikingJelly": _library(_spikingjelly)}
