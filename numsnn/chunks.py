@@ -25,9 +25,9 @@ def part(a, first, last, per_step=None):
     return np.ascontiguousarray(a[:, first:last] if per_step else a[first:last])
 
 
-def samples(x, first, last):
-    """Samples of a sequence (T, B, N), array or Spikes, as a copy of one's own."""
-    return x.select(slice(first, last)) if isinstance(x, Spikes) else np.array(x[:, first:last], order="C")
+def samples(x, first, last, borrowed=False):
+    """Samples of a sequence (T, B, N), array or Spikes, as a copy of one's own or, borrowed, where they lie."""
+    return x.select(slice(first, last)) if isinstance(x, Spikes) else x[:, first:last] if borrowed else np.array(x[:, first:last], order="C")
 
 
 def join(parts):

@@ -35,7 +35,7 @@ def fused(net, stage, loss, x, labels, weights, lengths, state, every):
     def forward(piece, before, first, last):
         here = None if lengths is None else np.clip(lengths - piece.start, 0, piece.stop - piece.start)
         setting = net._setting(prepared, here, first, last, True)
-        return passes.forward(stage, {INPUT: samples(x if len(pieces) == 1 else x[piece], first, last)}, dict(before), setting), setting
+        return passes.forward(stage, {INPUT: samples(x if len(pieces) == 1 else x[piece], first, last, INPUT in stage.borrowed)}, dict(before), setting), setting
 
     def task(c):
         first, last = bounds[c]

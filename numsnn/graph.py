@@ -36,6 +36,7 @@ class Stage(NamedTuple):
     inputs: tuple           # names of what it takes from before
     outputs: tuple          # names of what is needed after it
     uses: dict              # name -> how many layers of this stage take it
+    borrowed: frozenset     # inputs that one layer takes, which leaves them as they are
 
 
 class Graph:
@@ -143,4 +144,6 @@ class Graph:
         for name in inside:
             for source in self.nodes[name].sources:
                 uses[source] = uses.get(source, 0) + 1
-        return Stage(tuple(runs[i][0]), runs[i][1], tuple(s for s in uses if s not in inside), tuple(n for n in inside if n in later), uses)
+        borrowers = [self.nodes[c.names[0]] for c in runs[i][0] if not c.cyclic and self.nodes[c.names[0]].layer.borrows]
+        borrowed = frozenset(s for node in borrowers for s in node.sources if s not in inside and uses[s] == 1)
+        return Stage(tuple(runs[i][0]), runs[i][1], tuple(s for s in uses if s not in inside), tuple(n for n in inside if n in later), uses, borrowed)

@@ -181,7 +181,7 @@ class Network(Door):
     # ---- training
 
     def forward(self, x, state: dict | None = None, *, rng: np.random.Generator | None = None, lengths=None):
-        """Training: (y, state, tape).  Random initial states are drawn from rng (where state is None)."""
+        """Training: (y, state, tape).  Random initial states are drawn from rng (where state is None).  x must stay as it is until `backward`."""
         x = self._input(x)
         state = self._state(state, x.shape[1], rng)
         y, state, tape, _ = self._forward(x, state, self._lengths(lengths, x), {}, True)
@@ -250,7 +250,7 @@ class Network(Door):
 
             def task(c):
                 first, last = bounds[c]
-                given = {name: samples(values[name], first, last) for name in stage.inputs}
+                given = {name: samples(values[name], first, last, name in stage.borrowed) for name in stage.inputs}
                 setting = self._setting(prepared, lengths, first, last, keep, record)
                 parts[c] = passes.forward(stage, given, self._rows(state, first, last), setting)
 

@@ -59,6 +59,7 @@ class Layer:
     keeps_shape = False             # whether it takes any shape and hands out the same
     delayed = False                 # whether what it hands out is what its source did one step before
     times: int | Fraction = 1       # steps it hands out for each step it gets
+    borrows = False                 # whether it leaves what it gets as it is, so that it may get some samples of a larger array
     causal = True                   # whether what it hands out depends on the past only
 
     def __init__(self, name: str | None = None):

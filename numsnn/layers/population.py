@@ -214,6 +214,11 @@ class Population(Layer):
         return Dynamics(self.model, self.surrogate, self.recur, self.activation)
 
     @property
+    def borrows(self):
+        """The currents become the total currents, in their place, where there is recurrence."""
+        return not self.recur and len(self.model.Inputs._fields) == 1
+
+    @property
     def emits_events(self):
         """Whether the next layer receives Spikes."""
         return self.output == "spike" and self.surrogate.hard
@@ -238,6 +243,8 @@ class Population(Layer):
 
     def _currents(self, x):
         """Inputs of arrays (T, B, N) from (T, B, G N); what only the recurrence feeds begins with zeros."""
+        if self.borrows:
+            return self.model.Inputs(x)
         model, parts = self.model, dict(zip(self.model.feedforward, self._gates(x), strict=True))
         return model.Inputs(*(parts[name] if name in parts else np.zeros((*x.shape[:2], self.n), x.dtype) for name in model.Inputs._fields))
 

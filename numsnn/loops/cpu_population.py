@@ -55,11 +55,13 @@ class Shape(NamedTuple):
     batch: int
     units: int
     group: int          # samples
+    pitch: int          # numbers from a time step to the next of the currents, which may be some samples of a larger array
 
 
-def shape_of(steps, batch, units):
+def shape_of(currents):
+    (steps, batch, units), strides = currents[0].shape, currents[0].strides
     even = VECTOR // gcd(units, VECTOR)
-    return Shape(steps, batch, units, max(1, min(max(GROUP // max(units, 1) // even, 1) * even, batch)))
+    return Shape(steps, batch, units, max(1, min(max(GROUP // max(units, 1) // even, 1) * even, batch)), strides[0] // currents[0].itemsize)
 
 
 @jitable
@@ -117,7 +119,7 @@ def forward_kernel(model, spike, slope, activation, recur):
         what recurred last.  store: (State, Out) of arrays (T * B * N).  recurrent: Recurrent or None.  lists: (count, index) or None."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
-        steps, batch, units, group = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group)
+        steps, batch, units, group, pitch = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group), U(shape.pitch)
         x, params, (state, now), (states, out) = private(x), private(coefficients), private(carried), private(store)
         weights, spikes, lengths = private(recurrent), private(lists), private(lengths)
         for t in range(steps):
@@ -139,7 +141,7 @@ def forward_kernel(model, spike, slope, activation, recur):
                     o = s * units
                     for i in range(min(group, end - s) * units):
                         before = gather(state, o + i)
-                        given, after = step(gather(x, row + o + i), before, gather(params, i), f)
+                        given, after = step(gather(x, t * pitch + o + i), before, gather(params, i), f)
                         scatter(states, row + o + i, before)
                         scatter(out, row + o + i, given)
                         scatter(now, o + i, given)
@@ -183,7 +185,7 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
         mark  # noqa: B018  part of the cache key
         word = flush_tiny()
         f = Functions(spike, slope, k, act, act_slope)
-        steps, batch, units, group = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group)
+        steps, batch, units, group, pitch = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group), U(shape.pitch)
         (current, states, previous), params, spikes = private(tape), private(coefficients), private(lists)
         (dout, returned, dstate), (dparams, dinput) = gradients, private(sums)
         dout, dstate, returned, dx = private(dout), private(dstate), private_array(returned), private_array(dx)
@@ -204,12 +206,12 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
                     if t > U(0):
                         next_row = row - batch * units + o
                         for i in range(U(0), count * units, LINE):
-                            prefetch(current, next_row + i)
+                            prefetch(current, (t - U(1)) * pitch + o + i)
                             prefetch(states, next_row + i)
                             prefetch(dout, next_row + i)
                     for i in range(count * units):
                         d = gather_sum(dout, row + o + i, back, o + i)
-                        dinputs, before, dp = adjoint(gather(current, row + o + i), gather_sum(states, row + o + i, previous, i),
+                        dinputs, before, dp = adjoint(gather(current, t * pitch + o + i), gather_sum(states, row + o + i, previous, i),
                                                       gather(params, i), f, d, gather(dstate, o + i))
                         scatter(flat, row + o + i, dinputs)
                         scatter(dstate, o + i, before)
@@ -305,6 +307,15 @@ def flat(arrays):
     return type(arrays)(*(None if a is None else a.reshape(-1) for a in arrays))
 
 
+def flat_steps(currents):
+    """`flat` of currents whose time steps may lie apart (Shape.pitch); what lies between them is not theirs."""
+    if currents[0].flags.c_contiguous:
+        return flat(currents)
+    (steps, batch, units), strides = currents[0].shape, currents[0].strides
+    size = max(steps - 1, 0) * (strides[0] // strides[2]) + min(steps, 1) * batch * units
+    return type(currents)(*(np.lib.stride_tricks.as_strided(a, (size,), strides[2:]) for a in currents))
+
+
 def tiled(coefficients, batch):
     """The coefficients repeated for each sample."""
     return type(coefficients)(*(np.concatenate((a,) * batch) for a in coefficients))
@@ -336,8 +347,8 @@ def one_stage_forward(dynamics, x, start, recurrent, want):
     states = fields(model.State, lambda name: np.empty((steps, batch, units), dtype) if name in taped else None)
     state = model.State(*(a.copy() for a in start.state))
     lists = (np.zeros(steps * batch, np.int32), slack(np.empty, steps * batch * units, index_dtype(units))) if listed else None
-    shape = shape_of(steps, batch, units)
-    kernel(shape, flat(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
+    shape = shape_of(x)
+    kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
            (flat(state), flat(now)), (flat(states), flat(out)), recurrent, lists, start.lengths)
     events = Spikes.of_rows((steps, batch, units), np.arange(steps * batch, dtype=np.int64) * units, *lists) if listed else None
     values = getattr(out, recur) if recur and not dynamics.recurs_as_events else None
@@ -353,7 +364,7 @@ def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
     dx = fields(model.Inputs, lambda name: np.empty((steps * batch, units), dtype))
     dstate = model.State(*(a.copy() for a in gradients.state))
     dlast = gradients.last.copy() if recur else None
-    previous, lists, shape = fields(model.State, lambda name: None), None, shape_of(steps, batch, units)
+    previous, lists, shape = fields(model.State, lambda name: None), None, shape_of(tape.current)
     if dynamics.spikes_are_listed:
         lists = (tape.events.count, tape.events.index)
         previous = previous._replace(spike=np.concatenate((np.empty(shape.group * units, dtype), tape.start.state.spike.reshape(-1))))
@@ -361,7 +372,7 @@ def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
     sums = (fields(model.Params, lambda name: np.zeros(batch * units, dtype) if name in learn else None),
             fields(model.Inputs, lambda name: np.zeros(batch * units, dtype) if name in biased else None))
     rec = recurrence(dynamics, tape, recurrent) if recur else None
-    kernel(shape, (flat(tape.current), flat(tape.states), previous), tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
+    kernel(shape, (flat_steps(tape.current), flat(tape.states), previous), tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
            (flat(gradients.out), fields(model.Out, lambda name: dlast if name == recur else None), flat(dstate)),
            dx, sums, rec, lists, tape.start.lengths)
     dparams, dinputs = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
