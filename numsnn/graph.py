@@ -46,6 +46,7 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.input_shape = input_shape
         self.components: tuple = ()
+        self.taken: frozenset = frozenset()     # names of what some layer takes, once the graph is closed
         self._stages: dict = {}
 
     def add(self, layer: Layer) -> None:
@@ -79,7 +80,7 @@ class Graph:
 
     def close(self) -> None:
         """Find the components; refuse what is not a graph."""
-        taken = {s for node in self.nodes.values() for s in node.sources}
+        self.taken = taken = frozenset(s for node in self.nodes.values() for s in node.sources)
         for node in self.nodes.values():
             for source in node.sources:
                 if source not in self.nodes and source != INPUT:

@@ -33,7 +33,7 @@ class Setting(NamedTuple):
         if lengths is not None:
             lengths = node.steps(lengths) if step is None else np.clip(node.steps(lengths) - step, 0, 1)
         return Context(self.loops, lengths, self.tape, tuple(f for f in self.record.get(name, ()) if f != "y"),
-                       self.want_dx or any(s != INPUT for s in node.sources))
+                       self.want_dx or any(s != INPUT for s in node.sources), name == self.graph.answer and name not in self.graph.taken)
 
 
 class Forward(NamedTuple):

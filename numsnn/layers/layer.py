@@ -32,6 +32,7 @@ class Context(NamedTuple):
     tape: bool = False              # keep what backward needs
     record: tuple = ()              # names of fields to hand out
     want_dx: bool = True            # backward: the gradient of the input too
+    dense: bool = False             # spikes are handed out as an array: what the network answers, which no other layer takes
 
 
 class Result(NamedTuple):

@@ -251,14 +251,14 @@ class Population(Layer):
     def forward(self, x, state, prepared, context):
         coefficients, recurrent, _ = prepared
         before, last = self._split(state)
-        by_lists = self.surrogate.hard and self.model.spiking
+        by_lists, events = self.surrogate.hard and self.model.spiking, self.emits_events and not context.dense
         fields = {name for name in context.record if name != "rate" or not by_lists} - {"rate"}
-        fields |= set() if self.emits_events else {self.output}
+        fields |= set() if events else {self.output}
         fields |= {"spike"} if "rate" in context.record and not by_lists else set()
-        want = Want(tuple(sorted(fields)), self.emits_events or "rate" in context.record and by_lists, context.tape)
+        want = Want(tuple(sorted(fields)), events or "rate" in context.record and by_lists, context.tape)
         run = context.loops.population_forward(self.dynamics(), self._currents(values(x, self.dtype)),
                                                Start(coefficients, before, last, context.lengths), recurrent, want)
-        y = run.events if self.emits_events else getattr(run.out, self.output)
+        y = run.events if events else getattr(run.out, self.output)
         seen = {name: getattr(run.out, name) for name in context.record if name != "rate"}
         if "rate" in context.record:
             seen["rate"] = _rates(run.events if by_lists else run.out.spike, context.lengths)
