@@ -116,8 +116,8 @@ def test_predicted_memory(kind, n_threads):
             predicted = net.memory(steps, batch, rate=rate, checkpoint_every=every)
             net.loss_and_gradients(ns.loss.CrossEntropy(), x[:2], labels[:2] if labels.ndim == 2 else labels, checkpoint_every=every and 1)
             found = held(lambda: net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, checkpoint_every=every))        # noqa: B023
-        # two threads need not be at their peaks at the same time, least of all in steps as short as these
-        assert 0.9 < predicted.total / found < (1.1 if n_threads == 1 else 1.35), (every, str(predicted), found)
+        # two threads need not be at their peaks at the same time, and on a busy machine one may do it all
+        assert 0.9 < predicted.total / found < 1.1 * n_threads, (every, str(predicted), found)
 
 
 def test_a_budget_is_kept():

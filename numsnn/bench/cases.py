@@ -118,8 +118,8 @@ def lif(size):
         net.backward(kept.pop(), dy, want_dx=True)
 
     values = size.steps * size.batch * size.units * 4
-    # forward: current read, membrane kept, a bit of every spike; backward: dy, current and membrane read, dx written
-    return {"forward": Part(forward, bytes=int(values * (2 + 1 / 32))), "backward": Part(backward, forward, bytes=int(values * (4 + 1 / 32)))}
+    # forward: current read, membrane kept, spikes handed out; backward: dy, current and membrane read, dx written
+    return {"forward": Part(forward, bytes=3 * values), "backward": Part(backward, forward, bytes=4 * values)}
 
 
 def _stream(make, size):
