@@ -20,7 +20,8 @@ from .spikes import Spikes
 from .stepping import Stepper, stepped
 from .summary import summary
 
-CHUNK = 8           # samples that one thread takes through the network together, for layers of up to 128 neurons
+CHUNK = 8, 16       # samples that one thread takes through the network together, at most: of few, of many samples
+NEURONS = 128       # in the widest layer; fewer samples where it has more
 
 
 class Tape(NamedTuple):
@@ -342,9 +343,10 @@ class Network(Door):
         return [(first, min(first + chunk, batch)) for first in range(0, batch, max(chunk, 1))] or [(0, 0)]
 
     def _chunk(self, batch):
-        """Samples in a chunk: as many as stay in the cache, but some more where a few more do not matter and calls would weigh."""
-        widest = max([1] + [layer.size_out or 1 for layer in self.layers.values()])
-        return min(CHUNK, max(1024 // widest, min(4, batch // 8) if widest <= 1 << 16 else 1, 1))
+        """Samples in a chunk: as many as stay in the cache, but some more where a few more do not matter and calls would weigh.  Four chunks or more
+        keep as many threads busy."""
+        widest, most = max([1] + [layer.size_out or 1 for layer in self.layers.values()]), min(max(batch // 4, CHUNK[0]), CHUNK[1])
+        return min(most, max(NEURONS * most // widest, min(4, batch // 8) if widest <= 1 << 16 else 1, 1))
 
     def _work(self, steps, batch):
         return steps * batch * sum(layer.size_out or 1 for layer in self.layers.values())
