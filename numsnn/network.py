@@ -21,7 +21,8 @@ from .stepping import Stepper, stepped
 from .summary import summary
 
 CHUNK = 8, 16       # samples that one thread takes through the network together, at most: of few, of many samples
-NEURONS = 128       # in the widest layer; fewer samples where it has more
+NEURONS = 128       # in the widest layer; fewer samples where it has more, unless ...
+WEIGHTS = 1 << 19   # ... a matrix of more bytes than that is read for each chunk and step: the more samples share it, the better
 
 
 class Tape(NamedTuple):
@@ -346,6 +347,8 @@ class Network(Door):
         """Samples in a chunk: as many as stay in the cache, but some more where a few more do not matter and calls would weigh.  Four chunks or more
         keep as many threads busy."""
         widest, most = max([1] + [layer.size_out or 1 for layer in self.layers.values()]), min(max(batch // 4, CHUNK[0]), CHUNK[1])
+        if widest <= 1 << 12 and max((p.nbytes for p in self.params.values()), default=0) > WEIGHTS:
+            return most
         return min(most, max(NEURONS * most // widest, min(4, batch // 8) if widest <= 1 << 16 else 1, 1))
 
     def _work(self, steps, batch):
