@@ -360,7 +360,7 @@ def one_stage_forward(dynamics, x, start, recurrent, want):
 def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
-    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, in_place(units))
+    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, bool(recur) and in_place(units))
     dx = fields(model.Inputs, lambda name: np.empty((steps * batch, units), dtype))
     dstate = model.State(*(a.copy() for a in gradients.state))
     dlast = gradients.last.copy() if recur else None
