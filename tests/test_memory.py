@@ -1,5 +1,8 @@
 """States recomputed instead of kept: the same loss, answer and gradients, in less memory; memory that is predicted, and a budget that is kept."""
 
+import threading
+from itertools import count
+
 import numpy as np
 import pytest
 
@@ -103,6 +106,19 @@ SIZES = {
 }
 
 
+class Meeting(ns.loss.CrossEntropy):
+    """A loss at which two threads wait for each other, both with the tape of a chunk in their hands, however busy the machine is."""
+
+    def __init__(self, chunks):
+        super().__init__()
+        self.calls, self.paired, self.barrier = count(), chunks - chunks % 2, threading.Barrier(2)
+
+    def weighted(self, *given):
+        if next(self.calls) < self.paired:
+            self.barrier.wait(60)
+        return super().weighted(*given)
+
+
 @pytest.mark.parametrize("n_threads", (1, 2))
 @pytest.mark.parametrize("kind", SIZES)
 def test_predicted_memory(kind, n_threads):
@@ -115,9 +131,10 @@ def test_predicted_memory(kind, n_threads):
         with threads.limited(n_threads):
             predicted = net.memory(steps, batch, rate=rate, checkpoint_every=every)
             net.loss_and_gradients(ns.loss.CrossEntropy(), x[:2], labels[:2] if labels.ndim == 2 else labels, checkpoint_every=every and 1)
-            found = held(lambda: net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, checkpoint_every=every))        # noqa: B023
-        # two threads need not be at their peaks at the same time, and on a busy machine one may do it all
-        assert 0.9 < predicted.total / found < 1.1 * n_threads, (every, str(predicted), found)
+            loss = Meeting(predicted.chunks) if predicted.threads == 2 else ns.loss.CrossEntropy()
+            found = held(lambda: net.loss_and_gradients(loss, x, labels, checkpoint_every=every))        # noqa: B023
+        # two threads that meet between forward and backward need not be at their peaks at the same time
+        assert 0.9 < predicted.total / found < (1.1 if n_threads == 1 else 1.35), (every, str(predicted), found)
 
 
 def test_a_budget_is_kept():
