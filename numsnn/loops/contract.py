@@ -12,7 +12,8 @@
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
     softmax_cross_entropy(y, labels, weights) -> (loss, dy)
-        sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64
+        sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64.  A device may
+        take exp of less than -60 for zero
     softmax(x) -> z
         exp(x - max) / sum over the last axis, the sum in ascending order
     sum_over_time(start, z, counted) -> y

@@ -99,6 +99,7 @@ def add_outer_rows(dweight, width, n_in, n_out, first, last, entries, grad, shif
 
 @jitable
 def add_sorted_rows(dweight, n_in, n_out, first, last, entries, grad, shift, working):
+    """The second way of `add_outer_rows`."""
     start, count, index, multiplicity = entries
     order, factor, heads = working
     for i in range(n_in + ONE):
