@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from . import buffers
+from .loops import threads
 from .spikes import Spikes
 
 
@@ -22,21 +24,36 @@ def join_states(parts):
 def part(a, first, last, per_step=None):
     """The samples of an answer or its gradient, (B, C) or (T, B, C); of labels or weights where per_step tells which."""
     per_step = a.ndim == 3 if per_step is None else per_step
-    return np.ascontiguousarray(a[:, first:last] if per_step else a[first:last])
+    return buffers.contiguous(a[:, first:last] if per_step else a[first:last])
 
 
 def samples(x, first, last, borrowed=False):
     """Samples of a sequence (T, B, N), array or Spikes, as a copy of one's own or, borrowed, where they lie."""
-    return x.select(slice(first, last)) if isinstance(x, Spikes) else x[:, first:last] if borrowed else np.array(x[:, first:last], order="C")
+    return x.select(slice(first, last)) if isinstance(x, Spikes) else x[:, first:last] if borrowed else buffers.copy(x[:, first:last])
 
 
-def join(parts):
-    """Samples beside each other: sequences (T, B, N), Spikes among them, or answers (B, C)."""
+def place(x, n_chunks):
+    """An array for what is of the shape of x, in chunks of samples; None where they are better joined."""
+    return None if n_chunks == 1 or isinstance(x, Spikes) else buffers.empty(x.shape, x.dtype)
+
+
+def join(parts, whole=None):
+    """Samples beside each other: sequences (T, B, N), Spikes among them, or answers (B, C), where they do not lie in `whole` already."""
     if len(parts) == 1:
         return parts[0]
+    if whole is not None and all(isinstance(p, np.ndarray) and np.may_share_memory(p, whole) for p in parts):
+        return whole
     if isinstance(parts[0], Spikes):
         return Spikes.join(parts, 1)
-    return np.concatenate(parts, 1 if parts[0].ndim == 3 else 0)
+    axis = 1 if parts[0].ndim == 3 else 0
+    ends = np.cumsum([p.shape[axis] for p in parts])
+    whole = buffers.empty((*parts[0].shape[:axis], int(ends[-1]), *parts[0].shape[axis + 1:]), parts[0].dtype)
+
+    def copy(c):
+        np.copyto(whole[(slice(None),) * axis + (slice(ends[c] - parts[c].shape[axis], ends[c]),)], parts[c])
+
+    threads.run(copy, len(parts), whole.size)
+    return whole
 
 
 def in_time(parts):

@@ -38,6 +38,11 @@ class Stage(NamedTuple):
     uses: dict              # name -> how many layers of this stage take it
     borrowed: frozenset     # inputs that one layer takes, which leaves them as they are
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is one layer, which borrows."""
+        return len(self.components) == 1 and bool(self.borrowed)
+
 
 class Graph:
     """Nodes by name, in the order of the list; components, in an order in which they can run; the name of the layer that answers."""

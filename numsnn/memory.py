@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import buffers
 from .fused import check
 from .layers.layer import size
 from .loops import threads
@@ -101,7 +102,7 @@ def _measured(net, piece, pieces, batch, rate, chunk):
 
 
 def held(run) -> int:
-    """The most bytes of arrays that run() holds on top of what was there before it."""
+    """The most bytes of arrays that run() holds on top of what was there before it; memory that was kept for others does not count."""
     already = tracemalloc.is_tracing()
     if already:
         tracemalloc.reset_peak()
@@ -109,7 +110,8 @@ def held(run) -> int:
         tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        run()
+        with buffers.off():
+            run()
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         if not already:

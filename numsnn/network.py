@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import fused, loops, memory, passes
-from .chunks import join, join_states, part, rows, samples, total, zeros
+from .chunks import join, join_states, part, place, rows, samples, total, zeros
 from .door import Door
 from .graph import Graph
 from .layers import Block, Layer, by_name
@@ -249,21 +249,22 @@ class Network(Door):
         def stage_forward(stage):
             bounds = self._bounds(x.shape[1], stage)
             parts = [None] * len(bounds)
+            whole = place(values[stage.inputs[0]], len(bounds)) if stage.alone else None
 
             def task(c):
                 first, last = bounds[c]
                 given = {name: samples(values[name], first, last, name in stage.borrowed) for name in stage.inputs}
-                setting = self._setting(prepared, lengths, first, last, keep, record)
+                setting = self._setting(prepared, lengths, first, last, keep, record, into=None if whole is None else whole[:, first:last])
                 parts[c] = passes.forward(stage, given, self._rows(state, first, last), setting)
 
             with self.loops.one_thread() if self._uses_blas(stage) else nullcontext():
                 threads.run(task, len(bounds), self._work(*x.shape[:2]))
             kept.append((bounds, [p.tapes for p in parts]))
-            return parts
+            return parts, whole
 
         for stage in self._graph.stages(keep):
-            parts = stage_forward(stage)
-            values |= {name: join([p.values[name] for p in parts]) for name in stage.outputs}
+            parts, whole = stage_forward(stage)
+            values |= {name: join([p.values[name] for p in parts], whole) for name in stage.outputs}
             after |= {name: join_states([p.state[name] for p in parts]) for name in parts[0].state}
             seen |= {name: {field: np.concatenate([p.seen[name][field] for p in parts], 0) if field == "rate" else
                             join([p.seen[name][field] for p in parts]) for field in fields} for name, fields in parts[0].seen.items()}
@@ -277,33 +278,34 @@ class Network(Door):
 
         def stage_backward(stage, bounds, tapes):
             parts = [None] * len(bounds)
+            whole = place(back[stage.outputs[0]], len(bounds)) if stage.alone and (want_dx or stage.inputs[0] != INPUT) else None
 
             def task(c):
                 first, last = bounds[c]
-                dvalues = {name: part(back[name], first, last) for name in stage.outputs if name in back}
+                dvalues = {name: part(back[name], first, last) if whole is None else back[name][:, first:last] for name in stage.outputs if name in back}
                 mine = self._no_gradient(last - first) | {name: rows(s, first, last) for name, s in dstate.items() if s is not None}
                 hidden = {name: {field: np.ascontiguousarray(a[first:last] if field == "rate" else a[:, first:last], self.dtype)
                                  for field, a in fields.items()} for name, fields in dhidden.items()}
-                setting = self._setting(tape.prepared, tape.lengths, first, last, True, {}, want_dx)
+                setting = self._setting(tape.prepared, tape.lengths, first, last, True, {}, want_dx, None if whole is None else whole[:, first:last])
                 parts[c] = passes.backward(stage, tapes[c], dvalues, mine, hidden, setting)
 
             with self.loops.one_thread():
                 threads.run(task, len(bounds), work)
-            return parts
+            return parts, whole
 
         for stage, (bounds, tapes) in reversed(list(zip(self._graph.stages(True), tape.stages, strict=True))):
-            parts = stage_backward(stage, bounds, tapes)
+            parts, whole = stage_backward(stage, bounds, tapes)
             for name in stage.outputs:
                 back.pop(name, None)
-            for name, d in {name: join([p[0][name] for p in parts]) for name in parts[0][0]}.items():
+            for name, d in {name: join([p[0][name] for p in parts], whole) for name in parts[0][0]}.items():
                 back[name] = back[name] + d if name in back else d
             grads |= self._sum([p[1] for p in parts])
             before |= {name: join_states([p[2][name] for p in parts]) for name in parts[0][2]}
         return {name: grads[name] for name in self.params}, {name: before[name] for name in self.layers}, back.get(INPUT)
 
-    def _setting(self, prepared, lengths, first, last, tape, record=None, want_dx=False):
+    def _setting(self, prepared, lengths, first, last, tape, record=None, want_dx=False, into=None):
         lengths = None if lengths is None else lengths[first:last]
-        return passes.Setting(self._graph, prepared, self.loops, self.dtype, lengths, tape, record or {}, want_dx)
+        return passes.Setting(self._graph, prepared, self.loops, self.dtype, lengths, tape, record or {}, want_dx, into)
 
     def _rows(self, state, first, last):
         return {name: rows(s, first, last) for name, s in state.items()}

@@ -26,6 +26,7 @@ class Setting(NamedTuple):
     tape: bool
     record: dict                # layer -> fields
     want_dx: bool = False       # backward: the gradient of the network's input too
+    into: np.ndarray | None = None  # where a layer that is alone in its stage may put what it hands out; backward: dx
 
     def context(self, name, step=None):
         """The context of a layer: for a whole sequence, or for one step of it."""
@@ -33,7 +34,8 @@ class Setting(NamedTuple):
         if lengths is not None:
             lengths = node.steps(lengths) if step is None else np.clip(node.steps(lengths) - step, 0, 1)
         return Context(self.loops, lengths, self.tape, tuple(f for f in self.record.get(name, ()) if f != "y"),
-                       self.want_dx or any(s != INPUT for s in node.sources), name == self.graph.answer and name not in self.graph.taken)
+                       self.want_dx or any(s != INPUT for s in node.sources), name == self.graph.answer and name not in self.graph.taken,
+                       self.into)
 
 
 class Forward(NamedTuple):

@@ -33,6 +33,7 @@ class Context(NamedTuple):
     record: tuple = ()              # names of fields to hand out
     want_dx: bool = True            # backward: the gradient of the input too
     dense: bool = False             # spikes are handed out as an array: what the network answers, which no other layer takes
+    into: np.ndarray | None = None  # samples of a larger array, where a layer that borrows may put what it hands out; backward: dx
 
 
 class Result(NamedTuple):
@@ -60,7 +61,7 @@ class Layer:
     keeps_shape = False             # whether it takes any shape and hands out the same
     delayed = False                 # whether what it hands out is what its source did one step before
     times: int | Fraction = 1       # steps it hands out for each step it gets
-    borrows = False                 # whether it leaves what it gets as it is, so that it may get some samples of a larger array
+    borrows = False                 # whether it leaves what it gets as it is, so that it may be given some samples of a larger array
     causal = True                   # whether what it hands out depends on the past only
 
     def __init__(self, name: str | None = None):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import activation as activations
+from .. import buffers
 from .. import surrogate as surrogates
 from ..loops.contract import Dynamics, Recurrent, Start, Want
 from ..loops.contract import Gradients as Incoming
@@ -255,7 +256,8 @@ class Population(Layer):
         fields = {name for name in context.record if name != "rate" or not by_lists} - {"rate"}
         fields |= set() if events else {self.output}
         fields |= {"spike"} if "rate" in context.record and not by_lists else set()
-        want = Want(tuple(sorted(fields)), events or "rate" in context.record and by_lists, context.tape)
+        want = Want(tuple(sorted(fields)), events or "rate" in context.record and by_lists, context.tape,
+                    context.into if self.borrows and fields == {self.output} and not context.record else None)
         run = context.loops.population_forward(self.dynamics(), self._currents(values(x, self.dtype)),
                                                Start(coefficients, before, last, context.lengths), recurrent, want)
         y = run.events if events else getattr(run.out, self.output)
@@ -267,7 +269,8 @@ class Population(Layer):
         return Result(y, self._join(run.state, run.last), run.tape, seen)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        incoming = dict(dhidden or {})
+        incoming, into = dict(dhidden or {}), context.into if self.borrows and not dhidden else None
+        dy = dy if into is not None else buffers.contiguous(dy)
         if "rate" in incoming:
             spikes = _spikes_gradient(incoming.pop("rate"), tape.current[0].shape, context.lengths)
             incoming["spike"] = spikes + incoming["spike"] if "spike" in incoming else spikes
@@ -276,7 +279,7 @@ class Population(Layer):
         dbefore, dlast = self._split(dstate)
         if self.model.carries(self.recur):
             dlast = np.zeros_like(dlast)        # it is counted in dbefore
-        g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent, Incoming(out, dbefore, dlast), self._needed)
+        g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent, Incoming(out, dbefore, dlast, into), self._needed)
         params = self._settings_gradient(g.coefficients, prepared.settings)
         if self.recur:
             params["recurrent"] = _joined(g.weight)

@@ -92,6 +92,7 @@ class Want(NamedTuple):
     fields: tuple               # of Out, as arrays (T, B, N)
     events: bool                # the spikes as Spikes
     tape: bool                  # what the backward pass needs
+    into: np.ndarray | None = None  # (T, B, N), samples of a larger array: where the one field shall lie; a device may ignore it
 
 
 class Run(NamedTuple):
@@ -115,6 +116,7 @@ class Gradients(NamedTuple):
     out: Any                    # Out of arrays (T, B, N) or None
     state: Any                  # State of (B, N) arrays: of the state after the last step
     last: np.ndarray | None
+    into: np.ndarray | None = None  # samples of a larger array, as those of `out` then are: where the gradient of the current shall lie; may be ignored
 
 
 class PopulationGradients(NamedTuple):

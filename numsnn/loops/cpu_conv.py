@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+from .. import buffers
 from ..elementwise import ONE
 from ..spikes import Spikes
 from .conv_plan import PHASE, input_terms, planned
@@ -256,7 +257,7 @@ def conv_forward(x, weight, bias, geometry):
     steps, batch, _ = x.shape
     from_values, from_events = forward_kernels()
     p, out, dtype = planned(geometry, lanes(weight.dtype)), len(weight), weight.dtype
-    y = np.empty((steps * batch, out * geometry.out[0] * geometry.out[1]), dtype)
+    y = buffers.empty((steps * batch, out * geometry.out[0] * geometry.out[1]), dtype)
     if isinstance(x, Spikes):
         last = _channels_last(weight, p)
         width = last.shape[2]
@@ -288,7 +289,7 @@ def conv_backward(x, weight, dy, geometry, want_dx):
                            np.zeros((group, in_wide), dtype))
     dx = None
     if want_dx:
-        dx = np.zeros((steps * batch, units), dtype)
+        dx = buffers.zeros((steps * batch, units), dtype)
         input_gradient(dy, weight.reshape(out, -1), np.zeros(geometry.channels, dtype), input_terms(geometry, p.lanes, out), geometry, p, dx,
                        np.zeros(out * p.spread, dtype), np.empty(geometry.channels * p.spread, dtype))
         dx = dx.reshape(x.shape)

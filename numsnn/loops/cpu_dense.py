@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+from .. import buffers
 from ..elementwise import ZERO, exp
 from ..spikes import Spikes
 from . import blas
@@ -89,7 +90,7 @@ def entries(x: Spikes):
 
 
 def dense_forward(x, weight, bias):
-    y = np.empty((*x.shape[:2], weight.shape[1]), weight.dtype)
+    y = buffers.empty((*x.shape[:2], weight.shape[1]), weight.dtype)
     from_events, from_values = forward_kernels()
     if isinstance(x, Spikes):
         from_events(entries(x), weight, bias, y.reshape(-1))
@@ -102,7 +103,7 @@ def dense_backward(x, weight, dy, want_dx):
     (steps, batch, n_in), n_out, dtype = x.shape, weight.shape[1], weight.dtype
     from_events, sum_rows, matmul = backward_kernels(blas.usable())
     dbias, grad = np.zeros(n_out, dtype), dy.reshape(-1, n_out)
-    dx = np.empty((steps * batch, n_in), dtype) if want_dx else None
+    dx = buffers.empty((steps * batch, n_in), dtype) if want_dx else None
     sum_rows(grad, dbias)
     if isinstance(x, Spikes):
         most = np.add.reduceat(x.count, np.arange(0, x.count.size, BLOCK)).max() if x.count.size else 0
@@ -111,7 +112,7 @@ def dense_backward(x, weight, dy, want_dx):
         dweight = np.ascontiguousarray(dweight[:, :n_out])
     else:
         dweight = np.empty((n_in, n_out), dtype)
-        matmul(np.ascontiguousarray(x.reshape(-1, n_in).T), grad, dweight)
+        matmul(buffers.contiguous(x.reshape(-1, n_in).T), grad, dweight)
     if want_dx:
         matmul(grad, np.ascontiguousarray(weight.T), dx)
     return dweight, dbias, dx.reshape(steps, batch, n_in) if want_dx else None
@@ -148,7 +149,7 @@ def soften_kernel():
 
 
 def softmax(x):
-    z = np.array(x, order="C")
+    z = buffers.copy(x)
     soften_kernel()(z.reshape(-1, z.shape[-1]))
     return z
 
@@ -195,7 +196,7 @@ def softmax_kernel():
 
 
 def softmax_cross_entropy(y, labels, weights):
-    dy = np.empty_like(y)
+    dy = buffers.empty(y.shape, y.dtype)
     return softmax_kernel()(y, labels, weights, dy), dy
 
 

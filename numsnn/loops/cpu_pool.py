@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+from .. import buffers
 from ..spikes import index_dtype
 from .jit import OPTIONS, fingerprint, prepare, private
 
@@ -44,13 +45,13 @@ def kernels():
 
 
 def max_pool_forward(x, geometry):
-    y = np.empty((*x.shape[:2], geometry.channels * geometry.out[0] * geometry.out[1]), x.dtype)
-    taken = np.empty(y.shape, index_dtype(geometry.size[0] * geometry.size[1]))
+    y = buffers.empty((*x.shape[:2], geometry.channels * geometry.out[0] * geometry.out[1]), x.dtype)
+    taken = buffers.empty(y.shape, index_dtype(geometry.size[0] * geometry.size[1]))
     kernels()[0](np.ascontiguousarray(x), geometry, y, taken)
     return y, taken
 
 
 def max_pool_backward(taken, dy, geometry):
-    dx = np.zeros((*dy.shape[:2], geometry.channels * geometry.size[0] * geometry.size[1]), dy.dtype)
+    dx = buffers.zeros((*dy.shape[:2], geometry.channels * geometry.size[0] * geometry.size[1]), dy.dtype)
     kernels()[1](taken, np.ascontiguousarray(dy), geometry, dx)
     return dx

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from .. import buffers
 from ..neurons.model import Functions
 from ..spikes import Spikes, index_dtype
 from . import blas, lanes
@@ -56,12 +57,14 @@ class Shape(NamedTuple):
     units: int
     group: int          # samples
     pitch: int          # numbers from a time step to the next of the currents, which may be some samples of a larger array
+    outer: int          # the same of what is handed out; backward: of its gradient and that of the currents
 
 
-def shape_of(currents):
+def shape_of(currents, outer=None):
     (steps, batch, units), strides = currents[0].shape, currents[0].strides
     even = VECTOR // gcd(units, VECTOR)
-    return Shape(steps, batch, units, max(1, min(max(GROUP // max(units, 1) // even, 1) * even, batch)), strides[0] // currents[0].itemsize)
+    return Shape(steps, batch, units, max(1, min(max(GROUP // max(units, 1) // even, 1) * even, batch)), strides[0] // currents[0].itemsize,
+                 batch * units if outer is None else outer.strides[0] // outer.itemsize)
 
 
 @jitable
@@ -119,7 +122,7 @@ def forward_kernel(model, spike, slope, activation, recur):
         what recurred last.  store: (State, Out) of arrays (T * B * N).  recurrent: Recurrent or None.  lists: (count, index) or None."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
-        steps, batch, units, group, pitch = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group), U(shape.pitch)
+        steps, batch, units, group, pitch, outer = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group), U(shape.pitch), U(shape.outer)
         x, params, (state, now), (states, out) = private(x), private(coefficients), private(carried), private(store)
         weights, spikes, lengths = private(recurrent), private(lists), private(lengths)
         for t in range(steps):
@@ -143,7 +146,7 @@ def forward_kernel(model, spike, slope, activation, recur):
                         before = gather(state, o + i)
                         given, after = step(gather(x, t * pitch + o + i), before, gather(params, i), f)
                         scatter(states, row + o + i, before)
-                        scatter(out, row + o + i, given)
+                        scatter(out, t * outer + o + i, given)
                         scatter(now, o + i, given)
                         scatter(state, o + i, after)
                 if lists is not None:
@@ -180,12 +183,12 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lists, lengths):
         """tape: (Inputs, State, State of buffers (G * N)): the last two together are the states before each step.
         gradients: (Out of arrays (T * B * N), Out of buffers (B, N): what comes back through the recurrence, State of buffers).
-        dx: Inputs of arrays (T * B, N).  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index)
+        dx: Inputs of arrays, (T * B, N) where there is recurrence.  sums: (Params, Inputs) of buffers or None.  rec: Recurrence or None.  lists: (count, index)
         or None."""
         mark  # noqa: B018  part of the cache key
         word = flush_tiny()
         f = Functions(spike, slope, k, act, act_slope)
-        steps, batch, units, group, pitch = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group), U(shape.pitch)
+        steps, batch, units, group, pitch, outer = U(shape.steps), U(shape.batch), U(shape.units), U(shape.group), U(shape.pitch), U(shape.outer)
         (current, states, previous), params, spikes = private(tape), private(coefficients), private(lists)
         (dout, returned, dstate), (dparams, dinput) = gradients, private(sums)
         dout, dstate, returned, dx = private(dout), private(dstate), private_array(returned), private_array(dx)
@@ -198,7 +201,7 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
             while b < batch:
                 begin, end = active_run(lengths, t, b, batch)
                 for i in range(b * units, begin * units):
-                    clear(flat, row + i)
+                    clear(flat, t * outer + i)
                 for s in range(begin, end, group):
                     o, count = s * units, min(group, end - s)
                     if lists is not None:
@@ -208,12 +211,12 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
                         for i in range(U(0), count * units, LINE):
                             prefetch(current, (t - U(1)) * pitch + o + i)
                             prefetch(states, next_row + i)
-                            prefetch(dout, next_row + i)
+                            prefetch(dout, (t - U(1)) * outer + o + i)
                     for i in range(count * units):
-                        d = gather_sum(dout, row + o + i, back, o + i)
+                        d = gather_sum(dout, t * outer + o + i, back, o + i)
                         dinputs, before, dp = adjoint(gather(current, t * pitch + o + i), gather_sum(states, row + o + i, previous, i),
                                                       gather(params, i), f, d, gather(dstate, o + i))
-                        scatter(flat, row + o + i, dinputs)
+                        scatter(flat, t * outer + o + i, dinputs)
                         scatter(dstate, o + i, before)
                         accumulate(dparams, o + i, dp)
                         accumulate(dinput, o + i, dinputs)
@@ -307,13 +310,14 @@ def flat(arrays):
     return type(arrays)(*(None if a is None else a.reshape(-1) for a in arrays))
 
 
-def flat_steps(currents):
-    """`flat` of currents whose time steps may lie apart (Shape.pitch); what lies between them is not theirs."""
-    if currents[0].flags.c_contiguous:
-        return flat(currents)
-    (steps, batch, units), strides = currents[0].shape, currents[0].strides
-    size = max(steps - 1, 0) * (strides[0] // strides[2]) + min(steps, 1) * batch * units
-    return type(currents)(*(np.lib.stride_tricks.as_strided(a, (size,), strides[2:]) for a in currents))
+def flat_steps(arrays):
+    """`flat` of arrays (T, B, N) whose time steps may lie apart (Shape.pitch); what lies between them is not theirs."""
+    return type(arrays)(*(a if a is None else a.reshape(-1) if a.flags.c_contiguous else _apart(a) for a in arrays))
+
+
+def _apart(a):
+    (steps, batch, units), strides = a.shape, a.strides
+    return np.lib.stride_tricks.as_strided(a, (max(steps - 1, 0) * (strides[0] // strides[2]) + min(steps, 1) * batch * units,), strides[2:])
 
 
 def tiled(coefficients, batch):
@@ -339,17 +343,19 @@ def one_stage_forward(dynamics, x, start, recurrent, want):
     kept = set(want.fields) | ({recur} if want.tape and not dynamics.recurs_as_events else set())
     buffered = {recur} | ({"spike"} if listed else set())
     taped = set(model.State._fields) - ({"spike"} if dynamics.spikes_are_listed else set()) if want.tape else set()
-    new = np.empty if start.lengths is None else np.zeros       # padded steps hand out zeros
-    out = fields(model.Out, lambda name: new((steps, batch, units), dtype) if name in kept else None)
+    new = buffers.empty if start.lengths is None else buffers.zeros       # padded steps hand out zeros
+    out = fields(model.Out, lambda name: None if name not in kept else new((steps, batch, units), dtype) if want.into is None else want.into)
+    if want.into is not None and start.lengths is not None:
+        want.into.fill(0)
     now = fields(model.Out, lambda name: slack(np.zeros, batch * units, dtype).reshape(batch, units) if name in buffered else None)
     if recur:
         getattr(now, recur)[:] = start.last
-    states = fields(model.State, lambda name: np.empty((steps, batch, units), dtype) if name in taped else None)
+    states = fields(model.State, lambda name: buffers.empty((steps, batch, units), dtype) if name in taped else None)
     state = model.State(*(a.copy() for a in start.state))
-    lists = (np.zeros(steps * batch, np.int32), slack(np.empty, steps * batch * units, index_dtype(units))) if listed else None
-    shape = shape_of(x)
+    lists = (np.zeros(steps * batch, np.int32), slack(buffers.empty, steps * batch * units, index_dtype(units))) if listed else None
+    shape = shape_of(x, want.into)
     kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
-           (flat(state), flat(now)), (flat(states), flat(out)), recurrent, lists, start.lengths)
+           (flat(state), flat(now)), (flat(states), flat_steps(out)), recurrent, lists, start.lengths)
     events = Spikes.of_rows((steps, batch, units), np.arange(steps * batch, dtype=np.int64) * units, *lists) if listed else None
     values = getattr(out, recur) if recur and not dynamics.recurs_as_events else None
     tape = Tape(x, states, start, events, values) if want.tape else None
@@ -361,10 +367,10 @@ def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, bool(recur) and in_place(units))
-    dx = fields(model.Inputs, lambda name: np.empty((steps * batch, units), dtype))
+    dx = model.Inputs(gradients.into) if gradients.into is not None else fields(model.Inputs, lambda name: buffers.empty((steps * batch, units), dtype))
     dstate = model.State(*(a.copy() for a in gradients.state))
     dlast = gradients.last.copy() if recur else None
-    previous, lists, shape = fields(model.State, lambda name: None), None, shape_of(tape.current)
+    previous, lists, shape = fields(model.State, lambda name: None), None, shape_of(tape.current, gradients.into)
     if dynamics.spikes_are_listed:
         lists = (tape.events.count, tape.events.index)
         previous = previous._replace(spike=np.concatenate((np.empty(shape.group * units, dtype), tape.start.state.spike.reshape(-1))))
@@ -373,11 +379,11 @@ def one_stage_backward(dynamics, tape, recurrent, gradients, learn):
             fields(model.Inputs, lambda name: np.zeros(batch * units, dtype) if name in biased else None))
     rec = recurrence(dynamics, tape, recurrent) if recur else None
     kernel(shape, (flat_steps(tape.current), flat(tape.states), previous), tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
-           (flat(gradients.out), fields(model.Out, lambda name: dlast if name == recur else None), flat(dstate)),
-           dx, sums, rec, lists, tape.start.lengths)
+           (flat_steps(gradients.out), fields(model.Out, lambda name: dlast if name == recur else None), flat(dstate)),
+           dx if recur else flat_steps(dx), sums, rec, lists, tape.start.lengths)
     dparams, dinputs = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
     dbias = tuple(getattr(dinputs, name) for name in biased) or None
-    return PopulationGradients(model.Inputs(*(a.reshape(steps, batch, units) for a in dx)), dstate, dlast, dparams,
+    return PopulationGradients(model.Inputs(*(a if a.ndim == 3 else a.reshape(steps, batch, units) for a in dx)), dstate, dlast, dparams,
                                tuple(np.ascontiguousarray(d[:, :units]) for d in rec.dweight) if recur else None, dbias)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from .. import buffers
 from ..neurons.model import Functions
 from . import blas
 from .access import accumulate, clear, gather, gather_sum, scatter
@@ -160,11 +161,11 @@ def two_stage_forward(dynamics, x, start, recurrent, want):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     shape, dtype = x[0].shape, x[0].dtype
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
-    new = np.empty if start.lengths is None else np.zeros       # padded steps hand out zeros
+    new = buffers.empty if start.lengths is None else buffers.zeros       # padded steps hand out zeros
     kept = set(want.fields) | ({recur} if want.tape else set())
     out = fields(model.Out, lambda name: new(shape, dtype) if name in kept else None)
     now = fields(model.Out, lambda name: start.last.copy() if name == recur else None)
-    states = fields(model.State, lambda name: np.empty(shape, dtype) if want.tape else None)
+    states = fields(model.State, lambda name: buffers.empty(shape, dtype) if want.tape else None)
     state = model.State(*(a.copy() for a in start.state))
     kernel(shape, flat(x), tiled(start.coefficients, shape[1]), surrogate.typed(dtype), (flat(state), flat(now)), (flat(states), flat(out)),
            recurrent, np.empty(shape[1] * shape[2], dtype), start.lengths)
@@ -176,13 +177,13 @@ def two_stage_backward(dynamics, tape, recurrent, gradients, learn):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
-    dx = fields(model.Inputs, lambda name: np.empty((steps * batch, units), dtype))
+    dx = fields(model.Inputs, lambda name: buffers.empty((steps * batch, units), dtype))
     dstate, dlast = model.State(*(a.copy() for a in gradients.state)), gradients.last.copy()
     biased = model.recurrent if recurrent.bias else ()
     sums = (fields(model.Params, lambda name: np.zeros(batch * units, dtype) if name in learn else None),
             fields(model.Inputs, lambda name: np.zeros(batch * units, dtype) if name in biased else None))
     rec = Products(tuple(np.ascontiguousarray(w.T) for w in recurrent.weight), tape.start.last.reshape(-1), tape.values.reshape(-1, units),
-                   np.zeros((steps * batch, units), dtype), np.empty((batch, units), dtype), tuple(map(np.zeros_like, recurrent.weight)))
+                   buffers.zeros((steps * batch, units), dtype), np.empty((batch, units), dtype), tuple(map(np.zeros_like, recurrent.weight)))
     kernel((steps, batch, units), (flat(tape.current), flat(tape.states)), tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
            (flat(gradients.out), flat(fields(model.Out, lambda name: dlast if name == recur else None)), flat(dstate)), dx, sums, rec,
            tape.start.lengths)

@@ -1,0 +1,135 @@
+"""Memory for large arrays, used again as soon as nobody holds the array it was given to.
+
+The system clears the pages of new memory one by one when they are first touched, and takes them back when an array is gone.  That costs up to a
+third of a training step whose arrays are the same in every step.  So their memory is kept: never more than was in use at one time, nor than a
+quarter of the machine's; `clear` gives it back.
+"""
+
+import os
+import threading
+from collections import deque
+from contextlib import contextmanager
+from math import prod
+
+import numpy as np
+
+LARGE = 1 << 22         # bytes; of smaller arrays malloc keeps the memory
+FITS = 9 / 8            # memory of up to so many times the size is taken for an array
+LINE = 64               # bytes; arrays begin where a line of the cache does
+
+
+def _most_kept() -> int:
+    """A quarter of the machine's memory."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 1 << 30
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+
+
+class _Pool:
+    """Memory that is free, the one given back last at the end, and how much is in use."""
+
+    def __init__(self):
+        self.lock, self.free, self.returned = threading.Lock(), [], deque()
+        self.used = self.most = 0
+        self.limit, self.off = _most_kept(), 0
+
+    def take(self, size):
+        """Memory of `size` bytes or a little more."""
+        with self.lock:
+            self._collect()
+            fitting = [i for i, memory in enumerate(self.free) if size <= memory.nbytes <= size * FITS]
+            if fitting:
+                memory = self.free.pop(min(reversed(fitting), key=lambda i: self.free[i].nbytes))
+            self.used += memory.nbytes if fitting else size
+            self.most = max(self.most, self.used)
+            self._drop(self.most - self.used)
+        return memory if fitting else np.empty(size, np.uint8)
+
+    def _collect(self):
+        """What arrays that are gone have left.  They leave it in `returned`, because they may go at any moment, under the lock too."""
+        while self.returned:
+            memory = self.returned.popleft()
+            self.used -= memory.nbytes
+            self.free.append(memory)
+        self._drop(self.limit)
+
+    def _drop(self, most):
+        kept = sum(memory.nbytes for memory in self.free)
+        while self.free and kept > most:
+            kept -= self.free.pop(0).nbytes
+
+    def clear(self):
+        with self.lock:
+            self._collect()
+            self.free.clear()
+            self.most = self.used
+
+
+class _Loan:
+    """What an array and its views hold as long as there is one of them."""
+
+    __slots__ = ("__array_interface__", "memory", "pool")
+
+    def __init__(self, pool, memory, shape, dtype):
+        self.pool, self.memory = pool, memory
+        address = memory.ctypes.data
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (address + -address % LINE, False)}
+
+    def __del__(self):
+        self.pool.returned.append(self.memory)
+
+
+_pool = _Pool()
+
+
+def _new_pool():
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_pool)       # another thread may have held the lock
+
+
+def empty(shape: tuple | int, dtype) -> np.ndarray:
+    """An array, its values undefined."""
+    shape, dtype, pool = shape if isinstance(shape, tuple) else (shape,), np.dtype(dtype), _pool
+    size = prod(shape) * dtype.itemsize
+    if size < LARGE or pool.off:
+        return np.empty(shape, dtype)
+    return np.asarray(_Loan(pool, pool.take(size + LINE), shape, dtype))
+
+
+def zeros(shape: tuple | int, dtype) -> np.ndarray:
+    """An array of zeros."""
+    a = empty(shape, dtype)
+    a.fill(0)
+    return a
+
+
+def copy(a: np.ndarray) -> np.ndarray:
+    """A contiguous copy."""
+    own = empty(a.shape, a.dtype)
+    np.copyto(own, a)
+    return own
+
+
+def contiguous(a: np.ndarray) -> np.ndarray:
+    """The array itself where it is contiguous, else a copy."""
+    return a if a.flags.c_contiguous else copy(a)
+
+
+def clear() -> None:
+    """Give back to the system what no array uses."""
+    _pool.clear()
+
+
+@contextmanager
+def off():
+    """Within it every array is given memory of its own."""
+    clear()
+    _pool.off += 1
+    try:
+        yield
+    finally:
+        _pool.off -= 1
