@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-LARGE = 1 << 22         # bytes; of smaller arrays malloc keeps the memory
+LARGE = 1 << 18         # bytes; smaller arrays are the business of malloc
 FITS = 9 / 8            # memory of up to so many times the size is taken for an array
 LINE = 64               # bytes; arrays begin where a line of the cache does
 

@@ -63,6 +63,11 @@ def two_to_64(m):
     return ((m.view(np.int64) << np.int64(52)) + np.int64(0x3FF0000000000000)).view(np.float64)
 
 
+def sqrt(x):
+    """The square root, rounded correctly."""
+    return np.sqrt(x)
+
+
 def erf(x):
     """Error function, for the smooth twins of surrogates only (tests); no target needs it to run a network."""
     from scipy.special import erf as scipy_erf

@@ -15,8 +15,12 @@ After each step, parameters with a lower bound (time constants) are projected to
 
 from fnmatch import fnmatchcase
 from math import cos, pi
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from . import loops
+from .elementwise import elementwise, maximum, sqrt
 
 # ---- schedules: epoch (from 0) -> factor of the learning rate
 
@@ -120,9 +124,18 @@ def schedule_from(config: dict) -> Schedule:
 
 
 class Optimizer:
-    """Base: learning rate, schedule, factors, clipping, and the state of the optimiser (arrays by slot and parameter name)."""
+    """Base: learning rate, schedule, factors, clipping, and the state of the optimiser (arrays by slot and parameter name).
 
-    slots: tuple = ()
+    An optimiser defines its Slots (a named tuple), its rule (p, g, slots, k) -> (p, slots) for single values, written in the dialect of
+    elementwise.py, and constants(rate), what k holds in this step.
+    """
+
+    Slots: type
+
+    @property
+    def slots(self) -> tuple:
+        """Names of what is kept for each parameter."""
+        return self.Slots._fields
 
     def __init__(self, lr: float, *, schedule: Schedule | None = None, factors: dict | None = None, clip_norm: float | None = None,
                  weight_decay: float = 0.0, **settings):
@@ -154,10 +167,26 @@ class Optimizer:
             p = params[name]
             if grad.shape != p.shape:
                 raise ValueError(f"the gradient of {name} has shape {grad.shape}, the parameter {p.shape}")
-            grad = grad.astype(p.dtype) if scale == 1.0 else grad.astype(p.dtype) * p.dtype.type(scale)
-            slots = [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
-            self._step(p, grad, p.dtype.type(self.rate(name)), *slots)
+            rate = self.rate(name)
+            grad = self._decay(p, grad.astype(p.dtype, copy=False) if scale == 1.0 else grad.astype(p.dtype) * p.dtype.type(scale), rate)
+            self._step(p, grad, self.Slots(*(self._slot(slot, name, p) for slot in self.slots)), rate)
         return params.project() if hasattr(params, "project") else 0
+
+    def _slot(self, slot, name, p):
+        if name not in self.state[slot]:
+            self.state[slot][name] = np.zeros(p.shape, p.dtype)
+        return self.state[slot][name]
+
+    def _decay(self, p, g, rate):
+        """The gradient with that of the weight decay."""
+        return g + p.dtype.type(self.weight_decay) * p if self.weight_decay else g
+
+    def _step(self, p, g, slots, rate):
+        constants = self.constants(rate)
+        constants, vector = type(constants)(*map(p.dtype.type, constants)), np.ascontiguousarray(p).reshape(-1)
+        loops.fastest().update(self.rule, vector, np.ascontiguousarray(g).reshape(-1), self.Slots(*(a.reshape(-1) for a in slots)), constants)
+        if not p.flags.c_contiguous:
+            p[...] = vector.reshape(p.shape)
 
     def _clipping(self, grads):
         if self.clip_norm is None:
@@ -173,44 +202,77 @@ class Optimizer:
         return f"{type(self).__name__}({self.lr}, schedule={self.schedule}, factors={self.factors})"
 
 
+class Momentum(NamedTuple):
+    momentum: Any
+
+
+class SGDConstants(NamedTuple):
+    rate: float
+    momentum: float
+
+
+@elementwise
+def sgd(p, g, slots, k):
+    m = k.momentum * slots.momentum + g
+    return p - k.rate * m, Momentum(m)
+
+
+@elementwise
+def nesterov_sgd(p, g, slots, k):
+    m = k.momentum * slots.momentum + g
+    return p - k.rate * (g + k.momentum * m), Momentum(m)
+
+
 class SGD(Optimizer):
     """Gradient descent with momentum; see the module."""
 
-    slots = ("momentum",)
+    Slots = Momentum
 
     def __init__(self, lr: float, momentum: float = 0.0, *, nesterov: bool = False, **common):
         super().__init__(lr, momentum=momentum, nesterov=nesterov, **common)
 
-    def _step(self, p, g, rate, m):
-        if self.weight_decay:
-            g = g + p.dtype.type(self.weight_decay) * p
-        momentum = p.dtype.type(self.settings["momentum"])
-        m *= momentum
-        m += g
-        p -= rate * (g + momentum * m if self.settings["nesterov"] else m)
+    @property
+    def rule(self):
+        return nesterov_sgd if self.settings["nesterov"] else sgd
+
+    def constants(self, rate):
+        return SGDConstants(rate, self.settings["momentum"])
+
+
+class Moments(NamedTuple):
+    mean: Any
+    square: Any
+
+
+class AdamConstants(NamedTuple):
+    rate: float
+    b1: float
+    b2: float
+    rest1: float        # 1 - b1
+    rest2: float        # 1 - b2
+    first: float        # 1 / (1 - b1^k)
+    second: float       # 1 / (1 - b2^k)
+    eps: float
+
+
+@elementwise
+def adam(p, g, slots, k):
+    m = k.b1 * slots.mean + k.rest1 * g
+    v = k.b2 * slots.square + k.rest2 * (g * g)
+    return p - k.rate * (m * k.first) / (sqrt(v * k.second) + k.eps), Moments(m, v)
 
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015); see the module."""
 
-    slots = ("mean", "square")
+    Slots, rule = Moments, staticmethod(adam)
 
     def __init__(self, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8, **common):
         super().__init__(lr, betas=tuple(betas), eps=eps, **common)
 
-    def _step(self, p, g, rate, m, v):
-        g = self._decay(p, g, rate)
-        real = p.dtype.type
+    def constants(self, rate):
         b1, b2 = self.settings["betas"]
-        m *= real(b1)
-        m += real(1 - b1) * g
-        v *= real(b2)
-        v += real(1 - b2) * (g * g)
-        first, second = real(1 / (1 - b1 ** self.steps)), real(1 / (1 - b2 ** self.steps))
-        p -= rate * (m * first) / (np.sqrt(v * second) + real(self.settings["eps"]))
-
-    def _decay(self, p, g, rate):
-        return g + p.dtype.type(self.weight_decay) * p if self.weight_decay else g
+        return AdamConstants(rate, b1, b2, 1 - b1, 1 - b2, 1 / (1 - b1 ** self.steps), 1 / (1 - b2 ** self.steps), self.settings["eps"])
 
 
 class AdamW(Adam):
@@ -220,8 +282,20 @@ class AdamW(Adam):
         super().__init__(lr, betas, eps, weight_decay=weight_decay, **common)
 
     def _decay(self, p, g, rate):
-        p -= rate * p.dtype.type(self.weight_decay) * p
+        p -= p.dtype.type(rate) * p.dtype.type(self.weight_decay) * p
         return g
+
+
+class Largest(NamedTuple):
+    mean: Any
+    largest: Any
+
+
+@elementwise
+def adamax(p, g, slots, k):
+    m = k.b1 * slots.mean + k.rest1 * g
+    u = maximum(maximum(g, -g) + k.eps, k.b2 * slots.largest)
+    return p - k.rate * k.first * m / u, Largest(m, u)
 
 
 class Adamax(Adam):
@@ -230,16 +304,7 @@ class Adamax(Adam):
         m <- b1 m + (1 - b1) g;  u <- max(b2 u, |g| + eps);  p <- p - r m / (1 - b1^k) / u
     """
 
-    slots = ("mean", "largest")
-
-    def _step(self, p, g, rate, m, u):
-        g = self._decay(p, g, rate)
-        real = p.dtype.type
-        b1, b2 = self.settings["betas"]
-        m *= real(b1)
-        m += real(1 - b1) * g
-        np.maximum(real(b2) * u, np.abs(g) + real(self.settings["eps"]), out=u)
-        p -= rate * real(1 / (1 - b1 ** self.steps)) * m / u
+    Slots, rule = Largest, staticmethod(adamax)
 
 
 OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam, AdamW, Adamax)}

@@ -108,3 +108,21 @@ def test_float32_stays_float32(rng):
 def test_what_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+@pytest.mark.parametrize("make", (lambda: optim.SGD(0.1, 0.9, weight_decay=0.01), lambda: optim.SGD(0.1, 0.9, nesterov=True), lambda: optim.Adam(1e-2, clip_norm=0.5),
+                                  lambda: optim.AdamW(1e-2), lambda: optim.Adamax(1e-2)), ids=("SGD", "nesterov", "Adam", "AdamW", "Adamax"))
+def test_compiled_steps_have_the_bits_of_the_reference(make, dtype, monkeypatch):
+    """Gradients over twenty orders of magnitude, zeros among them; a parameter that is not contiguous is changed in its place too."""
+    def path(device):
+        monkeypatch.setattr(optim.loops, "fastest", lambda: ns.loops.get(device))
+        rng, optimizer = np.random.default_rng(0), make()
+        params = {"a": rng.standard_normal((61, 7)).astype(dtype), "b": rng.standard_normal((5, 8)).astype(dtype)[:, ::2]}
+        for _ in range(7):
+            optimizer.update(params, {k: (rng.standard_normal(p.shape) * 10.0 ** rng.integers(-18, 2, p.shape) * (rng.random(p.shape) < 0.8)).astype(dtype)
+                                      for k, p in params.items()})
+        return [a.tobytes() for a in (*params.values(), *(a for slot in optimizer.state.values() for a in slot.values()))]
+
+    found = path("cpu")
+    assert found == path("reference") and found[1] != np.random.default_rng(0).standard_normal((5, 4)).astype(dtype).tobytes()

@@ -18,6 +18,8 @@
         exp(x - max) / sum over the last axis, the sum in ascending order
     sum_over_time(start, z, counted) -> y
         y (B, N) = start + sum over time of z[t, b] where counted[t, b], in the order of time; z (T, B, N), counted (T, B, 1) bool
+    update(rule, p, g, slots, k)
+        one step of an optimiser, in place: for each value p, slots = rule(p, g, slots, k); p, g (N,), slots: named tuple of (N,) arrays
     dense_step, population_step, over_time_step -> StepLayer; StepTable(layers, batch, dtype)
         one step of several layers in one call (loops/cpu_step.py), where a device has it: STEPS
     CHUNKED

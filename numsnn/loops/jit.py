@@ -97,6 +97,11 @@ def _greater_equal(a, b):
     return lambda a, b: one if a >= b else zero
 
 
+@overload(ew.sqrt, jit_options=INLINE)
+def _sqrt(x):
+    return lambda x: np.sqrt(x)
+
+
 @overload(ew.erf, jit_options=INLINE)
 def _erf(x):
     return lambda x: math.erf(x)

@@ -178,6 +178,12 @@ def sum_over_time(start, z, counted):
     return np.add.accumulate(np.concatenate((start[None], np.where(counted, z, z.dtype.type(0)))), 0)[-1]
 
 
+def update(rule, p, g, slots, k):
+    p[...], after = rule(p, g, slots, k)
+    for slot, values in zip(slots, after, strict=True):
+        slot[...] = values
+
+
 def softmax_cross_entropy(y, labels, weights):
     shifted = y - y.max(1, keepdims=True)
     p = np.exp(shifted)
@@ -192,4 +198,5 @@ def softmax_cross_entropy(y, labels, weights):
 
 
 __all__ = ["CHUNKED", "STEPS", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "max_pool_backward", "max_pool_forward",
-           "one_thread", "population_backward", "population_forward", "softmax", "softmax_cross_entropy", "sum_over_time"]
+           "one_thread", "population_backward", "population_forward", "softmax", "softmax_cross_entropy", "sum_over_time",
+           "update"]
