@@ -1,10 +1,10 @@
 """ECG wave labelling (QT Database, the authors' coding): the SRNN beside other recurrent layers of 36 units in the same place.
 
-    python examples/10_ecg_cells.py FOLDER [--cells srnn lif relu rnn gru lstm bilstm arlif] [--epochs 400] [--seed 0] [--quick]
+    python examples/10_ecg_cells.py FOLDER [--cells srnn lif relu rnn gru lstm bilstm arlif gru-21 lstm-18 bilstm-12] [--epochs 400] [--seed 0] [--quick]
 
 A table with accuracy, parameters, firing rate and energy per step (both constant sets of the papers).  The same loss and batches for all, the epoch
 chosen on a tenth of the training sequences.  SRNN and its LIF and ReLU twins have adaptive or plain neurons in the output too; the others have
-a linear readout.  FOLDER: the coded QT Database (data/README.md); --quick: synthetic ECG, one epoch, to see that it runs.
+a linear readout.  gru-21, lstm-18 and bilstm-12 have so many units, with which they are of the SRNN's size in parameters.  FOLDER: the coded QT Database (data/README.md); --quick: synthetic ECG, one epoch, to see that it runs.
 """
 
 import argparse
@@ -19,8 +19,10 @@ ALPHA = 0.618                                               # of the authors' pl
 LIF = {"tau_mem": -1 / math.log(ALPHA), "v_threshold": 0.5, "reset": "hard", "input_scale": "1", "learn": "tau_mem"}
 
 
-def network(cell, seed, n=36):
-    """4 spike trains -> 36 units -> 6 outputs, one answer a step."""
+def network(cell, seed):
+    """4 spike trains -> 36 units, or as many as the name says -> 6 outputs, one answer a step."""
+    cell, _, n = cell.partition("-")
+    n = int(n or 36)
     recipe = recipes.get("srnn-ecg")
     if cell in ("srnn", "relu"):
         return recipe.network(recipe.options | {"surrogate": "relu" if cell == "relu" else recipe.options["surrogate"]}, seed)
@@ -38,7 +40,7 @@ def network(cell, seed, n=36):
 
 parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
 parser.add_argument("folder", nargs="?")
-parser.add_argument("--cells", nargs="+", default=("srnn", "lif", "relu", "rnn", "gru", "lstm", "bilstm", "arlif"))
+parser.add_argument("--cells", nargs="+", default=("srnn", "lif", "relu", "rnn", "gru", "lstm", "bilstm", "arlif", "gru-21", "lstm-18", "bilstm-12"))
 parser.add_argument("--epochs", type=int, default=400)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--quick", action="store_true")

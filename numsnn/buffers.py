@@ -25,13 +25,13 @@ def _most_kept() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
 
 
-class _Pool:
-    """Memory that is free, the one given back last at the end, and how much is in use."""
+class Pool:
+    """Memory that is free, the one given back last at the end, and how much is in use.  allocate(bytes): new memory; limit: bytes to keep."""
 
-    def __init__(self):
+    def __init__(self, allocate, limit):
         self.lock, self.free, self.returned = threading.Lock(), [], deque()
         self.used = self.most = 0
-        self.limit, self.off = _most_kept(), 0
+        self.allocate, self.limit, self.off = allocate, limit, 0
 
     def take(self, size):
         """Memory of `size` bytes or a little more."""
@@ -43,7 +43,7 @@ class _Pool:
             self.used += memory.nbytes if fitting else size
             self.most = max(self.most, self.used)
             self._drop(self.most - self.used)
-        return memory if fitting else np.empty(size, np.uint8)
+        return memory if fitting else self.allocate(size)
 
     def _collect(self):
         """What arrays that are gone have left.  They leave it in `returned`, because they may go at any moment, under the lock too."""
@@ -79,12 +79,12 @@ class _Loan:
         self.pool.returned.append(self.memory)
 
 
-_pool = _Pool()
-
-
 def _new_pool():
     global _pool
-    _pool = _Pool()
+    _pool = Pool(lambda size: np.empty(size, np.uint8), _most_kept())
+
+
+_new_pool()
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,25 +10,29 @@ from .spikes import Spikes
 
 
 def rows(state: Any, first, last):
-    return None if state is None else type(state)(*(np.ascontiguousarray(a[first:last]) for a in state))
+    return None if state is None else type(state)(*(a if last - first == len(a) else np.ascontiguousarray(a[first:last]) for a in state))
 
 
-def zeros(state):
-    return None if state is None else type(state)(*(np.zeros_like(a) for a in state))
+def zeros(state, make=np.zeros):
+    return None if state is None else type(state)(*(make(a.shape, a.dtype) for a in state))
 
 
 def join_states(parts):
-    return None if parts[0] is None else type(parts[0])(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    return parts[0] if len(parts) == 1 else None if parts[0] is None else type(parts[0])(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def part(a, first, last, per_step=None):
     """The samples of an answer or its gradient, (B, C) or (T, B, C); of labels or weights where per_step tells which."""
     per_step = a.ndim == 3 if per_step is None else per_step
+    if last - first == a.shape[int(per_step)]:
+        return a
     return buffers.contiguous(a[:, first:last] if per_step else a[first:last])
 
 
 def samples(x, first, last, borrowed=False):
     """Samples of a sequence (T, B, N), array or Spikes, as a copy of one's own or, borrowed, where they lie."""
+    if last - first == x.shape[1]:
+        return x if borrowed or isinstance(x, Spikes) else buffers.copy(x) if isinstance(x, np.ndarray) else x.copy()
     return x.select(slice(first, last)) if isinstance(x, Spikes) else x[:, first:last] if borrowed else buffers.copy(x[:, first:last])
 
 

@@ -107,7 +107,7 @@ def _parser():
 
 
 def _common(parser):
-    parser.add_argument("--device", default="cpu", help='"cpu" (compiled, default) or "reference" (NumPy only)')
+    parser.add_argument("--device", default="cpu", help='"cpu" (compiled, default), "cuda" (an NVIDIA GPU) or "reference" (NumPy only)')
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores); results do not depend on it")
 
 

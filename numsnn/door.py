@@ -62,7 +62,7 @@ class Door:
             for field, a in zip(want._fields, have, strict=True) if want is not None else ():
                 if a.shape[0] != batch:
                     raise ValueError(f"state[{name!r}].{field} holds {a.shape[0]} samples, but the input {batch}")
-        return {name: None if s is None else type(s)(*(np.asarray(a, self.dtype) for a in s)) for name, s in state.items()}
+        return {name: None if s is None else type(s)(*(a if self.loops.holds(a) else np.asarray(a, self.dtype) for a in s)) for name, s in state.items()}
 
     def _hidden(self, dhidden):
         """Gradients of hidden fields, pictures as features."""

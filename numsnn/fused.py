@@ -49,7 +49,7 @@ def fused(net, stage, loss, x, labels, weights, lengths, state, every):
         answers, after = [*answers, net._answer(done.values)], done.state
         y = answers[0] if len(answers) == 1 else np.concatenate(answers)
         value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
-        dstate, grads = {name: zeros(s) for name, s in after.items()}, {}
+        dstate, grads = {name: zeros(s, net.loops.zeros) for name, s in after.items()}, {}
         for piece, start in zip(reversed(pieces), reversed(before), strict=True):
             if piece is not pieces[-1]:
                 done, setting = forward(piece, start, first, last)

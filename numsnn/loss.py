@@ -12,12 +12,14 @@ Steps that `mask` (T, B) leaves out and padded steps (`lengths`) have weight 0.
 
 import numpy as np
 
-from . import loops
+from . import buffers, loops
 from .loops.contract import valid_steps
 
 
 class Loss:
     """Base: a loss defines `rows(y, targets, weights) -> (loss, dy)` for rows (R, C), weights (R,)."""
+
+    by_loops = False        # whether `rows` calls functions of the device only, so that y may lie there; else it sees a copy
 
     def __init__(self, steps: str = "sum"):
         if steps not in ("sum", "mean"):
@@ -31,9 +33,9 @@ class Loss:
 
     def weighted(self, y, labels, weights):
         """The loss of y (or of a part of a batch) with weights from `check`."""
-        rows = y.reshape(-1, y.shape[-1])
+        rows = y.reshape(-1, y.shape[-1]) if self.by_loops else np.asarray(y).reshape(-1, y.shape[-1])
         targets = labels.reshape(-1) if labels.ndim < y.ndim else labels.reshape(rows.shape)
-        loss, dy = self.rows(np.ascontiguousarray(rows), np.ascontiguousarray(targets), np.ascontiguousarray(weights).reshape(-1))
+        loss, dy = self.rows(buffers.contiguous(rows), np.ascontiguousarray(targets), np.ascontiguousarray(weights).reshape(-1))
         return loss, dy.reshape(y.shape)
 
     def check(self, shape, labels, mask=None, lengths=None):
@@ -94,10 +96,14 @@ class CrossEntropy(Loss):
             raise ValueError(f"CrossEntropy: {len(self.class_weights)} class_weights for {shape[-1]} outputs")
         return super().targets(labels, shape)
 
+    @property
+    def by_loops(self):
+        return not self.label_smoothing
+
     def rows(self, y, targets, weights):
         if self.class_weights is not None:
             weights = weights * self.class_weights[targets]
-        loss, dy = loops.fastest().softmax_cross_entropy(y, targets, weights)
+        loss, dy = loops.of(y).softmax_cross_entropy(y, targets, weights)
         if self.label_smoothing:
             # -log p_c = log sum e^y - y_c, so that smoothing adds (y[label] - mean of y) times its share
             of, share = np.arange(len(y)), self.label_smoothing * weights

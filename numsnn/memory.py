@@ -49,6 +49,8 @@ class _NoLoss:
 
 def predict(net, steps: int, batch: int, rate: float | None, every: int | None) -> Memory:
     """The peak of a training step of (T, B); see Network.memory."""
+    if not net.loops.HOST:
+        raise ValueError(f"memory: what a step takes on device={net.device!r} is not predicted yet; net.clone(device='cpu').memory(...) tells it for the CPU")
     for what, value in (("T", steps), ("B", batch)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"memory: {what} must be a positive integer; got {value!r}")

@@ -11,7 +11,7 @@ from . import fused, loops, memory, passes
 from .chunks import join, join_states, part, place, rows, samples, total, zeros
 from .door import Door
 from .graph import Graph
-from .layers import Block, Layer, by_name
+from .layers import Block, Layer, Population, by_name
 from .layers.joins import INPUT
 from .layers.layer import Context, positive_integer, size
 from .loops import threads
@@ -50,7 +50,7 @@ class Network(Door):
     layer after the other; the layers of a cycle run in lockstep, one time step of all of them after the other.
 
     dt: time step, in the unit of the layers' time constants.  seed: of the initial parameters.  dtype: "float32" or "float64".
-    device: "cpu" (Numba) or "reference" (NumPy).  input_shape: of one step of one sample, (N,) or (channels, rows, columns); where the first
+    device: "cpu" (Numba), "reference" (NumPy) or "cuda" (an NVIDIA GPU).  input_shape: of one step of one sample, (N,) or (channels, rows, columns); where the first
     layer tells it, it need not be given.  chunk: samples that a thread takes through the network together; None chooses by
     the widest layer.  The forward pass does not depend on it; gradients do in their last bits, but not on the number of threads.
 
@@ -80,6 +80,7 @@ class Network(Door):
         for layer in self.layers.values():
             self._connect(layer)
         self._graph.close()
+        self._place()
         self._steppers: dict[int, Stepper | None] = {}
         self.params = Parameters(self.layers)
 
@@ -125,6 +126,14 @@ class Network(Door):
         layer.size_out = size(layer.shape_out)
         layer.build(np.random.default_rng([self.seed, number]), self.dtype, self.dt)
 
+    def _place(self):
+        """Put the parameters where the device works; refuse layers that it does not know."""
+        for name, layer in self.layers.items() if not self.loops.HOST else ():
+            why = self.loops.refusal(layer.dynamics()) if isinstance(layer, Population) else ""
+            if why or layer.needs is None or not all(hasattr(self.loops, function) for function in layer.needs):
+                raise ValueError(f"device={self.device!r} cannot run layer {name}, {layer.describe()}{why and ': '}{why}; use device=\"cpu\"")
+            layer.params = {key: a if key in layer.settings_of_host else self.loops.put(a) for key, a in layer.params.items()}
+
     @property
     def input_shape(self) -> tuple | None:
         """The shape of one step of one sample, (N,) or (channels, rows, columns); None where any fits."""
@@ -139,11 +148,11 @@ class Network(Door):
         record: {"alif0": ("v", "spike", "theta")}; seen["alif0"]["v"] is then (T, B, N).  The field "rate" is the mean number of
         spikes per step of each neuron, (B, N); record="rate" asks for it of all spiking populations; "y" is what a layer of any kind hands out.
         """
-        x = self._input(x)
+        x = self.loops.put(self._input(x))
         record = self._record(record)
         y, state, _, seen = self._forward(x, self._state(state, x.shape[1]), self._lengths(lengths, x), record or {}, False)
-        y = self._shaped(y, self._last)
-        seen = {name: {field: self._shaped(a, self.layers[name]) for field, a in fields.items()} for name, fields in seen.items()}
+        y = self._shaped(np.asarray(y), self._last)
+        seen = {name: {field: self._shaped(np.asarray(a), self.layers[name]) for field, a in fields.items()} for name, fields in seen.items()}
         return (y, state) if record is None else (y, state, seen)
 
     def step(self, x, state: dict | None = None):
@@ -184,10 +193,10 @@ class Network(Door):
 
     def forward(self, x, state: dict | None = None, *, rng: np.random.Generator | None = None, lengths=None):
         """Training: (y, state, tape).  Random initial states are drawn from rng (where state is None).  x must stay as it is until `backward`."""
-        x = self._input(x)
+        x = self.loops.put(self._input(x))
         state = self._state(state, x.shape[1], rng)
         y, state, tape, _ = self._forward(x, state, self._lengths(lengths, x), {}, True)
-        return self._shaped(y, self._last), state, tape
+        return self._shaped(np.asarray(y), self._last), state, tape
 
     def backward(self, tape: Tape, dy, dstate: dict | None = None, dhidden: dict | None = None, *, want_dx: bool = False):
         """Backpropagation through time: (grads, dstate), or (grads, dstate, dx) with want_dx.
@@ -203,7 +212,7 @@ class Network(Door):
         if dy.shape != tape.shape:
             raise ValueError(f"dy is the gradient of the answer and must have its shape {tape.shape}; got {dy.shape}")
         grads, dstate, dx = self._backward(tape, dy, dstate or {}, self._hidden(dhidden or {}), want_dx)
-        return (grads, dstate, dx) if want_dx else (grads, dstate)
+        return (grads, dstate, np.asarray(dx)) if want_dx else (grads, dstate)
 
     def loss_and_gradients(self, loss, x, labels, *, mask=None, lengths=None, state: dict | None = None,
                            rng: np.random.Generator | None = None, regularisers: tuple = (), checkpoint_every: int | None = None) -> BatchResult:
@@ -216,7 +225,7 @@ class Network(Door):
         checkpoint_every: keep the state after every so many steps only, and compute what lies between once more: the tape is of so many steps
         instead of all, a step takes a forward pass longer, and gradients are the same up to the order of their sums.
         """
-        x, every = self._input(x), fused.check(self, checkpoint_every)
+        x, every = self.loops.put(self._input(x)), fused.check(self, checkpoint_every)
         if every and regularisers:
             raise ValueError("checkpoint_every does not go with regularisers, which need the rates of the whole batch before the backward pass")
         lengths, batch = self._lengths(lengths, x), x.shape[1]
@@ -400,7 +409,7 @@ class Network(Door):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Copies of all arrays that a training changes, learned ones and running statistics, by name."""
-        return {f"{name}.{key}": a.copy() for name, layer in self.layers.items() for kind in (layer.params, layer.fixed) for key, a in kind.items()}
+        return {f"{name}.{key}": np.array(a) for name, layer in self.layers.items() for kind in (layer.params, layer.fixed) for key, a in kind.items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the values of `arrays()`, or of some of them."""

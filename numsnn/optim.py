@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import loops
+from . import buffers, loops
 from .elementwise import elementwise, maximum, sqrt
 
 # ---- schedules: epoch (from 0) -> factor of the learning rate
@@ -173,8 +173,8 @@ class Optimizer:
         return params.project() if hasattr(params, "project") else 0
 
     def _slot(self, slot, name, p):
-        if name not in self.state[slot]:
-            self.state[slot][name] = np.zeros(p.shape, p.dtype)
+        here = loops.of(p)
+        self.state[slot][name] = here.put(self.state[slot][name]) if name in self.state[slot] else here.zeros(p.shape, p.dtype)
         return self.state[slot][name]
 
     def _decay(self, p, g, rate):
@@ -183,16 +183,25 @@ class Optimizer:
 
     def _step(self, p, g, slots, rate):
         constants = self.constants(rate)
-        constants, vector = type(constants)(*map(p.dtype.type, constants)), np.ascontiguousarray(p).reshape(-1)
-        loops.fastest().update(self.rule, vector, np.ascontiguousarray(g).reshape(-1), self.Slots(*(a.reshape(-1) for a in slots)), constants)
+        constants, vector = type(constants)(*map(p.dtype.type, constants)), buffers.contiguous(p).reshape(-1)
+        loops.of(p).update(self.rule, vector, buffers.contiguous(g).reshape(-1), self.Slots(*(a.reshape(-1) for a in slots)), constants)
         if not p.flags.c_contiguous:
             p[...] = vector.reshape(p.shape)
 
     def _clipping(self, grads):
         if self.clip_norm is None:
             return 1.0
-        norm = np.sqrt(sum(float(np.vdot(g.astype(np.float64), g.astype(np.float64))) for g in grads.values()))
+        norm = np.sqrt(sum(self._square_sums(grads.values())))
         return min(1.0, self.clip_norm / norm) if norm > 0 else 1.0
+
+    @staticmethod
+    def _square_sums(grads):
+        """By device, in one go each."""
+        grads, sums = list(grads), {}
+        for here in dict.fromkeys(map(loops.of, grads)):
+            mine = [i for i, g in enumerate(grads) if loops.of(g) is here]
+            sums.update(zip(mine, here.square_sums([grads[i] for i in mine]), strict=True))
+        return [sums[i] for i in range(len(grads))]
 
     def config(self) -> dict:
         return {"optimizer": type(self).__name__, "lr": self.lr, "schedule": self.schedule.config(), "factors": self.factors,

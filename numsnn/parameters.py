@@ -56,4 +56,4 @@ class Parameters(MutableMapping):
 
     def copy(self) -> dict[str, np.ndarray]:
         """Copies of all arrays in a plain dict."""
-        return {name: array.copy() for name, array in self.items()}
+        return {name: np.array(array) for name, array in self.items()}

@@ -291,7 +291,7 @@ def _train_batch(net, loss, optimizer, batch, rng, tbptt, step_inside, options, 
 
 
 def _stop_if_not_finite(net, value, grads, batch, where):
-    bad = [name for name, g in grads.items() if not np.isfinite(g).all()]
+    bad = [name for name, fine in zip(grads, net.loops.finite(list(grads.values())), strict=True) if not fine]
     if math.isfinite(value) and not bad:
         return
     reason = f"the loss is {value}" if not math.isfinite(value) else f"the gradient of {bad[-1]} is not finite"

@@ -16,7 +16,7 @@ N = buffers.LARGE           # bytes
 @pytest.fixture
 def pool(monkeypatch):
     """A pool of its own."""
-    pool = buffers._Pool()
+    pool = buffers.Pool(lambda size: np.empty(size, np.uint8), buffers._most_kept())
     monkeypatch.setattr(buffers, "_pool", pool)
     return pool
 

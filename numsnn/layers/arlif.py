@@ -50,6 +50,10 @@ class ARLIF(population(NEURONS["ARLIF"])):
             self.refuse(f"expected 0 <= rate_low <= rate_high <= 1, threshold_step >= 0 and threshold_min <= threshold_max; got {self.band}")
 
     @property
+    def needs(self):
+        return None if self.threshold == "rate_band" else super().needs
+
+    @property
     def whole_batch(self):
         """Whether the threshold moves in training: it then needs the rate of the whole batch."""
         return self.threshold == "rate_band"

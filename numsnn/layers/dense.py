@@ -17,6 +17,7 @@ class Dense(Layer):
     """
 
     kind = "dense"
+    needs = ("dense_forward", "dense_backward")
 
     def __init__(self, n_in: int, n_out: int, *, weight: Value = "xavier_uniform", bias: Value | bool = "zeros",
                  name: str | None = None):

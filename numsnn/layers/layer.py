@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..spikes import Spikes
+
 
 class Context(NamedTuple):
     """How a chunk is to be run."""
@@ -62,6 +64,8 @@ class Layer:
     delayed = False                 # whether what it hands out is what its source did one step before
     times: int | Fraction = 1       # steps it hands out for each step it gets
     borrows = False                 # whether it leaves what it gets as it is, so that it may be given some samples of a larger array
+    needs: tuple | None = None      # names of the functions of a device that suffice; None: it must have NumPy arrays
+    settings_of_host: tuple = ()    # parameters that stay NumPy arrays on every device: few, from which `prepare` computes
     causal = True                   # whether what it hands out depends on the past only
 
     def __init__(self, name: str | None = None):
@@ -146,7 +150,7 @@ class Sized(Layer):
 
 def values(x, dtype):
     """Input as an array (T, B, N)."""
-    return x if isinstance(x, np.ndarray) else x.dense(dtype)
+    return x.dense(dtype) if isinstance(x, Spikes) else x
 
 
 def size(shape) -> int | None:

@@ -1,18 +1,11 @@
 """`OverTime`: what a network answers, from what its last layer gives at each step."""
 
-from typing import NamedTuple
-
 import numpy as np
 
-from ..loops.contract import valid_steps
+from ..loops.contract import Over, OverState
 from .layer import Gradients, Layer, Result, size, values
 
 REDUCE, OF = ("sum", "mean", "max", "last", "each"), ("value", "softmax")
-
-
-class State(NamedTuple):
-    value: np.ndarray       # (B, N) sum, largest or last value so far
-    steps: np.ndarray       # (B, 1) steps so far, in the working precision
 
 
 class OverTime(Layer):
@@ -29,6 +22,7 @@ class OverTime(Layer):
     """
 
     kind = "overtime"
+    needs = ("over_time_forward", "over_time_backward")
 
     def __init__(self, reduce: str = "sum", *, of: str = "value", start: int = 0, name: str | None = None):
         super().__init__(name)
@@ -56,54 +50,20 @@ class OverTime(Layer):
     def initial_state(self, batch, rng=None):
         if self.reduce == "each":
             return None
-        return State(np.zeros((batch, self.size), self.dtype), np.zeros((batch, 1), self.dtype))
+        return OverState(np.zeros((batch, self.size), self.dtype), np.zeros((batch, 1), self.dtype))
+
+    @property
+    def _over(self):
+        return Over(self.reduce, self.of, self.start)
 
     def forward(self, x, state, prepared, context):
-        z = values(x, self.dtype)
-        if self.of == "softmax":
-            z = context.loops.softmax(z)
-        valid = valid_steps(z.shape[0], z.shape[1], context.lengths)
-        if self.reduce == "each":
-            return Result(np.where(valid, z, z.dtype.type(0)), None, (z, None, valid) if context.tape else None)
-        step = state.steps + np.cumsum(valid, 0, dtype=self.dtype)           # (T, B, 1): number of each step, from 1
-        counted = valid & (step > self.start)
-        run, chosen = self._run(z, state, counted, step, context.loops)
-        after = State(run, state.steps + valid.sum(0, dtype=self.dtype))
-        n = np.maximum(after.steps - self.start, 1)
-        y = run / n if self.reduce == "mean" else run.copy()
-        return Result(y, after, (z, chosen, n) if context.tape else None)
+        return Result(*context.loops.over_time_forward(self._over, values(x, self.dtype), state, context.lengths, context.tape))
 
     def step(self, loops):
         return loops.over_time_step(self.reduce, self.of, self.start, self.size, self.dtype)
 
-    def _run(self, z, state, counted, step, loops):
-        """(value after the steps, (T, B, N) weight of each step in it).  Sums run in the order of time, so that chunks of a sequence
-        give the same bits as the whole."""
-        if self.reduce in ("sum", "mean"):
-            return loops.sum_over_time(state.value, z, counted), counted
-        index = np.arange(1, len(z) + 1)[:, None, None]
-        if self.reduce == "last":
-            best = np.where(counted, index, 0).max(0) + np.zeros(z.shape[2], int)
-        else:
-            first = np.where(state.steps > self.start, state.value, -np.inf)
-            candidates = np.concatenate((first[None], np.where(counted, z, -np.inf)))
-            best = candidates.argmax(0)
-        taken = np.take_along_axis(np.concatenate((state.value[None], z)), best[None], 0)[0]
-        return taken, index == best
-
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        z, chosen, last = tape
-        if self.reduce == "each":
-            dz, before = np.where(last, dy, z.dtype.type(0)), None
-        else:
-            d = dy / last if self.reduce == "mean" else dy
-            d = d + dstate.value
-            dz = chosen * d
-            kept = 1 if self.reduce in ("sum", "mean") else ~chosen.any(0)
-            before = State((kept * d).astype(z.dtype), np.zeros_like(dstate.steps))
-        if self.of == "softmax":
-            dz = z * (dz - (dz * z).sum(2, keepdims=True))
-        return Gradients(np.ascontiguousarray(dz, z.dtype), before, {})
+        return Gradients(*context.loops.over_time_backward(self._over, tape, dy, dstate), {})
 
     def config(self):
         return {"reduce": self.reduce, "of": self.of, "start": self.start, "name": self.name}

@@ -49,6 +49,7 @@ class Population(Layer):
     """
 
     model: Model = None
+    needs = ("population_forward", "population_backward")
 
     def __init__(self, n: int | tuple | None = None, *, recurrent: bool | str | None = None, learn: tuple | str = (), shared: tuple | str = (),
                  per_channel: tuple | str = (),
@@ -107,6 +108,10 @@ class Population(Layer):
         conflict = model.conflict(self.learn, self.options, self.output)
         if conflict:
             self.refuse(conflict)
+
+    @property
+    def settings_of_host(self):
+        return self.learn
 
     @property
     def kind(self):
@@ -240,6 +245,8 @@ class Population(Layer):
 
     def _gates(self, a):
         """The parts (..., N) of an array whose last axis holds N values for each current that the recurrence feeds."""
+        if a.shape[-1] == self.n:
+            return (a,)
         return tuple(np.ascontiguousarray(a[..., first:first + self.n]) for first in range(0, a.shape[-1], self.n))
 
     def _currents(self, x):
@@ -263,7 +270,7 @@ class Population(Layer):
         y = run.events if events else getattr(run.out, self.output)
         seen = {name: getattr(run.out, name) for name in context.record if name != "rate"}
         if "rate" in context.record:
-            seen["rate"] = _rates(run.events if by_lists else run.out.spike, context.lengths)
+            seen["rate"] = _rates(run.events if by_lists else np.asarray(run.out.spike), context.lengths)
         if any(y is kept for kept in seen.values()) or context.tape and y is run.tape.values:
             y = y.copy()        # the next layer may overwrite it
         return Result(y, self._join(run.state, run.last), run.tape, seen)
@@ -278,7 +285,7 @@ class Population(Layer):
         out = self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
         dbefore, dlast = self._split(dstate)
         if self.model.carries(self.recur):
-            dlast = np.zeros_like(dlast)        # it is counted in dbefore
+            dlast = context.loops.zeros(dlast.shape, dlast.dtype)       # it is counted in dbefore
         g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent, Incoming(out, dbefore, dlast, into), self._needed)
         params = self._settings_gradient(g.coefficients, prepared.settings)
         if self.recur:

@@ -4,17 +4,49 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-DEVICES = ("cpu", "reference")
+import numpy as np
+
+
+class DeviceError(OSError):
+    """A device that is not there or does not work: what is missing, and the remedy."""
+
+
+DEVICES = ("cpu", "reference", "cuda")
 
 
 def get(device: str):
-    """The module with the functions of contract.py for a device: "cpu" (Numba) or "reference" (NumPy)."""
+    """The module with the functions of contract.py for a device: "cpu" (Numba), "reference" (NumPy) or "cuda" (Numba on an NVIDIA GPU)."""
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; there are {', '.join(map(repr, DEVICES))}")
     if device == "cpu" and find_spec("numba") is None:
         raise ImportError('device="cpu" needs the package numba, which is not installed: install it (pip install numba), '
                           'or use Network(..., device="reference"), which needs NumPy only')
+    if device == "cuda":
+        _check_cuda()
     return import_module(f".{device}", __name__)
+
+
+def _check_cuda():
+    """Raise an ImportError or DeviceError that says what the GPU lacks."""
+    from numba import config
+    if config.ENABLE_CUDASIM:
+        return
+    if find_spec("numba_cuda") is None:
+        raise ImportError('device="cuda" needs the package numba-cuda, which is not installed: pip install "numsnn[cuda]", or use device="cpu"')
+    from numba import cuda
+    if not cuda.is_available():
+        try:
+            cuda.current_context()
+            reason = "its compiler is missing or does not fit"
+        except Exception as error:      # noqa: BLE001  whatever the driver says
+            reason = " ".join(str(error).split()).strip(" :.") or type(error).__name__
+        raise DeviceError(f'device="cuda" needs an NVIDIA GPU with a driver that fits the installed numba-cuda; there is none that works ({reason}). '
+                           f'Install or update the driver, or use device="cpu"')
+
+
+def of(a):
+    """The functions for an array: those of the GPU where it lies there, else the fastest."""
+    return fastest() if isinstance(a, np.ndarray) else get("cuda")
 
 
 def fastest():

@@ -16,12 +16,18 @@
         take exp of less than -60 for zero
     softmax(x) -> z
         exp(x - max) / sum over the last axis, the sum in ascending order
-    sum_over_time(start, z, counted) -> y
-        y (B, N) = start + sum over time of z[t, b] where counted[t, b], in the order of time; z (T, B, N), counted (T, B, 1) bool
+    over_time_forward(over, x, state, lengths, tape) -> (y, OverState, tape or None); over_time_backward(over, tape, dy, dstate) -> (dx, dstate)
+        the answer over time (layers/overtime.py)
+    put(a) -> array where the device works, or the array itself; zeros(shape, dtype) -> such an array; holds(a) -> whether it lies there, not on the host
+    square_sums(arrays) -> a float for each; finite(arrays) -> a bool for each, whether all its numbers are
+    refusal(dynamics) -> str
+        why the device cannot run a population; "" where it can
     update(rule, p, g, slots, k)
         one step of an optimiser, in place: for each value p, slots = rule(p, g, slots, k); p, g (N,), slots: named tuple of (N,) arrays
     dense_step, population_step, over_time_step -> StepLayer; StepTable(layers, batch, dtype)
         one step of several layers in one call (loops/cpu_step.py), where a device has it: STEPS
+    HOST
+        whether arrays are NumPy's, so that layers may do with them what no function here does
     CHUNKED
         whether the network cuts a batch into chunks of samples
     one_thread() -> context manager in which several threads may call the backward functions (they use BLAS)
@@ -74,6 +80,18 @@ class Dynamics(NamedTuple):
     def spikes_are_listed(self) -> bool:
         """Whether the tape keeps the last spikes of the state as lists, not as an array."""
         return "spike" in self.model.State._fields and self.surrogate.hard
+
+
+class Over(NamedTuple):
+    """An answer over time (layers/overtime.py)."""
+    reduce: str
+    of: str
+    start: int
+
+
+class OverState(NamedTuple):
+    value: np.ndarray           # (B, N) sum, largest or last value so far
+    steps: np.ndarray           # (B, 1) steps so far, in the working precision
 
 
 class Recurrent(NamedTuple):

@@ -1,5 +1,7 @@
 """The CPU device: compiled loops (see contract.py for what each function does)."""
 
+from functools import partial
+
 from .blas import one_thread
 from .cpu_conv import conv_backward, conv_forward
 from .cpu_dense import (
@@ -14,9 +16,23 @@ from .cpu_population import one_stage_backward, one_stage_forward
 from .cpu_step import StepTable, dense_step, over_time_step, population_step
 from .cpu_two_stage import two_stage_backward, two_stage_forward
 from .cpu_update import update
+from .over_time import over_time_forward as _over_time_forward
+from .reference import (
+    finite,
+    holds,
+    over_time_backward,
+    put,
+    refusal,
+    square_sums,
+    zeros,
+)
 
+HOST = True         # arrays are NumPy's
 CHUNKED = True      # a batch goes through the layers in chunks of samples, in threads
 STEPS = True        # it has compiled steps of whole networks
+
+
+over_time_forward = partial(_over_time_forward, softmax=softmax, sum_over_time=sum_over_time)
 
 
 def population_forward(dynamics, x, start, recurrent, want):
@@ -27,6 +43,6 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
     return (two_stage_backward if dynamics.in_two_stages else one_stage_backward)(dynamics, tape, recurrent, gradients, learn)
 
 
-__all__ = ["CHUNKED", "STEPS", "StepTable", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "max_pool_backward",
-           "max_pool_forward", "one_thread", "over_time_step", "population_backward", "population_forward", "population_step", "softmax",
-           "softmax_cross_entropy", "sum_over_time", "update"]
+__all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "finite", "holds",
+           "max_pool_backward", "max_pool_forward", "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "population_backward",
+           "population_forward", "population_step", "put", "refusal", "softmax", "softmax_cross_entropy", "square_sums", "update", "zeros"]

@@ -99,7 +99,7 @@ def _greater_equal(a, b):
 
 @overload(ew.sqrt, jit_options=INLINE)
 def _sqrt(x):
-    return lambda x: np.sqrt(x)
+    return lambda x: math.sqrt(x)
 
 
 @overload(ew.erf, jit_options=INLINE)
@@ -157,7 +157,7 @@ def _written(source, **names):
 
 
 def _present(arrays):
-    return [name for name, t in zip(arrays.fields, arrays.types) if not isinstance(t, types.NoneType)]
+    return [name for name, t in zip(arrays.fields, arrays.types) if not isinstance(t, (types.NoneType, types.BaseTuple))]
 
 
 @overload(access.gather, jit_options=INLINE)

@@ -5,15 +5,20 @@ elementwise functions and sum over ascending inputs with one accumulator per out
 """
 
 from contextlib import nullcontext as one_thread
+from functools import partial
 
 import numpy as np
+from numpy import zeros
 
 from ..elementwise import exp
 from ..neurons.model import Functions
 from ..spikes import Spikes
 from .access import gather, gather_sum, scatter
 from .contract import Gradients, PopulationGradients, Run, Tape, valid_steps
+from .over_time import over_time_backward
+from .over_time import over_time_forward as _over_time_forward
 
+HOST = True         # arrays are NumPy's
 CHUNKED = False     # a batch goes through the layers as a whole
 STEPS = False
 
@@ -178,6 +183,29 @@ def sum_over_time(start, z, counted):
     return np.add.accumulate(np.concatenate((start[None], np.where(counted, z, z.dtype.type(0)))), 0)[-1]
 
 
+over_time_forward = partial(_over_time_forward, softmax=softmax, sum_over_time=sum_over_time)
+
+
+def put(a):
+    return a
+
+
+def holds(a):
+    return False
+
+
+def square_sums(arrays):
+    return [float(np.vdot(a, a)) for a in (a.astype(np.float64) for a in arrays)]
+
+
+def finite(arrays):
+    return [bool(np.isfinite(a).all()) for a in arrays]
+
+
+def refusal(dynamics):
+    return ""
+
+
 def update(rule, p, g, slots, k):
     p[...], after = rule(p, g, slots, k)
     for slot, values in zip(slots, after, strict=True):
@@ -197,6 +225,6 @@ def softmax_cross_entropy(y, labels, weights):
 
 
 
-__all__ = ["CHUNKED", "STEPS", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "max_pool_backward", "max_pool_forward",
-           "one_thread", "population_backward", "population_forward", "softmax", "softmax_cross_entropy", "sum_over_time",
-           "update"]
+__all__ = ["CHUNKED", "HOST", "STEPS", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "finite", "holds", "max_pool_backward", "max_pool_forward",
+           "one_thread", "over_time_backward", "over_time_forward", "population_backward", "population_forward", "put", "refusal", "softmax",
+           "softmax_cross_entropy", "square_sums", "update", "zeros"]

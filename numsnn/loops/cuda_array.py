@@ -1,0 +1,352 @@
+"""Arrays on the GPU: what stays there, how it goes there and comes back, and how kernels are started.
+
+An Array looks like a NumPy array to whoever asks for its shape, and becomes one (a copy on the host) where NumPy asks for one; `transfers` counts
+these copies.  All kernels run in the order in which they were started, on one stream, so that the memory of an array that nobody holds any more
+is given to the next one at once.
+"""
+
+from collections import Counter
+from functools import lru_cache
+from math import prod
+from types import SimpleNamespace
+
+import numpy as np
+from numba import cuda
+
+from ..buffers import Pool
+from ..spikes import Spikes, index_dtype
+
+BLOCK = 128             # threads of a block, at most where nothing else asks for more
+WORD = 32               # spikes in a word
+ALIGNED = 256           # bytes
+CONTIGUOUS = SimpleNamespace(c_contiguous=True)
+
+transfers = Counter()   # arrays that went "up" to the GPU and came "down"
+
+
+@lru_cache(1)
+def _pool():
+    """Kept: all that was in use at one time; the card has no better use for it."""
+    return Pool(lambda size: cuda.device_array(size, np.uint8), 1 << 50)
+
+
+class _Owner:
+    """Memory, held as long as an array or a view of it exists."""
+
+    __slots__ = ("memory", "pool")
+
+    def __init__(self, size):
+        self.pool = _pool()
+        try:
+            self.memory = self.pool.take(-(-size // ALIGNED) * ALIGNED)
+        except Exception as error:
+            if "MEMORY" not in str(error).upper():
+                raise
+            raise MemoryError(f"the GPU has no room for an array of {size / 1e6:,.1f} MB beside {self.pool.used / 1e6:,.1f} MB in use: "
+                              f"use smaller batches, or checkpoint_every in fit") from None
+
+    def __del__(self):
+        if hasattr(self, "memory"):
+            self.pool.returned.append(self.memory)
+
+
+class Array:
+    """A contiguous array on the GPU.  data: as kernels take it."""
+
+    __slots__ = ("data", "dtype", "owner", "shape")
+    flags = CONTIGUOUS
+    __array_ufunc__ = None      # a NumPy number times an Array is an Array's business
+
+    def __init__(self, shape, dtype, owner=None, data=None):
+        self.shape, self.dtype = tuple(shape) if not isinstance(shape, int) else (shape,), np.dtype(dtype)
+        self.owner = owner or _Owner(max(self.nbytes, 1))
+        self.data = self.owner.memory[:max(self.nbytes, self.dtype.itemsize)].view(self.dtype) if data is None else data
+
+    @property
+    def size(self):
+        return prod(self.shape)
+
+    @property
+    def nbytes(self):
+        return self.size * self.dtype.itemsize
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("an array on the GPU is copied to the host; it cannot be looked at in its place")
+        transfers["down"] += 1
+        host = self.data.copy_to_host()[:self.size].reshape(self.shape)
+        return host if dtype is None else host.astype(dtype, copy=False)
+
+    def reshape(self, *shape):
+        """The same values in another shape."""
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
+        known = prod(n for n in shape if n != -1)
+        return Array((n if n != -1 else self.size // max(known, 1) for n in shape), self.dtype, self.owner, self.data)
+
+    def copy(self):
+        """The same values in memory of their own, on the GPU."""
+        other = Array(self.shape, self.dtype)
+        if self.size:
+            other.data.copy_to_device(self.data)
+        return other
+
+    def astype(self, dtype, copy=True):
+        """The array itself; on the GPU nothing changes its precision."""
+        if np.dtype(dtype) != self.dtype:
+            raise TypeError(f"an array on the GPU keeps its type {self.dtype}; got {np.dtype(dtype)}")
+        return self.copy() if copy else self
+
+    def __getitem__(self, steps):
+        """A slice of the first axis, in its place."""
+        if not isinstance(steps, slice) or steps.step not in (None, 1):
+            raise TypeError("an array on the GPU is sliced along its first axis only; np.asarray(a) copies it to the host")
+        first, last, _ = steps.indices(self.shape[0])
+        row = prod(self.shape[1:])
+        return Array((max(last - first, 0), *self.shape[1:]), self.dtype, self.owner, self.data[first * row:max(last * row, first * row + 1)])
+
+    def __setitem__(self, where, value):
+        if where is not Ellipsis:
+            raise TypeError("an array on the GPU is set as a whole, a[...] = value")
+        fill(self, value)
+
+    def __add__(self, other):
+        return _sum(self, other, 1.0, 1.0)
+
+    def __mul__(self, factor):
+        return _sum(self, self, float(factor), 0.0)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __isub__(self, other):
+        fill(self, _sum(self, other, 1.0, -1.0))
+        return self
+
+    def __repr__(self):
+        return f"Array(shape={self.shape}, dtype={self.dtype}, on the GPU)"
+
+
+def fill(array, value):
+    """The values of another array, or one value."""
+    if isinstance(value, Array):
+        if value.shape != array.shape:
+            raise ValueError(f"expected shape {array.shape}; got {value.shape}")
+        if array.size:
+            array.data.copy_to_device(value.data)
+        return
+    transfers["up"] += 1
+    host = np.ascontiguousarray(np.broadcast_to(np.asarray(value, array.dtype), array.shape)).reshape(-1)
+    if array.size:
+        array.data[:array.size].copy_to_device(host)
+
+
+def put(a, dtype=None):
+    """An array, or Spikes, on the GPU, a host's copied to it; None stays."""
+    if a is None or isinstance(a, Array):
+        return a
+    if isinstance(a, Spikes):
+        return put_spikes(a)
+    a = np.asarray(a, dtype)
+    own = Array(a.shape, a.dtype)
+    fill(own, a)
+    return own
+
+
+def empty(shape, dtype):
+    return Array(shape, dtype)
+
+
+def put_all(values, dtype):
+    """A named tuple of arrays of one shape, on the GPU in memory of their own; the host's go up together."""
+    there = [a for a in values if not isinstance(a, Array)]
+    up = iter(_rows(put(np.stack(there), dtype)) if there else ())
+    return type(values)(*(a.copy() if isinstance(a, Array) else next(up) for a in values))
+
+
+def host_all(values):
+    """A named tuple of Arrays of one shape (or None), copied to the host together."""
+    there = [a for a in values if a is not None]
+    if not there:
+        return values
+    joined = Array((len(there), *there[0].shape), there[0].dtype)
+    for place, a in zip(_rows(joined), there, strict=True):
+        fill(place, a)
+    down = iter(np.asarray(joined))
+    return type(values)(*(None if a is None else next(down) for a in values))
+
+
+def _rows(a):
+    return [a[i:i + 1].reshape(a.shape[1:]) for i in range(len(a))]
+
+
+def holds(a):
+    return isinstance(a, Array)
+
+
+def zeros(shape, dtype):
+    own = Array(shape, dtype)
+    if own.size:
+        start(_clear(), own.size, own, own.size)
+    return own
+
+
+# ---- kernels
+
+
+def launch(kernel, grid, block, *arguments):
+    """Start a kernel.  Arrays, alone or in named tuples, are held until it is started; () stands for None."""
+    kernel[grid, block](*map(_taken, arguments))
+
+
+def start(kernel, threads, *arguments):
+    """One thread for each of so many, in blocks of BLOCK."""
+    if threads:
+        launch(kernel, -(-threads // BLOCK), BLOCK, *arguments)
+
+
+def _taken(a):
+    if isinstance(a, Array):
+        return a.data
+    return type(a)(*(() if v is None else _taken(v) for v in a)) if isinstance(a, tuple) and hasattr(a, "_fields") else a
+
+
+@lru_cache(None)
+def _clear():
+    @cuda.jit
+    def clear(a, n):
+        i = cuda.grid(1)
+        if i < n:
+            a[i] = 0
+    return clear
+
+
+@lru_cache(None)
+def _add():
+    @cuda.jit
+    def add(a, b, factor_a, factor_b, out, n):
+        i = cuda.grid(1)
+        if i < n:
+            out[i] = factor_a * a[i] + factor_b * b[i]
+    return add
+
+
+def _sum(a, b, factor_a, factor_b):
+    b = put(b, a.dtype)
+    if b.shape != a.shape:
+        raise ValueError(f"arrays on the GPU are added in one shape; got {a.shape} and {b.shape}")
+    out, real = Array(a.shape, a.dtype), a.dtype.type
+    start(_add(), a.size, a, b, real(factor_a), real(factor_b), out, a.size)
+    return out
+
+
+# ---- spikes
+
+
+class DeviceSpikes(Spikes):
+    """Spikes as bits on the GPU: word w of row t * B + b holds units 32 w ... 32 w + 31.  On the host they are lists as ever."""
+
+    __slots__ = ("_lists", "bits")
+
+    def __init__(self, shape, bits):
+        self.shape, self.bits, self._lists = tuple(shape), bits, None
+
+    def _listed(self):
+        if self._lists is None:
+            steps, batch, units = self.shape
+            octets = np.asarray(self.bits).view(np.uint8)
+            spikes = np.unpackbits(octets, axis=1, bitorder="little")[:, :units]
+            self._lists = Spikes.from_dense(spikes.reshape(steps, batch, units).view(bool))
+        return self._lists
+
+    start = property(lambda self: self._listed().start)
+    count = property(lambda self: self._listed().count)
+    index = property(lambda self: self._listed().index)
+    multiplicity = property(lambda self: None)
+
+    def dense(self, dtype=np.float32):
+        """The Array (T, B, N)."""
+        y, units = Array(self.shape, dtype), self.shape[2]
+        start(_unpack(), y.size, self.bits, units, words(units), y, y.size)
+        return y
+
+    def __getitem__(self, time):
+        """A slice in time, in its place."""
+        first, last, _ = time.indices(self.shape[0])
+        batch = self.shape[1]
+        return DeviceSpikes((max(last - first, 0), *self.shape[1:]), self.bits[first * batch:max(last, first) * batch])
+
+
+def words(units):
+    return -(-units // WORD)
+
+
+@lru_cache(None)
+def _unpack():
+    @cuda.jit
+    def unpack(bits, units, n_words, y, n):
+        i = cuda.grid(1)
+        if i < n:
+            r, unit = i // units, i % units
+            y[i] = (bits[r * n_words + unit // 32] >> np.uint32(unit % 32)) & np.uint32(1)
+    return unpack
+
+
+@lru_cache(None)
+def _pack():
+    @cuda.jit
+    def pack(first, count, index, n_words, bits, rows):
+        """A row of bits from its list, which ascends."""
+        r = cuda.grid(1)
+        if r < rows:
+            e, end = first[r], first[r] + count[r]
+            for w in range(n_words):
+                word = np.uint32(0)
+                while e < end and index[e] // 32 == w:
+                    word |= np.uint32(1) << np.uint32(index[e] % 32)
+                    e += 1
+                bits[r * n_words + w] = word
+    return pack
+
+
+@lru_cache(None)
+def _pack_values():
+    @cuda.jit
+    def pack_values(values, units, n_words, bits, n):
+        i = cuda.grid(1)
+        if i < n:
+            r, first, word = i // n_words, i % n_words * 32, np.uint32(0)
+            for unit in range(first, min(first + 32, units)):
+                if values[r * units + unit] != 0:
+                    word |= np.uint32(1) << np.uint32(unit % 32)
+            bits[i] = word
+    return pack_values
+
+
+def packed(values):
+    """The spikes of an Array (T, B, N) of zeros and ones."""
+    steps, batch, units = values.shape
+    bits = Array((steps * batch, words(units)), np.uint32)
+    start(_pack_values(), bits.size, values, units, words(units), bits, bits.size)
+    return DeviceSpikes(values.shape, bits)
+
+
+def put_spikes(x):
+    """Spikes on the GPU; where units spike several times in a step, as values."""
+    if isinstance(x, DeviceSpikes):
+        return x
+    if x.multiplicity is not None:
+        return put(x.dense())
+    rows, units = x.shape[0] * x.shape[1], x.shape[2]
+    bits = Array((rows, words(units)), np.uint32)
+    index = put(x.index if x.index.size else np.zeros(1, index_dtype(units)))
+    start(_pack(), rows, put(x.start), put(x.count), index, words(units), bits, rows)
+    return DeviceSpikes(x.shape, bits)
+
+
+__all__ = ["BLOCK", "WORD", "Array", "DeviceSpikes", "empty", "fill", "holds", "host_all", "launch", "packed", "put", "put_all", "put_spikes", "start", "transfers", "words", "zeros"]

@@ -1,0 +1,336 @@
+"""Dense layers, sums of rows, the softmax cross-entropy and the steps of optimisers on the GPU.
+
+Every sum has a fixed order, so that the same call gives the same bytes: products add in ascending k with one accumulator per output, long
+sums over rows run in segments of SEGMENT rows, which are then added in their order.  There are no floating-point atomics.
+"""
+
+from functools import lru_cache
+from math import log
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import cuda
+
+from ..elementwise import exp
+from ..spikes import Spikes
+from .access import gather, scatter
+from .cuda_array import (
+    Array,
+    DeviceSpikes,
+    launch,
+    put,
+    put_spikes,
+    start,
+    words,
+    zeros,
+)
+from .jit import jitable, prepare
+
+TILE = 16           # rows and columns of a tile of a product
+SEGMENT = 256       # rows that one thread adds
+
+
+# ---- products
+
+
+class Factor(NamedTuple):
+    values: Any
+    row: int            # numbers from one row to the next
+    column: int
+
+
+@lru_cache(None)
+def product_kernel(tile, real, biased):
+    """out = a b (+ bias), (M, K) and (K, N); tiles of both go through shared memory."""
+    real, zero = np.dtype(real).type, np.dtype(real).type(0)
+    shape = tile, tile
+
+    @cuda.jit
+    def product(a, b, bias, out, m, n, k):
+        left = cuda.shared.array(shape, real)       # a line each: the simulator tells them apart by it
+        right = cuda.shared.array(shape, real)
+        i, j = cuda.threadIdx.y, cuda.threadIdx.x
+        row, column = cuda.blockIdx.y * tile + i, cuda.blockIdx.x * tile + j
+        total = zero
+        if biased and column < n:
+            total += bias[column]
+        for first in range(0, k, tile):
+            left[i, j] = a.values[row * a.row + (first + j) * a.column] if row < m and first + j < k else zero
+            right[i, j] = b.values[(first + i) * b.row + column * b.column] if column < n and first + i < k else zero
+            cuda.syncthreads()
+            for s in range(tile):
+                total += left[i, s] * right[s, j]
+            cuda.syncthreads()
+        if row < m and column < n:
+            out[row * n + column] = total
+
+    return product
+
+
+def product(a, b, *, a_turned=False, b_turned=False, bias=None):
+    """a b, with either matrix transposed."""
+    (m, k), n = (a.shape[::-1] if a_turned else a.shape), b.shape[0 if b_turned else 1]
+    out = Array((m, n), a.dtype)
+    if out.size:
+        left, right = (Factor(f, 1, f.shape[1]) if turned else Factor(f, f.shape[1], 1) for f, turned in ((a, a_turned), (b, b_turned)))
+        grid = -(-n // TILE), -(-m // TILE)
+        launch(product_kernel(TILE, a.dtype.name, bias is not None), grid, (TILE, TILE), left, right, bias or out, out, m, n, k)
+    return out
+
+
+# ---- sums over rows
+
+
+@lru_cache(None)
+def rows_kernel(real):
+    zero = np.dtype(real).type(0)
+
+    @cuda.jit
+    def add_rows(a, n, rows, segment, out, segments):
+        """out[s, j] = the sum of a[r, j] over the rows of segment s, ascending."""
+        i = cuda.grid(1)
+        if i < segments * n:
+            s, j, total = i // n, i % n, zero
+            for r in range(s * segment, min((s + 1) * segment, rows)):
+                total += a[r * n + j]
+            out[i] = total
+
+    return add_rows
+
+
+def sum_rows(a):
+    """The sum of the rows of a (R, N)."""
+    while True:
+        rows, n = a.shape
+        segments = max(-(-rows // SEGMENT), 1)
+        out = Array((segments, n), a.dtype)
+        start(rows_kernel(a.dtype.name), out.size, a, n, rows, SEGMENT, out, segments)
+        if segments == 1:
+            return out.reshape(n)
+        a = out
+
+
+# ---- spikes
+
+
+@lru_cache(None)
+def from_bits_kernel():
+    @cuda.jit
+    def from_bits(bits, n_words, weight, bias, n_out, y, n):
+        """y[r] = bias + the weights of the units that spike, ascending."""
+        i = cuda.grid(1)
+        if i < n:
+            r, column = i // n_out, i % n_out
+            total = bias[column]
+            for w in range(n_words):
+                word = bits[r * n_words + w]
+                while word != 0:
+                    unit = w * 32 + cuda.ffs(word) - 1
+                    total += weight[unit * n_out + column]
+                    word &= word - np.uint32(1)
+            y[i] = total
+
+    return from_bits
+
+
+@lru_cache(None)
+def outer_kernel(real):
+    zero = np.dtype(real).type(0)
+
+    @cuda.jit
+    def outer(bits, n_words, n_in, dy, n_out, rows, segment, out, n):
+        """out[s, j, column] = the sum of dy[r, column] over the rows r of segment s in which unit j spikes, ascending."""
+        i = cuda.grid(1)
+        if i < n:
+            column, j, s = i % n_out, i // n_out % n_in, i // (n_out * n_in)
+            total, w, bit = zero, j // 32, np.uint32(1) << np.uint32(j % 32)
+            for r in range(s * segment, min((s + 1) * segment, rows)):
+                if bits[r * n_words + w] & bit:
+                    total += dy[r * n_out + column]
+            out[i] = total
+
+    return outer
+
+
+def outer(spikes, n_in, dy):
+    """The gradient (n_in, N) of weights from bits (R, W) and dy (R, N)."""
+    (rows, n_out), dtype = dy.shape, dy.dtype
+    size = max(SEGMENT, -(-rows // max(1, (1 << 22) // max(n_in * n_out, 1))))       # few segments of large matrices
+    segments = max(-(-rows // size), 1)
+    out = Array((segments, n_in * n_out), dtype)
+    start(outer_kernel(dtype.name), out.size, spikes, spikes.shape[1], n_in, dy, n_out, rows, size, out, out.size)
+    return sum_rows(out).reshape(n_in, n_out)
+
+
+# ---- what the device offers
+
+
+def placed(x, dtype):
+    """Spikes or values on the GPU."""
+    return put_spikes(x) if isinstance(x, Spikes) else put(x, dtype)
+
+
+def dense_forward(x, weight, bias):
+    x, weight, bias = placed(x, weight.dtype), put(weight), put(bias)
+    (steps, batch, n_in), n_out = x.shape, weight.shape[1]
+    if isinstance(x, DeviceSpikes):
+        y = Array((steps * batch, n_out), weight.dtype)
+        start(from_bits_kernel(), y.size, x.bits, words(n_in), weight, bias, n_out, y, y.size)
+    else:
+        y = product(x.reshape(-1, n_in), weight, bias=bias)
+    return y.reshape(steps, batch, n_out)
+
+
+def dense_backward(x, weight, dy, want_dx):
+    x, weight, dy = placed(x, weight.dtype), put(weight), put(dy, weight.dtype)
+    (steps, batch, n_in), grad = x.shape, dy.reshape(-1, dy.shape[2])
+    dweight = outer(x.bits, n_in, grad) if isinstance(x, DeviceSpikes) else product(x.reshape(-1, n_in), grad, a_turned=True)
+    dx = product(grad, weight, b_turned=True).reshape(steps, batch, n_in) if want_dx else None
+    return dweight, sum_rows(grad), dx
+
+
+@lru_cache(None)
+def softmax_kernel():
+    prepare()
+
+    @cuda.jit
+    def softmax(x, z, rows, n):
+        """exp(x - max) / sum, the sum in ascending order."""
+        r = cuda.grid(1)
+        if r < rows:
+            o = r * n
+            most = x[o]
+            for i in range(1, n):
+                most = max(most, x[o + i])
+            total = exp(x[o] - most)
+            z[o] = total
+            for i in range(1, n):
+                e = exp(x[o + i] - most)
+                z[o + i] = e
+                total += e
+            for i in range(n):
+                z[o + i] /= total
+
+    return softmax
+
+
+def softmax(x):
+    x = put(x)
+    z = Array(x.shape, x.dtype)
+    if z.size:
+        start(softmax_kernel(), z.size // x.shape[-1], x, z, z.size // x.shape[-1], x.shape[-1])
+    return z
+
+
+@lru_cache(None)
+def cross_entropy_kernel(real):
+    prepare()
+    real, zero = np.dtype(real).type, np.dtype(real).type(0)
+
+    @cuda.jit
+    def cross_entropy(y, labels, weights, dy, loss, rows, n):
+        """dy = weight * (softmax(y) - one-hot), loss = weight * -log softmax(y)[label], by row."""
+        r = cuda.grid(1)
+        if r < rows:
+            o, weight = r * n, weights[r]
+            if weight == zero:
+                loss[r] = zero
+                for i in range(n):
+                    dy[o + i] = zero
+            else:
+                label, most, total = labels[r], y[o], zero
+                for i in range(1, n):
+                    most = max(most, y[o + i])
+                for i in range(n):
+                    e = exp(y[o + i] - most)
+                    dy[o + i] = e
+                    total += e
+                loss[r] = weight * (real(log(total)) - (y[o + label] - most))
+                scale = weight / total
+                for i in range(n):
+                    dy[o + i] *= scale
+                dy[o + label] -= weight
+
+    return cross_entropy
+
+
+def softmax_cross_entropy(y, labels, weights):
+    rows, n = y.shape
+    y, labels, weights = put(y), put(labels, np.int32), put(weights, y.dtype)
+    dy, loss = Array(y.shape, y.dtype), Array((rows, 1), y.dtype)
+    start(cross_entropy_kernel(y.dtype.name), rows, y, labels, weights, dy, loss, rows, n)
+    return float(np.asarray(sum_rows(loss))[0]), dy
+
+
+@lru_cache(None)
+def update_kernel(rule):
+    prepare()
+    rule = jitable(rule)
+
+    @cuda.jit
+    def update(p, g, slots, k, n):
+        i = cuda.grid(1)
+        if i < n:
+            value, after = rule(p[i], g[i], gather(slots, i), k)
+            p[i] = value
+            scatter(slots, i, after)
+
+    return update
+
+
+def update(rule, p, g, slots, k):
+    start(update_kernel(rule), p.size, p, put(g, p.dtype), slots, k, p.size)
+
+
+@lru_cache(None)
+def squares_kernel():
+    @cuda.jit
+    def squares(a, out, n):
+        i = cuda.grid(1)
+        if i < n:
+            out[i] = a[i] * a[i]
+
+    return squares
+
+
+def _totals(arrays, kernel):
+    """The sum of what a kernel makes of the values of each array; one copy to the host for all."""
+    sums = zeros(max(len(arrays), 1), np.float32)
+    for k, a in enumerate(arrays):
+        out = Array((a.size, 1), np.float32)
+        start(kernel, a.size, a, out, a.size)
+        launch(place_kernel(), 1, 1, sum_rows(out), sums, k)
+    return np.asarray(sums)
+
+
+def square_sums(arrays):
+    return [float(total) for total in _totals(list(map(put, arrays)), squares_kernel())[:len(arrays)]]
+
+
+@lru_cache(None)
+def broken_kernel():
+    @cuda.jit
+    def broken(a, out, n):
+        """1 where a number is none or infinite, else 0."""
+        i = cuda.grid(1)
+        if i < n:
+            out[i] = 0 if a[i] - a[i] == 0 else 1
+
+    return broken
+
+
+@lru_cache(None)
+def place_kernel():
+    @cuda.jit
+    def place(value, out, i):
+        out[i] = value[0]
+
+    return place
+
+
+def finite(arrays):
+    broken = iter(_totals([a for a in arrays if isinstance(a, Array)], broken_kernel()))
+    return [next(broken) == 0 if isinstance(a, Array) else bool(np.isfinite(a).all()) for a in arrays]
+
+
+__all__ = ["dense_backward", "dense_forward", "finite", "outer", "product", "softmax", "softmax_cross_entropy", "square_sums", "sum_rows", "update"]
