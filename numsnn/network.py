@@ -129,7 +129,7 @@ class Network(Door):
     def _place(self):
         """Put the parameters where the device works; refuse layers that it does not know."""
         for name, layer in self.layers.items() if not self.loops.HOST else ():
-            why = self.loops.refusal(layer.dynamics()) if isinstance(layer, Population) else ""
+            why = self.loops.refusal(layer.dynamics(), layer.n, self.dtype) if isinstance(layer, Population) else ""
             if why or layer.needs is None or not all(hasattr(self.loops, function) for function in layer.needs):
                 raise ValueError(f"device={self.device!r} cannot run layer {name}, {layer.describe()}{why and ': '}{why}; use device=\"cpu\"")
             layer.params = {key: a if key in layer.settings_of_host else self.loops.put(a) for key, a in layer.params.items()}

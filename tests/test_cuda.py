@@ -154,6 +154,36 @@ def test_sums_have_a_fixed_order():
     assert cuda.finite([cuda_array.put(a), a, cuda_array.put(b), b, cuda_array.put(c)]) == [True, True, False, False, False]
 
 
+@device
+@pytest.mark.parametrize("more", [{}, {"stride": 2, "padding": 1}, {"kernel": (2, 3), "stride": (1, 2), "padding": (1, 2), "dilation": (2, 1)}], ids=str)
+@pytest.mark.parametrize("kind", ["spikes", "values"])
+def test_convolution(kind, more):
+    rng, net = np.random.default_rng(9), ns.Network(ns.Conv2d(2, 3, **more), device="reference", input_shape=(2, 5, 6))
+    layer = net.layers["conv0"]
+    shape = (2, 2, 60)
+    x = ns.Spikes.from_dense(rng.random(shape) < 0.3) if kind == "spikes" else rng.standard_normal(shape).astype(np.float32)
+    weight, bias = rng.standard_normal(layer.params["weight"].shape).astype(np.float32), rng.standard_normal(3).astype(np.float32)
+    dy = rng.standard_normal((2, 2, layer.size_out)).astype(np.float32)
+    assert close(cuda.conv_forward(x, weight, bias, layer.geometry), reference.conv_forward(x, weight, bias, layer.geometry), 30)
+    for want_dx in (True, False):
+        found, wanted = (loops.conv_backward(x, weight, dy, layer.geometry, want_dx) for loops in (cuda, reference))
+        assert all(close(a, b, 200) for a, b in zip(found[:2 + want_dx], wanted, strict=False)) and (found[2] is None) == (not want_dx)
+
+
+@device
+@pytest.mark.parametrize("how", [(2, None), ((2, 3), (1, 2))], ids=str)
+def test_pooling(how):
+    """Windows beside each other and windows that overlap; of equal values the first."""
+    rng, (kernel, stride) = np.random.default_rng(10), how
+    g = ns.Network(ns.MaxPool2d(kernel, stride=stride), device="reference", input_shape=(2, 4, 5)).layers["pool0"].windows
+    x = rng.integers(0, 3, (2, 2, 40)).astype(np.float32)
+    (y, taken), (wanted, place) = (loops.max_pool_forward(x, g) for loops in (cuda, reference))
+    dy = rng.standard_normal(wanted.shape).astype(np.float32)
+    assert same(y, wanted) and close(cuda.max_pool_backward(taken, dy, g), reference.max_pool_backward(place, dy, g), 6)
+    assert same(cuda.sum_pool_forward(x, g, 0.25), reference.sum_pool_forward(x, g, 0.25), 6)
+    assert close(cuda.sum_pool_backward(dy, g, 0.25), reference.sum_pool_backward(dy, g, 0.25), 6)
+
+
 # ---- populations
 
 POPULATIONS = {
@@ -240,6 +270,25 @@ def test_network(answer, given):
 
 
 @device
+@pytest.mark.parametrize("neuron", [ns.LIAF, ns.LIF])
+def test_network_of_pictures(neuron):
+    """LIAF-Net's kind of stack: convolution, neurons with settings per channel, pooling, a dense layer; values and spikes between them."""
+    nets = [ns.Network(ns.Conv2d(1, 2, 3, padding=1), neuron(per_channel="v_threshold", learn="v_threshold", v_threshold=0.1), ns.AvgPool2d(2), ns.Conv2d(2, 2, 2),
+                       neuron(v_threshold=0.1), ns.Flatten(), ns.Dense(4, 3), ns.OverTime("mean"), device=d, seed=3, input_shape=(1, 4, 6)) for d in ("reference", "cuda")]
+    x, labels = ns.Spikes.from_dense(np.random.default_rng(11).random((3, 2, 24)) < 0.5), np.array([0, 2])
+    wanted, found = (net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels) for net in nets)
+    assert close(found.y, wanted.y, 100) and all(close(found.grads[name], g, 300) for name, g in wanted.grads.items()) and np.any(wanted.grads["conv0.weight"])
+
+
+@device
+def test_tokens():
+    tokens, labels = np.random.default_rng(12).integers(0, 5, (4, 3)), np.array([0, 2, 1])
+    nets = [ns.Network(ns.Embedding(5, 6, weight=("normal", 0, 1)), ns.LIAF(6, recurrent=True), ns.Dense(6, 3), ns.OverTime("last"), device=d, seed=4) for d in ("reference", "cuda")]
+    wanted, found = (net.loss_and_gradients(ns.loss.CrossEntropy(), tokens, labels, lengths=np.array([4, 1, 3])) for net in nets)
+    assert close(found.y, wanted.y, 100) and all(close(found.grads[name], g, 300) for name, g in wanted.grads.items())
+
+
+@device
 def test_forward_and_backward_apart_and_again():
     """The gradient of the input, of other losses, and the same bytes the second time."""
     host, there, x = srnn("reference"), srnn("cuda"), (X * 0.7).astype(np.float32)
@@ -316,8 +365,9 @@ def test_parameters_are_set_and_copied():
 
 @device
 def test_what_the_device_cannot_do_is_refused():
-    for layers, shape, match in (((ns.Dense(3, 16), ns.LSTM(4)), 3, "lstm0.*several products"), ((ns.Conv2d(1, 2, 3),), (1, 5, 5), "conv0"),
-                                 ((ns.Dense(3, 4), ns.BatchNorm()), 3, "norm0"), ((ns.ARLIF(4),), 4, "arlif0")):
+    for layers, shape, match in (((ns.Dense(3, 16), ns.LSTM(4)), 3, "lstm0.*several products"), ((ns.Conv2d(1, 2, 3), ns.LayerNorm()), (1, 5, 5), "norm0"),
+                                 ((ns.Dense(3, 4), ns.BatchNorm()), 3, "norm0"), ((ns.ARLIF(4),), 4, "arlif0"), ((ns.Embedding(5, 3, padding=0),), None, "embedding0"),
+                                 ((ns.LIF(6145, recurrent=True, recurrent_init="zeros"),), 6145, "lif0.*6144 neurons")):
         with pytest.raises(ValueError, match=f'cannot run layer {match}.*use device="cpu"'):
             ns.Network(*layers, device="cuda", input_shape=shape)
     net = srnn("cuda")
@@ -364,7 +414,7 @@ import numba.cuda.dispatcher
 numba.cuda.dispatcher.get_current_device = lambda: python.SimpleNamespace(compute_capability=(8, 0))
 from numsnn import optim, surrogate
 from numsnn.activation import ACTIVATIONS
-from numsnn.loops import cuda_array, cuda_dense, cuda_over_time, cuda_population
+from numsnn.loops import cuda_array, cuda_conv, cuda_dense, cuda_over_time, cuda_population
 from numsnn.neurons import NEURONS
 
 real, index = types.float32, types.int64
@@ -398,7 +448,7 @@ for model in (m for m in NEURONS.values() if len(m.recurrent) == 1 and m.second 
     forward, backward = cuda_population.alone_kernels(model, s.spike, s.slope, ACTIVATIONS["identity"], 4, model.spiking)
     check(model.name + " forward", forward, sizes, x, neuron, state, kept, words, ints)
     check(model.name + " backward", backward, sizes, x, neuron, kept, state, x, sums, ints)
-    forward, backward = cuda_population.recurrent_kernels(model, s.spike, s.slope, ACTIVATIONS["identity"], model.recurs, 100, model.recurs == "spike")("float32")
+    forward, backward = cuda_population.recurrent_kernels(model, s.spike, s.slope, ACTIVATIONS["identity"], model.recurs, 100, model.recurs == "spike", "float32")
     check(model.name + " recurrent forward", forward, sizes, x, neuron, state, kept, many, weights, words, flag, ints)
     incoming = named(cuda_population.Kept, state, named(cuda_population.Incoming, out, back))
     check(model.name + " recurrent backward", backward, sizes, x, neuron, incoming, state, x, sums, weights, ints)
@@ -409,6 +459,14 @@ check("from bits", cuda_dense.from_bits_kernel(), words, index, many, many, inde
 check("outer", cuda_dense.outer_kernel("float32"), words, index, index, many, index, index, index, many, index)
 check("softmax", cuda_dense.softmax_kernel(), many, many, index, index)
 check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"), many, ints, many, many, many, index, index)
+window = each(cuda_conv.Window, index)
+for as_bits in (False, True):
+    check("conv", cuda_conv.forward_kernel(as_bits), words if as_bits else many, index, many, many, window, index, many, index)
+    check("conv, weights", cuda_conv.weight_kernel(as_bits, "float32"), words if as_bits else many, index, many, window, index, index, index, many, index)
+check("conv, input", cuda_conv.input_kernel("float32"), many, many, window, index, many, index)
+check("largest", cuda_conv.largest_kernel(), many, window, many, ints, index)
+check("summed", cuda_conv.summed_kernel("float32"), many, window, real, many, index)
+check("spread", cuda_conv.spread_kernel(True, "float32"), many, ints, window, real, many, index)
 for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants), (optim.sgd, optim.Momentum, optim.SGDConstants), (optim.adamax, optim.Largest, optim.AdamConstants)):
     check("update", cuda_dense.update_kernel(rule), many, many, each(slots, many), each(constants, real), index)
 for reduce in ("sum", "mean", "max", "last"):

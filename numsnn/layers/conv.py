@@ -26,6 +26,7 @@ class Conv(Layer):
     """What convolutions over one and two directions share; a sequence is a picture of one row."""
 
     kind = "conv"
+    needs = ("conv_forward", "conv_backward")
     directions = 2
 
     def __init__(self, channels_in: int, channels_out: int, kernel=3, *, stride=1, padding=0, dilation=1,

@@ -31,6 +31,10 @@ class Embedding(Layer):
         self.weight, self.padding = weight, None if padding is None else int(padding)
 
     @property
+    def needs(self):
+        return ("dense_forward", "dense_backward") if self.padding is None else None
+
+    @property
     def n_in(self):
         """Number of units whose spikes the tokens are."""
         return self.n_tokens

@@ -47,36 +47,17 @@ class SumPool2d(_Pool):
     __doc__ = "The sum of each window: y = sum of x.  " + _Pool.__doc__
 
     mean = False
+    needs = ("sum_pool_forward", "sum_pool_backward")
+
+    @property
+    def _scale(self):
+        return 1 / np.prod(self.kernel) if self.mean else 1
 
     def forward(self, x, state, prepared, context):
-        g = self.windows
-        pictures = values(x, self.dtype).reshape(-1, g.channels, *g.size)
-        y = np.zeros((len(pictures), g.channels, *g.out), self.dtype)
-        for place in self._places(pictures):
-            y += place
-        return Result(self._scaled(y).reshape(*x.shape[:2], -1), None, x.shape)
+        return Result(context.loops.sum_pool_forward(values(x, self.dtype), self.windows, self._scale), None)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        if not context.want_dx:
-            return Gradients(None, None, {})
-        g = self.windows
-        dy = self._scaled(np.array(dy, self.dtype)).reshape(-1, g.channels, *g.out)
-        dx = np.zeros((len(dy), g.channels, *g.size), self.dtype)
-        for place in self._places(dx):
-            place += dy
-        return Gradients(dx.reshape(tape), None, {})
-
-    def _places(self, pictures):
-        """Views of the pictures (R, C, H, W), one for each place of the window: (R, C, H', W')."""
-        g = self.windows
-        for i in range(g.kernel[0]):
-            for j in range(g.kernel[1]):
-                yield pictures[:, :, i:i + (g.out[0] - 1) * g.stride[0] + 1:g.stride[0], j:j + (g.out[1] - 1) * g.stride[1] + 1:g.stride[1]]
-
-    def _scaled(self, y):
-        if self.mean:
-            y *= self.dtype.type(1 / np.prod(self.kernel))
-        return y
+        return Gradients(context.loops.sum_pool_backward(dy, self.windows, self._scale) if context.want_dx else None, None, {})
 
 
 class AvgPool2d(SumPool2d):
@@ -87,6 +68,8 @@ class AvgPool2d(SumPool2d):
 
 class MaxPool2d(_Pool):
     __doc__ = "The largest value of each window; of equal ones the first gets the gradient.  " + _Pool.__doc__
+
+    needs = ("max_pool_forward", "max_pool_backward")
 
     def forward(self, x, state, prepared, context):
         y, taken = context.loops.max_pool_forward(values(x, self.dtype), self.windows)

@@ -15,6 +15,7 @@ class Flatten(Layer):
     """
 
     kind = "flatten"
+    needs = ()
 
     def connect(self, shape):
         return None if shape is None else (size(shape),)

@@ -9,6 +9,8 @@
     max_pool_forward(x, geometry) -> (y, taken)
         the largest value of each window of x, array (T, B, C * H * W); taken: where it lay, of equal ones the first
     max_pool_backward(taken, dy, geometry) -> dx
+    sum_pool_forward(x, geometry, scale) -> y; sum_pool_backward(dy, geometry, scale) -> dx
+        the sum of each window times scale
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
     softmax_cross_entropy(y, labels, weights) -> (loss, dy)
@@ -20,7 +22,7 @@
         the answer over time (layers/overtime.py)
     put(a) -> array where the device works, or the array itself; zeros(shape, dtype) -> such an array; holds(a) -> whether it lies there, not on the host
     square_sums(arrays) -> a float for each; finite(arrays) -> a bool for each, whether all its numbers are
-    refusal(dynamics) -> str
+    refusal(dynamics, units, dtype) -> str
         why the device cannot run a population; "" where it can
     update(rule, p, g, slots, k)
         one step of an optimiser, in place: for each value p, slots = rule(p, g, slots, k); p, g (N,), slots: named tuple of (N,) arrays

@@ -24,6 +24,8 @@ from .reference import (
     put,
     refusal,
     square_sums,
+    sum_pool_backward,
+    sum_pool_forward,
     zeros,
 )
 
@@ -45,4 +47,5 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "finite", "holds",
            "max_pool_backward", "max_pool_forward", "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "population_backward",
-           "population_forward", "population_step", "put", "refusal", "softmax", "softmax_cross_entropy", "square_sums", "update", "zeros"]
+           "population_forward", "population_step", "put", "refusal", "softmax", "softmax_cross_entropy", "square_sums",
+           "sum_pool_backward", "sum_pool_forward", "update", "zeros"]

@@ -33,6 +33,7 @@ from .cuda_dense import outer, product, sum_rows
 from .jit import jitable, prepare
 
 WIDEST = 1024       # threads of a block that one sample can have
+SHARED = 48 << 10   # bytes of shared memory that every GPU has for a block
 
 
 class Sizes(NamedTuple):
@@ -129,136 +130,133 @@ def alone_kernels(model, spike, slope, activation, n_words, bits_wanted):
 
 
 @lru_cache(None)
-def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits):
-    """(forward, backward) of a recurrent population of so many units.  as_bits: what recurs are spikes, else values."""
+def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits, real):
+    """(forward, backward) of a recurrent population of so many units.  as_bits: what recurs are spikes, else values.  real: the precision."""
     spike, slope, act, act_slope = _functions(model, spike, slope, activation)
     step, adjoint = jitable(model.step), jitable(model.step_adjoint)
     gate, recur, n_words = model.gates[0], model.Out._fields.index(recur), words(units)
-    # what recurs into a step, what recurs out of it, and room that is cleared meanwhile: threads meet once a step
-    n_shared, kind = (3 * n_words, np.uint32) if as_bits else (2 * units, None)
-    width = 2 * units
+    real, zero = np.dtype(real).type, np.dtype(real).type(0)
+    # what recurs into a step, what recurs out of it, and for bits room that is cleared meanwhile: threads meet once a step
+    n_shared, kind, width = (3 * n_words, np.uint32, 2 * units) if as_bits else (2 * units, real, 2 * units)
 
-    def make(real):
-        zero = np.dtype(real).type(0)
-        shared_kind = kind or np.dtype(real).type
-        real_type = np.dtype(real).type
-
-        @cuda.jit
-        def forward(sizes, x, neuron, state, kept, last, recurrent, bits, bits_wanted, lengths):
-            f, batch, weight = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, recurrent.weight
-            recurring = cuda.shared.array(n_shared, shared_kind)
-            thread, b, threads = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockDim.x
-            length = lengths[b]
-            if as_bits:
-                for w in range(thread, n_shared, threads):
-                    recurring[w] = 0
-                cuda.syncthreads()
-            for n in range(thread, units, threads):
-                if as_bits:
-                    if last[b * units + n] > 0:
-                        cuda.atomic.or_(recurring, n // 32, np.uint32(1) << np.uint32(n % 32))
-                else:
-                    recurring[n] = last[b * units + n]
+    @cuda.jit
+    def forward(sizes, x, neuron, state, kept, last, recurrent, bits, bits_wanted, lengths):
+        f, batch, weight = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, recurrent.weight
+        recurring = cuda.shared.array(n_shared, kind)
+        thread, b, threads = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockDim.x
+        length = lengths[b]
+        if as_bits:
+            for w in range(thread, n_shared, threads):
+                recurring[w] = 0
             cuda.syncthreads()
-            here, there, room = 0, 1, 2
-            for t in range(sizes.steps):
-                row = t * batch + b
-                if t < length:
-                    for n in range(thread, units, threads):
-                        i, s = row * units + n, b * units + n
-                        current = x[gate][i]
-                        if recurrent.biased:
-                            current += recurrent.bias[n]
-                        if as_bits:
-                            for w in range(n_words):
-                                word = recurring[here * n_words + w]
-                                while word != 0:
-                                    current += weight[(w * 32 + cuda.ffs(word) - 1) * units + n]
-                                    word &= word - np.uint32(1)
-                        else:
-                            for j in range(units):
-                                value = recurring[here * units + j]
-                                if value != 0:
-                                    current += value * weight[j * units + n]
-                        x[gate][i] = current
-                        before = gather(state, s)
-                        given, after = step(gather(x, i), before, gather(neuron.params, n), f)
-                        scatter(kept.states, i, before)
-                        scatter(kept.out, i, given)
-                        scatter(state, s, after)
-                        if as_bits:
-                            if given[recur] > 0:
-                                cuda.atomic.or_(recurring, there * n_words + n // 32, np.uint32(1) << np.uint32(n % 32))
-                        else:
-                            recurring[there * units + n] = given[recur]
-                    if as_bits:
-                        for w in range(thread, n_words, threads):
-                            recurring[room * n_words + w] = 0
-                    cuda.syncthreads()
-                    if as_bits:
-                        if bits_wanted:
-                            for w in range(thread, n_words, threads):
-                                bits[row * n_words + w] = recurring[there * n_words + w]
-                        here, there, room = there, room, here
-                    else:
-                        here, there = there, here
-                else:
-                    for n in range(thread, units, threads):
-                        clear(kept.out, row * units + n)
-                    if as_bits and bits_wanted:
-                        for w in range(thread, n_words, threads):
-                            bits[row * n_words + w] = 0
-            for n in range(thread, units, threads):
-                if as_bits:
-                    last[b * units + n] = (recurring[here * n_words + n // 32] >> np.uint32(n % 32)) & np.uint32(1)
-                else:
-                    last[b * units + n] = recurring[here * units + n]
-
-        @cuda.jit
-        def backward(sizes, x, neuron, kept, dstate, dx, sums, recurrent, lengths):
-            """kept.out: Incoming."""
-            f, batch, weight_t, back = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, recurrent.weight, kept.out.back
-            gradients = cuda.shared.array(width, real_type)
-            thread, b, threads = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockDim.x
-            length, here, there = lengths[b], 0, 1
-            for t in range(length, sizes.steps):
-                for n in range(thread, units, threads):
-                    clear(dx, (t * batch + b) * units + n)
-            for ago in range(length):
-                row = (length - 1 - ago) * batch + b
+        for n in range(thread, units, threads):
+            if as_bits:
+                if last[b * units + n] > 0:
+                    cuda.atomic.or_(recurring, n // 32, np.uint32(1) << np.uint32(n % 32))
+            else:
+                recurring[n] = last[b * units + n]
+        cuda.syncthreads()
+        here, there, room = 0, 1, 2
+        for t in range(sizes.steps):
+            row = t * batch + b
+            if t < length:
                 for n in range(thread, units, threads):
                     i, s = row * units + n, b * units + n
-                    if ago > 0:
-                        through = zero
-                        for m in range(units):
-                            through += gradients[here * units + m] * weight_t[m * units + n]
-                        back[recur][s] = through
-                    dinputs, before, dp = adjoint(gather(x, i), gather(kept.states, i), gather(neuron.params, n), f,
-                                                  gather_sum(kept.out.out, i, back, s), gather(dstate, s))
-                    scatter(dx, i, dinputs)
-                    scatter(dstate, s, before)
-                    accumulate(sums, s, dp)
+                    current = x[gate][i]
                     if recurrent.biased:
-                        recurrent.bias[s] += dinputs[gate]
-                    gradients[there * units + n] = dinputs[gate]
+                        current += recurrent.bias[n]
+                    if as_bits:
+                        for w in range(n_words):
+                            word = recurring[here * n_words + w]
+                            while word != 0:
+                                current += weight[(w * 32 + cuda.ffs(word) - 1) * units + n]
+                                word &= word - np.uint32(1)
+                    else:
+                        for j in range(units):
+                            value = recurring[here * units + j]
+                            if value != 0:
+                                current += value * weight[j * units + n]
+                    x[gate][i] = current
+                    before = gather(state, s)
+                    given, after = step(gather(x, i), before, gather(neuron.params, n), f)
+                    scatter(kept.states, i, before)
+                    scatter(kept.out, i, given)
+                    scatter(state, s, after)
+                    if as_bits:
+                        if given[recur] > 0:
+                            cuda.atomic.or_(recurring, there * n_words + n // 32, np.uint32(1) << np.uint32(n % 32))
+                    else:
+                        recurring[there * units + n] = given[recur]
+                if as_bits:
+                    for w in range(thread, n_words, threads):
+                        recurring[room * n_words + w] = 0
                 cuda.syncthreads()
-                here, there = there, here
-            if length > 0:
+                if as_bits:
+                    if bits_wanted:
+                        for w in range(thread, n_words, threads):
+                            bits[row * n_words + w] = recurring[there * n_words + w]
+                    here, there, room = there, room, here
+                else:
+                    here, there = there, here
+            else:
                 for n in range(thread, units, threads):
+                    clear(kept.out, row * units + n)
+                if as_bits and bits_wanted:
+                    for w in range(thread, n_words, threads):
+                        bits[row * n_words + w] = 0
+        for n in range(thread, units, threads):
+            if as_bits:
+                last[b * units + n] = (recurring[here * n_words + n // 32] >> np.uint32(n % 32)) & np.uint32(1)
+            else:
+                last[b * units + n] = recurring[here * units + n]
+
+    @cuda.jit
+    def backward(sizes, x, neuron, kept, dstate, dx, sums, recurrent, lengths):
+        """kept.out: Incoming."""
+        f, batch, weight_t, back = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, recurrent.weight, kept.out.back
+        gradients = cuda.shared.array(width, real)
+        thread, b, threads = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockDim.x
+        length, here, there = lengths[b], 0, 1
+        for t in range(length, sizes.steps):
+            for n in range(thread, units, threads):
+                clear(dx, (t * batch + b) * units + n)
+        for ago in range(length):
+            row = (length - 1 - ago) * batch + b
+            for n in range(thread, units, threads):
+                i, s = row * units + n, b * units + n
+                if ago > 0:
                     through = zero
                     for m in range(units):
                         through += gradients[here * units + m] * weight_t[m * units + n]
-                    back[recur][b * units + n] = through
+                    back[recur][s] = through
+                dinputs, before, dp = adjoint(gather(x, i), gather(kept.states, i), gather(neuron.params, n), f,
+                                              gather_sum(kept.out.out, i, back, s), gather(dstate, s))
+                scatter(dx, i, dinputs)
+                scatter(dstate, s, before)
+                accumulate(sums, s, dp)
+                if recurrent.biased:
+                    recurrent.bias[s] += dinputs[gate]
+                gradients[there * units + n] = dinputs[gate]
+            cuda.syncthreads()
+            here, there = there, here
+        if length > 0:
+            for n in range(thread, units, threads):
+                through = zero
+                for m in range(units):
+                    through += gradients[here * units + m] * weight_t[m * units + n]
+                back[recur][b * units + n] = through
 
-        return forward, backward
-
-    return lru_cache(None)(make)
+    return forward, backward
 
 
-def refusal(dynamics):
+def refusal(dynamics, units, dtype):
     """Why there are no kernels for a population; "" where there are."""
-    several = dynamics.recur is not None and len(dynamics.model.recurrent) > 1
-    return "recurrence with several products a step has no kernel" if several or dynamics.in_two_stages else ""
+    if dynamics.recur is None:
+        return ""
+    if len(dynamics.model.recurrent) > 1 or dynamics.in_two_stages:
+        return "recurrence with several products a step has no kernel"
+    most = SHARED // (2 * np.dtype(dtype).itemsize)
+    return f"what recurs must lie in the shared memory of a block, which holds {most} neurons" if units > most else ""
 
 
 def threads_of(units):
@@ -291,7 +289,7 @@ def population_forward(dynamics, x, start, recurrent, want):
     bits, lengths = Array((steps * batch, words(units)) if bits_wanted else (1, 1), np.uint32), lengths_of(steps, batch, start.lengths)
     sizes, neuron, kept, last = Sizes(steps, batch, units), Neuron(params, surrogate.typed(dtype)), Kept(states, out), None
     if recur:
-        forward, _ = recurrent_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, units, as_bits)(dtype.name)
+        forward, _ = recurrent_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, units, as_bits, dtype.name)
         first, weight = put(start.last), put(recurrent.weight[0])
         start, last = start._replace(last=first), first.copy()
         bias = put(recurrent.bias[0]) if recurrent.bias else weight
@@ -321,7 +319,8 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
         dlast, biases = put(gradients.last).copy(), zeros((batch, units) if biased else (1, 1), dtype)
         back = model.Out(*(dlast if name == recur else None for name in model.Out._fields))
         weight_t = product(put(recurrent.weight[0]), _identity(units, dtype), a_turned=True)
-        _, backward = recurrent_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, units, dynamics.recurs_as_events)(dtype.name)
+        _, backward = recurrent_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, units,
+                                        dynamics.recurs_as_events, dtype.name)
         if batch:
             launch(backward, batch, threads_of(units), sizes, tape.current, neuron, Kept(tape.states, Incoming(dout, back)), dstate, dx, sums,
                    Weights(weight_t, biases, biased), lengths)

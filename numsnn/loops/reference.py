@@ -90,6 +90,32 @@ def max_pool_backward(taken, dy, geometry):
     return dx.reshape(*dy.shape[:2], -1)
 
 
+def _places(pictures, g):
+    """Views of the pictures (R, C, H, W), one for each place of the window: (R, C, H', W')."""
+    for i in range(g.kernel[0]):
+        for j in range(g.kernel[1]):
+            yield pictures[:, :, i:i + (g.out[0] - 1) * g.stride[0] + 1:g.stride[0], j:j + (g.out[1] - 1) * g.stride[1] + 1:g.stride[1]]
+
+
+def sum_pool_forward(x, geometry, scale):
+    pictures = x.reshape(-1, geometry.channels, *geometry.size)
+    y = np.zeros((len(pictures), geometry.channels, *geometry.out), x.dtype)
+    for place in _places(pictures, geometry):
+        y += place
+    if scale != 1:
+        y *= x.dtype.type(scale)
+    return y.reshape(*x.shape[:2], -1)
+
+
+def sum_pool_backward(dy, geometry, scale):
+    shape, dy = dy.shape[:2], dy.reshape(-1, geometry.channels, *geometry.out)
+    dy = dy if scale == 1 else dy * dy.dtype.type(scale)
+    dx = np.zeros((len(dy), geometry.channels, *geometry.size), dy.dtype)
+    for place in _places(dx, geometry):
+        place += dy
+    return dx.reshape(*shape, -1)
+
+
 def _values(x, dtype):
     x = x.dense(dtype) if isinstance(x, Spikes) else x
     return x.reshape(-1, x.shape[2])
@@ -202,7 +228,7 @@ def finite(arrays):
     return [bool(np.isfinite(a).all()) for a in arrays]
 
 
-def refusal(dynamics):
+def refusal(dynamics, units, dtype):
     return ""
 
 
@@ -227,4 +253,4 @@ def softmax_cross_entropy(y, labels, weights):
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "finite", "holds", "max_pool_backward", "max_pool_forward",
            "one_thread", "over_time_backward", "over_time_forward", "population_backward", "population_forward", "put", "refusal", "softmax",
-           "softmax_cross_entropy", "square_sums", "update", "zeros"]
+           "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "update", "zeros"]
