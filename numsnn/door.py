@@ -37,7 +37,7 @@ class Door:
         if not np.isfinite(x).all():
             t, b, n = np.argwhere(~np.isfinite(x))[0]
             raise ValueError(f"the input is not finite: x[{t}, {b}, {n}] is {x[t, b, n]}; clean the data before the network")
-        return x.astype(self.dtype, copy=False)
+        return np.ascontiguousarray(x, self.dtype)      # loops may read it where it lies
 
     def _lengths(self, lengths, x):
         if lengths is None:

@@ -215,8 +215,7 @@ def srnn(device, answer="sum", **more):
                       device=device, seed=1, **more)
 
 
-@pytest.mark.parametrize("given", ["spikes", "values"])
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize(("answer", "given"), [*((answer, "spikes") for answer in ANSWERS), ("sum", "values"), ("per step", "values"), ("each of softmax", "values")])
 def test_network(answer, given):
     """The answer, the loss, all gradients, the state; padding; in one go and in two."""
     host, there, loss = srnn("reference", answer), srnn("cuda", answer), ns.loss.CrossEntropy()

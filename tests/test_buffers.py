@@ -158,3 +158,19 @@ def test_chunks_of_a_lone_population_write_to_one_array(kind, lengths):
     for chunk in (1, 2, 3):
         for a, b in zip(want, everything(chunk), strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("layout", ["columns", "batch first", "every second", "backwards"])
+def test_input_that_lies_elsewhere_in_memory(layout):
+    """A population that reads its input in place sees the same numbers, whatever their order in memory."""
+    rng = np.random.default_rng(0)
+    a, dy = (rng.standard_normal((30, 7, 37)).astype(np.float32) for _ in range(2))
+    x, d = ({"columns": np.asfortranarray, "batch first": lambda a: np.ascontiguousarray(a.transpose(1, 0, 2)).transpose(1, 0, 2),
+             "every second": lambda a: np.repeat(a, 2, 2)[:, :, ::2], "backwards": lambda a: a[::-1].copy()[::-1]}[layout](b) for b in (a, dy))
+    assert not x.flags.c_contiguous and np.array_equal(x, a)
+    for kind in ("LIF", "recurrent"):
+        for chunk in (7, 3):
+            net = ALONE[kind](chunk)
+            (y, _, tape), (wanted, _, other) = net.forward(x), net.forward(a)
+            assert np.array_equal(y, wanted) and np.array_equal(net.run(x)[0], wanted)
+            assert np.array_equal(net.backward(tape, d, want_dx=True)[2], net.backward(other, dy, want_dx=True)[2])
