@@ -5,6 +5,7 @@ products are fused with sums and bits differ; else in Numba's simulator, where t
 """
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from numsnn.layers.layer import Context
 from numsnn.loops import cuda, cuda_array, cuda_dense, cuda_population, reference
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-
+if SIMULATED:
+    sys.setswitchinterval(5e-5)         # the simulator asks its threads in a busy loop, each of which waits for the interpreter: 5 ms unless told
 
 EPS = np.finfo(np.float32).eps
 
@@ -170,33 +172,42 @@ POPULATIONS = {
 }
 
 
+def check_population(kind, n, steps, batch, lengths=None):
+    """What is handed out, the state, every gradient."""
+    rng = np.random.default_rng(n)
+    net = ns.Network(POPULATIONS[kind](n), device="reference", seed=1)
+    (name, layer), = net.layers.items()
+    if layer.recur:
+        layer.params["recurrent"][...] = rng.standard_normal((n, n)) / np.sqrt(n)
+    x, dy = ((rng.standard_normal((steps, batch, n)) * scale).astype(np.float32) for scale in (2, 1))
+    begin = type(net.initial_state(1)[name])(*(rng.random((batch, n)).astype(np.float32).round(0 if field == "spike" else 9) for field in net.initial_state(1)[name]._fields))
+    end = type(begin)(*(rng.standard_normal((batch, n)).astype(np.float32) for _ in begin))
+    found, events = [], layer.emits_events
+    for loops in (reference, cuda):
+        context = Context(loops, None if lengths is None else np.array(lengths), True)
+        prepared = layer.prepare(context)
+        run = layer.forward(x.copy(), begin, prepared, context)
+        back = layer.backward(run.tape, dy, end, None, prepared, context)
+        y = run.y.dense(np.float32) if events else run.y
+        found.append(((y, *run.state), {"dx": back.dx, **dict(enumerate(back.dstate)), **back.params}))
+    (forward, backward), (forward_there, backward_there) = found
+    assert np.any(forward[0]) and all(same(a, b, n * steps) for a, b in zip(forward_there, forward, strict=True))
+    assert backward.keys() == backward_there.keys()
+    for key, wanted in backward.items():
+        assert close(backward_there[key], wanted, 2 * n * steps), key
+
+
 @pytest.mark.parametrize("lengths", [None, (4, 0, 3)], ids=["whole", "padded"])
 @pytest.mark.parametrize("kind", POPULATIONS)
 def test_population(kind, lengths):
-    """What is handed out, the state, every gradient; threads with one neuron and with two."""
-    steps, batch = 4, 3
-    for n in ((6,) if SIMULATED else (7, 33, 1100)):
-        rng = np.random.default_rng(n)
-        net = ns.Network(POPULATIONS[kind](n), device="reference", seed=1)
-        (name, layer), = net.layers.items()
-        if layer.recur:
-            layer.params["recurrent"][...] = rng.standard_normal((n, n)) / np.sqrt(n)
-        x, dy = ((rng.standard_normal((steps, batch, n)) * scale).astype(np.float32) for scale in (2, 1))
-        begin = type(net.initial_state(1)[name])(*(rng.random((batch, n)).astype(np.float32).round(0 if field == "spike" else 9) for field in net.initial_state(1)[name]._fields))
-        end = type(begin)(*(rng.standard_normal((batch, n)).astype(np.float32) for _ in begin))
-        found, events = [], layer.emits_events
-        for loops in (reference, cuda):
-            context = Context(loops, None if lengths is None else np.array(lengths), True)
-            prepared = layer.prepare(context)
-            run = layer.forward(x.copy(), begin, prepared, context)
-            back = layer.backward(run.tape, dy, end, None, prepared, context)
-            y = run.y.dense(np.float32) if events else run.y
-            found.append(((y, *run.state), {"dx": back.dx, **dict(enumerate(back.dstate)), **back.params}))
-        (forward, backward), (forward_there, backward_there) = found
-        assert np.any(forward[0]) and all(same(a, b, n * steps) for a, b in zip(forward_there, forward, strict=True)), n
-        assert backward.keys() == backward_there.keys()
-        for key, wanted in backward.items():
-            assert close(backward_there[key], wanted, 2 * n * steps), (n, key)
+    """One neuron a thread and, on a GPU, several."""
+    for n in (6,) if SIMULATED else (7, 33, 1100):
+        check_population(kind, n, 4, 3, lengths)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in POPULATIONS if "recur" in kind])
+def test_more_neurons_than_the_bits_of_a_word(kind):
+    check_population(kind, 33, 2, 1)
 
 
 # ---- networks
