@@ -119,6 +119,14 @@ def contiguous(a: np.ndarray) -> np.ndarray:
     return a if a.flags.c_contiguous else copy(a)
 
 
+def flat(a: np.ndarray) -> np.ndarray:
+    """(T, B, N) as a vector.  The time steps may lie apart, as those of some samples of a larger array do; what lies between them is not theirs."""
+    if a.flags.c_contiguous:
+        return a.reshape(-1)
+    (steps, batch, units), strides = a.shape, a.strides
+    return np.lib.stride_tricks.as_strided(a, (max(steps - 1, 0) * (strides[0] // strides[2]) + min(steps, 1) * batch * units,), strides[2:])
+
+
 def clear() -> None:
     """Give back to the system what no array uses."""
     _pool.clear()

@@ -36,9 +36,9 @@ def samples(x, first, last, borrowed=False):
     return x.select(slice(first, last)) if isinstance(x, Spikes) else x[:, first:last] if borrowed else buffers.copy(x[:, first:last])
 
 
-def place(x, n_chunks):
-    """An array for what is of the shape of x, in chunks of samples; None where they are better joined."""
-    return None if n_chunks == 1 or isinstance(x, Spikes) else buffers.empty(x.shape, x.dtype)
+def place(shape, dtype, n_chunks):
+    """An array (T, B, N) for chunks of samples; None where there is but one."""
+    return None if n_chunks == 1 else buffers.empty(shape, dtype)
 
 
 def join(parts, whole=None):

@@ -258,7 +258,7 @@ class Network(Door):
         def stage_forward(stage):
             bounds = self._bounds(x.shape[1], stage)
             parts = [None] * len(bounds)
-            whole = place(values[stage.inputs[0]], len(bounds)) if stage.alone else None
+            whole = self._whole(values[stage.inputs[0]].shape, stage.components[0].names[0], len(bounds)) if stage.alone else None
 
             def task(c):
                 first, last = bounds[c]
@@ -287,11 +287,12 @@ class Network(Door):
 
         def stage_backward(stage, bounds, tapes):
             parts = [None] * len(bounds)
-            whole = place(back[stage.outputs[0]], len(bounds)) if stage.alone and (want_dx or stage.inputs[0] != INPUT) else None
+            taken = want_dx or stage.inputs[0] != INPUT
+            whole = self._whole(back[stage.outputs[0]].shape, stage.inputs[0], len(bounds)) if stage.alone and taken else None
 
             def task(c):
                 first, last = bounds[c]
-                dvalues = {name: part(back[name], first, last) if whole is None else back[name][:, first:last] for name in stage.outputs if name in back}
+                dvalues = {name: part(back[name], first, last) if not stage.alone else back[name][:, first:last] for name in stage.outputs if name in back}
                 mine = self._no_gradient(last - first) | {name: rows(s, first, last) for name, s in dstate.items() if s is not None}
                 hidden = {name: {field: np.ascontiguousarray(a[first:last] if field == "rate" else a[:, first:last], self.dtype)
                                  for field, a in fields.items()} for name, fields in dhidden.items()}
@@ -311,6 +312,11 @@ class Network(Door):
             grads |= self._sum([p[1] for p in parts])
             before |= {name: join_states([p[2][name] for p in parts]) for name in parts[0][2]}
         return {name: grads[name] for name in self.params}, {name: before[name] for name in self.layers}, back.get(INPUT)
+
+    def _whole(self, shape, name, n_chunks):
+        """Where the chunks of a stage of one layer put what is of the size of `name`; shape: of a sequence on its other side."""
+        shape_there = self._graph.shape(name)
+        return place((*shape[:2], shape[2] if shape_there is None else size(shape_there)), self.dtype, n_chunks)
 
     def _setting(self, prepared, lengths, first, last, tape, record=None, want_dx=False, into=None):
         lengths = None if lengths is None else lengths[first:last]

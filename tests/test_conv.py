@@ -12,6 +12,7 @@ import numsnn as ns
 from numsnn.layers.pool import AvgPool2d, MaxPool2d, SumPool2d
 from numsnn.loops import cpu, reference
 from numsnn.loops.contract import Geometry
+from numsnn.loops.conv_plan import planned
 
 GEOMETRIES = [(2, 5, 3, 1, 1, 1, 7, 6), (3, 4, (3, 2), (2, 1), (1, 0), (1, 2), 9, 8), (1, 3, 1, 1, 0, 1, 4, 4), (2, 3, 5, 3, 2, 1, 8, 11)]
 POOLS = [(AvgPool2d, "avg"), (SumPool2d, "sum"), (MaxPool2d, "max")]
@@ -276,3 +277,26 @@ def test_initialisers_count_the_kernel():
 def test_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_samples_of_larger_arrays(rng, padding):
+    """A layer alone in its stage reads some samples of the batch and writes to them; the bits of arrays of its own."""
+    net = ns.Network(ns.Conv2d(2, 5, 3, padding=padding), input_shape=(2, 16, 16), chunk=2)
+    layer, x = net.layers["conv0"], rng.standard_normal((4, 5, 512)).astype("float32")
+    weight, bias = layer.prepare(None)
+    assert planned(layer.geometry, 16).ready == (padding == 1)      # the gradient of rows that fill vectors is read where it lies, if it is contiguous
+    for given in (x, ns.Spikes.from_dense(x > 1)):
+        y, _, tape = net.forward(given)
+        y = y.reshape(4, 5, -1)
+        dy = rng.standard_normal(y.shape).astype("float32")
+        grads, _, dx = net.backward(tape, dy, want_dx=True)
+        dx, sums = dx.reshape(x.shape), []
+        for some in (slice(0, 2), slice(2, 4), slice(4, 5)):
+            own = given.select(some) if isinstance(given, ns.Spikes) else given[:, some].copy()
+            assert y[:, some].tobytes() == cpu.conv_forward(own, weight, bias, layer.geometry).tobytes()
+            dweight, dbias, d = cpu.conv_backward(own, weight, dy[:, some].copy(), layer.geometry, True)
+            assert dx[:, some].tobytes() == d.tobytes()
+            sums.append((dweight, dbias))
+        assert grads["conv0.bias"].tobytes() == (sums[0][1] + sums[1][1] + sums[2][1]).tobytes()
+        assert grads["conv0.weight"].tobytes() == (sums[0][0] + sums[1][0] + sums[2][0]).tobytes()

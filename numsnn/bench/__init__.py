@@ -1,7 +1,8 @@
 """`numsnn bench`: how long training steps, single steps, updates take; how that grows; how far from the machine's limits it is.
 
 Method.  Everything is float32 and seeded.  Networks are those of the recipes; the weights in front of each population are scaled until it spikes at
-the rate that its case names.  What is compared runs in turns, after two rounds of warm-up, in one process: best and median are reported.
+the rate that its case names.  What is compared takes turns, after two rounds of warm-up, in one process; in its turn each runs for 30 ms and then once
+more, which counts, because threads of other libraries spin on after a step.  Best and median are reported.
 forward: `net.forward`, which keeps the tape; backward: `net.backward` with that tape; step: forward, loss, backward and Adam's update, chunk by
 chunk as `fit` does it.  Peak memory: bytes of arrays on top of what was there before.  Growth: a step at a quarter, half, all and twice the
 number of time steps T, samples B, units N, and the rate, and the exponent k of time ~ size^k.  First call: a step in a new process with an empty cache

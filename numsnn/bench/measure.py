@@ -11,6 +11,8 @@ import numpy as np
 from ..loops import threads
 from ..memory import held
 
+WARM = 0.03         # seconds that the threads of a library (OpenMP, BLAS) may spin on after its step, holding a core
+
 
 class Part(NamedTuple):
     """Something to time."""
@@ -28,14 +30,24 @@ class Times(NamedTuple):
 
 
 def interleaved(parts: dict, runs: int) -> dict:
-    """Times of several things in turns, after two rounds of warm-up: whatever disturbs the machine disturbs all of them."""
+    """Times of several things in turns, after two rounds of warm-up: whatever disturbs the machine disturbs all of them.
+
+    In its turn each runs for a while, as it does in training, and the last run counts: then the threads of the one before sleep, and its data
+    have left the cache.
+    """
     seconds = {name: [] for name in parts}
     for r in range(runs + 2):
         for name, part in parts.items():
-            if part.setup is not None:
-                part.setup()
-            started = time.perf_counter()
-            part.run()
+            turn = time.perf_counter()
+            warm = False
+            while True:
+                if part.setup is not None:
+                    part.setup()
+                started = time.perf_counter()
+                part.run()
+                if warm:
+                    break
+                warm = time.perf_counter() - turn > WARM
             if r >= 2:
                 seconds[name].append((time.perf_counter() - started) / part.divide)
     return {name: Times(min(s), float(np.median(s)), runs) for name, s in seconds.items()}

@@ -27,6 +27,7 @@ class Conv(Layer):
 
     kind = "conv"
     needs = ("conv_forward", "conv_backward")
+    borrows = True
     directions = 2
 
     def __init__(self, channels_in: int, channels_out: int, kernel=3, *, stride=1, padding=0, dilation=1,
@@ -81,10 +82,10 @@ class Conv(Layer):
         return weight.reshape(*self.channels[::-1], *self.geometry.kernel), self.params.get("bias", np.zeros(len(weight), weight.dtype))
 
     def forward(self, x, state, prepared, context):
-        return Result(context.loops.conv_forward(x, *prepared, self.geometry), None, x if context.tape else None)
+        return Result(context.loops.conv_forward(x, *prepared, self.geometry, context.into), None, x if context.tape else None)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        dweight, dbias, dx = context.loops.conv_backward(tape, prepared[0], dy, self.geometry, context.want_dx)
+        dweight, dbias, dx = context.loops.conv_backward(tape, prepared[0], dy, self.geometry, context.want_dx, context.into)
         params = {"weight": dweight.reshape(self.params["weight"].shape)}
         return Gradients(dx, None, params | {"bias": dbias} if "bias" in self.params else params)
 

@@ -3,9 +3,10 @@
     dense_forward(x, weight, bias) -> y
         y (T, B, M) = bias + x W, summed over ascending inputs with one accumulator per output.  x: Spikes or array (T, B, N).
     dense_backward(x, weight, dy, want_dx) -> (dweight, dbias, dx or None)
-    conv_forward(x, weight, bias, geometry) -> y
+    conv_forward(x, weight, bias, geometry, into=None) -> y
         two-dimensional convolution of each row (t, b); x: Spikes or array (T, B, C * H * W), weight (O, C, kh, kw)
-    conv_backward(x, weight, dy, geometry, want_dx) -> (dweight, dbias, dx or None)
+    conv_backward(x, weight, dy, geometry, want_dx, into=None) -> (dweight, dbias, dx or None)
+        x, dy may be samples of larger arrays, and so may be `into`, where y or dx shall lie; a device may ignore it
     max_pool_forward(x, geometry) -> (y, taken)
         the largest value of each window of x, array (T, B, C * H * W); taken: where it lay, of equal ones the first
     max_pool_backward(taken, dy, geometry) -> dx

@@ -10,6 +10,7 @@ at the end.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -31,7 +32,21 @@ from .lanes import (
     transpose,
 )
 
+
+class Rows(NamedTuple):
+    """Where the rows (t, b) of a sequence lie, which may be some samples of a larger array (buffers.flat)."""
+    batch: int
+    pitch: int          # numbers from a time step to the next
+    units: int
+
+
 CACHED = 1 << 17    # numbers that a group of pictures and gradients may fill: their weight gradient is added in one go
+
+
+@jitable
+def begin(r, rows):
+    """Where row r begins."""
+    return r // rows.batch * rows.pitch + r % rows.batch * rows.units
 
 
 @jitable
@@ -133,31 +148,34 @@ def forward_kernels():
     mark = fingerprint()
 
     @njit(**OPTIONS)
-    def from_values(x, weight, bias, g, p, y, planes, wide):
+    def from_values(rows, x, weight, bias, g, p, y, planes, wide):
         mark  # noqa: B018  part of the cache key
-        (rows, places), (channels, k), many = y.shape, weight.shape, p.outputs.source.size
-        units, area, distance = g.channels * g.size[0] * g.size[1], g.out[0] * g.out[1], many * p.lanes
+        (x, of_x), (y, of_y), (channels, k), many = x, y, weight.shape, p.outputs.source.size
+        area, distance = g.out[0] * g.out[1], many * p.lanes
         x, weight, bias, p, y, planes, wide = private((x, weight, bias, p, y, planes, wide))
         for r in range(rows):
-            fill(x, r * units, g, p, planes, 0)
-            out = (y, r * places, area) if p.outputs.within else (wide, 0, distance)
+            to = begin(r, of_y)
+            fill(x, begin(r, of_x), g, p, planes, 0)
+            out = (y, to, area) if p.outputs.within else (wide, 0, distance)
             multiply(bias, channels, (weight, k), (p.order, p.offset, 0, k), (planes, 0), out, (p.outputs.source, p.outputs.target, 0, many))
             if not p.outputs.within:
-                narrow(wide, distance, g, p, y, r * places, channels)
+                narrow(wide, distance, g, p, y, to, channels)
 
     @njit(**OPTIONS)
-    def from_events(entries, weight, biases, g, p, y, sums, wide):
+    def from_events(rows, entries, weight, biases, g, p, y, sums, wide):
         mark  # noqa: B018  part of the cache key
-        (rows, places), many, (biased, width) = y.shape, p.outputs.source.size, biases.shape
+        (y, of_y), many, (biased, width) = y, p.outputs.source.size, biases.shape
         inside, area = g.size[0] * g.size[1], g.out[0] * g.out[1]
         (start, count, index, multiplicity), weight, biases, p, y, sums, wide = private((entries, weight, biases, p, y, sums, wide))
-        channels, distance, silent = places // area, area if p.outputs.within else many * p.lanes, -1
+        places, distance, silent = of_y.units, area if p.outputs.within else many * p.lanes, -1
+        channels = places // area
         direct = p.outputs.within and channels == width
         for r in range(rows):
+            here = begin(r, of_y)
             if count[r] == 0 and silent >= 0:
-                copy((y, silent * places, 0), (y, r * places, 0), 1, places)
+                copy((y, silent, 0), (y, here, 0), 1, places)
                 continue
-            silent = r if count[r] == 0 else silent
+            silent = here if count[r] == 0 else silent
             copy((biases, 0, 0), (sums, p.reach * width, 0), 1, biased * width)
             for e in range(start[r], start[r] + count[r]):
                 c, unit = np.int64(index[e]) // inside, np.int64(index[e]) % inside
@@ -167,14 +185,14 @@ def forward_kernels():
                         accumulate((sums, (p.reach + p.place[unit] - p.shift[t]) * width), factor(multiplicity, e),
                                    (weight, (c * p.taps + t) * width), p.run[t] * width)
                         t += p.run[t]
-            out, to = (y, r * places) if direct else (wide, 0)
+            out, to = (y, here) if direct else (wide, 0)
             for v in range(many):
                 for o in range(0, width, p.lanes):
                     transpose((sums, (p.reach + p.outputs.source[v]) * width + o, width), (out, to + o * distance + p.outputs.target[v], distance))
             if not p.outputs.within:
-                narrow(wide, distance, g, p, y, r * places, channels)
+                narrow(wide, distance, g, p, y, here, channels)
             elif not direct:
-                copy((wide, 0, 0), (y, r * places, 0), 1, places)
+                copy((wide, 0, 0), (y, here, 0), 1, places)
 
     return from_values, from_events
 
@@ -186,40 +204,42 @@ def backward_kernels():
     mark = fingerprint()
 
     @njit(**OPTIONS)
-    def weight_from_values(x, dy, g, p, dweight, dbias, planes, wide):
+    def weight_from_values(rows, x, dy, g, p, dweight, dbias, planes, wide):
         mark  # noqa: B018  part of the cache key
-        (rows, places), (channels, k), (group, of_planes), of_wide = dy.shape, dweight.shape, planes.shape, wide.shape[1]
-        units, area, many = g.channels * g.size[0] * g.size[1], g.out[0] * g.out[1], p.summed.size
+        (x, of_x), (dy, of_dy), (channels, k), (group, of_planes), of_wide = x, dy, dweight.shape, planes.shape, wide.shape[1]
+        area, many, ready = g.out[0] * g.out[1], p.summed.size, p.ready and of_dy.pitch == of_dy.batch * of_dy.units
         x, dy, p, dweight, dbias, planes, wide = private((x, dy, p, dweight, dbias, planes, wide))
         for first in range(0, rows, group):
             pictures = min(group, rows - first)
             for r in range(pictures):
-                sum_places(dy, (first + r) * places, channels, area, dbias)
-                fill(x, (first + r) * units, g, p, planes, r * of_planes)
-                if not p.ready:
-                    widen(dy, (first + r) * places, g, wide, r * of_wide, (many * p.lanes, p.pitch), channels)
-            grad, at, across, on = (dy, first * places, area, places) if p.ready else (wide, 0, many * p.lanes, of_wide)
+                at = begin(first + r, of_dy)
+                sum_places(dy, at, channels, area, dbias)
+                fill(x, begin(first + r, of_x), g, p, planes, r * of_planes)
+                if not ready:
+                    widen(dy, at, g, wide, r * of_wide, (many * p.lanes, p.pitch), channels)
+            grad, at, across, on = (dy, first * of_dy.units, area, of_dy.units) if ready else (wide, 0, many * p.lanes, of_wide)
             for i in range(0, channels, ROWS):
                 for j in range(0, k, COLUMNS):
                     correlations((grad, at + i * across, across, on), (planes, p.offset, j, of_planes), (p.summed, many), pictures,
                                  (dweight, i * k + j, k), min(ROWS, channels - i), min(COLUMNS, k - j))
 
     @njit(**OPTIONS)
-    def weight_from_events(entries, dy, g, p, dweight, dbias, wide, grad):
+    def weight_from_events(rows, entries, dy, g, p, dweight, dbias, wide, grad):
         mark  # noqa: B018  part of the cache key
-        (rows, places), many, channels, width = dy.shape, p.outputs.source.size, dbias.size, dweight.shape[2]
+        (dy, of_dy), many, channels, width = dy, p.outputs.source.size, dbias.size, dweight.shape[2]
         inside, area = g.size[0] * g.size[1], g.out[0] * g.out[1]
         (start, count, index, multiplicity), dy, p, dweight, dbias, wide, grad = private((entries, dy, p, dweight, dbias, wide, grad))
         distance, direct = area if p.outputs.within else many * p.lanes, p.outputs.within and channels == width
         for r in range(rows):
-            sum_places(dy, r * places, channels, area, dbias)
+            here = begin(r, of_dy)
+            sum_places(dy, here, channels, area, dbias)
             if count[r] == 0:
                 continue
             if not p.outputs.within:
-                widen(dy, r * places, g, wide, 0, (distance, p.width), channels)
+                widen(dy, here, g, wide, 0, (distance, p.width), channels)
             elif not direct:
-                copy((dy, r * places, 0), (wide, 0, 0), 1, places)
-            source, at = (dy, r * places) if direct else (wide, 0)
+                copy((dy, here, 0), (wide, 0, 0), 1, of_dy.units)
+            source, at = (dy, here) if direct else (wide, 0)
             for v in range(many):
                 for o in range(0, width, p.lanes):
                     transpose((source, at + o * distance + p.outputs.target[v], distance), (grad, (p.reach + p.outputs.source[v]) * width + o, width))
@@ -233,19 +253,20 @@ def backward_kernels():
                         t += p.run[t]
 
     @njit(**OPTIONS)
-    def input_gradient(dy, weight, start, terms, g, p, dx, wide, planes):
+    def input_gradient(rows, dy, weight, start, terms, g, p, dx, wide, planes):
         mark  # noqa: B018  part of the cache key
-        (rows, places), channels, units = dy.shape, weight.shape[0], dx.shape[1]
+        (dy, of_dy), (dx, of_dx), channels = dy, dx, weight.shape[0]
         dy, weight, start, terms, p, dx, wide, planes = private((dy, weight, start, terms, p, dx, wide, planes))
         for r in range(rows):
-            widen(dy, r * places, g, wide, p.reach, (p.spread, p.width), channels)
+            here = begin(r, of_dx)
+            widen(dy, begin(r, of_dy), g, wide, p.reach, (p.spread, p.width), channels)
             for f in range(p.planes):
                 (tap, last_tap), (first, last, within) = taps(p, f), runs(p, f)
-                out = (dx, r * units, g.size[0] * g.size[1]) if within else (planes, 0, p.spread)
+                out = (dx, here, g.size[0] * g.size[1]) if within else (planes, 0, p.spread)
                 multiply(start, g.channels, (weight, p.taps), (terms[0], terms[1], channels * tap, channels * last_tap), (wide, 0), out,
                          (p.inputs.source, p.inputs.target, first, last))
                 if not within:
-                    crop(planes, f, g, p, dx, r * units)
+                    crop(planes, f, g, p, dx, here)
 
     return weight_from_values, weight_from_events, input_gradient
 
@@ -253,47 +274,53 @@ def backward_kernels():
 # ---- what the device offers
 
 
-def conv_forward(x, weight, bias, geometry):
+def conv_forward(x, weight, bias, geometry, into=None):
     steps, batch, _ = x.shape
     from_values, from_events = forward_kernels()
     p, out, dtype = planned(geometry, lanes(weight.dtype)), len(weight), weight.dtype
-    y = buffers.empty((steps * batch, out * geometry.out[0] * geometry.out[1]), dtype)
+    y = buffers.empty((steps, batch, out * geometry.out[0] * geometry.out[1]), dtype) if into is None else into
     if isinstance(x, Spikes):
         last = _channels_last(weight, p)
         width = last.shape[2]
         biases = np.zeros((geometry.out[0] * p.width, width), dtype)
         biases[:, :out] = bias
-        from_events(_entries(x), last, biases, geometry, p, y, np.zeros((p.reach + p.plane + p.lanes) * width, dtype),
+        from_events(steps * batch, _entries(x), last, biases, geometry, p, _placed(y), np.zeros((p.reach + p.plane + p.lanes) * width, dtype),
                     np.empty(width * p.spread, dtype))
     else:
-        from_values(np.ascontiguousarray(x, dtype), weight.reshape(out, -1), bias, geometry, p, y, np.zeros(_of_planes(geometry, p), dtype),
+        from_values(steps * batch, _placed(x, dtype), weight.reshape(out, -1), bias, geometry, p, _placed(y), np.zeros(_of_planes(geometry, p), dtype),
                     np.empty(out * p.spread, dtype))
-    return y.reshape(steps, batch, y.shape[1])
+    return y
 
 
-def conv_backward(x, weight, dy, geometry, want_dx):
-    steps, batch, units = x.shape
+def conv_backward(x, weight, dy, geometry, want_dx, into=None):
+    steps, batch, _ = x.shape
     weight_from_values, weight_from_events, input_gradient = backward_kernels()
     p, out, dtype = planned(geometry, lanes(weight.dtype)), len(weight), weight.dtype
-    dy, dbias = np.ascontiguousarray(dy, dtype).reshape(steps * batch, out * geometry.out[0] * geometry.out[1]), np.zeros(out, dtype)
+    dy, dbias = _placed(dy, dtype), np.zeros(out, dtype)
     if isinstance(x, Spikes):
         last = np.zeros((geometry.channels, p.taps, _filled_up(out, p)), dtype)
-        weight_from_events(_entries(x), dy, geometry, p, last, dbias, np.zeros(last.shape[2] * p.spread, dtype),
+        weight_from_events(steps * batch, _entries(x), dy, geometry, p, last, dbias, np.zeros(last.shape[2] * p.spread, dtype),
                            np.zeros((p.reach + p.plane + p.lanes) * last.shape[2], dtype))
         dweight = np.empty((out, geometry.channels, p.taps), dtype)
         dweight[:, :, p.tap] = np.moveaxis(last[:, :, :out], 2, 0)
     else:
         dweight, in_planes, in_wide = np.zeros((out, weight[0].size), dtype), _of_planes(geometry, p), out * p.summed.size * p.lanes
         group = max(1, min(steps * batch, CACHED // (in_planes + in_wide)))
-        weight_from_values(np.ascontiguousarray(x, dtype), dy, geometry, p, dweight, dbias, np.zeros((group, in_planes), dtype),
+        weight_from_values(steps * batch, _placed(x, dtype), dy, geometry, p, dweight, dbias, np.zeros((group, in_planes), dtype),
                            np.zeros((group, in_wide), dtype))
     dx = None
     if want_dx:
-        dx = buffers.zeros((steps * batch, units), dtype)
-        input_gradient(dy, weight.reshape(out, -1), np.zeros(geometry.channels, dtype), input_terms(geometry, p.lanes, out), geometry, p, dx,
-                       np.zeros(out * p.spread, dtype), np.empty(geometry.channels * p.spread, dtype))
-        dx = dx.reshape(x.shape)
+        dx = buffers.empty(x.shape, dtype) if into is None else into
+        dx.fill(0)
+        input_gradient(steps * batch, dy, weight.reshape(out, -1), np.zeros(geometry.channels, dtype), input_terms(geometry, p.lanes, out), geometry, p,
+                       _placed(dx), np.zeros(out * p.spread, dtype), np.empty(geometry.channels * p.spread, dtype))
     return dweight.reshape(weight.shape), dbias, dx
+
+
+def _placed(a, dtype=None):
+    """(a vector, where its rows lie) of (T, B, N)."""
+    a = a if dtype is None or a.dtype == dtype else a.astype(dtype)
+    return buffers.flat(a), Rows(max(a.shape[1], 1), a.strides[0] // a.itemsize, a.shape[2])
 
 
 def _of_planes(g, p):

@@ -312,12 +312,7 @@ def flat(arrays):
 
 def flat_steps(arrays):
     """`flat` of arrays (T, B, N) whose time steps may lie apart (Shape.pitch); what lies between them is not theirs."""
-    return type(arrays)(*(a if a is None else a.reshape(-1) if a.flags.c_contiguous else _apart(a) for a in arrays))
-
-
-def _apart(a):
-    (steps, batch, units), strides = a.shape, a.strides
-    return np.lib.stride_tricks.as_strided(a, (max(steps - 1, 0) * (strides[0] // strides[2]) + min(steps, 1) * batch * units,), strides[2:])
+    return type(arrays)(*(a if a is None else buffers.flat(a) for a in arrays))
 
 
 def tiled(coefficients, batch):

@@ -131,7 +131,7 @@ def places_kernel(real):
     return places
 
 
-def conv_forward(x, weight, bias, geometry):
+def conv_forward(x, weight, bias, geometry, into=None):
     x, weight, bias, (steps, batch, units), channels_out = placed(x, weight.dtype), put(weight), put(bias), x.shape, weight.shape[0]
     y = Array((steps, batch, channels_out * geometry.out[0] * geometry.out[1]), weight.dtype)
     as_bits = isinstance(x, DeviceSpikes)
@@ -139,7 +139,7 @@ def conv_forward(x, weight, bias, geometry):
     return y
 
 
-def conv_backward(x, weight, dy, geometry, want_dx):
+def conv_backward(x, weight, dy, geometry, want_dx, into=None):
     x, weight, dy, (steps, batch, units), channels_out = placed(x, weight.dtype), put(weight), put(dy, weight.dtype), x.shape, weight.shape[0]
     g, pictures, as_bits, dtype = window(geometry), steps * batch, isinstance(x, DeviceSpikes), weight.dtype
     segments = min(max(-(-pictures // SEGMENT), THREADS // weight.size, 1), max(pictures, 1))

@@ -3,7 +3,7 @@
 Method: the loops of a layer on chunks of samples, as a network hands them over (chunk bounds and threads are the network's own), float32,
 padding 1 (2 for kernels of 5), normal values and weights, normal dy.  Not counted on either side: cutting the batch into chunks, and for
 events making Spikes or dense arrays of them.  PyTorch: conv2d and backward of the whole batch at once, dense in both cases, dx for values only,
-the same number of threads.  Runs of both alternate after a warm-up; best and median are printed, and the ratio of ours to PyTorch's (below 1:
+the same number of threads.  They take turns (numsnn.bench.interleaved); best and median are printed, and the ratio of ours to PyTorch's (below 1:
 ours is faster) with the best of each and, in brackets, the medians.  First both must agree.
 
 `network` counts also what a network of this one layer does around it: slices of x and dy, and one answer of all chunks.
@@ -12,11 +12,11 @@ ours is faster) with the best of each and, in brackets, the medians.  First both
 """
 
 import argparse
-import time
 
 import numpy as np
 
 import numsnn as ns
+from numsnn.bench import Part, interleaved
 from numsnn.loops import cpu, threads
 
 SHAPES = [(1, 16, 3, 28, 64, 10), (16, 32, 3, 13, 64, 10), (2, 16, 5, 34, 16, 30), (32, 64, 3, 16, 64, 4)]     # in, out, kernel, rows, B, T
@@ -102,20 +102,16 @@ def main():
     for shape in SHAPES:
         for events in (False, True):
             data = case(shape, events)
-            steps, times = {name: make(*data) for name, make in makers.items()}, {name: [] for name in makers}
+            steps = {name: make(*data) for name, make in makers.items()}
             results = {name: step() for name, step in steps.items()}
             if "PyTorch" in results:
                 check(results["loops"], results["PyTorch"], data[1])
             del results
-            for _ in range(options.runs):
-                for name, step in steps.items():
-                    started = time.perf_counter()
-                    step()
-                    times[name].append(1e3 * (time.perf_counter() - started))
-            line = ", ".join(f"{name} {min(t):6.1f} ({np.median(t):6.1f})" for name, t in times.items())
+            times = interleaved({name: Part(step) for name, step in steps.items()}, options.runs)
+            line = ", ".join(f"{name} {1e3 * t.best:6.1f} ({1e3 * t.median:6.1f})" for name, t in times.items())
             if "PyTorch" in times:
-                line += "; ratio " + ", ".join(f"{min(times[m]) / min(times['PyTorch']):.2f} ({np.median(times[m]) / np.median(times['PyTorch']):.2f})"
-                                               for m in ("loops", "network"))
+                theirs = times["PyTorch"]
+                line += "; ratio " + ", ".join(f"{times[m].best / theirs.best:.2f} ({times[m].median / theirs.median:.2f})" for m in ("loops", "network"))
             print("{} -> {}, {}x{}, {} rows, B {}, T {}: ".format(*shape[:2], shape[2], *shape[2:]), "2 % events:" if events else "values:    ",
                   line, flush=True)
 
