@@ -7,6 +7,7 @@ quarter of the machine's; `clear` gives it back.
 
 import os
 import threading
+import tracemalloc
 from collections import deque
 from contextlib import contextmanager
 from math import prod
@@ -57,6 +58,17 @@ class Pool:
         kept = sum(memory.nbytes for memory in self.free)
         while self.free and kept > most:
             kept -= self.free.pop(0).nbytes
+
+    def peak(self, run) -> int:
+        """The most bytes that are in use during run() on top of those before it."""
+        with self.lock:
+            self._collect()
+            before, most, self.most = self.used, self.most, self.used
+        try:
+            run()
+            return self.most - before
+        finally:
+            self.most = max(most, self.most)
 
     def clear(self):
         with self.lock:
@@ -141,3 +153,20 @@ def off():
         yield
     finally:
         _pool.off -= 1
+
+
+def held(run) -> int:
+    """The most bytes of arrays that run() holds on top of what was there before it; memory that was kept for others does not count."""
+    already = tracemalloc.is_tracing()
+    if already:
+        tracemalloc.reset_peak()
+    else:
+        tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        with off():
+            run()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not already:
+            tracemalloc.stop()

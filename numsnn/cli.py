@@ -80,6 +80,8 @@ def _parser():
     bench.add_argument("--peers", metavar="FILE", help="a Python file with steps of other libraries: PEERS = {name: function(case, problem)}")
     bench.add_argument("--json", metavar="FILE", help="where to write what was found")
     bench.add_argument("--out", metavar="PNG", help="where to draw the growth (default growth.png)")
+    bench.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help='"cpu" (default) or "cuda", an NVIDIA GPU: shd, ecg, smnist, convliaf, convlif, lif, dense-lif, adam')
+    bench.add_argument("--batch", type=int, nargs="+", default=[], metavar="B", help="numbers of samples in place of the cases' own")
     bench.add_argument("--threads", type=int, metavar="N", help="threads (default: all cores)")
     bench.set_defaults(run=_bench)
 
@@ -232,9 +234,12 @@ def _bench(options):
     _threads(options)
     if options.json is not None and not Path(options.json).resolve().parent.is_dir():
         raise ValueError(f"there is no folder {Path(options.json).resolve().parent}; make it first")
-    names = list(bench.CASES) if options.all else options.cases or ["shd", "ecg"]
+    if any(batch < 1 for batch in options.batch):
+        raise ValueError(f"--batch takes positive numbers of samples; got {min(options.batch)}")
+    names = bench.on_device(options.device) if options.all else options.cases or ["shd", "ecg"]
     found = bench.bench(names, runs=options.runs, tiny=options.tiny, peers=options.peers, growth=options.growth or options.all,
-                        first=options.first or options.all, out=options.out or "growth.png", say=partial(print, flush=True))
+                        first=options.first or options.all, out=options.out or "growth.png", device=options.device,
+                        batches=tuple(options.batch), say=partial(print, flush=True))
     if options.json is not None:
         Path(options.json).write_text(json.dumps(found, indent=1))
 

@@ -6,7 +6,7 @@ state is kept; then from the last piece to the first, each forward again from it
 
 import numpy as np
 
-from . import passes
+from . import buffers, passes
 from .chunks import join, join_states, part, samples, zeros
 from .layers.joins import INPUT
 from .loops import threads
@@ -26,34 +26,35 @@ def check(net, every) -> int | None:
     return int(every)
 
 
-def fused(net, stage, loss, x, labels, weights, lengths, state, every):
+def fused(net, stage, loss, x, labels, weights, lengths, state, every, chunk):
     """(loss, grads, y, state) of a batch."""
-    prepared, bounds, steps, per_step = net._prepare(), net._bounds(x.shape[1], stage), x.shape[0], net._last.answers_each_step
+    prepared, bounds, steps, per_step = net._prepare(), net._bounds(x.shape[1], stage, chunk), x.shape[0], net._last.answers_each_step
     pieces = [slice(t, min(t + every, steps)) for t in range(0, steps, every)] if every and every < steps else [slice(0, steps)]
     parts = [None] * len(bounds)
 
-    def forward(piece, before, first, last):
+    def forward(piece, before, first, last, source):
         here = None if lengths is None else np.clip(lengths - piece.start, 0, piece.stop - piece.start)
-        setting = net._setting(prepared, here, first, last, True)
-        return passes.forward(stage, {INPUT: samples(x if len(pieces) == 1 else x[piece], first, last, INPUT in stage.borrowed)}, dict(before), setting), setting
+        setting, (a, begin, end) = net._setting(prepared, here, first, last, True), source
+        given = samples(a if len(pieces) == 1 else a[piece], begin, end, INPUT in stage.borrowed)
+        return passes.forward(stage, {INPUT: given}, dict(before), setting), setting
 
     def task(c):
         first, last = bounds[c]
-        before, answers = [net._rows(state, first, last)], []
+        before, answers, source = [net._rows(state, first, last)], [], net._sent(x, first, last)
         for piece in pieces[:-1]:
-            done, _ = forward(piece, before[-1], first, last)
+            done, _ = forward(piece, before[-1], first, last, source)
             before.append(done.state)
             answers += [net._answer(done.values)] if per_step else []
             done = None
-        done, setting = forward(pieces[-1], before[-1], first, last)
+        done, setting = forward(pieces[-1], before[-1], first, last, source)
         answers, after = [*answers, net._answer(done.values)], done.state
-        y = answers[0] if len(answers) == 1 else np.concatenate(answers)
+        y = net.loops.joined(answers)
         value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
         dstate, grads = {name: zeros(s, net.loops.zeros) for name, s in after.items()}, {}
         for piece, start in zip(reversed(pieces), reversed(before), strict=True):
             if piece is not pieces[-1]:
-                done, setting = forward(piece, start, first, last)
-            d = dy if len(pieces) == 1 else np.ascontiguousarray(dy[piece]) if per_step else dy if piece is pieces[-1] else np.zeros_like(dy)
+                done, setting = forward(piece, start, first, last, source)
+            d = dy if len(pieces) == 1 else buffers.contiguous(dy[piece]) if per_step else dy if piece is pieces[-1] else net.loops.zeros(dy.shape, dy.dtype)
             _, more, dstate = passes.backward(stage, done.tapes, {net._graph.answer: d}, dstate, {}, setting)
             grads = {name: grads[name] + g if name in grads else g for name, g in more.items()}
             done = None

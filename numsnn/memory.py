@@ -5,12 +5,10 @@ is added: its gradients, answers and state.  So the peak of a step is affine in 
 number of pieces that a sequence is cut into, for one thread; two values of each determine it.  Each further thread works on a chunk of its own.
 """
 
-import tracemalloc
 from typing import NamedTuple
 
 import numpy as np
 
-from . import buffers
 from .fused import check
 from .layers.layer import size
 from .loops import threads
@@ -18,6 +16,7 @@ from .spikes import Spikes
 
 MARGIN = 1.1        # of a prediction, where a budget is to be kept
 MOST = 1 << 24      # values of a measured step, at about
+FEWEST = 32         # samples of a chunk on a GPU: fewer leave it idle
 STEPS = (64, 192)   # its time steps, fewer where that would be too many values
 
 
@@ -34,6 +33,12 @@ class Memory(NamedTuple):
                 + (f", states kept every {self.checkpoint_every} steps" if self.checkpoint_every else ""))
 
 
+class Plan(NamedTuple):
+    """What `loss_and_gradients` is told in order to keep a budget."""
+    checkpoint_every: int | None
+    chunk: int | None
+
+
 class _NoLoss:
     """Takes any answer."""
 
@@ -47,16 +52,15 @@ class _NoLoss:
         return 0.0, np.zeros_like(y)
 
 
-def predict(net, steps: int, batch: int, rate: float | None, every: int | None) -> Memory:
+def predict(net, steps: int, batch: int, rate: float | None, every: int | None, chunk: int | None = None) -> Memory:
     """The peak of a training step of (T, B); see Network.memory."""
-    if not net.loops.HOST:
-        raise ValueError(f"memory: what a step takes on device={net.device!r} is not predicted yet; net.clone(device='cpu').memory(...) tells it for the CPU")
     for what, value in (("T", steps), ("B", batch)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"memory: {what} must be a positive integer; got {value!r}")
     if rate is not None and not 0 <= rate <= 1:
         raise ValueError(f"memory: rate is spikes per input and step, 0 to 1; got {rate!r}")
-    fused, bounds = len(net._graph.stages(True)) == 1, net._bounds(batch, net._graph.stages(True)[0])
+    fused = len(net._graph.stages(True)) == 1
+    bounds = net._bounds(batch, net._graph.stages(True)[0], chunk or (None if net.loops.HOST or not fused else net.chunk))
     chunk, n = (bounds[0][1], len(bounds)) if fused else (batch, 1)
     piece = min(every or steps, steps)
     pieces = -(-steps // piece)         # up to three of them hold each their own
@@ -100,43 +104,37 @@ def _measured(net, piece, pieces, batch, rate, chunk):
     other = net.clone(chunk=chunk)
     with threads.limited(1):
         other.loss_and_gradients(_NoLoss, x[:2], None, checkpoint_every=every and 1)        # what is made once, on the same way, is there
-        return held(lambda: other.loss_and_gradients(_NoLoss, x, None, checkpoint_every=every))
+        return net.loops.held(lambda: other.loss_and_gradients(_NoLoss, x, None, checkpoint_every=every))
 
 
-def held(run) -> int:
-    """The most bytes of arrays that run() holds on top of what was there before it; memory that was kept for others does not count."""
-    already = tracemalloc.is_tracing()
-    if already:
-        tracemalloc.reset_peak()
-    else:
-        tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        with buffers.off():
-            run()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        if not already:
-            tracemalloc.stop()
-
-
-def within(net, budget: int, x) -> int | None:
-    """checkpoint_every with which a training step on a batch x holds at most `budget` bytes; None: it does so without."""
+def within(net, budget: int, x) -> Plan:
+    """How a training step on a batch x holds at most `budget` bytes: as it is, on a GPU in chunks of samples, then also with states recomputed."""
     steps, batch = x.shape[:2]
-    rate = x.rate if isinstance(x, Spikes) else None
-    least = plain = predict(net, steps, batch, rate, None)
-    takes, advice = f"a training step of {steps} steps and {batch} samples takes {plain.total / 1e6:,.1f} MB of arrays", "Use smaller batches, fewer threads, or more memory"
-    if plain.total * MARGIN <= budget:
-        return None
+    rate, found = x.rate if isinstance(x, Spikes) else None, []
+    for chunk in _splits(net, batch):
+        found.append(predict(net, steps, batch, rate, None, chunk))
+        if found[-1].total * MARGIN <= budget:
+            return Plan(None, chunk)
+    takes = f"a training step of {steps} steps and {batch} samples takes {found[0].total / 1e6:,.1f} MB of arrays"
+    advice = "Use smaller batches, fewer threads, or more memory" if net.loops.HOST else "Use smaller batches"
     try:
         check(net, 1)
     except ValueError as error:
         raise ValueError(f"{takes}; the budget is {budget / 1e6:,.1f} MB, and its states cannot be recomputed ({error}). {advice}") from None
     for every in (-(-steps // 2 ** i) for i in range(1, steps.bit_length())):
-        found = predict(net, steps, batch, rate, every)
-        if found.total * MARGIN <= budget:
-            return every
-        least = min(least, found, key=lambda m: m.total)
-        if found.total > 2 * least.total:
+        found.append(predict(net, steps, batch, rate, every, chunk))
+        if found[-1].total * MARGIN <= budget:
+            return Plan(every, chunk)
+        if found[-1].total > 2 * min(m.total for m in found):
             break
-    raise ValueError(f"{takes}, at least {least.total * MARGIN / 1e6:,.1f} MB with checkpoint_every={least.checkpoint_every}; the budget is {budget / 1e6:,.1f} MB. {advice}")
+    least = min(found, key=lambda m: m.total)
+    raise ValueError(f"{takes}, at least {least.total * MARGIN / 1e6:,.1f} MB with checkpoint_every={least.checkpoint_every}"
+                     f"{f' in {least.chunks} chunks' if chunk else ''}; the budget is {budget / 1e6:,.1f} MB. {advice}")
+
+
+def _splits(net, batch):
+    """Samples of a chunk that may be tried: on the host they are chosen for speed, on a GPU more take less time and more memory."""
+    if net.loops.HOST or len(net._graph.stages(True)) > 1:
+        return [None]
+    halves = [-(-batch // 2 ** i) for i in range(1, batch.bit_length())]
+    return [None, *(n for n in halves if n >= FEWEST)]

@@ -215,7 +215,8 @@ class Network(Door):
         return (grads, dstate, np.asarray(dx)) if want_dx else (grads, dstate)
 
     def loss_and_gradients(self, loss, x, labels, *, mask=None, lengths=None, state: dict | None = None,
-                           rng: np.random.Generator | None = None, regularisers: tuple = (), checkpoint_every: int | None = None) -> BatchResult:
+                           rng: np.random.Generator | None = None, regularisers: tuple = (), checkpoint_every: int | None = None,
+                           chunk: int | None = None) -> BatchResult:
         """(loss, grads, y, state) of a batch: forward, loss and backward in one go, chunk by chunk.
 
         The same numbers as forward, loss(y, labels, mask, lengths) and backward, except that a chunk's tape lives only while the
@@ -224,8 +225,11 @@ class Network(Door):
 
         checkpoint_every: keep the state after every so many steps only, and compute what lies between once more: the tape is of so many steps
         instead of all, a step takes a forward pass longer, and gradients are the same up to the order of their sums.
+        chunk: samples that go through together, in place of the network's own; on a GPU, where None is the whole batch, fewer take less memory.
         """
-        x, every = self.loops.put(self._input(x)), fused.check(self, checkpoint_every)
+        x, every = self._input(x), fused.check(self, checkpoint_every)
+        if chunk is not None:
+            positive_integer(chunk, "chunk")
         if every and regularisers:
             raise ValueError("checkpoint_every does not go with regularisers, which need the rates of the whole batch before the backward pass")
         lengths, batch = self._lengths(lengths, x), x.shape[1]
@@ -234,10 +238,13 @@ class Network(Door):
         labels, weights = loss.check(answer, labels, mask, lengths if lengths is None else self._graph.nodes[self._graph.answer].steps(lengths))
         record = {name: ("rate",) for r in regularisers for name in r.layers(self)}
         stages = self._graph.stages(True)
-        if len(stages) == 1 and not regularisers:
-            result = BatchResult(*fused.fused(self, stages[0], loss, x, labels, weights, lengths, state, every))
+        whole = len(stages) > 1 or bool(regularisers)
+        if chunk is not None and whole:
+            raise ValueError("chunk cannot be given to loss_and_gradients where a layer or a regulariser needs the whole batch; Network(..., chunk=) goes with both")
+        if not whole:
+            result = BatchResult(*fused.fused(self, stages[0], loss, x, labels, weights, lengths, state, every, chunk or (None if self.loops.HOST else self.chunk)))
         else:
-            y, after, tape, seen = self._forward(x, state, lengths, self._record(record), True)
+            y, after, tape, seen = self._forward(self.loops.put(x), state, lengths, self._record(record), True)
             value, dy = loss.weighted(y, labels, weights)
             penalties = [r(self, {name: seen[name]["rate"] for name in r.layers(self)}) for r in regularisers]
             dhidden = {}
@@ -286,13 +293,13 @@ class Network(Door):
         work = self._work(dy.shape[0] if dy.ndim == 3 else 1, tape.batch) * 100
 
         def stage_backward(stage, bounds, tapes):
-            parts = [None] * len(bounds)
+            parts, views = [None] * len(bounds), stage.alone and len(bounds) > 1
             taken = want_dx or stage.inputs[0] != INPUT
             whole = self._whole(back[stage.outputs[0]].shape, stage.inputs[0], len(bounds)) if stage.alone and taken else None
 
             def task(c):
                 first, last = bounds[c]
-                dvalues = {name: part(back[name], first, last) if not stage.alone else back[name][:, first:last] for name in stage.outputs if name in back}
+                dvalues = {name: back[name][:, first:last] if views else part(back[name], first, last) for name in stage.outputs if name in back}
                 mine = self._no_gradient(last - first) | {name: rows(s, first, last) for name, s in dstate.items() if s is not None}
                 hidden = {name: {field: np.ascontiguousarray(a[first:last] if field == "rate" else a[:, first:last], self.dtype)
                                  for field, a in fields.items()} for name, fields in dhidden.items()}
@@ -322,11 +329,19 @@ class Network(Door):
         lengths = None if lengths is None else lengths[first:last]
         return passes.Setting(self._graph, prepared, self.loops, self.dtype, lengths, tape, record or {}, want_dx, into)
 
+    def sent(self, x):
+        """A batch on its way to the device, which may be at work; every function takes it in place of x."""
+        return self.loops.send(self._input(x))
+
+    def _sent(self, x, first, last):
+        """(array, first, last): where samples of a batch lie once they are on the device."""
+        return (x, first, last) if self.loops.HOST else (self.loops.put(x if last - first == x.shape[1] else samples(x, first, last)), 0, last - first)
+
     def _rows(self, state, first, last):
         return {name: rows(s, first, last) for name, s in state.items()}
 
     def _no_gradient(self, batch):
-        return {name: zeros(layer.initial_state(batch)) for name, layer in self.layers.items()}
+        return {name: zeros(layer.initial_state(batch), self.loops.zeros) for name, layer in self.layers.items()}
 
     def _sum(self, parts):
         """The gradients of all chunks, added in their order."""
@@ -355,9 +370,9 @@ class Network(Door):
         context = Context(self.loops, None)
         return {name: layer.prepare(context) for name, layer in self.layers.items()}
 
-    def _bounds(self, batch, stage):
-        """Bounds of the chunks of a batch; they depend on the network and the size of the batch only."""
-        chunk = batch if stage.whole or not self.loops.CHUNKED else self.chunk or self._chunk(batch)
+    def _bounds(self, batch, stage, chunk=None):
+        """Bounds of the chunks of a batch; they depend on the network and the size of the batch only, and on `chunk`, where it is given."""
+        chunk = batch if stage.whole else chunk or (self.chunk or self._chunk(batch) if self.loops.CHUNKED else batch)
         return [(first, min(first + chunk, batch)) for first in range(0, batch, max(chunk, 1))] or [(0, 0)]
 
     def _chunk(self, batch):
@@ -369,7 +384,8 @@ class Network(Door):
         return min(most, max(NEURONS * most // widest, min(4, batch // 8) if widest <= 1 << 16 else 1, 1))
 
     def _work(self, steps, batch):
-        return steps * batch * sum(layer.size_out or 1 for layer in self.layers.values())
+        """Elementary updates on the host, which decide whether threads are worth waking."""
+        return 0 if not self.loops.CHUNKED else steps * batch * sum(layer.size_out or 1 for layer in self.layers.values())
 
     def _answer_shape(self, steps, batch):
         last = self._last

@@ -15,7 +15,7 @@ import numpy as np
 from .datasets import Dataset
 from .io.checkpoint import first_difference, load_training, save
 from .layers import Population
-from .memory import within
+from .memory import Plan, within
 from .metrics import accuracy, confusion_matrix, scores
 from .network import Network
 from .summary import activity
@@ -160,7 +160,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the gradient does not.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
     checkpoint_every: less memory for more time, see Network.loss_and_gradients.  memory: bytes that the arrays of a training step may take;
-    where they do not suffice, checkpoint_every is chosen for each size of batch, and where that does not help, a ValueError says what is needed.
+    where they do not suffice, checkpoint_every (on a GPU first the samples of a chunk) is chosen for each size of batch, and where that does not help, a
+    ValueError says what is needed.
     step_inside: update after each segment, or with the sum of the segments' gradients after the sequence.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit as if never interrupted.
 
@@ -169,7 +170,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
     _check(train, valid, epochs, batch_size, tbptt)
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
-    history, best, first, every = History(), {}, 0, _checkpoints(net, checkpoint_every, memory, tbptt, regularisers)
+    history, best, first, plan = History(), {}, 0, _plans(net, checkpoint_every, memory, tbptt, regularisers)
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         history, best, first = _resume(net, optimizer, checkpoint, seed)
     for epoch in range(first, epochs):
@@ -179,9 +180,9 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         optimizer.epoch = epoch
         bar = Progress(epoch, epochs, -(-len(train) // batch_size), progress)
         row = {"epoch": epoch, "loss": 0.0, "projected": 0}
-        for number, batch in enumerate(train.batches(batch_size, np.random.default_rng([seed, epoch]))):
+        for number, batch in enumerate(_sent(net, train.batches(batch_size, np.random.default_rng([seed, epoch])), plan)):
             value, projected = _train_batch(net, loss, optimizer, batch, np.random.default_rng([seed, epoch, number]), tbptt, step_inside,
-                                            {"regularisers": tuple(regularisers), "checkpoint_every": every(batch)}, f"epoch {epoch}, batch {number}")
+                                            {"regularisers": tuple(regularisers), **plan(batch)._asdict()}, f"epoch {epoch}, batch {number}")
             row["loss"] += value * len(batch.samples) / len(train)
             row["projected"] += projected
             bar.batch(number, value)
@@ -231,22 +232,35 @@ def _check(train, valid, epochs, batch_size, tbptt):
         raise ValueError(f"epochs must not be negative and tbptt at least one step; got epochs={epochs}, tbptt={tbptt}")
 
 
-def _checkpoints(net, checkpoint_every, memory, tbptt, regularisers):
-    """Function of a batch: checkpoint_every for it."""
+def _plans(net, checkpoint_every, memory, tbptt, regularisers):
+    """Function of a batch: the plan for it."""
     if memory is None:
-        return lambda batch: checkpoint_every
+        return lambda batch: Plan(checkpoint_every, None)
     if checkpoint_every is not None or tbptt is not None or regularisers:
         raise ValueError("memory chooses checkpoint_every for whole sequences; give one of memory, checkpoint_every, tbptt and regularisers")
     if isinstance(memory, bool) or not isinstance(memory, (int, np.integer)) or memory < 1:
         raise ValueError(f"memory must be a positive number of bytes, or None; got {memory!r}")
     chosen = {}
 
-    def every(batch):
+    def plan(batch):
         size = tuple(batch.x.shape[:2])
         if size not in chosen:
             chosen[size] = within(net, memory, batch.x)
         return chosen[size]
-    return every
+    return plan
+
+
+def _sent(net, batches, plan):
+    """The batches; for a GPU each is on its way there while it works on the one before, unless it goes in several chunks."""
+    if net.loops.HOST:
+        yield from batches
+        return
+    waiting = []
+    for batch in batches:
+        waiting.append(batch if plan(batch).chunk else batch._replace(x=net.sent(batch.x)))
+        if len(waiting) > 1:
+            yield waiting.pop(0)
+    yield from waiting
 
 
 def _resume(net, optimizer, checkpoint, seed):

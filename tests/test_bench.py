@@ -47,7 +47,7 @@ def test_cases_and_growth(tmp_path, monkeypatch, capsys):
 
 def test_rates_are_those_of_the_case():
     """Hidden populations spike as the case's name says, the input too."""
-    problem = bench.cases.scaled(bench.CASES["shd"].make(bench.Size(60, 6, 24, 0.05)))
+    problem = bench.cases.scaled(bench.CASES["shd"].make(bench.Size(60, 6, 24, 0.05), "cpu"))
     seen = problem.net.run(problem.x, record="rate")[2]
     assert abs(problem.x.rate - 0.05) < 0.005
     assert all(abs(seen[name]["rate"].mean() - 0.11) < 0.03 for name in ("alif0", "alif1"))

@@ -1,4 +1,4 @@
-"""The CUDA device: all of on_cuda.py on the GPU, or in Numba's simulator; kernels compiled without a GPU; what is said where none is."""
+"""The CUDA device: all of on_cuda*.py on the GPU, or in Numba's simulator; kernels compiled without a GPU; what is said where none is."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def _gpu():
 
 
 def test_on_the_gpu_or_in_the_simulator():
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(Path(__file__).with_name("on_cuda.py"))], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, sorted(Path(__file__).parent.glob("on_cuda*.py")))], capture_output=True, text=True,
                           check=False, env={**os.environ, "NUMBA_ENABLE_CUDASIM": "0" if _gpu() else "1", "OPENBLAS_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout
@@ -39,7 +39,7 @@ import numba.cuda.dispatcher
 numba.cuda.dispatcher.get_current_device = lambda: python.SimpleNamespace(compute_capability=(8, 0))
 from numsnn import optim, surrogate
 from numsnn.activation import ACTIVATIONS
-from numsnn.loops import cuda_array, cuda_conv, cuda_dense, cuda_over_time, cuda_population
+from numsnn.loops import cuda_array, cuda_conv, cuda_dense, cuda_gated, cuda_norm, cuda_over_time, cuda_pointwise, cuda_pool, cuda_population, cuda_product, cuda_two_stage
 from numsnn.neurons import NEURONS
 
 real, index = types.float32, types.int64
@@ -65,33 +65,64 @@ def named(cls, *of):
     return types.NamedTuple(of, cls)
 
 
-for model in (m for m in NEURONS.values() if len(m.recurrent) == 1 and m.second is None):
+def fed(model, names):
+    return each(model.Inputs, lambda f: many if f in names else absent)
+
+
+for model in NEURONS.values():
     x, p, state, sums = (each(cls, many) for cls in (model.Inputs, model.Params, model.State, model.Params))
     out = each(model.Out, lambda f: many if f == model.output else absent)
-    back = each(model.Out, lambda f: many if f == model.recurs else absent)
-    neuron, kept, weights = named(cuda_population.Neuron, p, k), named(cuda_population.Kept, state, out), named(cuda_population.Weights, many, many, flag)
-    forward, backward = cuda_population.alone_kernels(model, s.spike, s.slope, ACTIVATIONS["identity"], 4, model.spiking)
+    neuron, kept = named(cuda_population.Neuron, p, k), named(cuda_population.Kept, state, out)
+    forward, backward = cuda_population.alone_kernels(model, s.spike, s.slope, ACTIVATIONS["tanh"], 4, model.spiking)
     check(model.name + " forward", forward, sizes, x, neuron, state, kept, words, ints)
     check(model.name + " backward", backward, sizes, x, neuron, kept, state, x, sums, ints)
-    forward, backward = cuda_population.recurrent_kernels(model, s.spike, s.slope, ACTIVATIONS["identity"], model.recurs, 100, model.recurs == "spike", "float32")
-    check(model.name + " recurrent forward", forward, sizes, x, neuron, state, kept, many, weights, words, flag, ints)
-    incoming = named(cuda_population.Kept, state, named(cuda_population.Incoming, out, back))
-    check(model.name + " recurrent backward", backward, sizes, x, neuron, incoming, state, x, sums, weights, ints)
-factor = named(cuda_dense.Factor, many, index, index)
-check("product", cuda_dense.product_kernel(16, "float32", True), factor, factor, many, many, index, index, index)
+    first, between = set(model.recurrent) - {model.second}, many if model.second else absent
+    weights = named(cuda_gated.Weights, fed(model, first), fed(model, model.recurrent), fed(model, {model.second}), between)
+    for recur in {model.recurs, *({"spike"} if model.spiking else ())}:
+        incoming = named(cuda_population.Incoming, out, each(model.Out, lambda f: many if f == recur else absent))
+        what = model, s.spike, s.slope, ACTIVATIONS["tanh"], recur, 100
+        forward, backward = (cuda_two_stage.two_stage_kernels(*what, "float32") if model.second else
+                             cuda_population.recurrent_kernels(*what, recur == "spike", "float32"))
+        check(model.name + " recurrent forward", forward, sizes, x, neuron, state, kept, many, weights, words, flag, ints)
+        check(model.name + " recurrent backward", backward, sizes, x, neuron, named(cuda_population.Kept, state, incoming), state, x, sums, weights, ints)
+check("columns", cuda_gated._columns(), many, index, index, many, index, index, index, index)
+check("turned", cuda_gated._turned(), many, index, many, index)
+for tiles, turned in ((cuda_product.Cut(16, 16, 16), (False, True)), (cuda_product.Cut(4, 64, 16), (True, False))):
+    check("product", cuda_product.product_kernel(tiles, "float32", turned, True), many, many, many, many, index, index, index)
 check("rows", cuda_dense.rows_kernel("float32"), many, index, index, index, many, index)
 check("from bits", cuda_dense.from_bits_kernel(), words, index, many, many, index, many, index)
 check("outer", cuda_dense.outer_kernel("float32"), words, index, index, many, index, index, index, many, index)
 check("softmax", cuda_dense.softmax_kernel(), many, many, index, index)
 check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"), many, ints, many, many, many, index, index)
 window = each(cuda_conv.Window, index)
-for as_bits in (False, True):
-    check("conv", cuda_conv.forward_kernel(as_bits), words if as_bits else many, index, many, many, window, index, many, index)
-    check("conv, weights", cuda_conv.weight_kernel(as_bits, "float32"), words if as_bits else many, index, many, window, index, index, index, many, index)
-check("conv, input", cuda_conv.input_kernel("float32"), many, many, window, index, many, index)
-check("largest", cuda_conv.largest_kernel(), many, window, many, ints, index)
-check("summed", cuda_conv.summed_kernel("float32"), many, window, real, many, index)
-check("spread", cuda_conv.spread_kernel(True, "float32"), many, ints, window, real, many, index)
+check("conv, spikes", cuda_conv.spikes_kernel(), words, index, many, many, window, index, many, index)
+check("conv, spikes, weights", cuda_conv.spikes_weight_kernel("float32"), words, index, many, window, index, index, index, many, index)
+taps, places, seen = each(cuda_conv.Taps, ints), each(cuda_conv.Places, ints), each(cuda_conv.Sizes, index)
+for tiles, biased in ((cuda_product.Cut(16, 16, 16), True), (cuda_product.Cut(4, 64, 16), False)):
+    check("conv", cuda_conv.gathered_kernel(tiles, "float32", biased), many, many, many, taps, places, seen, many)
+    check("conv, weights", cuda_conv.weight_kernel(tiles, "float32"), many, many, taps, places, seen, index, many)
+check("largest", cuda_pool.largest_kernel(), many, window, many, ints, index)
+check("summed", cuda_pool.summed_kernel("float32"), many, window, real, many, index)
+check("spread", cuda_pool.spread_kernel(True, "float32"), many, ints, window, real, many, index)
+planes, norming, channels = each(cuda_norm.Planes, index), each(cuda_norm.Norming, real), each(cuda_norm.Channels, many)
+features, moments = each(cuda_norm.Features, index), each(cuda_norm.Sums, many)
+for of in (False, True):
+    check("moment", cuda_norm.moment_kernel(of, "float32"), planes, many, many, ints, many, index)
+    check("pair", cuda_norm.pair_kernel(of, "float32"), planes, many, many, many, ints, many, index)
+check("places", cuda_norm.places_kernel("float32"), many, index, index, real, many, index, index)
+check("shift", cuda_norm.shift_kernel("float32"), planes, norming, many, channels, ints, many, index)
+unbiased = each(cuda_norm.Channels, lambda f: absent if f == "bias" else many)
+check("back", cuda_norm.back_kernel("float32"), planes, norming, real, many, many, unbiased, moments, ints, many, index)
+check("gain", cuda_norm.gain_kernel(), norming, many, many, many, index)
+for lanes, across, keeps in ((128, 1, True), (4, 32, True), (1, 32, False)):
+    forward, backward = cuda_norm.layer_kernels(lanes, across, keeps, "float32")
+    check("layer norm", forward, features, real, many, many, many, many, many, many)
+    check("layer norm backward", backward, features, many, many, many, many, many)
+for activation in ACTIVATIONS.values():
+    check(activation.name, cuda_pointwise.value_kernel(activation.value), many, many, index)
+    check(activation.name + " slope", cuda_pointwise.slope_kernel(activation.slope), many, many, many, index)
+check("factors", cuda_pointwise.factors_kernel("float32"), many, index, index, types.uint32, real, many, index)
+check("times", cuda_pointwise.times_kernel(), many, many, index, many, index)
 for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants), (optim.sgd, optim.Momentum, optim.SGDConstants), (optim.adamax, optim.Largest, optim.AdamConstants)):
     check("update", cuda_dense.update_kernel(rule), many, many, each(slots, many), each(constants, real), index)
 for reduce in ("sum", "mean", "max", "last"):

@@ -9,7 +9,7 @@ ROOT = Path(numsnn.__file__).parent
 ORDER = ("buffers", "elementwise", "surrogate", "activation", "neurons", "spikes", "loops", "layers", "loss", "optim", "metrics", "summary", "regularise", "parameters", "chunks", "graph", "passes", "door", "stepping", "fused", "memory", "network", "init",
          "gradcheck", "io", "events", "encode", "audio", "datasets", "train", "energy", "plot", "describe", "recipes", "bench", "report", "cli", "__main__", "__init__")
 RUN_TIME = {"numpy", "numba", "llvmlite", "scipy", "h5py", "matplotlib"}
-NO_NUMBA = ("buffers.py", "elementwise.py", "surrogate.py", "activation.py", "spikes.py", "loops/reference.py", "loops/access.py", "loops/contract.py", "network.py")
+NO_NUMBA = ("buffers.py", "elementwise.py", "surrogate.py", "activation.py", "spikes.py", "loops/reference.py", "loops/access.py", "loops/contract.py", "loops/norm.py", "loops/pointwise.py", "network.py")
 
 
 def place(path):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import numsnn as ns
+from numsnn.buffers import held
 from numsnn.loops import threads
-from numsnn.memory import held
 
 T = 13
 

@@ -7,6 +7,7 @@ import pytest
 
 import numsnn as ns
 from numsnn.layers.layer import Context
+from numsnn.loops import reference
 
 SHAPES = ((5,), (3, 7), (4, 3, 2))      # features, channels x length, pictures
 
@@ -19,11 +20,11 @@ def ready(layer, shape, dtype="float64"):
 
 
 def forward(layer, x, lengths=None, tape=True):
-    return layer.forward(x.copy(), None, layer.prepare(Context(None, None)), Context(None, lengths, tape))
+    return layer.forward(x.copy(), None, layer.prepare(Context(reference, None)), Context(reference, lengths, tape))
 
 
 def backward(layer, tape, dy, lengths=None):
-    return layer.backward(tape, dy, None, None, layer.prepare(Context(None, None)), Context(None, lengths, True))
+    return layer.backward(tape, dy, None, None, layer.prepare(Context(reference, None)), Context(reference, lengths, True))
 
 
 def valid(x, lengths):

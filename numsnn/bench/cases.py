@@ -37,13 +37,26 @@ class Problem(NamedTuple):
     rate: float | None      # at which hidden neurons shall spike
 
 
+class Driven(NamedTuple):
+    """A network whose input and gradient of the answer are given."""
+    net: Network
+    x: np.ndarray
+    dy: np.ndarray
+
+
 class Case(NamedTuple):
-    """make(size) -> Problem, to be `scaled`, or the parts that are timed."""
+    """make(size, device) -> Problem, to be `scaled`, Driven, or the parts that are timed."""
     about: str
     make: Callable
     size: Size
     tiny: Size
     grows: tuple = ("steps", "batch", "units", "rate")
+    on_host: bool = True
+    on_gpu: bool = False
+
+    def runs_on(self, here) -> bool:
+        """Whether a device (numsnn.loops.get) can do it, and in reasonable time."""
+        return self.on_host if here.HOST else self.on_gpu
 
 
 def _spikes(rng, size, units):
@@ -73,51 +86,71 @@ def _problem(net, x, labels, rate=None):
     return Problem(net, x, labels, CrossEntropy(), net.initial_state(x.shape[1]), rate)
 
 
-def shd(size):
+def shd(size, device="cpu"):
     rng, recipe = np.random.default_rng(0), get("srnn-shd")
-    net = recipe.network(recipe.configured({"hidden": f"{size.units}r-{size.units}r"}))
+    net = recipe.network(recipe.configured({"hidden": f"{size.units}r-{size.units}r"}), device=device)
     return _problem(net, _spikes(rng, size, 700), rng.integers(0, 20, size.batch), 0.11)
 
 
-def ecg(size):
+def ecg(size, device="cpu"):
     rng, recipe = np.random.default_rng(0), get("srnn-ecg")
-    net = recipe.network(recipe.configured({"hidden": size.units}))
+    net = recipe.network(recipe.configured({"hidden": size.units}), device=device)
     return _problem(net, _spikes(rng, size, 4), rng.integers(0, 6, (size.steps, size.batch)), 0.34)
 
 
-def smnist(size):
+def smnist(size, device="cpu"):
     """Digits without rhyme: every pixel drawn at random, four of five black, behind 80 receptive fields."""
     rng, recipe = np.random.default_rng(0), get("srnn-smnist-2020")
-    net = recipe.network(recipe.configured({"hidden": f"{size.units}r-{max(size.units // 2, 1)}r"}))
+    net = recipe.network(recipe.configured({"hidden": f"{size.units}r-{max(size.units // 2, 1)}r"}), device=device)
     pixels = rng.random((size.steps, size.batch)) * (rng.random((size.steps, size.batch)) < 0.2)
     x = encode.rbf(pixels[..., None], 80, offset=-1, density=True).astype(np.float32)
     return _problem(net, x, rng.integers(0, 10, size.batch), 0.09)
 
 
 def _conv(output):
-    def make(size):
+    def make(size, device="cpu"):
         rng, n = np.random.default_rng(0), size.units
         neurons = lambda: LIAF(alpha=0.5, v_threshold=0.5, output=output)
         net = Network(Conv2d(2, n, 5), neurons(), AvgPool2d(2), Conv2d(n, 2 * n, 3), neurons(), AvgPool2d(2), Dense(2 * n * 36, 10), OverTime("mean"),
-                      input_shape=(2, 34, 34))
+                      input_shape=(2, 34, 34), device=device)
         return _problem(net, _spikes(rng, size, 2 * 34 * 34), rng.integers(0, 10, size.batch))
     return make
 
 
-def lif(size):
-    """One population, its current given: what it takes is bandwidth."""
+def _lif(size, device, *before):
     rng = np.random.default_rng(0)
-    net = Network(LIF(size.units, tau_mem=20.0, v_threshold=0.3), input_shape=size.units)
-    x, dy = (rng.standard_normal((size.steps, size.batch, size.units), np.float32) for _ in range(2))
-    kept = []
+    net = Network(*before, LIF(size.units, tau_mem=20.0, v_threshold=0.3), input_shape=size.units, device=device)
+    return Driven(net, *(rng.standard_normal((size.steps, size.batch, size.units), np.float32) for _ in range(2)))
+
+
+def lif(size, device="cpu"):
+    """One population, its current given: what it takes is bandwidth."""
+    return _lif(size, device)
+
+
+def dense_lif(size, device="cpu"):
+    """The same behind a dense layer as wide as it is."""
+    return _lif(size, device, Dense(size.units, size.units))
+
+
+def _driven(problem):
+    (net, x, dy), kept = problem, []
+    if net.loops.HOST:
+        ahead, back = lambda: net.forward(x)[2], lambda tape: net.backward(tape, dy, want_dx=True)
+    else:           # what comes and goes stays where it is
+        x, dy, state = net.sent(x), net.loops.put(dy), net.initial_state(x.shape[1])
+        ahead, back = lambda: net._forward(x, state, None, {}, True)[2], lambda tape: net._backward(tape, dy, {}, {}, True)
 
     def forward():
-        kept[:] = [net.forward(x)[2]]
+        kept[:] = [ahead()]
 
     def backward():
-        net.backward(kept.pop(), dy, want_dx=True)
+        back(kept.pop())
 
-    values = size.steps * size.batch * size.units * 4
+    values, weights = 4 * dy.size, sum(p.size for p in net.params.values() if p.ndim == 2)
+    if weights:
+        product = 2 * weights * dy.shape[0] * dy.shape[1]
+        return {"forward": Part(forward, flops=product), "backward": Part(backward, forward, flops=2 * product)}
     # forward: current read, membrane kept, spikes handed out; backward: dy, current and membrane read, dx written
     return {"forward": Part(forward, bytes=3 * values), "backward": Part(backward, forward, bytes=4 * values)}
 
@@ -133,14 +166,20 @@ def _stream(make, size):
     return {"net.step": Part(steps, divide=len(rows))}
 
 
-def adam(size):
+def _ones(here, p):
+    """Like p, where p lies."""
+    ones = np.ones(p.shape, p.dtype)
+    return here.put(ones) if here.holds(p) else ones
+
+
+def adam(size, device="cpu"):
     """The update of the SHD network's parameters."""
-    net = shd(size).net
-    optimizer, grads = optim.Adam(1e-9), {name: np.ones_like(p) for name, p in net.params.items()}
+    net = shd(size, device).net
+    optimizer, grads = optim.Adam(1e-9), {name: _ones(net.loops, p) for name, p in net.params.items()}
     return {"update": Part(lambda: optimizer.update(net.params, grads), bytes=net.n_params * 4 * 7)}     # p, m, v read and written, g read
 
 
-def decode(size):
+def decode(size, device="cpu"):
     """A file of events of a 128 x 128 sensor, a thousand for each step, read; and binned to what a network takes."""
     rng, n, folder = np.random.default_rng(0), 1000 * size.steps, tempfile.TemporaryDirectory()
     path = Path(folder.name) / "events.raw"
@@ -153,8 +192,10 @@ def decode(size):
     return {"read": Part(read, bytes=path.stat().st_size), "bin": Part(lambda: events.bin(dt=1e-3))}
 
 
-def parts(problem: Problem) -> dict:
+def parts(problem: Problem | Driven | dict) -> dict:
     """What is timed of a training step: forward and backward alone, and the whole of it with loss and update."""
+    if not isinstance(problem, Problem):
+        return _driven(problem) if isinstance(problem, Driven) else problem
     net, x, labels, loss, state, _ = problem
     optimizer, kept = optim.Adam(1e-9), []
 
@@ -173,7 +214,7 @@ def parts(problem: Problem) -> dict:
         optimizer.update(net.params, result.grads)
         return result.loss, result.grads
 
-    ahead, back = operations(net, x)
+    ahead, back = operations(net if net.loops.HOST else net.clone(device="cpu"), x)
     return {"forward": Part(forward, flops=ahead), "backward": Part(backward, before_backward, flops=back), "step": Part(step, flops=ahead + back)}
 
 
@@ -190,16 +231,17 @@ def operations(net, x) -> tuple:
 
 
 CASES = {
-    "shd": Case("SHD SRNN, 700-128r-128r-20, 5 % of the inputs and 11 % of the neurons spike", shd, Size(250, 64, 128, 0.05), Size(12, 4, 8, 0.05)),
-    "ecg": Case("ECG SRNN, 4-36r-6, a label per step", ecg, Size(1301, 64, 36, 0.08), Size(30, 4, 6, 0.08)),
-    "smnist": Case("S-MNIST SRNN, 80 receptive fields, 256r-128r-10", smnist, Size(784, 64, 256, 0.0), Size(12, 4, 8, 0.0), ("steps", "batch", "units")),
-    "convliaf": Case("16C5-AP2-32C3-AP2-FC10 of LIAF on 2 x 34 x 34 events", _conv("analog"), Size(20, 32, 16, 0.02), Size(3, 2, 2, 0.02)),
-    "convlif": Case("the same of LIF", _conv("spike"), Size(20, 32, 16, 0.02), Size(3, 2, 2, 0.02)),
-    "lif": Case("one LIF population, current given, no synapses", lif, Size(500, 16, 16384, 0.0), Size(10, 2, 64, 0.0), ("steps", "batch", "units")),
-    "stream-ecg": Case("net.step of one sample, ECG SRNN", lambda size: _stream(ecg, size), Size(50, 1, 36, 0.08), Size(5, 1, 6, 0.08), ()),
-    "stream-shd": Case("net.step of one sample, SHD SRNN", lambda size: _stream(shd, size), Size(50, 1, 128, 0.05), Size(5, 1, 8, 0.05), ()),
+    "shd": Case("SHD SRNN, 700-128r-128r-20, 5 % of the inputs and 11 % of the neurons spike", shd, Size(250, 64, 128, 0.05), Size(12, 4, 8, 0.05), on_gpu=True),
+    "ecg": Case("ECG SRNN, 4-36r-6, a label per step", ecg, Size(1301, 64, 36, 0.08), Size(30, 4, 6, 0.08), on_gpu=True),
+    "smnist": Case("S-MNIST SRNN, 80 receptive fields, 256r-128r-10", smnist, Size(784, 64, 256, 0.0), Size(12, 4, 8, 0.0), ("steps", "batch", "units"), on_gpu=True),
+    "convliaf": Case("16C5-AP2-32C3-AP2-FC10 of LIAF on 2 x 34 x 34 events", _conv("analog"), Size(20, 32, 16, 0.02), Size(3, 2, 2, 0.02), on_gpu=True),
+    "convlif": Case("the same of LIF", _conv("spike"), Size(20, 32, 16, 0.02), Size(3, 2, 2, 0.02), on_gpu=True),
+    "lif": Case("one LIF population, current given, no synapses", lif, Size(500, 16, 16384, 0.0), Size(10, 2, 64, 0.0), ("steps", "batch", "units"), on_gpu=True),
+    "dense-lif": Case("the same behind a dense layer of 16,384 x 16,384", dense_lif, Size(500, 16, 16384, 0.0), Size(10, 2, 64, 0.0), (), on_host=False, on_gpu=True),
+    "stream-ecg": Case("net.step of one sample, ECG SRNN", lambda size, device: _stream(ecg, size), Size(50, 1, 36, 0.08), Size(5, 1, 6, 0.08), ()),
+    "stream-shd": Case("net.step of one sample, SHD SRNN", lambda size, device: _stream(shd, size), Size(50, 1, 128, 0.05), Size(5, 1, 8, 0.05), ()),
     "decode": Case("a file of events read (EVT 3.0), and binned", decode, Size(2000, 1, 1, 0.0), Size(5, 1, 1, 0.0), ("steps",)),
-    "adam": Case("Adam, the SHD SRNN's parameters", adam, Size(10, 2, 128, 0.05), Size(4, 2, 8, 0.05), ()),
+    "adam": Case("Adam, the SHD SRNN's parameters", adam, Size(10, 2, 128, 0.05), Size(4, 2, 8, 0.05), (), on_gpu=True),
 }
 
-__all__ = ["CASES", "Case", "Problem", "Size", "operations", "parts", "scaled"]
+__all__ = ["CASES", "Case", "Driven", "Problem", "Size", "operations", "parts", "scaled"]

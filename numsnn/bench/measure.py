@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import loops
+from ..buffers import held
 from ..loops import threads
-from ..memory import held
 
 WARM = 0.03         # seconds that the threads of a library (OpenMP, BLAS) may spin on after its step, holding a core
 
@@ -21,6 +22,7 @@ class Part(NamedTuple):
     flops: float | None = None          # floating-point operations that it cannot do without
     bytes: float | None = None          # bytes that it must move
     divide: int = 1                     # units of work in a run
+    wait: Callable = lambda: None       # until the device has done it
 
 
 class Times(NamedTuple):
@@ -45,15 +47,17 @@ def interleaved(parts: dict, runs: int) -> dict:
                     part.setup()
                 started = time.perf_counter()
                 part.run()
+                part.wait()
+                took = time.perf_counter() - started
                 if warm:
                     break
                 warm = time.perf_counter() - turn > WARM
             if r >= 2:
-                seconds[name].append((time.perf_counter() - started) / part.divide)
+                seconds[name].append(took / part.divide)
     return {name: Times(min(s), float(np.median(s)), runs) for name, s in seconds.items()}
 
 
-def peak_memory(part: Part) -> int:
+def peak_memory(part: Part, held: Callable = held) -> int:
     """The most bytes of arrays that a run holds on top of what was there before it."""
     if part.setup is not None:
         part.setup()
@@ -62,18 +66,20 @@ def peak_memory(part: Part) -> int:
 
 class Machine(NamedTuple):
     """What this machine can do at most, measured."""
-    flops: float        # per second: float32, product of two large matrices by NumPy's BLAS
-    copy: float         # bytes per second, read and written: a large copy by all threads
+    flops: float        # per second: float32, product of two large matrices by NumPy's BLAS, on a GPU by our own kernel
+    copy: float         # bytes per second, read and written: a large copy by all threads, on a GPU from one place there to another
     threads: int
     cores: int
     kind: str
 
 
-def machine(n: int = 2048, megabytes: int = 256) -> Machine:
-    """Measure this machine with matrices of n x n and a copy of so many megabytes."""
+def machine(n: int = 2048, megabytes: float = 256, device: str = "cpu") -> Machine:
+    """Measure this machine, or its GPU, with matrices of n x n and a copy of so many megabytes."""
+    if not loops.get(device).HOST:
+        return _device(loops.get(device), n, megabytes)
     rng, count = np.random.default_rng(0), threads.get_num_threads()
     a, b = (rng.standard_normal((n, n), np.float32) for _ in range(2))
-    source = np.ones(megabytes << 18, np.float32)
+    source = np.ones(int(megabytes * 2**18), np.float32)
     target, cuts = np.empty_like(source), np.linspace(0, len(source), count + 1).astype(int)
 
     def copy():
@@ -81,6 +87,14 @@ def machine(n: int = 2048, megabytes: int = 256) -> Machine:
 
     found = interleaved({"product": Part(lambda: a @ b), "copy": Part(copy)}, 7)
     return Machine(2 * n ** 3 / found["product"].best, 2 * source.nbytes / found["copy"].best, count, os.cpu_count() or 1, platform.machine())
+
+
+def _device(here, n, megabytes):
+    rng = np.random.default_rng(0)
+    a, b = here.put(rng.standard_normal((1, n, n), np.float32)), here.put(rng.standard_normal((n, n), np.float32))
+    source, bias = here.zeros(int(megabytes * 2**18), np.float32), here.zeros(n, np.float32)
+    found = interleaved({"product": Part(lambda: here.dense_forward(a, b, bias), wait=here.finish), "copy": Part(source.copy, wait=here.finish)}, 7)
+    return Machine(2 * n ** 3 / found["product"].best, 2 * source.nbytes / found["copy"].best, 1, os.cpu_count() or 1, here.name())
 
 
 def exponent(sizes, seconds) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..loops.contract import valid_steps
+from ..loops.norm import Moments, Norming, values_of_each
 from .initialise import Value, initial, plain
 from .layer import Gradients, Result, Sized, values
 
@@ -51,6 +51,7 @@ class BatchNorm(_Norm):
     """
 
     whole_batch = True
+    needs = ("batch_norm_forward", "batch_norm_backward")
 
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, gain: Value = "ones", bias: Value = "zeros",
                  v_threshold: float | None = None, alpha: float = 1.0, name: str | None = None):
@@ -73,53 +74,25 @@ class BatchNorm(_Norm):
         self.fixed["running_mean"], self.fixed["running_var"] = np.zeros(self.width, dtype), np.ones(self.width, dtype)
 
     def forward(self, x, state, prepared, context):
-        x = values(x, self.dtype)
-        valid = _padding(x, context.lengths)
-        rows = self._rows(x, valid)
-        n = rows.shape[0] * rows.shape[2]
-        if not context.tape or not n:
-            rows -= self._column(self.fixed["running_mean"])
-            y = self._shifted(rows, self.fixed["running_var"], out=rows)
-            return Result(_spread(y, valid, x), None, (rows, self.fixed["running_var"], valid) if context.tape else None)
-        if n == 1:
+        n = values_of_each(x.shape, context.lengths, self.width)
+        trains = context.tape and n > 0
+        if trains and n == 1:
             self.refuse(f"expects at least two values of each {'channel' if len(self.shape) > 1 else 'feature'} to normalise over; got 1 "
                         f"(a single valid step of all {x.shape[1]} samples). Use larger batches or longer sequences")
-        mean = _sums(rows) / n
-        rows -= self._column(mean)
-        var = _sums(rows, rows) / n
-        self._remember(mean, var * n / (n - 1))
-        return Result(_spread(self._shifted(rows, var), valid, x), None, (rows, var, valid))
+        running = None if trains else Moments(self.fixed["running_mean"], self.fixed["running_var"])
+        y, moments, tape = context.loops.batch_norm_forward(self._norming, values(x, self.dtype), self.params["gain"], self.params["bias"], running,
+                                                            context.lengths, context.tape)
+        if trains:
+            self._remember(moments.mean, moments.var * n / (n - 1))
+        return Result(y, None, tape)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        centred, var, valid = tape
-        d, scale, n = self._rows(dy, valid), self._scale(var), max(1, centred.shape[0] * centred.shape[2])
-        dbias, along = _sums(d), _sums(d, centred)
-        params = {"gain": (scale * along).astype(self.dtype), "bias": dbias.astype(self.dtype)}
-        if not context.want_dx:
-            return Gradients(None, None, params)
-        # dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (v + eps))
-        dx = centred * self._column(-along / (n * (var + self.eps)))
-        dx += d
-        dx -= self._column(dbias / n)
-        dx *= self._column(self.params["gain"] * scale)
-        return Gradients(_spread(dx, valid, dy), None, params)
+        dx, dgain, dbias = context.loops.batch_norm_backward(self._norming, tape, self.params["gain"], dy, context.want_dx)
+        return Gradients(dx, None, {"gain": dgain, "bias": dbias})
 
-    def _rows(self, x, valid):
-        """The valid steps as (R, C, places)."""
-        return (x if valid is None else x[valid]).reshape(-1, self.width, self.n // self.width)
-
-    def _column(self, a):
-        """One value per channel, to go with rows."""
-        return a.astype(self.dtype)[:, None]
-
-    def _scale(self, var):
-        threshold = 1.0 if self.v_threshold is None else self.alpha * self.v_threshold
-        return threshold / np.sqrt(var.astype(np.float64) + self.eps)
-
-    def _shifted(self, centred, var, out=None):
-        y = np.multiply(centred, self._column(self.params["gain"] * self._scale(var)), out=out)
-        y += self._column(self.params["bias"])
-        return y
+    @property
+    def _norming(self):
+        return Norming(self.eps, 1.0 if self.v_threshold is None else self.alpha * self.v_threshold)
 
     def _remember(self, mean, var):
         for name, new in (("running_mean", mean), ("running_var", var)):
@@ -133,25 +106,6 @@ class BatchNorm(_Norm):
         return "BatchNorm()" if self.v_threshold is None else f"BatchNorm(v_threshold={self.v_threshold:g})"
 
 
-def _padding(x, lengths):
-    """(T, B): whether a step is valid; None where all are."""
-    return None if lengths is None or (lengths >= len(x)).all() else valid_steps(*x.shape[:2], lengths)[..., 0]
-
-
-def _spread(rows, valid, like):
-    """Rows of the valid steps in their places among zeros."""
-    if valid is None:
-        return rows.reshape(like.shape)
-    y = np.zeros(like.shape, rows.dtype)
-    y[valid] = rows.reshape(-1, like.shape[2])
-    return y
-
-
-def _sums(rows, times=None):
-    """Sum of rows, or of rows * times, over rows and places: (C,) in float64, of sums over the places of a row in the working precision."""
-    return (rows.sum(2) if times is None else np.einsum("rcp,rcp->rc", rows, times)).sum(0, dtype=np.float64)
-
-
 class LayerNorm(_Norm):
     """Each step of each sample to mean 0 and variance 1 over its features, then scaled and shifted:
 
@@ -163,6 +117,8 @@ class LayerNorm(_Norm):
     samples do not see each other, so that it is the same in training and inference, and with a state carried on.
     Source: Ba, Kiros, Hinton 2016.
     """
+
+    needs = ("layer_norm_forward", "layer_norm_backward")
 
     def __init__(self, *, eps: float = 1e-5, gain: Value = "ones", bias: Value = "zeros", axes: str = "all", name: str | None = None):
         super().__init__(eps, gain, bias, name)
@@ -178,25 +134,12 @@ class LayerNorm(_Norm):
 
     def forward(self, x, state, prepared, context):
         x, shape = values(x, self.dtype).reshape(*x.shape[:2], *self.inner), x.shape
-        centred = x - x.mean(2, keepdims=True)
-        scale = 1 / np.sqrt((centred * centred).mean(2, keepdims=True) + self.dtype.type(self.eps))
-        centred *= scale
-        y = centred * self._wide("gain") + self._wide("bias")
-        return Result(y.reshape(shape), None, (centred, scale) if context.tape else None)
+        y, tape = context.loops.layer_norm_forward(x, self.params["gain"], self.params["bias"], self.eps, context.tape)
+        return Result(y.reshape(shape), None, tape)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        (normal, scale), shape = tape, dy.shape
-        dy = dy.reshape(normal.shape)
-        others = (0, 1, 3)[:dy.ndim - 1]
-        params = {"gain": (dy * normal).sum(others), "bias": dy.sum(others)}
-        if not context.want_dx:
-            return Gradients(None, None, params)
-        d = dy * self._wide("gain")
-        dx = scale * (d - d.mean(2, keepdims=True) - normal * (d * normal).mean(2, keepdims=True))
-        return Gradients(dx.reshape(shape), None, params)
-
-    def _wide(self, name):
-        return self.params[name].reshape(-1, *(1 for _ in self.inner[1:]))
+        dx, dgain, dbias = context.loops.layer_norm_backward(tape, self.params["gain"], dy.reshape(*dy.shape[:2], *self.inner), context.want_dx)
+        return Gradients(dx if dx is None else dx.reshape(dy.shape), None, {"gain": dgain, "bias": dbias})
 
     def config(self):
         return {**super().config(), "axes": self.axes}

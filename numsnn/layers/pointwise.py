@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import activation as activations
+from ..loops.pointwise import random_bits  # noqa: F401  what the masks of each step are made of
 from .layer import Gradients, Layer, Result, Sized, values
 
 
@@ -15,6 +16,7 @@ class Activation(Layer):
     """
 
     kind, keeps_shape = "activation", True
+    needs = ("activation_forward", "activation_backward")
 
     def __init__(self, function: str = "relu", *, name: str | None = None):
         super().__init__(name)
@@ -24,11 +26,11 @@ class Activation(Layer):
         self.dtype = np.dtype(dtype)
 
     def forward(self, x, state, prepared, context):
-        x = values(x, self.dtype)
-        return Result(self.function.value(x), None, x.copy() if context.tape else None)
+        y, tape = context.loops.activation_forward(self.function, values(x, self.dtype), context.tape)
+        return Result(y, None, tape)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(np.ascontiguousarray(dy * self.function.slope(tape), self.dtype), None, {})
+        return Gradients(context.loops.activation_backward(self.function, tape, dy), None, {})
 
     def config(self):
         return {"function": self.function.name, "name": self.name}
@@ -57,6 +59,7 @@ class Dropout(Sized):
     """
 
     kind, keeps_shape = "dropout", True
+    needs = ("random_factors", "times")
 
     def __init__(self, probability: float = 0.5, *, per_step: bool = False, name: str | None = None):
         super().__init__(name)
@@ -82,43 +85,18 @@ class Dropout(Sized):
         after = self._after(state, len(x), context.lengths) if self.per_step else state
         if not context.tape:
             return Result(x, after)
-        keep = self._factors(state, len(x)) if self.per_step else state.keep
-        return Result(values(x, self.dtype) * keep, after, keep)
+        keep = context.loops.random_factors(state.key, state.steps, x.shape, self.probability) if self.per_step else context.loops.put(state.keep)
+        return Result(context.loops.times(values(x, self.dtype), keep), after, keep)
 
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(dy * tape, dstate, {})
+        return Gradients(context.loops.times(dy, tape), dstate, {})
 
     def _after(self, state, steps, lengths):
         done = state.steps.astype(np.int64) + (steps if lengths is None else lengths[:, None])
         return state._replace(steps=(done % (1 << 24)).astype(self.dtype))
-
-    def _factors(self, state, steps):
-        """(T, B, N): 0, or 1 / (1 - probability); 1 where a sample has no key."""
-        bits = random_bits(state.key, np.arange(steps)[:, None] + state.steps[:, 0].astype(np.int64), self.n)
-        factors = (bits >= np.uint32(self.probability * 2**32)) * self.dtype.type(1 / (1 - self.probability))
-        factors[:, ~state.key.any(1)] = 1
-        return factors
 
     def config(self):
         return {"probability": self.probability, "per_step": self.per_step, "name": self.name}
 
     def describe(self):
         return f"Dropout({self.probability:g}{', per_step=True' if self.per_step else ''})"
-
-
-def random_bits(key, step, n) -> np.ndarray:
-    """(T, B, n) of uint32, a hash of (key of the sample, step, feature) alone.  key: (B, 2), step: (T, B) integers."""
-    step = step.astype(np.uint32)
-    first, second = (_mixed(_mixed(k.astype(np.uint32)) ^ step)[..., None] for k in key.T)
-    return _mixed(_mixed(np.arange(1, n + 1, dtype=np.uint32)) ^ first, second)
-
-
-def _mixed(h, key=0):
-    """The 32-bit mixer lowbias32, in which every bit of h decides over every bit of the result; key goes in half way."""
-    h = h ^ h >> 16
-    h *= 0x7FEB352D
-    h ^= key
-    h ^= h >> 15
-    h *= 0x846CA68B
-    h ^= h >> 16
-    return h

@@ -233,8 +233,8 @@ class Population(Layer):
         return (*self.model.Out._fields, *(("rate",) if self.model.spiking else ()))
 
     def prepare(self, context):
-        recurrent = Recurrent(self._gates(self.params["recurrent"]),
-                              self._gates(self.params["recurrent_bias"]) if "recurrent_bias" in self.params else None) if self.recur else None
+        gates = lambda name: context.loops.parted(self.params[name], self.n) if name in self.params else None
+        recurrent = Recurrent(gates("recurrent"), gates("recurrent_bias")) if self.recur else None
         settings = self._settings()
         return Prepared(self._coefficients(settings), recurrent, settings)
 
@@ -243,18 +243,12 @@ class Population(Layer):
         return loops.population_step(self.dynamics(), self.n, self.dtype, self._coefficients(), self.params.get("recurrent"), self.params.get("recurrent_bias"),
                                      self.output, watched)
 
-    def _gates(self, a):
-        """The parts (..., N) of an array whose last axis holds N values for each current that the recurrence feeds."""
-        if a.shape[-1] == self.n:
-            return (a,)
-        return tuple(np.ascontiguousarray(a[..., first:first + self.n]) for first in range(0, a.shape[-1], self.n))
-
-    def _currents(self, x):
+    def _currents(self, x, loops):
         """Inputs of arrays (T, B, N) from (T, B, G N); what only the recurrence feeds begins with zeros."""
         if self.borrows:
             return self.model.Inputs(x)
-        model, parts = self.model, dict(zip(self.model.feedforward, self._gates(x), strict=True))
-        return model.Inputs(*(parts[name] if name in parts else np.zeros((*x.shape[:2], self.n), x.dtype) for name in model.Inputs._fields))
+        model, parts = self.model, dict(zip(self.model.feedforward, loops.parted(x, self.n), strict=True))
+        return model.Inputs(*(parts[name] if name in parts else loops.zeros((*x.shape[:2], self.n), x.dtype) for name in model.Inputs._fields))
 
     def forward(self, x, state, prepared, context):
         coefficients, recurrent, _ = prepared
@@ -265,7 +259,7 @@ class Population(Layer):
         fields |= {"spike"} if "rate" in context.record and not by_lists else set()
         want = Want(tuple(sorted(fields)), events or "rate" in context.record and by_lists, context.tape,
                     context.into if self.borrows and fields == {self.output} and not context.record else None)
-        run = context.loops.population_forward(self.dynamics(), self._currents(values(x, self.dtype)),
+        run = context.loops.population_forward(self.dynamics(), self._currents(values(x, self.dtype), context.loops),
                                                Start(coefficients, before, last, context.lengths), recurrent, want)
         y = run.events if events else getattr(run.out, self.output)
         seen = {name: getattr(run.out, name) for name in context.record if name != "rate"}
@@ -289,12 +283,12 @@ class Population(Layer):
         g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent, Incoming(out, dbefore, dlast, into), self._needed)
         params = self._settings_gradient(g.coefficients, prepared.settings)
         if self.recur:
-            params["recurrent"] = _joined(g.weight)
+            params["recurrent"] = context.loops.beside(g.weight)
             if g.bias is not None:
-                params["recurrent_bias"] = _joined(g.bias)
+                params["recurrent_bias"] = context.loops.beside(g.bias)
             if self.model.carries(self.recur):
                 g = g._replace(state=g.state._replace(**{self.recur: getattr(g.state, self.recur) + g.last}))
-        dx = _joined([getattr(g.current, name) for name in self.model.feedforward]) if context.want_dx else None
+        dx = context.loops.beside([getattr(g.current, name) for name in self.model.feedforward]) if context.want_dx else None
         return Gradients(dx, self._join(g.state, g.last), params)
 
     def smoothed(self):
@@ -344,11 +338,6 @@ def _spikes_gradient(drates, shape, lengths):
     """The gradient (T, B, N) of spikes from that of their `_rates`; padded steps are the loops' business."""
     steps = np.broadcast_to(shape[0] if lengths is None else lengths, shape[1])
     return np.ascontiguousarray(np.broadcast_to(drates / np.maximum(steps, 1).astype(drates.dtype)[:, None], shape))
-
-
-def _joined(parts):
-    """Arrays (..., N) one after the other on the last axis."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 POPULATIONS: dict[str, type] = {}       # the layer class of each model, by name

@@ -21,8 +21,24 @@
         exp(x - max) / sum over the last axis, the sum in ascending order
     over_time_forward(over, x, state, lengths, tape) -> (y, OverState, tape or None); over_time_backward(over, tape, dy, dstate) -> (dx, dstate)
         the answer over time (layers/overtime.py)
+    batch_norm_forward(norming, x, gain, bias, running, lengths, tape) -> (y, Moments or None, tape or None)
+        each channel of x, array (T, B, C * places), by the moments `running` (then None comes back), None: by its own over the valid steps, which come
+        back on the host; gain, bias (C,).  norming, Moments: see loops/norm.py
+    batch_norm_backward(norming, tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
+    layer_norm_forward(x, gain, bias, eps, tape) -> (y, tape or None); layer_norm_backward(tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
+        each step of x, array (T, B, C) or, each place by itself, (T, B, C, places); gain, bias (C,)
+    activation_forward(activation, x, tape) -> (y, tape or None); activation_backward(activation, tape, dy) -> dx
+        a function of each value
+    random_factors(key, done, shape, probability) -> array (T, B, N)
+        0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample, step and feature, the same on all
+        devices; done (B, 1): steps before the first; 1 where the key is (0, 0)
+    times(x, factors) -> x * factors, (T, B, N), factors of the same shape or (B, N)
     put(a) -> array where the device works, or the array itself; zeros(shape, dtype) -> such an array; holds(a) -> whether it lies there, not on the host
+    send(x) -> put(x), which may take place while the device works
+    finish() waits until the device has done all it was told; busy(run) -> seconds of kernels in run(), None where that is not known; name() -> str
     square_sums(arrays) -> a float for each; finite(arrays) -> a bool for each, whether all its numbers are
+    parted(a, n) -> the parts (..., n) of an array (..., G n), one after the other on its last axis; beside(parts) -> such an array
+    joined(parts) -> pieces (T, ...) of a sequence, one after the other; held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
     refusal(dynamics, units, dtype) -> str
         why the device cannot run a population; "" where it can
     update(rule, p, g, slots, k)

@@ -16,13 +16,28 @@ from .cpu_population import one_stage_backward, one_stage_forward
 from .cpu_step import StepTable, dense_step, over_time_step, population_step
 from .cpu_two_stage import two_stage_backward, two_stage_forward
 from .cpu_update import update
+from .norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
+)
 from .over_time import over_time_forward as _over_time_forward
+from .pointwise import activation_backward, activation_forward, random_factors, times
 from .reference import (
+    beside,
+    busy,
+    finish,
     finite,
+    held,
     holds,
+    joined,
+    name,
     over_time_backward,
+    parted,
     put,
     refusal,
+    send,
     square_sums,
     sum_pool_backward,
     sum_pool_forward,
@@ -45,7 +60,8 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
     return (two_stage_backward if dynamics.in_two_stages else one_stage_backward)(dynamics, tape, recurrent, gradients, learn)
 
 
-__all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "finite", "holds",
-           "max_pool_backward", "max_pool_forward", "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "population_backward",
-           "population_forward", "population_step", "put", "refusal", "softmax", "softmax_cross_entropy", "square_sums",
-           "sum_pool_backward", "sum_pool_forward", "update", "zeros"]
+__all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy",
+           "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
+           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
+           "population_backward", "population_forward", "population_step", "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy",
+           "square_sums", "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros"]

@@ -2,15 +2,8 @@
 
 from contextlib import nullcontext as one_thread
 
-from .cuda_array import holds, put, zeros
-from .cuda_conv import (
-    conv_backward,
-    conv_forward,
-    max_pool_backward,
-    max_pool_forward,
-    sum_pool_backward,
-    sum_pool_forward,
-)
+from .cuda_array import busy, finish, held, holds, joined, name, put, send, zeros
+from .cuda_conv import conv_backward, conv_forward
 from .cuda_dense import (
     dense_backward,
     dense_forward,
@@ -20,7 +13,26 @@ from .cuda_dense import (
     square_sums,
     update,
 )
+from .cuda_gated import beside, parted
+from .cuda_norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
+)
 from .cuda_over_time import over_time_backward, over_time_forward
+from .cuda_pointwise import (
+    activation_backward,
+    activation_forward,
+    random_factors,
+    times,
+)
+from .cuda_pool import (
+    max_pool_backward,
+    max_pool_forward,
+    sum_pool_backward,
+    sum_pool_forward,
+)
 from .cuda_population import population_backward, population_forward, refusal
 
 HOST = False        # arrays are Arrays; layers may do with them what the functions here do, and no more
@@ -28,6 +40,8 @@ CHUNKED = False     # a batch goes through the layers as a whole
 STEPS = False
 
 
-__all__ = ["CHUNKED", "HOST", "STEPS", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "finite", "holds", "max_pool_backward", "max_pool_forward", "one_thread", "over_time_backward", "over_time_forward",
-           "population_backward", "population_forward", "put", "refusal", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
-           "sum_pool_forward", "update", "zeros"]
+__all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward",
+           "conv_forward", "dense_backward", "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward", "layer_norm_forward",
+           "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward", "population_forward",
+           "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
+           "update", "zeros"]

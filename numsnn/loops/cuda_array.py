@@ -1,8 +1,8 @@
 """Arrays on the GPU: what stays there, how it goes there and comes back, and how kernels are started.
 
 An Array looks like a NumPy array to whoever asks for its shape, and becomes one (a copy on the host) where NumPy asks for one; `transfers` counts
-these copies.  All kernels run in the order in which they were started, on one stream, so that the memory of an array that nobody holds any more
-is given to the next one at once.
+these copies.  All kernels run in the order in which they were started, on one stream (cuda_streams.py), so that the memory of an array that nobody
+holds any more is given to the next one at once.
 """
 
 from collections import Counter
@@ -11,10 +11,11 @@ from math import prod
 from types import SimpleNamespace
 
 import numpy as np
-from numba import cuda
+from numba import config, cuda
 
 from ..buffers import Pool
 from ..spikes import Spikes, index_dtype
+from .cuda_streams import ahead, current, hold, staged
 
 BLOCK = 128             # threads of a block, at most where nothing else asks for more
 WORD = 32               # spikes in a word
@@ -33,10 +34,11 @@ def _pool():
 class _Owner:
     """Memory, held as long as an array or a view of it exists."""
 
-    __slots__ = ("memory", "pool")
+    __slots__ = ("arrival", "memory", "pool")
 
     def __init__(self, size):
-        self.pool = _pool()
+        self.pool, self.arrival = _pool(), None
+        hold(self)
         try:
             self.memory = self.pool.take(-(-size // ALIGNED) * ALIGNED)
         except Exception as error:
@@ -51,16 +53,23 @@ class _Owner:
 
 
 class Array:
-    """A contiguous array on the GPU.  data: as kernels take it."""
+    """A contiguous array on the GPU."""
 
-    __slots__ = ("data", "dtype", "owner", "shape")
+    __slots__ = ("_data", "dtype", "owner", "shape")
     flags = CONTIGUOUS
     __array_ufunc__ = None      # a NumPy number times an Array is an Array's business
 
     def __init__(self, shape, dtype, owner=None, data=None):
         self.shape, self.dtype = tuple(shape) if not isinstance(shape, int) else (shape,), np.dtype(dtype)
         self.owner = owner or _Owner(max(self.nbytes, 1))
-        self.data = self.owner.memory[:max(self.nbytes, self.dtype.itemsize)].view(self.dtype) if data is None else data
+        self._data = self.owner.memory[:max(self.nbytes, self.dtype.itemsize)].view(self.dtype) if data is None else data
+
+    @property
+    def data(self):
+        """As kernels take it; they wait where it is still on its way."""
+        if self.owner.arrival is not None:
+            self.owner.arrival.wait()
+        return self._data
 
     @property
     def size(self):
@@ -81,7 +90,10 @@ class Array:
         if copy is False:
             raise ValueError("an array on the GPU is copied to the host; it cannot be looked at in its place")
         transfers["down"] += 1
-        host = self.data.copy_to_host()[:self.size].reshape(self.shape)
+        host, stream = np.empty(self._data.size, self.dtype), current()
+        self.data.copy_to_host(host, stream=stream)
+        stream.synchronize()
+        host = host[:self.size].reshape(self.shape)
         return host if dtype is None else host.astype(dtype, copy=False)
 
     def reshape(self, *shape):
@@ -94,7 +106,7 @@ class Array:
         """The same values in memory of their own, on the GPU."""
         other = Array(self.shape, self.dtype)
         if self.size:
-            other.data.copy_to_device(self.data)
+            other.data.copy_to_device(self.data, stream=current())
         return other
 
     def astype(self, dtype, copy=True):
@@ -138,12 +150,12 @@ def fill(array, value):
         if value.shape != array.shape:
             raise ValueError(f"expected shape {array.shape}; got {value.shape}")
         if array.size:
-            array.data.copy_to_device(value.data)
+            array.data.copy_to_device(value.data, stream=current())
         return
     transfers["up"] += 1
     host = np.ascontiguousarray(np.broadcast_to(np.asarray(value, array.dtype), array.shape)).reshape(-1)
     if array.size:
-        array.data[:array.size].copy_to_device(host)
+        array.data[:array.size].copy_to_device(staged(host), stream=current())
 
 
 def put(a, dtype=None):
@@ -155,6 +167,18 @@ def put(a, dtype=None):
     a = np.asarray(a, dtype)
     own = Array(a.shape, a.dtype)
     fill(own, a)
+    return own
+
+
+def send(x):
+    """`put` while kernels run: those that use it wait for it, and no others."""
+    if holds(x):
+        return x
+    with ahead() as arrival:
+        own = put(x)
+    owner = (own.bits if isinstance(own, DeviceSpikes) else own).owner
+    arrival.held.remove(owner)
+    owner.arrival = arrival
     return own
 
 
@@ -186,7 +210,24 @@ def _rows(a):
 
 
 def holds(a):
-    return isinstance(a, Array)
+    return isinstance(a, (Array, DeviceSpikes))
+
+
+def held(run) -> int:
+    """The most bytes of arrays on the GPU that run() holds on top of what was there before it."""
+    return _pool().peak(run)
+
+
+def joined(parts):
+    """Pieces of a sequence, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    steps, whole = 0, Array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for a in parts:
+        if a.size:
+            fill(whole[steps:steps + len(a)], a)
+        steps += len(a)
+    return whole
 
 
 def zeros(shape, dtype):
@@ -199,9 +240,42 @@ def zeros(shape, dtype):
 # ---- kernels
 
 
+_timed = []             # while `busy` runs: lists of pairs of events
+
+
 def launch(kernel, grid, block, *arguments):
     """Start a kernel.  Arrays, alone or in named tuples, are held until it is started; () stands for None."""
-    kernel[grid, block](*map(_taken, arguments))
+    arguments, stream = list(map(_taken, arguments)), current()
+    if _timed:
+        pair = cuda.event(), cuda.event()
+        pair[0].record(stream)
+    kernel[grid, block, stream](*arguments)
+    if _timed:
+        pair[1].record(stream)
+        _timed[-1].append(pair)
+
+
+def finish():
+    """Wait until the GPU has done all it was told."""
+    current().synchronize()
+
+
+def busy(run):
+    """Seconds that kernels take in run(), each from an event before it to one after it."""
+    _timed.append([])
+    try:
+        run()
+        finish()
+    finally:
+        pairs = _timed.pop()
+    return sum(first.elapsed_time(last) for first, last in pairs) / 1e3
+
+
+def name():
+    if config.ENABLE_CUDASIM:
+        return "the CUDA simulator"
+    device = cuda.get_current_device().name
+    return device.decode() if isinstance(device, bytes) else str(device)
 
 
 def start(kernel, threads, *arguments):
@@ -349,4 +423,4 @@ def put_spikes(x):
     return DeviceSpikes(x.shape, bits)
 
 
-__all__ = ["BLOCK", "WORD", "Array", "DeviceSpikes", "empty", "fill", "holds", "host_all", "launch", "packed", "put", "put_all", "put_spikes", "start", "transfers", "words", "zeros"]
+__all__ = ["BLOCK", "WORD", "Array", "DeviceSpikes", "busy", "empty", "fill", "finish", "held", "holds", "host_all", "joined", "launch", "name", "packed", "put", "put_all", "put_spikes", "send", "start", "transfers", "words", "zeros"]

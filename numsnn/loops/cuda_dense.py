@@ -1,12 +1,11 @@
 """Dense layers, sums of rows, the softmax cross-entropy and the steps of optimisers on the GPU.
 
-Every sum has a fixed order, so that the same call gives the same bytes: products add in ascending k with one accumulator per output, long
+Every sum has a fixed order, so that the same call gives the same bytes: products add in ascending k with one accumulator per output (cuda_product.py), long
 sums over rows run in segments of SEGMENT rows, which are then added in their order.  There are no floating-point atomics.
 """
 
 from functools import lru_cache
 from math import log
-from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
@@ -24,58 +23,10 @@ from .cuda_array import (
     words,
     zeros,
 )
+from .cuda_product import product
 from .jit import jitable, prepare
 
-TILE = 16           # rows and columns of a tile of a product
 SEGMENT = 256       # rows that one thread adds
-
-
-# ---- products
-
-
-class Factor(NamedTuple):
-    values: Any
-    row: int            # numbers from one row to the next
-    column: int
-
-
-@lru_cache(None)
-def product_kernel(tile, real, biased):
-    """out = a b (+ bias), (M, K) and (K, N); tiles of both go through shared memory."""
-    real, zero = np.dtype(real).type, np.dtype(real).type(0)
-    shape = tile, tile
-
-    @cuda.jit
-    def product(a, b, bias, out, m, n, k):
-        left = cuda.shared.array(shape, real)       # a line each: the simulator tells them apart by it
-        right = cuda.shared.array(shape, real)
-        i, j = cuda.threadIdx.y, cuda.threadIdx.x
-        row, column = cuda.blockIdx.y * tile + i, cuda.blockIdx.x * tile + j
-        total = zero
-        if biased and column < n:
-            total += bias[column]
-        for first in range(0, k, tile):
-            left[i, j] = a.values[row * a.row + (first + j) * a.column] if row < m and first + j < k else zero
-            right[i, j] = b.values[(first + i) * b.row + column * b.column] if column < n and first + i < k else zero
-            cuda.syncthreads()
-            for s in range(tile):
-                total += left[i, s] * right[s, j]
-            cuda.syncthreads()
-        if row < m and column < n:
-            out[row * n + column] = total
-
-    return product
-
-
-def product(a, b, *, a_turned=False, b_turned=False, bias=None):
-    """a b, with either matrix transposed."""
-    (m, k), n = (a.shape[::-1] if a_turned else a.shape), b.shape[0 if b_turned else 1]
-    out = Array((m, n), a.dtype)
-    if out.size:
-        left, right = (Factor(f, 1, f.shape[1]) if turned else Factor(f, f.shape[1], 1) for f, turned in ((a, a_turned), (b, b_turned)))
-        grid = -(-n // TILE), -(-m // TILE)
-        launch(product_kernel(TILE, a.dtype.name, bias is not None), grid, (TILE, TILE), left, right, bias or out, out, m, n, k)
-    return out
 
 
 # ---- sums over rows

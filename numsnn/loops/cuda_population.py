@@ -2,7 +2,8 @@
 
     without recurrence  a thread for each neuron and sample, its state in registers over all steps
     with recurrence     a block for each sample; its threads share the neurons, and meet once a step.  What recurs lies in shared memory: spikes as
-                        bits, read in ascending order, or values.  Samples do not talk to each other, and so no two blocks do.
+                        bits, read in ascending order, or values.  Samples do not talk to each other, and so no two blocks do.  Where a product takes
+                        what another one decided, see cuda_two_stage.py
 
 Spikes leave as bits: the threads of a block set theirs by atomic or, where their order cannot matter.  The backward pass of a recurrent population
 hands gradients of the current from thread to thread through shared memory; those of the recurrent weights are a product afterwards.
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
+from ..elementwise import ONE
 from ..neurons.model import Functions
 from . import cuda_array
 from .access import accumulate, clear, gather, gather_sum, scatter
@@ -30,7 +32,20 @@ from .cuda_array import (
     zeros,
 )
 from .cuda_dense import outer, product, sum_rows
-from .jit import jitable, prepare
+from .cuda_gated import (
+    U,
+    Weights,
+    add_products,
+    add_times,
+    add_values,
+    captured,
+    fed,
+    parts_of,
+    total,
+    turned,
+)
+from .cuda_two_stage import two_stage_kernels
+from .jit import jitable
 
 WIDEST = 1024       # threads of a block that one sample can have
 SHARED = 48 << 10   # bytes of shared memory that every GPU has for a block
@@ -53,26 +68,15 @@ class Kept(NamedTuple):
     out: Any
 
 
-class Weights(NamedTuple):
-    weight: Any                 # (N, N), backward: transposed
-    bias: Any                   # (N,), backward: (B * N), the sums of its gradient
-    biased: bool
-
-
 class Incoming(NamedTuple):
     out: Any                    # Out of arrays
     back: Any                   # Out of buffers (B * N): what comes back through the recurrence
 
 
-def _functions(model, spike, slope, activation):
-    prepare()
-    return tuple(map(jitable, (spike, slope, activation.value, activation.slope)))
-
-
 @lru_cache(None)
 def alone_kernels(model, spike, slope, activation, n_words, bits_wanted):
     """(forward, backward) of neurons that do not see each other.  n_words: words of a block's threads."""
-    spike, slope, act, act_slope = _functions(model, spike, slope, activation)
+    spike, slope, act, act_slope = captured(spike, slope, activation)
     step, adjoint = jitable(model.step), jitable(model.step_adjoint)
 
     @cuda.jit
@@ -129,19 +133,33 @@ def alone_kernels(model, spike, slope, activation, n_words, bits_wanted):
     return forward, backward
 
 
+@jitable
+def add_spikes(sums, weights, bits, first, units, n):
+    """sums + column n of each matrix where bits[first] and the following have a spike, ascending."""
+    first, units, n = U(first), U(units), U(n)
+    for w in range((units + U(31)) // U(32)):
+        word = bits[first + w]
+        while word != 0:
+            sums = add_times(sums, ONE, weights, (U(w) * U(32) + U(cuda.ffs(word) - 1)) * units + n)
+            word = np.uint32(word & (word - np.uint32(1)))
+    return sums
+
+
 @lru_cache(None)
 def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits, real):
     """(forward, backward) of a recurrent population of so many units.  as_bits: what recurs are spikes, else values.  real: the precision."""
-    spike, slope, act, act_slope = _functions(model, spike, slope, activation)
+    spike, slope, act, act_slope = captured(spike, slope, activation)
     step, adjoint = jitable(model.step), jitable(model.step_adjoint)
-    gate, recur, n_words = model.gates[0], model.Out._fields.index(recur), words(units)
+    recur, n_words, n_currents = model.Out._fields.index(recur), words(units), len(model.recurrent)
     real, zero = np.dtype(real).type, np.dtype(real).type(0)
+    nothing = model.Inputs(*(zero for _ in model.Inputs._fields))
     # what recurs into a step, what recurs out of it, and for bits room that is cleared meanwhile: threads meet once a step
-    n_shared, kind, width = (3 * n_words, np.uint32, 2 * units) if as_bits else (2 * units, real, 2 * units)
+    n_shared, kind, n_back = (3 * n_words if as_bits else 2 * units), np.uint32 if as_bits else real, 2 * units * n_currents
 
     @cuda.jit
     def forward(sizes, x, neuron, state, kept, last, recurrent, bits, bits_wanted, lengths):
-        f, batch, weight = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, recurrent.weight
+        """recurrent: Weights."""
+        f, batch = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch
         recurring = cuda.shared.array(n_shared, kind)
         thread, b, threads = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockDim.x
         length = lengths[b]
@@ -162,23 +180,14 @@ def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits, re
             if t < length:
                 for n in range(thread, units, threads):
                     i, s = row * units + n, b * units + n
-                    current = x[gate][i]
-                    if recurrent.biased:
-                        current += recurrent.bias[n]
+                    current = gather_sum(x, i, recurrent.bias, n)
                     if as_bits:
-                        for w in range(n_words):
-                            word = recurring[here * n_words + w]
-                            while word != 0:
-                                current += weight[(w * 32 + cuda.ffs(word) - 1) * units + n]
-                                word &= word - np.uint32(1)
+                        current = add_spikes(current, recurrent.weight, recurring, here * n_words, units, n)
                     else:
-                        for j in range(units):
-                            value = recurring[here * units + j]
-                            if value != 0:
-                                current += value * weight[j * units + n]
-                    x[gate][i] = current
+                        current = add_values(current, recurrent.weight, recurring, here * units, units, n)
                     before = gather(state, s)
-                    given, after = step(gather(x, i), before, gather(neuron.params, n), f)
+                    given, after = step(current, before, gather(neuron.params, n), f)
+                    scatter(x, i, current)
                     scatter(kept.states, i, before)
                     scatter(kept.out, i, given)
                     scatter(state, s, after)
@@ -212,9 +221,10 @@ def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits, re
 
     @cuda.jit
     def backward(sizes, x, neuron, kept, dstate, dx, sums, recurrent, lengths):
-        """kept.out: Incoming."""
-        f, batch, weight_t, back = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, recurrent.weight, kept.out.back
-        gradients = cuda.shared.array(width, real)
+        """kept.out: Incoming.  recurrent: Weights."""
+        f, batch, back = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, kept.out.back
+        memory = cuda.shared.array(n_back, real)
+        gradients = parts_of(memory, recurrent.weight, 2 * units)
         thread, b, threads = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockDim.x
         length, here, there = lengths[b], 0, 1
         for t in range(length, sizes.steps):
@@ -225,26 +235,19 @@ def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits, re
             for n in range(thread, units, threads):
                 i, s = row * units + n, b * units + n
                 if ago > 0:
-                    through = zero
-                    for m in range(units):
-                        through += gradients[here * units + m] * weight_t[m * units + n]
-                    back[recur][s] = through
+                    back[recur][s] = total(add_products(nothing, recurrent.weight, gradients, here * units, units, n))
                 dinputs, before, dp = adjoint(gather(x, i), gather(kept.states, i), gather(neuron.params, n), f,
                                               gather_sum(kept.out.out, i, back, s), gather(dstate, s))
                 scatter(dx, i, dinputs)
                 scatter(dstate, s, before)
                 accumulate(sums, s, dp)
-                if recurrent.biased:
-                    recurrent.bias[s] += dinputs[gate]
-                gradients[there * units + n] = dinputs[gate]
+                accumulate(recurrent.bias, s, dinputs)
+                scatter(gradients, there * units + n, dinputs)
             cuda.syncthreads()
             here, there = there, here
         if length > 0:
             for n in range(thread, units, threads):
-                through = zero
-                for m in range(units):
-                    through += gradients[here * units + m] * weight_t[m * units + n]
-                back[recur][b * units + n] = through
+                back[recur][b * units + n] = total(add_products(nothing, recurrent.weight, gradients, here * units, units, n))
 
     return forward, backward
 
@@ -253,10 +256,21 @@ def refusal(dynamics, units, dtype):
     """Why there are no kernels for a population; "" where there are."""
     if dynamics.recur is None:
         return ""
-    if len(dynamics.model.recurrent) > 1 or dynamics.in_two_stages:
-        return "recurrence with several products a step has no kernel"
-    most = SHARED // (2 * np.dtype(dtype).itemsize)
+    n_currents = len(dynamics.model.recurrent)
+    most = SHARED // ((max(n_currents, 2) if dynamics.in_two_stages else 2 * n_currents) * np.dtype(dtype).itemsize)
     return f"what recurs must lie in the shared memory of a block, which holds {most} neurons" if units > most else ""
+
+
+def _kernels(dynamics, units, dtype):
+    """(forward, backward) of a recurrent population."""
+    what = dynamics.model, dynamics.surrogate.spike, dynamics.surrogate.slope, dynamics.activation, dynamics.recur, units
+    return two_stage_kernels(*what, dtype.name) if dynamics.in_two_stages else recurrent_kernels(*what, dynamics.recurs_as_events, dtype.name)
+
+
+def _weights(model, weight, bias, between=()):
+    """Weights from what the recurrence has for each current that it feeds."""
+    weight = tuple(weight)
+    return Weights(fed(model, weight, False), fed(model, tuple(bias)), fed(model, weight, True), between)
 
 
 def threads_of(units):
@@ -281,7 +295,7 @@ def population_forward(dynamics, x, start, recurrent, want):
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     x = type(x)(*map(put, x))
     (steps, batch, units), dtype = x[0].shape, x[0].dtype
-    as_bits = dynamics.recurs_as_events
+    as_bits = dynamics.recurs_as_events and not dynamics.in_two_stages
     bits_wanted = want.events and (as_bits or not recur) or as_bits and want.tape
     out = _new(model.Out, (steps, batch, units), dtype, set(want.fields) | ({recur} if want.tape and recur and not as_bits else set()) | ({"spike"} if want.events and not bits_wanted else set()))
     states = _new(model.State, (steps, batch, units), dtype, model.State._fields if want.tape else ())
@@ -289,12 +303,10 @@ def population_forward(dynamics, x, start, recurrent, want):
     bits, lengths = Array((steps * batch, words(units)) if bits_wanted else (1, 1), np.uint32), lengths_of(steps, batch, start.lengths)
     sizes, neuron, kept, last = Sizes(steps, batch, units), Neuron(params, surrogate.typed(dtype)), Kept(states, out), None
     if recur:
-        forward, _ = recurrent_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, units, as_bits, dtype.name)
-        first, weight = put(start.last), put(recurrent.weight[0])
-        start, last = start._replace(last=first), first.copy()
-        bias = put(recurrent.bias[0]) if recurrent.bias else weight
+        start = start._replace(last=put(start.last))
+        last, weights = start.last.copy(), _weights(model, map(put, recurrent.weight), map(put, recurrent.bias or ()))
         if batch:
-            launch(forward, batch, threads_of(units), sizes, x, neuron, state, kept, last, Weights(weight, bias, bool(recurrent.bias)), bits, bits_wanted, lengths)
+            launch(_kernels(dynamics, units, dtype)[0], batch, threads_of(units), sizes, x, neuron, state, kept, last, weights, bits, bits_wanted, lengths)
     elif batch:
         block = min(cuda_array.BLOCK, -(-units // cuda_array.WORD) * cuda_array.WORD)
         forward, _ = alone_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, block // cuda_array.WORD, bits_wanted)
@@ -315,17 +327,16 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
     sizes, neuron, lengths = Sizes(steps, batch, units), Neuron(tape.start.coefficients, surrogate.typed(dtype)), lengths_of(steps, batch, tape.start.lengths)
     dlast = dweight = dbias = None
     if recur:
-        biased = bool(recurrent.bias)
-        dlast, biases = put(gradients.last).copy(), zeros((batch, units) if biased else (1, 1), dtype)
+        dlast, biases = put(gradients.last).copy(), tuple(zeros((batch, units), dtype) for _ in recurrent.bias or ())
         back = model.Out(*(dlast if name == recur else None for name in model.Out._fields))
-        weight_t = product(put(recurrent.weight[0]), _identity(units, dtype), a_turned=True)
-        _, backward = recurrent_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, units,
-                                        dynamics.recurs_as_events, dtype.name)
+        between = Array((steps, batch, units), dtype) if dynamics.in_two_stages else ()
+        weights = _weights(model, (turned(put(w)) for w in recurrent.weight), biases, between)
         if batch:
-            launch(backward, batch, threads_of(units), sizes, tape.current, neuron, Kept(tape.states, Incoming(dout, back)), dstate, dx, sums,
-                   Weights(weight_t, biases, biased), lengths)
-        dweight = _recurrent_gradient(dynamics, tape, getattr(dx, model.recurrent[0]))
-        dbias = (sum_rows(biases),) if biased else None
+            launch(_kernels(dynamics, units, dtype)[1], batch, threads_of(units), sizes, tape.current, neuron, Kept(tape.states, Incoming(dout, back)),
+                   dstate, dx, sums, weights, lengths)
+        dweight = tuple(_second_gradient(between, getattr(dx, name)) if name == model.second else _recurrent_gradient(tape, getattr(dx, name))
+                        for name in model.recurrent)
+        dbias = tuple(map(sum_rows, biases)) or None
     elif batch:
         block = min(cuda_array.BLOCK, -(-units // cuda_array.WORD) * cuda_array.WORD)
         _, backward = alone_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, block // cuda_array.WORD, False)
@@ -334,21 +345,24 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
     return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
 
 
-@lru_cache(8)
-def _identity(n, dtype):
-    return put(np.eye(n, dtype=dtype))
-
-
-def _recurrent_gradient(dynamics, tape, dx):
+def _recurrent_gradient(tape, dx):
     """What recurred one step before, times dx; into the first step, the last values of the state."""
     steps, _, units = dx.shape
-    later = dx[1:].reshape(-1, units)
-    if dynamics.recurs_as_events:
-        total = outer(tape.events[:steps - 1].bits, units, later) if steps > 1 else None
-    else:
-        total = product(tape.values[:steps - 1].reshape(-1, units), later, a_turned=True) if steps > 1 else None
+    if not steps:
+        return zeros((units, units), dx.dtype)
     first = product(put(tape.start.last), dx[:1].reshape(-1, units), a_turned=True)
-    return (first if total is None else total + first,)
+    if steps == 1:
+        return first
+    later = dx[1:].reshape(-1, units)
+    if tape.values is None:
+        return outer(tape.events[:steps - 1].bits, units, later) + first
+    return product(tape.values[:steps - 1].reshape(-1, units), later, a_turned=True) + first
+
+
+def _second_gradient(between, dx):
+    """What `between` gave, times dx."""
+    units = dx.shape[2]
+    return product(between.reshape(-1, units), dx.reshape(-1, units), a_turned=True)
 
 
 __all__ = ["population_backward", "population_forward", "refusal"]

@@ -4,19 +4,28 @@ Populations, and dense layers, give the same bits as the compiled loops in the f
 elementwise functions and sum over ascending inputs with one accumulator per output.
 """
 
+import platform
 from contextlib import nullcontext as one_thread
 from functools import partial
 
 import numpy as np
 from numpy import zeros
 
+from ..buffers import held
 from ..elementwise import exp
 from ..neurons.model import Functions
 from ..spikes import Spikes
 from .access import gather, gather_sum, scatter
 from .contract import Gradients, PopulationGradients, Run, Tape, valid_steps
+from .norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
+)
 from .over_time import over_time_backward
 from .over_time import over_time_forward as _over_time_forward
+from .pointwise import activation_backward, activation_forward, random_factors, times
 
 HOST = True         # arrays are NumPy's
 CHUNKED = False     # a batch goes through the layers as a whole
@@ -216,12 +225,39 @@ def put(a):
     return a
 
 
+send = put
+
+
+def finish():
+    """All is done when a function returns."""
+
+
+def busy(run):
+    return None
+
+
+def name():
+    return platform.machine()
+
+
 def holds(a):
     return False
 
 
 def square_sums(arrays):
     return [float(np.vdot(a, a)) for a in (a.astype(np.float64) for a in arrays)]
+
+
+def parted(a, n):
+    return (a,) if a.shape[-1] == n else tuple(np.ascontiguousarray(a[..., first:first + n]) for first in range(0, a.shape[-1], n))
+
+
+def beside(parts):
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+
+def joined(parts):
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def finite(arrays):
@@ -251,6 +287,8 @@ def softmax_cross_entropy(y, labels, weights):
 
 
 
-__all__ = ["CHUNKED", "HOST", "STEPS", "conv_backward", "conv_forward", "dense_backward", "dense_forward", "finite", "holds", "max_pool_backward", "max_pool_forward",
-           "one_thread", "over_time_backward", "over_time_forward", "population_backward", "population_forward", "put", "refusal", "softmax",
-           "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "update", "zeros"]
+__all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward",
+           "conv_forward", "dense_backward", "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward", "layer_norm_forward",
+           "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward", "population_forward",
+           "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
+           "update", "zeros"]

@@ -10,7 +10,8 @@ snnTorch, Norse, SpikingJelly (OTHERS): recurrent LIF layers of theirs with the 
 and other weights, so only their time is told.
 
 PyTorch and JAX start from the same weights and states, take the same dense float32 input, compute the same loss, and update with Adam at the same rate.
-Data are on the device before the clock starts.  Threads are as many as numsnn has.
+Data are on the device before the clock starts.  Threads are as many as numsnn has; with --device cuda PyTorch, and what builds on it, runs on the same
+GPU, JAX where its own installation puts it.  SpikingJelly's LIF node stands beside the case lif, there on the fastest of its backends that works.
 """
 
 import numpy as np
@@ -22,11 +23,16 @@ LR = 1e-9
 
 def constants(net):
     """Settings that are not learned, by "layer.name"."""
-    return {f"{name}.{key}": a for name, layer in net.layers.items() for key, a in layer.fixed.items()}
+    return {f"{name}.{key}": np.asarray(a) for name, layer in net.layers.items() for key, a in layer.fixed.items()}
 
 
 def dense(x):
     return x.dense(np.float32) if isinstance(x, ns.Spikes) else np.asarray(x, np.float32)
+
+
+def place(torch, problem):
+    """Where PyTorch works."""
+    return torch.device("cuda" if problem.net.device == "cuda" and torch.cuda.is_available() else "cpu")
 
 
 def slope(surrogate, x, exp):
@@ -81,7 +87,7 @@ def _torch_spike(torch, surrogate):
 
 def _torch_step(torch, problem, forward):
     """The step around `forward(p) -> loss`."""
-    p = {name: torch.tensor(a, requires_grad=True) for name, a in problem.net.params.items()}
+    p = {name: torch.tensor(np.asarray(a), requires_grad=True, device=place(torch, problem)) for name, a in problem.net.params.items()}
     optimizer = torch.optim.Adam(p.values(), LR)
 
     def step():
@@ -89,15 +95,16 @@ def _torch_step(torch, problem, forward):
         loss = forward(p)
         loss.backward()
         optimizer.step()
-        return float(loss.detach()), {name: a.grad.numpy() for name, a in p.items()}
+        return float(loss.detach()), {name: a.grad for name, a in p.items()}
     return step
 
 
 def _torch_srnn(torch, problem):
     net, (pairs, last), linear = problem.net, populations(problem), torch.nn.functional.linear
-    x, labels = torch.tensor(dense(problem.x)), torch.tensor(problem.labels)
-    fixed = {name: torch.tensor(a) for name, a in constants(net).items()}
-    start = {name: tuple(map(torch.tensor, s)) for name, s in problem.state.items() if s is not None}
+    there = place(torch, problem)
+    x, labels = torch.tensor(dense(problem.x), device=there), torch.tensor(problem.labels, device=there)
+    fixed = {name: torch.tensor(a, device=there) for name, a in constants(net).items()}
+    start = {name: tuple(torch.tensor(np.asarray(a), device=there) for a in s) for name, s in problem.state.items() if s is not None}
     spikes = {name: _torch_spike(torch, layer.surrogate) for _, (name, layer) in pairs if isinstance(layer, ns.ALIF)}
 
     def forward(p):
@@ -131,7 +138,8 @@ def _torch_srnn(torch, problem):
 
 def _torch_conv(torch, problem):
     net, f, pictures = problem.net, torch.nn.functional, problem.net.input_shape
-    x, labels = torch.tensor(dense(problem.x)).reshape(*problem.x.shape[:2], *pictures), torch.tensor(problem.labels)
+    there = place(torch, problem)
+    x, labels = torch.tensor(dense(problem.x), device=there).reshape(*problem.x.shape[:2], *pictures), torch.tensor(problem.labels, device=there)
 
     class Step(torch.autograd.Function):
         @staticmethod
@@ -178,7 +186,7 @@ def jax_scan(case, problem):
     net, (pairs, last) = problem.net, populations(problem)
     x, labels = jnp.asarray(dense(problem.x)), jnp.asarray(problem.labels)
     fixed = {name: jnp.asarray(a) for name, a in constants(net).items()}
-    start = {name: tuple(map(jnp.asarray, s)) for name, s in problem.state.items() if s is not None and name != net._graph.answer or last is None and s is not None}
+    start = {name: tuple(jnp.asarray(np.asarray(a)) for a in s) for name, s in problem.state.items() if s is not None and name != net._graph.answer or last is None and s is not None}
 
     def spike_of(surrogate):
         @jax.custom_jvp
@@ -226,8 +234,8 @@ def jax_scan(case, problem):
         m, v = ({k: b * old[k] + (1 - b) * g ** power for k, g in grads.items()} for old, b, power in ((m, 0.9, 1), (v, 0.999, 2)))
         return value, grads, {k: p[k] - LR * m[k] / (jnp.sqrt(v[k]) + 1e-8) for k in p}, m, v
 
-    zeros = {name: jnp.zeros_like(jnp.asarray(a)) for name, a in net.params.items()}
-    have = [{name: jnp.asarray(a) for name, a in net.params.items()}, zeros, zeros]
+    zeros = {name: jnp.zeros(a.shape) for name, a in net.params.items()}
+    have = [{name: jnp.asarray(np.asarray(a)) for name, a in net.params.items()}, zeros, zeros]
 
     def step():
         value, grads, *have[:] = update(*have)
@@ -241,6 +249,8 @@ def jax_scan(case, problem):
 def _library(make):
     """function(case, problem) from make(n_in, n) -> (module, begin() -> state, step(x, state) -> (spikes, state))."""
     def made(case, problem):
+        if case == "lif":
+            return None
         try:
             import torch
             populations_of, last = populations(problem) if supported(problem.net) else (None, None)
@@ -250,8 +260,12 @@ def _library(make):
         except ImportError:
             return None
         torch.set_num_threads(ns.get_num_threads())
-        readout = torch.nn.Linear(populations_of[-1][0][1].n_in, populations_of[-1][0][1].n_out)
-        x, labels, cross_entropy = torch.tensor(dense(problem.x)), torch.tensor(problem.labels), torch.nn.functional.cross_entropy
+        there = place(torch, problem)
+        readout = torch.nn.Linear(populations_of[-1][0][1].n_in, populations_of[-1][0][1].n_out).to(there)
+        for module, _, _ in cells:
+            module.to(there)
+        x, labels = torch.tensor(dense(problem.x), device=there), torch.tensor(problem.labels, device=there)
+        cross_entropy = torch.nn.functional.cross_entropy
         optimizer = torch.optim.Adam([p for module, _, _ in cells for p in module.parameters()] + list(readout.parameters()), LR)
 
         def step():
@@ -269,6 +283,8 @@ def _library(make):
             loss = loss if labels.ndim == 2 else cross_entropy(total, labels)
             loss.backward()
             optimizer.step()
+            if there.type == "cuda":
+                torch.cuda.synchronize()
         return step
     return made
 
@@ -295,5 +311,43 @@ def _spikingjelly(torch, n_in, n):
     return module, lambda: functional.reset_net(module), lambda x, state: (module(x), state)
 
 
+def spikingjelly_node(case, problem):
+    """A LIF node over the whole sequence, forward and backward."""
+    if case != "lif":
+        return None
+    try:
+        import torch
+        from spikingjelly.activation_based import functional, neuron
+    except ImportError:
+        return None
+    there = place(torch, problem)
+    x, dy = (torch.tensor(a, device=there) for a in (problem.x, problem.dy))
+    x.requires_grad_()
+
+    def step_of(backend):
+        node = neuron.LIFNode(tau=20.0, v_threshold=0.3).to(there)
+        functional.set_step_mode(node, "m")
+        if backend != "torch":
+            functional.set_backend(node, backend)
+
+        def step():
+            functional.reset_net(node)
+            x.grad = None
+            node(x).backward(dy)
+            if there.type == "cuda":
+                torch.cuda.synchronize()
+        return step
+
+    for backend in ("triton", "cupy", "torch") if there.type == "cuda" else ("torch",):
+        try:
+            step = step_of(backend)
+            step()
+        except Exception as error:      # noqa: BLE001  whatever a backend that is not installed says
+            print(f"SpikingJelly's backend {backend} does not work here: {error}")
+            continue
+        return step
+    return None
+
+
 PEERS = {"PyTorch eager": pytorch, "JAX scan": jax_scan}
-OTHERS = {"snnTorch": _library(_snntorch), "Norse": _library(_norse), "SpikingJelly": _library(_spikingjelly)}
+OTHERS = {"snnTorch": _library(_snntorch), "Norse": _library(_norse), "SpikingJelly": _library(_spikingjelly), "SpikingJelly's LIF node": spikingjelly_node}
