@@ -278,6 +278,14 @@ def test_network_of_pictures(neuron):
     assert close(found.y, wanted.y, 100) and all(close(found.grads[name], g, 300) for name, g in wanted.grads.items()) and np.any(wanted.grads["conv0.weight"])
 
 
+def test_branches_that_are_added():
+    nets = [ns.Network(ns.Dense(5, 6), ns.Residual(ns.LIF(v_threshold=0.1), ns.Dense(6, 6)), ns.LIAF(6), ns.Add("liaf0", "lif0"), ns.Dense(6, 3), ns.OverTime("mean"), device=d, seed=5)
+            for d in ("reference", "cuda")]
+    x, labels = ns.Spikes.from_dense(X), np.array([0, 2, 1])
+    wanted, found = (net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, lengths=np.array([5, 2, 4])) for net in nets)
+    assert close(found.y, wanted.y, 100) and all(close(found.grads[name], g, 300) for name, g in wanted.grads.items()) and np.any(wanted.grads["dense0.weight"])
+
+
 def test_tokens():
     tokens, labels = np.random.default_rng(12).integers(0, 5, (4, 3)), np.array([0, 2, 1])
     nets = [ns.Network(ns.Embedding(5, 6, weight=("normal", 0, 1)), ns.LIAF(6, recurrent=True), ns.Dense(6, 3), ns.OverTime("last"), device=d, seed=4) for d in ("reference", "cuda")]
@@ -441,7 +449,7 @@ def test_parameters_are_set_and_copied():
 
 
 def test_what_the_device_cannot_do_is_refused():
-    for layers, shape, match in (((ns.ARLIF(4),), 4, "arlif0"), ((ns.Embedding(5, 3, padding=0),), None, "embedding0"),
+    for layers, shape, match in (((ns.ARLIF(4),), 4, "arlif0"), ((ns.Dense(4, 4), ns.Concatenate("input", "dense0")), 4, "concatenate0"), ((ns.Embedding(5, 3, padding=0),), None, "embedding0"),
                                  ((ns.LIF(6145, recurrent=True, recurrent_init="zeros"),), 6145, "lif0.*6144 neurons")):
         with pytest.raises(ValueError, match=f'cannot run layer {match}.*use device="cpu"'):
             ns.Network(*layers, device="cuda", input_shape=shape)

@@ -50,7 +50,7 @@ class _Join(Layer):
 class From(_Join):
     """y_t = x_t of the source: a branch of the graph begins here.  From("conv0"); From("input")."""
 
-    kind, keeps_shape = "from", True
+    kind, keeps_shape, needs = "from", True, ()
 
     def __init__(self, source: str, *, name: str | None = None):
         super().__init__(source, name=name)
@@ -68,7 +68,7 @@ class Add(_Join):
     Add("conv1", "conv0").  All sources have the same shape; spikes count 1.  The sum runs in the order of the sources.
     """
 
-    kind = "add"
+    kind, needs = "add", ()
 
     def connect(self, *shapes):
         try:

@@ -64,7 +64,7 @@ def _patches(x, g):
 def conv_forward(x, weight, bias, geometry, into=None):
     padded, patches = _patches(_values(x, weight.dtype), geometry)
     y = np.tensordot(patches(padded), weight, ((1, 2, 3), (1, 2, 3)))               # (R, H', W', O)
-    return np.ascontiguousarray(np.moveaxis(y + bias, 3, 1)).reshape(*x.shape[:2], -1)
+    return np.ascontiguousarray(np.moveaxis(y + bias, 3, 1)).reshape(*x.shape[:2], y[0].size if len(y) else len(weight) * int(np.prod(geometry.out)))
 
 
 def conv_backward(x, weight, dy, geometry, want_dx, into=None):
