@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from on_cuda import SIMULATED, check_population, close, same, small  # noqa: F401
+from on_cuda import EPS, SIMULATED, check_population, close, same, small  # noqa: F401
 
 import numsnn as ns
+from numsnn.datasets import Dataset
 from numsnn.elementwise import ONE, ZERO, sigmoid
 from numsnn.layers.layer import Context
 from numsnn.loops import cuda, cuda_array, cuda_gated, reference
@@ -152,3 +153,39 @@ def test_more_neurons_than_a_block_holds_are_refused(make, most):
         layer, = ns.Network(make(n, recurrent_init="zeros"), device="reference", dtype=dtype).layers.values()
         assert cuda.refusal(layer.dynamics(), n, layer.dtype) == "" != cuda.refusal(layer.dynamics(), n + 1, layer.dtype)
         assert f"{n} neurons" in cuda.refusal(layer.dynamics(), n + 1, layer.dtype)
+
+# ---- networks
+
+
+CELLS = {"LSTM": (ns.LSTM, {}, 4), "GRU": (ns.GRU, {}, 3), "GRU, reset before": (ns.GRU, {"reset_after": False}, 3), "LIAFLSTM": (ns.LIAFLSTM, {"learn": "alpha"}, 4),
+         "LIAFGRU": (ns.LIAFGRU, {"recurrent": "spike", "v_threshold": 0.1}, 3)}
+
+
+def network(kind, device):
+    make, more, gates = CELLS[kind]
+    return ns.Network(ns.Dense(5, gates * 6, weight=("normal", 0, 1)), make(6, name="cell", **more), ns.Dense(6, 3), ns.OverTime("mean"), device=device, seed=1)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_network(kind):
+    """The answer, what is recorded, the loss, all gradients; padding; the same bytes twice; the weights stay on the GPU."""
+    x, labels, lengths = ns.Spikes.from_dense(np.random.default_rng(4).random((5, 3, 5)) < 0.4), np.array([0, 2, 1]), np.array([5, 2, 4])
+    host, there = network(kind, "reference"), network(kind, "cuda")
+    (y, _, seen), (y_there, _, seen_there) = (net.run(x, lengths=lengths, record={"cell": ("analog",)}) for net in (host, there))
+    assert same(y_there, y, 100) and same(seen_there["cell"]["analog"], seen["cell"]["analog"], 100)
+    loss = ns.loss.CrossEntropy()
+    wanted, found, again = (net.loss_and_gradients(loss, x, labels, lengths=lengths) for net in (host, there, there))
+    assert abs(found.loss - wanted.loss) <= 20 * EPS * wanted.loss and wanted.grads.keys() == found.grads.keys()
+    for name, g in wanted.grads.items():
+        assert close(found.grads[name], g, 100) and np.asarray(found.grads[name]).tobytes() == np.asarray(again.grads[name]).tobytes(), name
+    assert sum(map(np.any, wanted.grads.values())) >= len(wanted.grads) - 1
+    assert all(isinstance(found.grads[f"cell.{name}"], cuda_array.Array) for name in there.layers["cell"].params if name.startswith("recurrent"))
+
+
+def test_training():
+    rng = np.random.default_rng(7)
+    data = Dataset(ns.Spikes.from_dense(rng.random((4, 4, 5)) < 0.4), rng.integers(0, 3, 4))
+    nets = [network("LSTM", device) for device in ("reference", "cuda")]
+    for net in nets:
+        ns.fit(net, data, data, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(1e-2), epochs=2, batch_size=2, progress=False, keep_best=False)
+    assert all(close(nets[1].params[name], p, 2000) for name, p in nets[0].params.items())

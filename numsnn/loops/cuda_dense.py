@@ -23,7 +23,7 @@ from .cuda_array import (
     words,
     zeros,
 )
-from .cuda_product import product
+from .cuda_product import U, product
 from .jit import jitable, prepare
 
 SEGMENT = 256       # rows that one thread adds
@@ -71,14 +71,15 @@ def from_bits_kernel():
         """y[r] = bias + the weights of the units that spike, ascending."""
         i = cuda.grid(1)
         if i < n:
-            r, column = i // n_out, i % n_out
-            total = bias[column]
-            for w in range(n_words):
-                word = bits[r * n_words + w]
+            width, column, r = U(n_out), U(i) % U(n_out), U(i) // U(n_out)
+            w, end, first, total = r * U(n_words), (r + U(1)) * U(n_words), column, bias[column]
+            while w < end:
+                word = bits[w]
                 while word != 0:
-                    unit = w * 32 + cuda.ffs(word) - 1
-                    total += weight[unit * n_out + column]
-                    word &= word - np.uint32(1)
+                    total += weight[first + U(cuda.ffs(word) - 1) * width]
+                    word = np.uint32(word & (word - np.uint32(1)))
+                first += U(32) * width
+                w += U(1)
             y[i] = total
 
     return from_bits
@@ -94,10 +95,14 @@ def outer_kernel(real):
         i = cuda.grid(1)
         if i < n:
             column, j, s = i % n_out, i // n_out % n_in, i // (n_out * n_in)
-            total, w, bit = zero, j // 32, np.uint32(1) << np.uint32(j % 32)
-            for r in range(s * segment, min((s + 1) * segment, rows)):
-                if bits[r * n_words + w] & bit:
-                    total += dy[r * n_out + column]
+            total, bit, r, end = zero, np.uint32(1) << np.uint32(j % 32), s * segment, min((s + 1) * segment, rows)
+            w, d = U(r * n_words + j // 32), U(r * n_out + column)
+            while r < end:
+                if bits[w] & bit:
+                    total += dy[d]
+                w += U(n_words)
+                d += U(n_out)
+                r += 1
             out[i] = total
 
     return outer

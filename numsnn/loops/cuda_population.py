@@ -31,7 +31,7 @@ from .cuda_array import (
     words,
     zeros,
 )
-from .cuda_dense import outer, product, sum_rows
+from .cuda_dense import outer, sum_rows
 from .cuda_gated import (
     U,
     Weights,
@@ -44,6 +44,7 @@ from .cuda_gated import (
     total,
     turned,
 )
+from .cuda_product import product
 from .cuda_two_stage import two_stage_kernels
 from .jit import jitable
 
@@ -87,8 +88,8 @@ def alone_kernels(model, spike, slope, activation, n_words, bits_wanted):
         n, first = cuda.blockIdx.x * cuda.blockDim.x + thread, cuda.blockIdx.x * n_words
         inside, length = n < units, lengths[b]
         own = min(n, units - 1)
-        i, pitch = b * units + own, batch * units
-        p, before = gather(neuron.params, own), gather(state, i)
+        i, pitch = U(b * units + own), U(batch * units)
+        p, before = gather(neuron.params, U(own)), gather(state, i)
         for t in range(sizes.steps):
             if bits_wanted:
                 if thread < n_words:
@@ -107,21 +108,21 @@ def alone_kernels(model, spike, slope, activation, n_words, bits_wanted):
             if bits_wanted:
                 cuda.syncthreads()
                 if thread < n_words and first + thread < all_words:
-                    bits[(t * batch + b) * all_words + first + thread] = mask[thread]
+                    bits[U((t * batch + b) * all_words + first + thread)] = mask[thread]
             i += pitch
         if inside:
-            scatter(state, b * units + n, before)
+            scatter(state, U(b * units + n), before)
 
     @cuda.jit
     def backward(sizes, x, neuron, kept, dstate, dx, sums, lengths):
         f, pitch = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch * sizes.units
         s = cuda.grid(1)
         if s < pitch:
-            n, length = s % sizes.units, lengths[s // sizes.units]
+            n, length, s = U(s % sizes.units), lengths[s // sizes.units], U(s)
             p, after = gather(neuron.params, n), gather(dstate, s)
             for ago in range(sizes.steps):
                 t = sizes.steps - 1 - ago
-                i = t * pitch + s
+                i = U(t * pitch) + s
                 if t < length:
                     dinputs, after, dp = adjoint(gather(x, i), gather(kept.states, i), p, f, gather(kept.out, i), after)
                     scatter(dx, i, dinputs)
@@ -179,14 +180,14 @@ def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits, re
             row = t * batch + b
             if t < length:
                 for n in range(thread, units, threads):
-                    i, s = row * units + n, b * units + n
-                    current = gather_sum(x, i, recurrent.bias, n)
+                    i, s = U(row * units + n), U(b * units + n)
+                    current = gather_sum(x, i, recurrent.bias, U(n))
                     if as_bits:
                         current = add_spikes(current, recurrent.weight, recurring, here * n_words, units, n)
                     else:
                         current = add_values(current, recurrent.weight, recurring, here * units, units, n)
                     before = gather(state, s)
-                    given, after = step(current, before, gather(neuron.params, n), f)
+                    given, after = step(current, before, gather(neuron.params, U(n)), f)
                     scatter(x, i, current)
                     scatter(kept.states, i, before)
                     scatter(kept.out, i, given)
@@ -233,10 +234,10 @@ def recurrent_kernels(model, spike, slope, activation, recur, units, as_bits, re
         for ago in range(length):
             row = (length - 1 - ago) * batch + b
             for n in range(thread, units, threads):
-                i, s = row * units + n, b * units + n
+                i, s = U(row * units + n), U(b * units + n)
                 if ago > 0:
                     back[recur][s] = total(add_products(nothing, recurrent.weight, gradients, here * units, units, n))
-                dinputs, before, dp = adjoint(gather(x, i), gather(kept.states, i), gather(neuron.params, n), f,
+                dinputs, before, dp = adjoint(gather(x, i), gather(kept.states, i), gather(neuron.params, U(n)), f,
                                               gather_sum(kept.out.out, i, back, s), gather(dstate, s))
                 scatter(dx, i, dinputs)
                 scatter(dstate, s, before)
