@@ -5,6 +5,7 @@ these copies.  All kernels run in the order in which they were started, on one s
 holds any more is given to the next one at once.
 """
 
+import warnings
 from collections import Counter
 from functools import lru_cache
 from math import prod
@@ -21,6 +22,8 @@ BLOCK = 128             # threads of a block, at most where nothing else asks fo
 WORD = 32               # spikes in a word
 ALIGNED = 256           # bytes
 CONTIGUOUS = SimpleNamespace(c_contiguous=True)
+
+warnings.filterwarnings("ignore", "Grid size .* under-utilization")      # many kernels are small, and none of that is the user's doing
 
 transfers = Counter()   # arrays that went "up" to the GPU and came "down"
 
