@@ -27,54 +27,81 @@ def _most_kept() -> int:
 
 
 class Pool:
-    """Memory that is free, the one given back last at the end, and how much is in use.  allocate(bytes): new memory; limit: bytes to keep."""
+    """Memory that is free and kept, the one given back last at the end, and how much is in use.  allocate(bytes): new memory, or a MemoryError;
+    limit: bytes to keep; spare: times what was in use at one time, to have with what is kept."""
 
-    def __init__(self, allocate, limit):
+    def __init__(self, allocate, limit, spare=1):
         self.lock, self.free, self.returned = threading.Lock(), [], deque()
-        self.used = self.most = 0
-        self.allocate, self.limit, self.off = allocate, limit, 0
+        self.used = self.most = self.kept = 0
+        self.allocate, self.limit, self.spare, self.off = allocate, limit, spare, 0
 
     def take(self, size):
         """Memory of `size` bytes or a little more."""
         with self.lock:
             self._collect()
-            fitting = [i for i, memory in enumerate(self.free) if size <= memory.nbytes <= size * FITS]
-            if fitting:
-                memory = self.free.pop(min(reversed(fitting), key=lambda i: self.free[i].nbytes))
-            self.used += memory.nbytes if fitting else size
+            found = None if self.off else self._fitting(size)
+            memory = None if found is None else self.free.pop(found)
+            self.kept -= 0 if memory is None else memory.nbytes
+            self.used += size if memory is None else memory.nbytes
             self.most = max(self.most, self.used)
-            self._drop(self.most - self.used)
-        return memory if fitting else self.allocate(size)
+            self._drop(self.spare * self.most - self.used)
+        return self._new(size) if memory is None else memory
+
+    def _fitting(self, size):
+        """Where the smallest memory that fits is, the last given back of several; None where there is none."""
+        best, fits = None, size * FITS
+        for i in range(len(self.free) - 1, -1, -1):
+            here = self.free[i].nbytes
+            if size <= here <= fits:
+                best, fits = i, here - 1
+                if here == size:
+                    break
+        return best
+
+    def _new(self, size):
+        """New memory; if there is none left, what is kept is given up for it."""
+        for last in (False, True):
+            try:
+                return self.allocate(size)
+            except MemoryError:
+                with self.lock:
+                    self._collect()
+                    self.used -= size * last
+                    self._drop(0)
+                if last:
+                    raise
 
     def _collect(self):
         """What arrays that are gone have left.  They leave it in `returned`, because they may go at any moment, under the lock too."""
         while self.returned:
             memory = self.returned.popleft()
             self.used -= memory.nbytes
+            self.kept += memory.nbytes
             self.free.append(memory)
         self._drop(self.limit)
 
     def _drop(self, most):
-        kept = sum(memory.nbytes for memory in self.free)
-        while self.free and kept > most:
-            kept -= self.free.pop(0).nbytes
+        while self.free and self.kept > most:
+            self.kept -= self.free.pop(0).nbytes
 
     def peak(self, run) -> int:
-        """The most bytes that are in use during run() on top of those before it."""
+        """The most bytes that are in use during run() on top of those before it, each array in memory that is no larger than it."""
         with self.lock:
             self._collect()
             before, most, self.most = self.used, self.most, self.used
+        self.off += 1
         try:
             run()
             return self.most - before
         finally:
+            self.off -= 1
             self.most = max(most, self.most)
 
     def clear(self):
         with self.lock:
             self._collect()
             self.free.clear()
-            self.most = self.used
+            self.most, self.kept = self.used, 0
 
 
 class _Loan:

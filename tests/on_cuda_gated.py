@@ -87,8 +87,8 @@ def dirty(monkeypatch):
     """Arrays begin with what is no number, as memory that was used before may."""
     init = cuda_array.Array.__init__
 
-    def made(self, shape, dtype, owner=None, data=None):
-        init(self, shape, dtype, owner, data)
+    def made(self, shape, dtype, owner=None, first=0):
+        init(self, shape, dtype, owner, first)
         if owner is None and self.dtype.kind == "f":
             cuda_array.fill(self, np.nan)
 

@@ -1,5 +1,6 @@
 """Loops over time, for each device.  This is the only place that looks at the name of a device."""
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,9 +22,10 @@ def get(device: str):
     if device == "cpu" and find_spec("numba") is None:
         raise ImportError('device="cpu" needs the package numba, which is not installed: install it (pip install numba), '
                           'or use Network(..., device="reference"), which needs NumPy only')
-    if device == "cuda":
+    name = f"{__name__}.{device}"
+    if device == "cuda" and name not in sys.modules:
         _check_cuda()
-    return import_module(f".{device}", __name__)
+    return sys.modules.get(name) or import_module(name)
 
 
 def _check_cuda():

@@ -12,10 +12,11 @@ from math import prod
 from types import SimpleNamespace
 
 import numpy as np
-from numba import config, cuda
+from numba import cuda
 
 from ..buffers import Pool
 from ..spikes import Spikes, index_dtype
+from . import cuda_driver
 from .cuda_streams import ahead, current, hold, staged
 
 BLOCK = 128             # threads of a block, at most where nothing else asks for more
@@ -30,8 +31,8 @@ transfers = Counter()   # arrays that went "up" to the GPU and came "down"
 
 @lru_cache(1)
 def _pool():
-    """Kept: all that was in use at one time; the card has no better use for it."""
-    return Pool(lambda size: cuda.device_array(size, np.uint8), 1 << 50)
+    """Much is kept, because the whole GPU waits where memory is given back to its driver."""
+    return Pool(cuda_driver.Memory, 1 << 50, spare=2)
 
 
 class _Owner:
@@ -44,9 +45,7 @@ class _Owner:
         hold(self)
         try:
             self.memory = self.pool.take(-(-size // ALIGNED) * ALIGNED)
-        except Exception as error:
-            if "MEMORY" not in str(error).upper():
-                raise
+        except MemoryError:
             raise MemoryError(f"the GPU has no room for an array of {size / 1e6:,.1f} MB beside {self.pool.used / 1e6:,.1f} MB in use: "
                               f"use smaller batches, or checkpoint_every in fit") from None
 
@@ -58,21 +57,21 @@ class _Owner:
 class Array:
     """A contiguous array on the GPU."""
 
-    __slots__ = ("_data", "dtype", "owner", "shape")
+    __slots__ = ("dtype", "first", "owner", "shape")
     flags = CONTIGUOUS
     __array_ufunc__ = None      # a NumPy number times an Array is an Array's business
 
-    def __init__(self, shape, dtype, owner=None, data=None):
-        self.shape, self.dtype = tuple(shape) if not isinstance(shape, int) else (shape,), np.dtype(dtype)
+    def __init__(self, shape, dtype, owner=None, first=0):
+        """first: the byte of the owner's memory at which it begins."""
+        self.shape, self.dtype, self.first = tuple(shape) if not isinstance(shape, int) else (shape,), np.dtype(dtype), first
         self.owner = owner or _Owner(max(self.nbytes, 1))
-        self._data = self.owner.memory[:max(self.nbytes, self.dtype.itemsize)].view(self.dtype) if data is None else data
 
     @property
-    def data(self):
-        """As kernels take it; they wait where it is still on its way."""
+    def memory(self):
+        """What is started now waits where it is still on its way."""
         if self.owner.arrival is not None:
             self.owner.arrival.wait()
-        return self._data
+        return self.owner.memory
 
     @property
     def size(self):
@@ -93,23 +92,21 @@ class Array:
         if copy is False:
             raise ValueError("an array on the GPU is copied to the host; it cannot be looked at in its place")
         transfers["down"] += 1
-        host, stream = np.empty(self._data.size, self.dtype), current()
-        self.data.copy_to_host(host, stream=stream)
-        stream.synchronize()
-        host = host[:self.size].reshape(self.shape)
+        host = np.empty(self.shape, self.dtype)
+        if self.size:
+            cuda_driver.download(self.memory, self.first, host, current())
         return host if dtype is None else host.astype(dtype, copy=False)
 
     def reshape(self, *shape):
         """The same values in another shape."""
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
         known = prod(n for n in shape if n != -1)
-        return Array((n if n != -1 else self.size // max(known, 1) for n in shape), self.dtype, self.owner, self.data)
+        return Array((n if n != -1 else self.size // max(known, 1) for n in shape), self.dtype, self.owner, self.first)
 
     def copy(self):
         """The same values in memory of their own, on the GPU."""
         other = Array(self.shape, self.dtype)
-        if self.size:
-            other.data.copy_to_device(self.data, stream=current())
+        fill(other, self)
         return other
 
     def astype(self, dtype, copy=True):
@@ -123,8 +120,8 @@ class Array:
         if not isinstance(steps, slice) or steps.step not in (None, 1):
             raise TypeError("an array on the GPU is sliced along its first axis only; np.asarray(a) copies it to the host")
         first, last, _ = steps.indices(self.shape[0])
-        row = prod(self.shape[1:])
-        return Array((max(last - first, 0), *self.shape[1:]), self.dtype, self.owner, self.data[first * row:max(last * row, first * row + 1)])
+        row = prod(self.shape[1:]) * self.dtype.itemsize
+        return Array((max(last - first, 0), *self.shape[1:]), self.dtype, self.owner, self.first + first * row)
 
     def __setitem__(self, where, value):
         if where is not Ellipsis:
@@ -153,12 +150,12 @@ def fill(array, value):
         if value.shape != array.shape:
             raise ValueError(f"expected shape {array.shape}; got {value.shape}")
         if array.size:
-            array.data.copy_to_device(value.data, stream=current())
+            cuda_driver.copy(array.memory, array.first, value.memory, value.first, array.nbytes, current())
         return
     transfers["up"] += 1
     host = np.ascontiguousarray(np.broadcast_to(np.asarray(value, array.dtype), array.shape)).reshape(-1)
     if array.size:
-        array.data[:array.size].copy_to_device(staged(host), stream=current())
+        cuda_driver.upload(array.memory, array.first, staged(host), current())
 
 
 def put(a, dtype=None):
@@ -236,7 +233,7 @@ def joined(parts):
 def zeros(shape, dtype):
     own = Array(shape, dtype)
     if own.size:
-        start(_clear(), own.size, own, own.size)
+        cuda_driver.clear(own.memory, own.first, own.nbytes, current())
     return own
 
 
@@ -248,11 +245,13 @@ _timed = []             # while `busy` runs: lists of pairs of events
 
 def launch(kernel, grid, block, *arguments):
     """Start a kernel.  Arrays, alone or in named tuples, are held until it is started; () stands for None."""
-    arguments, stream = list(map(_taken, arguments)), current()
+    words, kinds, stream = [], [], current()
+    for a in arguments:
+        _add_words(a, words, kinds)
     if _timed:
         pair = cuda.event(), cuda.event()
         pair[0].record(stream)
-    kernel[grid, block, stream](*arguments)
+    cuda_driver.launch(kernel, grid, block, stream, words, kinds, lambda: list(map(_taken, arguments)))
     if _timed:
         pair[1].record(stream)
         _timed[-1].append(pair)
@@ -275,7 +274,7 @@ def busy(run):
 
 
 def name():
-    if config.ENABLE_CUDASIM:
+    if cuda_driver.SIMULATED:
         return "the CUDA simulator"
     device = cuda.get_current_device().name
     return device.decode() if isinstance(device, bytes) else str(device)
@@ -287,20 +286,28 @@ def start(kernel, threads, *arguments):
         launch(kernel, -(-threads // BLOCK), BLOCK, *arguments)
 
 
-def _taken(a):
+def _add_words(a, words, kinds):
+    """What a kernel is handed for an argument, and what its compiler sees of it."""
     if isinstance(a, Array):
-        return a.data
+        size, item = max(a.size, 1), a.dtype.itemsize
+        words += (0, 0, size, item, a.memory.address + a.first, size, item)
+        kinds.append(a.dtype.char)
+    elif isinstance(a, tuple):
+        kinds += (type(a), len(a))
+        for v in a:
+            _add_words(v, words, kinds)
+    elif a is None:
+        kinds.append(None)
+    else:
+        words.append(a)
+        kinds.append(type(a))
+
+
+def _taken(a):
+    """The same as Numba takes it."""
+    if isinstance(a, Array):
+        return a.memory.numbers(a.first, max(a.size, 1), a.dtype)
     return type(a)(*(() if v is None else _taken(v) for v in a)) if isinstance(a, tuple) and hasattr(a, "_fields") else a
-
-
-@lru_cache(None)
-def _clear():
-    @cuda.jit
-    def clear(a, n):
-        i = cuda.grid(1)
-        if i < n:
-            a[i] = 0
-    return clear
 
 
 @lru_cache(None)
