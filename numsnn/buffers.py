@@ -32,6 +32,7 @@ class Pool:
 
     def __init__(self, allocate, limit, spare=1):
         self.lock, self.free, self.returned = threading.Lock(), [], deque()
+        self.lent = {}      # kept, because in a garbage cycle memory would be finalized before the array that returns it
         self.used = self.most = self.kept = 0
         self.allocate, self.limit, self.spare, self.off = allocate, limit, spare, 0
 
@@ -45,7 +46,9 @@ class Pool:
             self.used += size if memory is None else memory.nbytes
             self.most = max(self.most, self.used)
             self._drop(self.spare * self.most - self.used)
-        return self._new(size) if memory is None else memory
+        memory = self._new(size) if memory is None else memory
+        self.lent[id(memory)] = memory
+        return memory
 
     def _fitting(self, size):
         """Where the smallest memory that fits is, the last given back of several; None where there is none."""
@@ -75,6 +78,7 @@ class Pool:
         """What arrays that are gone have left.  They leave it in `returned`, because they may go at any moment, under the lock too."""
         while self.returned:
             memory = self.returned.popleft()
+            del self.lent[id(memory)]
             self.used -= memory.nbytes
             self.kept += memory.nbytes
             self.free.append(memory)

@@ -15,6 +15,7 @@ import numpy as np
 from .datasets import Dataset
 from .io.checkpoint import first_difference, load_training, save
 from .layers import Population
+from .loops import threads
 from .memory import Plan, within
 from .metrics import accuracy, confusion_matrix, scores
 from .network import Network
@@ -180,7 +181,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss, opt
         optimizer.epoch = epoch
         bar = Progress(epoch, epochs, -(-len(train) // batch_size), progress)
         row = {"epoch": epoch, "loss": 0.0, "projected": 0}
-        for number, batch in enumerate(_sent(net, train.batches(batch_size, np.random.default_rng([seed, epoch])), plan)):
+        for number, batch in enumerate(_sent(net, train.batches(batch_size, np.random.default_rng([seed, epoch])), plan, memory is None)):
             value, projected = _train_batch(net, loss, optimizer, batch, np.random.default_rng([seed, epoch, number]), tbptt, step_inside,
                                             {"regularisers": tuple(regularisers), **plan(batch)._asdict()}, f"epoch {epoch}, batch {number}")
             row["loss"] += value * len(batch.samples) / len(train)
@@ -250,17 +251,22 @@ def _plans(net, checkpoint_every, memory, tbptt, regularisers):
     return plan
 
 
-def _sent(net, batches, plan):
-    """The batches; for a GPU each is on its way there while it works on the one before, unless it goes in several chunks."""
+def _sent(net, batches, plan, aside):
+    """The batches; for a GPU each is on its way there while it works on the one before, unless it goes in several chunks.  aside: a thread sends them."""
     if net.loops.HOST:
-        yield from batches
-        return
-    waiting = []
-    for batch in batches:
-        waiting.append(batch if plan(batch).chunk else batch._replace(x=net.sent(batch.x)))
-        if len(waiting) > 1:
-            yield waiting.pop(0)
-    yield from waiting
+        return batches
+    sent = (batch if plan(batch).chunk else batch._replace(x=net.sent(batch.x)) for batch in batches)
+    return threads.ahead(sent, 1) if aside and net.loops.ASIDE else _one_ahead(sent)
+
+
+def _one_ahead(items):
+    """The items, each when the next one is made."""
+    before = next(items, None)
+    for item in items:
+        yield before
+        before = item
+    if before is not None:
+        yield before
 
 
 def _resume(net, optimizer, checkpoint, seed):

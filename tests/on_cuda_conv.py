@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from on_cuda import SIMULATED, close, same, small  # noqa: F401
+from on_cuda import SIMULATED, SMALL, close, same, small  # noqa: F401
 
 import numsnn as ns
 from numsnn.loops import (
@@ -18,7 +18,7 @@ F = np.float32
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """Few k at a time, several segments of several pictures."""
-    if SIMULATED:
+    if SMALL:
         monkeypatch.setattr(cuda_product, "TILE", 2)
         monkeypatch.setattr(cuda_conv, "SEGMENT", 2)
         monkeypatch.setattr(cuda_conv, "THREADS", 1)
@@ -86,7 +86,7 @@ def test_weight_gradient_adds_segments_of_pictures(kind):
     """Pictures of a segment and their places in ascending order, then the segments in theirs."""
     x, weight, _, dy, g = drawn(kind, 1)
     seen, d = windows(x, g), dy.reshape(-1, len(weight), g.out[0] * g.out[1])
-    n, size = len(seen), cuda_conv.SEGMENT if SIMULATED else 1
+    n, size = len(seen), cuda_conv.SEGMENT if SMALL else 1
     terms = d.transpose(0, 2, 1)[..., None] * seen[:, :, None]                              # (pictures, places, O, K)
     segments = [summed(terms[s:s + size].reshape(-1, *terms.shape[2:])) for s in range(0, n, size)]
     found = cuda.conv_backward(x, weight, dy, g, False)[0]

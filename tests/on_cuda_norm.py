@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from on_cuda import EPS, SIMULATED, close, same, small  # noqa: F401
+from on_cuda import EPS, SIMULATED, SMALL, close, same, small  # noqa: F401
 
 import numsnn as ns
 from numsnn.activation import ACTIVATIONS
@@ -17,7 +17,7 @@ LENGTHS = {"whole": None, "padded": np.array([STEPS, 0, STEPS - 2] * (BATCH // 3
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     """Runs, segments and blocks of which little data needs several."""
-    if SIMULATED:
+    if SMALL:
         monkeypatch.setattr(cuda_dense, "SEGMENT", 4)
         monkeypatch.setattr(cuda_norm, "SEGMENT", 3)
         monkeypatch.setattr(cuda_norm, "THREADS", 4)

@@ -3,6 +3,7 @@
 import gc
 import os
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -41,6 +42,28 @@ def test_memory_is_used_again_when_the_last_view_is_gone(pool):
     del view
     c = buffers.empty((2, N // 16), np.float64)
     assert address(c) == where and c.shape == (2, N // 16) and c.dtype == np.float64
+
+
+def test_memory_of_an_array_in_a_garbage_cycle_lives(pool):
+    """Python calls the finalizers of all that a cycle holds before `__del__` of any of it: memory that is returned there must not have been finalized."""
+    class Memory:
+        nbytes = N
+
+    class Owner:
+        def __init__(self):
+            self.memory, self.own = pool.take(N), self
+
+        def __del__(self):
+            pool.returned.append(self.memory)
+
+    gone, pool.allocate = [], lambda size: Memory()
+    owner = Owner()
+    where = id(owner.memory)
+    weakref.finalize(owner.memory, gone.append, "gone")
+    del owner
+    gc.collect()
+    again = pool.take(N)
+    assert id(again) == where and not gone and kept(pool) == 0
 
 
 def test_no_two_arrays_share_memory(pool):

@@ -1,13 +1,17 @@
-"""The CUDA device: all of on_cuda*.py on the GPU, or in Numba's simulator; kernels compiled without a GPU; what is said where none is."""
+"""The CUDA device: all of on_cuda*.py on the GPU, or in Numba's simulator and, compiled, on the host; kernels compiled without a GPU; what is said where none is."""
 
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import numsnn as ns
+
+HERE = Path(__file__).parent
 
 
 def _gpu():
@@ -18,11 +22,24 @@ def _gpu():
     return True
 
 
-def test_on_the_gpu_or_in_the_simulator():
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, sorted(Path(__file__).parent.glob("on_cuda*.py")))], capture_output=True, text=True,
-                          check=False, env={**os.environ, "NUMBA_ENABLE_CUDASIM": "0" if _gpu() else "1", "OPENBLAS_NUM_THREADS": "1"})
+def run(*options, **environment):
+    """All of on_cuda*.py in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *map(str, sorted(HERE.glob("on_cuda*.py")))], capture_output=True, text=True,
+                          check=False, env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment})
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout
+
+
+def test_on_the_gpu_or_in_the_simulator():
+    run(NUMBA_ENABLE_CUDASIM="0" if _gpu() else "1")
+
+
+@pytest.mark.skipif(_gpu() or sys.platform != "linux" or not (find_spec("numba_cuda") and shutil.which("cc")), reason="needs numba-cuda and a C compiler on Linux, and no GPU")
+@pytest.mark.parametrize("sizes", ["as it is", "small"])
+def test_compiled_kernels_on_the_host(sizes, tmp_path):
+    """What numba-cuda compiles and how it is started, without a GPU: threads in an order that is drawn, memory that begins with no numbers and ends where it ends."""
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", HERE / "host_gpu" / "driver.c", "-ldl"], check=True)
+    run("-p", "host_kernels", HOST_GPU=sizes, LD_LIBRARY_PATH=str(tmp_path), PYTHONPATH=os.pathsep.join(map(str, (HERE / "host_gpu", HERE.parent))))
 
 
 @pytest.mark.skipif(_gpu(), reason="there is a GPU")
@@ -91,6 +108,8 @@ for tiles, turned in ((cuda_product.Cut(16, 16, 16), (False, True)), (cuda_produ
     check("product", cuda_product.product_kernel(tiles, "float32", turned, True), many, many, many, many, index, index, index)
 check("rows", cuda_dense.rows_kernel("float32"), many, index, index, index, many, index)
 check("from bits", cuda_dense.from_bits_kernel(), words, index, many, many, index, many, index)
+for of in ("squares", "values", "broken"):
+    check("total", cuda_dense.total_kernel(of, 256), many, index, index, many, index)
 check("outer", cuda_dense.outer_kernel("float32"), words, index, index, many, index, index, index, many, index)
 check("softmax", cuda_dense.softmax_kernel(), many, many, index, index)
 check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"), many, ints, many, many, many, index, index)

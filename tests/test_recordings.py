@@ -13,11 +13,12 @@ from test_formats_events import AEDAT3, aedat2_bytes, aedat3_packet
 import numsnn as ns
 from numsnn.datasets import Dataset, cameras, converted, formats, saved, shd
 from numsnn.datasets.braille import braille
-from numsnn.datasets.dataset import Sequences, _ahead
+from numsnn.datasets.dataset import Sequences
 from numsnn.datasets.formats import FormatError
 from numsnn.datasets.listing import Item, Listing
 from numsnn.datasets.recordings import Bins
 from numsnn.events import Events
+from numsnn.loops import threads
 
 h5py = pytest.importorskip("h5py")
 
@@ -74,7 +75,7 @@ def test_an_error_of_the_reading_thread_arrives():
 
 def test_the_reading_thread_ends_when_nobody_listens():
     made = []
-    ahead = _ahead((made.append(i) or i for i in range(1000)), 2)
+    ahead = threads.ahead((made.append(i) or i for i in range(1000)), 2)
     assert [next(ahead) for _ in range(3)] == [0, 1, 2]
     ahead.close()
     time.sleep(0.05)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from ..loops import threads
 from ..spikes import Spikes
 
 
@@ -178,8 +177,8 @@ class Dataset:
             picks = [picks[i] for i in rng.permutation(len(picks))]
         seeds = None if rng is None or not self.lazy else rng.integers(1 << 62, size=len(picks))        # for augmentation
         made = (self._batch(pick, None if seeds is None else np.random.default_rng(seeds[i])) for i, pick in enumerate(picks))
-        ahead = 2 * self.lazy if prefetch is None else prefetch
-        return _ahead(made, ahead) if ahead else made
+        n = 2 * self.lazy if prefetch is None else prefetch
+        return threads.ahead(made, n) if n else made
 
     def _batch(self, pick, rng):
         part = self.select(pick)
@@ -212,40 +211,3 @@ def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarr
         of_class = rng.permutation(np.flatnonzero(labels == c))
         fold[of_class] = (np.arange(len(of_class)) + rng.integers(n)) % n
     return fold
-
-
-def _ahead(made: Iterator, n: int) -> Iterator:
-    """The items of an iterator, n of them made ahead by a thread."""
-    ready, stop = queue.Queue(n), threading.Event()
-
-    def put(item):
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def work():
-        try:
-            for item in made:
-                put((item, None))
-                if stop.is_set():
-                    return
-            put((None, None))
-        except BaseException as error:      # noqa: BLE001  it is raised again where the batches are used
-            put((None, error))
-
-    thread = threading.Thread(target=work, daemon=True, name="numsnn prefetch")
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join()

@@ -13,6 +13,7 @@ from .cuda_dense import (
     square_sums,
     update,
 )
+from .cuda_driver import SIMULATED
 from .cuda_gated import beside, parted
 from .cuda_norm import (
     batch_norm_backward,
@@ -38,9 +39,10 @@ from .cuda_population import population_backward, population_forward, refusal
 HOST = False        # arrays are Arrays; layers may do with them what the functions here do, and no more
 CHUNKED = False     # a batch goes through the layers as a whole
 STEPS = False
+ASIDE = not SIMULATED   # a thread of its own may send batches; the simulator runs one kernel at a time
 
 
-__all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward",
+__all__ = ["ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward",
            "conv_forward", "dense_backward", "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward", "layer_norm_forward",
            "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward", "population_forward",
            "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",

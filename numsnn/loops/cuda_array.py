@@ -12,12 +12,13 @@ from math import prod
 from types import SimpleNamespace
 
 import numpy as np
-from numba import cuda
+from numba import cuda, njit
 
 from ..buffers import Pool
 from ..spikes import Spikes, index_dtype
 from . import cuda_driver
-from .cuda_streams import ahead, current, hold, staged
+from .cuda_streams import ahead, current, follow, hold, staged
+from .jit import OPTIONS
 
 BLOCK = 128             # threads of a block, at most where nothing else asks for more
 WORD = 32               # spikes in a word
@@ -48,9 +49,12 @@ class _Owner:
         except MemoryError:
             raise MemoryError(f"the GPU has no room for an array of {size / 1e6:,.1f} MB beside {self.pool.used / 1e6:,.1f} MB in use: "
                               f"use smaller batches, or checkpoint_every in fit") from None
+        follow()
 
     def __del__(self):
         if hasattr(self, "memory"):
+            if self.arrival is not None:
+                self.arrival.wait()     # the next to have this memory must not be overtaken by what is on its way to it
             self.pool.returned.append(self.memory)
 
 
@@ -420,6 +424,16 @@ def packed(values):
     return DeviceSpikes(values.shape, bits)
 
 
+@njit(**OPTIONS)
+def _gather(start, count, index, out):
+    """The lists of all rows, one after the other; those of a batch lie somewhere in the lists of the whole set."""
+    to = 0
+    for r in range(count.size):
+        for e in range(start[r], start[r] + count[r]):
+            out[to] = index[e]
+            to += 1
+
+
 def put_spikes(x):
     """Spikes on the GPU; where units spike several times in a step, as values."""
     if isinstance(x, DeviceSpikes):
@@ -427,9 +441,9 @@ def put_spikes(x):
     if x.multiplicity is not None:
         return put(x.dense())
     rows, units = x.shape[0] * x.shape[1], x.shape[2]
-    bits = Array((rows, words(units)), np.uint32)
-    index = put(x.index if x.index.size else np.zeros(1, index_dtype(units)))
-    start(_pack(), rows, put(x.start), put(x.count), index, words(units), bits, rows)
+    bits, first, index = Array((rows, words(units)), np.uint32), np.cumsum(x.count, dtype=np.int64) - x.count, np.zeros(max(x.n_spikes, 1), index_dtype(units))
+    _gather(x.start, x.count, x.index, index)
+    start(_pack(), rows, put(first), put(x.count), put(index), words(units), bits, rows)
     return DeviceSpikes(x.shape, bits)
 
 

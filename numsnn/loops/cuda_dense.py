@@ -27,6 +27,8 @@ from .cuda_product import U, product
 from .jit import jitable, prepare
 
 SEGMENT = 256       # rows that one thread adds
+TOGETHER = 256      # threads that add up one array
+SHARE = 1 << 15     # numbers of it that one block adds
 
 
 # ---- sums over rows
@@ -239,53 +241,52 @@ def update(rule, p, g, slots, k):
 
 
 @lru_cache(None)
-def squares_kernel():
+def total_kernel(of, threads):
+    """of: "squares", "values" or "broken", 1 for each number that is none or infinite."""
+    squares, values, zero, one = of == "squares", of == "values", np.float32(0), np.float32(1)
+
     @cuda.jit
-    def squares(a, out, n):
-        i = cuda.grid(1)
-        if i < n:
-            out[i] = a[i] * a[i]
+    def total(a, n, segment, out, first):
+        """out[first + block] = the total of a segment; a thread adds numbers that lie as far apart as there are threads, then one adds what all have."""
+        parts = cuda.shared.array(threads, np.float32)
+        thread, begin, found = cuda.threadIdx.x, cuda.blockIdx.x * segment, zero
+        for i in range(begin + thread, min(begin + segment, n), threads):
+            if squares:
+                found += a[i] * a[i]
+            elif values:
+                found += a[i]
+            elif not a[i] - a[i] == 0:
+                found += one
+        parts[thread] = found
+        cuda.syncthreads()
+        if thread == 0:
+            for other in range(1, threads):
+                found += parts[other]
+            out[first + cuda.blockIdx.x] = found
 
-    return squares
+    return total
 
 
-def _totals(arrays, kernel):
-    """The sum of what a kernel makes of the values of each array; one copy to the host for all."""
+def _totals(arrays, of):
+    """The total of what is asked of each array; one copy to the host for all."""
     sums = zeros(max(len(arrays), 1), np.float32)
     for k, a in enumerate(arrays):
-        out = Array((a.size, 1), np.float32)
-        start(kernel, a.size, a, out, a.size)
-        launch(place_kernel(), 1, 1, sum_rows(out), sums, k)
+        segments = -(-a.size // SHARE)
+        if segments > 1:
+            parts = Array(segments, np.float32)
+            launch(total_kernel(of, TOGETHER), segments, TOGETHER, a, a.size, SHARE, parts, 0)
+            launch(total_kernel("values", TOGETHER), 1, TOGETHER, parts, segments, segments, sums, k)
+        else:
+            launch(total_kernel(of, TOGETHER), 1, TOGETHER, a, a.size, SHARE, sums, k)
     return np.asarray(sums)
 
 
 def square_sums(arrays):
-    return [float(total) for total in _totals(list(map(put, arrays)), squares_kernel())[:len(arrays)]]
-
-
-@lru_cache(None)
-def broken_kernel():
-    @cuda.jit
-    def broken(a, out, n):
-        """1 where a number is none or infinite, else 0."""
-        i = cuda.grid(1)
-        if i < n:
-            out[i] = 0 if a[i] - a[i] == 0 else 1
-
-    return broken
-
-
-@lru_cache(None)
-def place_kernel():
-    @cuda.jit
-    def place(value, out, i):
-        out[i] = value[0]
-
-    return place
+    return [float(total) for total in _totals(list(map(put, arrays)), "squares")[:len(arrays)]]
 
 
 def finite(arrays):
-    broken = iter(_totals([a for a in arrays if isinstance(a, Array)], broken_kernel()))
+    broken = iter(_totals([a for a in arrays if isinstance(a, Array)], "broken"))
     return [next(broken) == 0 if isinstance(a, Array) else bool(np.isfinite(a).all()) for a in arrays]
 
 

@@ -1,7 +1,9 @@
 """The two queues of a GPU's work.  Kernels and copies run in the order in which they were started, on one stream; what is sent ahead, the next
-batch, goes up on another meanwhile, from memory that the GPU reads by itself.  Neither is the default stream, for which all others wait.
+batch, goes up on another meanwhile, from memory that the GPU reads by itself; a thread of its own may send it.  Neither is the default stream, for
+which all others wait.
 """
 
+import threading
 from contextlib import contextmanager
 from functools import lru_cache
 from types import SimpleNamespace
@@ -11,7 +13,12 @@ from numba import cuda
 
 from ..buffers import Pool
 
-_now = SimpleNamespace(arrival=None)
+
+class _Now(threading.local):
+    arrival = None          # what this thread sends
+
+
+_now = _Now()
 
 
 @lru_cache(1)
@@ -33,19 +40,16 @@ class Arrival:
         self.event, self.held = None, []
 
     def wait(self):
-        """What is started from now on runs after it."""
+        """What is started on the first stream from now on runs after it."""
         if self.event is not None:
-            self.event.wait(current())
+            self.event.wait(_streams().work)
             self.event = None
 
 
 @contextmanager
 def ahead():
-    """Within it things are started on the second stream, after all that the first has been told so far, whose memory they may use again."""
-    told, arrival = cuda.event(), Arrival()
-    told.record(_streams().work)
-    told.wait(_streams().up)
-    _now.arrival = arrival
+    """Within it things are started on the second stream."""
+    _now.arrival = arrival = Arrival()
     try:
         yield arrival
     finally:
@@ -58,6 +62,14 @@ def hold(memory):
     """Keep something as long as what is being sent ahead."""
     if _now.arrival is not None:
         _now.arrival.held.append(memory)
+
+
+def follow():
+    """The second stream waits for all that the first has been told so far: memory was taken that what has been told may still use."""
+    if _now.arrival is not None:
+        told = cuda.event()
+        told.record(_streams().work)
+        told.wait(_streams().up)
 
 
 @lru_cache(1)
@@ -87,4 +99,4 @@ def staged(host):
     return own
 
 
-__all__ = ["Arrival", "ahead", "current", "hold", "staged"]
+__all__ = ["Arrival", "ahead", "current", "follow", "hold", "staged"]

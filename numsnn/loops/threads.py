@@ -6,8 +6,10 @@ chunk computes depends on its bounds only, and its bounds never on the number of
 """
 
 import os
+import queue
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -85,3 +87,40 @@ def run(task: Callable[[int], None], n: int, work: int) -> None:
         todo.clear()
         for other in others:
             other.result()
+
+
+def ahead(made: Iterator, n: int) -> Iterator:
+    """The items of an iterator, n of them made ahead by a thread."""
+    ready, stop = queue.Queue(n), threading.Event()
+
+    def put(item):
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def work():
+        try:
+            for item in made:
+                put((item, None))
+                if stop.is_set():
+                    return
+            put((None, None))
+        except BaseException as error:      # noqa: BLE001  it is raised again where the batches are used
+            put((None, error))
+
+    thread = threading.Thread(target=work, daemon=True, name="numsnn prefetch")
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
