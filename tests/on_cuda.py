@@ -6,6 +6,7 @@ products are fused with sums and bits differ; else in Numba's simulator, where t
 
 import os
 import sys
+import warnings
 from functools import lru_cache
 
 import numpy as np
@@ -107,6 +108,28 @@ def test_spikes_as_bits(units):
     assert np.array_equal(there[1:].dense(), x.dense()[1:]) and there.rate == x.rate
     counts = ns.Spikes.from_dense(rng.integers(0, 3, (3, 4, units)))
     assert np.array_equal(cuda_array.put(counts), counts.dense())
+
+
+def test_kernels_that_numba_keeps_elsewhere_are_started_in_its_own_way(monkeypatch):
+    """A new version of numba-cuda may keep them elsewhere: that is said, and everything works."""
+    def absent(*_):
+        raise AttributeError("it has no handle")
+    monkeypatch.setattr(cuda_driver, "_known", {})
+    monkeypatch.setattr(cuda_driver._Ready, "__init__", absent)
+    a = cuda_array.put(np.arange(5, dtype=np.float32))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert np.array_equal((a + a) + a, 3 * np.arange(5))
+    own = [str(w.message) for w in said if "numba-cuda keeps its kernels elsewhere (it has no handle)" in str(w.message)]
+    assert len(own) == (0 if SIMULATED else 1)
+
+
+def test_what_the_driver_refuses_is_said():
+    if not SIMULATED:
+        with pytest.raises(RuntimeError, match="the GPU failed: CUDA_ERROR_.* in cuLaunchKernel"):
+            a = cuda_array.put(np.zeros(3, np.float32))
+            cuda_array.launch(cuda_array._add(), 1, 32, a, a, np.float32(1), np.float32(1), a, 3)       # compiled
+            cuda_array.launch(cuda_array._add(), 1, 2048, a, a, np.float32(1), np.float32(1), a, 3)
 
 
 # ---- products

@@ -19,10 +19,12 @@ from ..spikes import Spikes, index_dtype
 from . import cuda_driver
 from .cuda_streams import ahead, current, follow, hold, staged
 from .jit import OPTIONS
+from .threads import run as on_threads
 
 BLOCK = 128             # threads of a block, at most where nothing else asks for more
 WORD = 32               # spikes in a word
 ALIGNED = 256           # bytes
+GATHERED = 1 << 16      # entries of lists that one thread puts together
 CONTIGUOUS = SimpleNamespace(c_contiguous=True)
 
 warnings.filterwarnings("ignore", "Grid size .* under-utilization")      # many kernels are small, and none of that is the user's doing
@@ -425,13 +427,11 @@ def packed(values):
 
 
 @njit(**OPTIONS)
-def _gather(start, count, index, out):
-    """The lists of all rows, one after the other; those of a batch lie somewhere in the lists of the whole set."""
-    to = 0
-    for r in range(count.size):
-        for e in range(start[r], start[r] + count[r]):
-            out[to] = index[e]
-            to += 1
+def _gather(start, count, index, first, begin, end, out):
+    """The lists of rows begin ... end - 1, one after the other from first[begin] on; those of a batch lie somewhere in the lists of the whole set."""
+    for r in range(begin, end):
+        for e in range(count[r]):
+            out[first[r] + e] = index[start[r] + e]
 
 
 def put_spikes(x):
@@ -442,7 +442,8 @@ def put_spikes(x):
         return put(x.dense())
     rows, units = x.shape[0] * x.shape[1], x.shape[2]
     bits, first, index = Array((rows, words(units)), np.uint32), np.cumsum(x.count, dtype=np.int64) - x.count, np.zeros(max(x.n_spikes, 1), index_dtype(units))
-    _gather(x.start, x.count, x.index, index)
+    parts = -(-index.size // GATHERED)
+    on_threads(lambda p: _gather(x.start, x.count, x.index, first, rows * p // parts, rows * (p + 1) // parts, index), parts, index.size)
     start(_pack(), rows, put(first), put(x.count), put(index), words(units), bits, rows)
     return DeviceSpikes(x.shape, bits)
 

@@ -255,7 +255,7 @@ def total_kernel(of, threads):
                 found += a[i] * a[i]
             elif values:
                 found += a[i]
-            elif not a[i] - a[i] == 0:
+            elif a[i] - a[i] != 0:
                 found += one
         parts[thread] = found
         cuda.syncthreads()
