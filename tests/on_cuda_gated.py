@@ -87,9 +87,9 @@ def dirty(monkeypatch):
     """Arrays begin with what is no number, as memory that was used before may."""
     init = cuda_array.Array.__init__
 
-    def made(self, shape, dtype, owner=None, first=0):
-        init(self, shape, dtype, owner, first)
-        if owner is None and self.dtype.kind == "f":
+    def made(self, shape, dtype, owner=None, first=0, blank=False):
+        init(self, shape, dtype, owner, first, blank)
+        if owner is None and not blank and self.dtype.kind == "f":
             cuda_array.fill(self, np.nan)
 
     monkeypatch.setattr(cuda_array.Array, "__init__", made)

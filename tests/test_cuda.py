@@ -106,7 +106,7 @@ check("columns", cuda_gated._columns(), many, index, index, many, index, index, 
 check("turned", cuda_gated._turned(), many, index, many, index)
 for tiles, turned in ((cuda_product.Cut(16, 16, 16), (False, True)), (cuda_product.Cut(4, 64, 16), (True, False))):
     check("product", cuda_product.product_kernel(tiles, "float32", turned, True), many, many, many, many, index, index, index)
-check("rows", cuda_dense.rows_kernel("float32"), many, index, index, index, many, index)
+check("rows", cuda_dense.rows_kernel("float32"), many, index, index, index, many, index, index)
 check("from bits", cuda_dense.from_bits_kernel(), words, index, many, many, index, many, index)
 for of in ("squares", "values", "broken"):
     check("total", cuda_dense.total_kernel(of, 256), many, index, index, many, index)

@@ -61,21 +61,25 @@ class _Owner:
 
 
 class Array:
-    """A contiguous array on the GPU."""
+    """A contiguous array on the GPU.  One of zeros (its owner is None) takes memory when it is used: many never are, or only copied."""
 
     __slots__ = ("dtype", "first", "owner", "shape")
     flags = CONTIGUOUS
     __array_ufunc__ = None      # a NumPy number times an Array is an Array's business
 
-    def __init__(self, shape, dtype, owner=None, first=0):
-        """first: the byte of the owner's memory at which it begins."""
+    def __init__(self, shape, dtype, owner=None, first=0, blank=False):
+        """first: the byte of the owner's memory at which it begins; blank: of zeros."""
         self.shape, self.dtype, self.first = tuple(shape) if not isinstance(shape, int) else (shape,), np.dtype(dtype), first
-        self.owner = owner or _Owner(max(self.nbytes, 1))
+        self.owner = owner or (None if blank else _Owner(max(self.nbytes, 1)))
 
     @property
     def memory(self):
         """What is started now waits where it is still on its way."""
-        if self.owner.arrival is not None:
+        if self.owner is None:
+            self.owner = _Owner(max(self.nbytes, 1))
+            if self.size:
+                cuda_driver.clear(self.owner.memory, 0, self.nbytes, current())
+        elif self.owner.arrival is not None:
             self.owner.arrival.wait()
         return self.owner.memory
 
@@ -97,6 +101,8 @@ class Array:
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             raise ValueError("an array on the GPU is copied to the host; it cannot be looked at in its place")
+        if self.owner is None:
+            return np.zeros(self.shape, dtype or self.dtype)
         transfers["down"] += 1
         host = np.empty(self.shape, self.dtype)
         if self.size:
@@ -107,10 +113,12 @@ class Array:
         """The same values in another shape."""
         shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
         known = prod(n for n in shape if n != -1)
-        return Array((n if n != -1 else self.size // max(known, 1) for n in shape), self.dtype, self.owner, self.first)
+        return self._view(n if n != -1 else self.size // max(known, 1) for n in shape)
 
     def copy(self):
         """The same values in memory of their own, on the GPU."""
+        if self.owner is None:
+            return zeros(self.shape, self.dtype)
         other = Array(self.shape, self.dtype)
         fill(other, self)
         return other
@@ -127,7 +135,11 @@ class Array:
             raise TypeError("an array on the GPU is sliced along its first axis only; np.asarray(a) copies it to the host")
         first, last, _ = steps.indices(self.shape[0])
         row = prod(self.shape[1:]) * self.dtype.itemsize
-        return Array((max(last - first, 0), *self.shape[1:]), self.dtype, self.owner, self.first + first * row)
+        return self._view((max(last - first, 0), *self.shape[1:]), first * row)
+
+    def _view(self, shape, first=0):
+        """What begins so many bytes after it."""
+        return Array(shape, self.dtype, self.memory and self.owner, self.first + first)
 
     def __setitem__(self, where, value):
         if where is not Ellipsis:
@@ -237,10 +249,7 @@ def joined(parts):
 
 
 def zeros(shape, dtype):
-    own = Array(shape, dtype)
-    if own.size:
-        cuda_driver.clear(own.memory, own.first, own.nbytes, current())
-    return own
+    return Array(shape, dtype, blank=True)
 
 
 # ---- kernels

@@ -39,12 +39,12 @@ def rows_kernel(real):
     zero = np.dtype(real).type(0)
 
     @cuda.jit
-    def add_rows(a, n, rows, segment, out, segments):
-        """out[s, j] = the sum of a[r, j] over the rows of segment s, ascending."""
+    def add_rows(a, n, rows, segment, out, segments, size):
+        """out[p, s, j] = the sum of a[p, r, j] over the rows of segment s, ascending."""
         i = cuda.grid(1)
-        if i < segments * n:
-            s, j, total = i // n, i % n, zero
-            for r in range(s * segment, min((s + 1) * segment, rows)):
+        if i < size:
+            j, s, p, total = i % n, i // n % segments, i // (n * segments), zero
+            for r in range(p * rows + s * segment, p * rows + min((s + 1) * segment, rows)):
                 total += a[r * n + j]
             out[i] = total
 
@@ -52,14 +52,14 @@ def rows_kernel(real):
 
 
 def sum_rows(a):
-    """The sum of the rows of a (R, N)."""
+    """The sum of the rows of a (R, N), or of each of several such matrices (P, R, N)."""
     while True:
-        rows, n = a.shape
+        *several, rows, n = a.shape
         segments = max(-(-rows // SEGMENT), 1)
-        out = Array((segments, n), a.dtype)
-        start(rows_kernel(a.dtype.name), out.size, a, n, rows, SEGMENT, out, segments)
+        out = Array((*several, segments, n), a.dtype)
+        start(rows_kernel(a.dtype.name), out.size, a, n, rows, SEGMENT, out, segments, out.size)
         if segments == 1:
-            return out.reshape(n)
+            return out.reshape(*several, n)
         a = out
 
 

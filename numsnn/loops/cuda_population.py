@@ -23,7 +23,6 @@ from .contract import PopulationGradients, Run, Tape
 from .cuda_array import (
     Array,
     DeviceSpikes,
-    host_all,
     launch,
     packed,
     put,
@@ -324,7 +323,9 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     dx = _new(model.Inputs, (steps, batch, units), dtype, model.Inputs._fields)
     dstate, dout = put_all(gradients.state, dtype), type(gradients.out)(*(put(a, dtype) for a in gradients.out))
-    sums = _new(model.Params, (batch, units), dtype, learn, zeros)
+    learned = [name for name in model.Params._fields if name in learn]
+    totals = zeros((len(learned), batch, units), dtype)
+    sums = model.Params(**dict.fromkeys(model.Params._fields) | {name: totals[i:i + 1].reshape(batch, units) for i, name in enumerate(learned)})
     sizes, neuron, lengths = Sizes(steps, batch, units), Neuron(tape.start.coefficients, surrogate.typed(dtype)), lengths_of(steps, batch, tape.start.lengths)
     dlast = dweight = dbias = None
     if recur:
@@ -342,7 +343,7 @@ def population_backward(dynamics, tape, recurrent, gradients, learn):
         block = min(cuda_array.BLOCK, -(-units // cuda_array.WORD) * cuda_array.WORD)
         _, backward = alone_kernels(model, surrogate.spike, surrogate.slope, dynamics.activation, block // cuda_array.WORD, False)
         cuda_array.start(backward, batch * units, sizes, tape.current, neuron, Kept(tape.states, dout), dstate, dx, sums, lengths)
-    dparams = host_all(type(sums)(*(None if a is None else sum_rows(a) for a in sums)))
+    dparams = model.Params(**dict.fromkeys(model.Params._fields) | dict(zip(learned, np.asarray(sum_rows(totals)) if learned else (), strict=True)))
     return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
 
 
