@@ -139,7 +139,8 @@ class Array:
 
     def _view(self, shape, first=0):
         """What begins so many bytes after it."""
-        return Array(shape, self.dtype, self.memory and self.owner, self.first + first)
+        _ = self.memory         # zeros take theirs now, to share it
+        return Array(shape, self.dtype, self.owner, self.first + first)
 
     def __setitem__(self, where, value):
         if where is not Ellipsis:

@@ -115,8 +115,10 @@ class _Ready:
 
 
 def _form(kind):
-    """How `struct` writes an argument of this kind; tuples, and what is left out of them, take no room themselves."""
-    return ARRAY if isinstance(kind, str) else WORDS.get(kind, "")
+    """How `struct` writes an argument of this kind; tuples, their lengths, and what is left out of them, take no room themselves."""
+    if isinstance(kind, str):
+        return ARRAY
+    return "" if kind is None or isinstance(kind, int) or issubclass(kind, tuple) else WORDS[kind]
 
 
 def _three(size):
