@@ -412,6 +412,18 @@ def test_a_batch_that_is_sent_ahead():
             net.sent(np.zeros((3, 2, 4), np.float32))
 
 
+def test_what_is_sent_takes_memory_after_its_last_user():
+    """Kernels that were started may still write to memory that nobody holds any more."""
+    x = np.arange(700, dtype=np.float32)
+    for _ in range(4 if SIMULATED else 30):
+        _ = cuda_array.put(x) + x
+        del _
+        assert np.array_equal(cuda_array.send(x + 1), x + 1)
+        _ = cuda_array.send(x + 2)      # nobody waits for it
+        del _
+        assert np.array_equal(cuda_array.put(x) + x, 2 * x)
+
+
 def test_of_a_choice_of_samples_only_their_lists_go_up(monkeypatch):
     """Samples of a set share its lists, which may be a thousand times theirs."""
     whole, sizes, upload = ns.Spikes.from_dense(np.random.default_rng(4).random((5, 40, 33)) < 0.3), [], cuda_driver.upload

@@ -4,8 +4,9 @@
  * what a block shares: what is read before it is written, or beyond the end, shows.  Kernels are functions of the host, registered by name (kernels.py makes them of the code that
  * Numba hands to NVIDIA's compiler).  The threads of a block run one after the other, to the next barrier or the end, blocks too, in the order told:
  * ascending, descending or drawn, so that what depends on the order of threads gives other results.  A barrier that only some threads reach is an error.
- * Streams do what they are told as late as they may: when the host waits for them, or when one that the host waits for waits for an event of theirs.  So
- * what is not told to wait for each other meets memory that was given to somebody else, or that the host has written again.
+ * Streams do what they are told as late as they may: when the host waits for them, or when one that the host waits for waits for an event of theirs; where
+ * the order is drawn, now and then one goes on meanwhile as far as it may.  So what is not told to wait for each other meets memory that was given to
+ * somebody else, or that the host has written again.
  */
 
 #define _GNU_SOURCE
@@ -75,12 +76,16 @@ HELP void host_barrier(void) { swapcontext(&inside[current], &outside); }
 static void run_thread(void) { running->run(arguments); done[current] = 1; }
 static triple place(unsigned i, triple size) { return (triple){i % size.x, i / size.x % size.y, i / size.x / size.y}; }
 
-static void arrange(unsigned *turn, unsigned n) {
+static unsigned drawn(unsigned n) {
     static uint64_t state = 88172645463325252u;
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    return state % n;
+}
+
+static void arrange(unsigned *turn, unsigned n) {
     for (unsigned i = 0; i < n; i++) turn[i] = order == DESCENDING ? n - 1 - i : i;
     for (unsigned i = n; order == DRAWN && i-- > 1;) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-        unsigned other = state % (i + 1), kept = turn[i];
+        unsigned other = drawn(i + 1), kept = turn[i];
         turn[i] = turn[other], turn[other] = kept;
     }
 }
@@ -183,6 +188,8 @@ static int add(stream *s, task given) {
     *t = given, t->next = 0;
     if (s->last) s->last->next = t; else s->first = t;
     s->last = t;
+    for (stream *one = streams; one && order == DRAWN; one = one->next)
+        if (!drawn(4)) while (one->first && (one->first->kind != WAIT || one->first->m->done)) do_next(one);
     return failed;
 }
 
