@@ -1,6 +1,5 @@
 """Loops over time, for each device.  This is the only place that looks at the name of a device."""
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,8 @@ class DeviceError(OSError):
 
 DEVICES = ("cpu", "reference", "cuda")
 
+_works = []         # a GPU that was asked once
+
 
 def get(device: str):
     """The module with the functions of contract.py for a device: "cpu" (Numba), "reference" (NumPy) or "cuda" (Numba on an NVIDIA GPU)."""
@@ -22,10 +23,10 @@ def get(device: str):
     if device == "cpu" and find_spec("numba") is None:
         raise ImportError('device="cpu" needs the package numba, which is not installed: install it (pip install numba), '
                           'or use Network(..., device="reference"), which needs NumPy only')
-    name = f"{__name__}.{device}"
-    if device == "cuda" and name not in sys.modules:
+    if device == "cuda" and not _works:
         _check_cuda()
-    return sys.modules.get(name) or import_module(name)
+        _works.append(device)
+    return import_module(f".{device}", __name__)
 
 
 def _check_cuda():
