@@ -24,6 +24,7 @@ from numsnn.loops import (
     cuda_driver,
     cuda_population,
     cuda_product,
+    cuda_spikes,
     reference,
 )
 
@@ -102,12 +103,12 @@ def test_memory_is_not_shared_by_arrays_that_are_held():
 def test_spikes_as_bits(units):
     rng = np.random.default_rng(0)
     x = ns.Spikes.from_dense(rng.random((3, 4, units)) < 0.4)
-    there = cuda_array.put(x)
-    assert np.array_equal(there.dense(), x.dense()) and np.array_equal(cuda_array.packed(there.dense()).dense(), x.dense())
+    there = cuda.put(x)
+    assert np.array_equal(there.dense(), x.dense()) and np.array_equal(cuda_spikes.packed(there.dense()).dense(), x.dense())
     assert np.array_equal(there.index, x.index[np.concatenate([np.arange(s, s + c) for s, c in zip(x.start, x.count, strict=True)])]) and np.array_equal(there.count, x.count)
     assert np.array_equal(there[1:].dense(), x.dense()[1:]) and there.rate == x.rate
     counts = ns.Spikes.from_dense(rng.integers(0, 3, (3, 4, units)))
-    assert np.array_equal(cuda_array.put(counts), counts.dense())
+    assert np.array_equal(cuda.put(counts), counts.dense())
 
 
 def test_kernels_that_numba_keeps_elsewhere_are_started_in_its_own_way(monkeypatch):
@@ -418,8 +419,8 @@ def test_what_is_sent_takes_memory_after_its_last_user():
     for _ in range(4 if SIMULATED else 30):
         _ = cuda_array.put(x) + x
         del _
-        assert np.array_equal(cuda_array.send(x + 1), x + 1)
-        _ = cuda_array.send(x + 2)      # nobody waits for it
+        assert np.array_equal(cuda.send(x + 1), x + 1)
+        _ = cuda.send(x + 2)      # nobody waits for it
         del _
         assert np.array_equal(cuda_array.put(x) + x, 2 * x)
 
@@ -429,7 +430,7 @@ def test_of_a_choice_of_samples_only_their_lists_go_up(monkeypatch):
     whole, sizes, upload = ns.Spikes.from_dense(np.random.default_rng(4).random((5, 40, 33)) < 0.3), [], cuda_driver.upload
     few = whole.select([31, 2])[1:4]
     monkeypatch.setattr(cuda_driver, "upload", lambda memory, first, host, stream: sizes.append(host.nbytes) or upload(memory, first, host, stream))
-    assert np.array_equal(cuda_array.put(few).dense(), few.dense())
+    assert np.array_equal(cuda.put(few).dense(), few.dense())
     assert sum(sizes) == 2 * few.n_spikes + (8 + 4) * 6
 
 

@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext as one_thread
 
-from .cuda_array import busy, finish, held, holds, joined, name, put, send, zeros
+from .cuda_array import busy, finish, held, joined, name, zeros
 from .cuda_conv import conv_backward, conv_forward
 from .cuda_dense import (
     dense_backward,
@@ -35,6 +35,8 @@ from .cuda_pool import (
     sum_pool_forward,
 )
 from .cuda_population import population_backward, population_forward, refusal
+from .cuda_spikes import holds, send
+from .cuda_spikes import placed as put
 
 HOST = False        # arrays are Arrays; layers may do with them what the functions here do, and no more
 CHUNKED = False     # a batch goes through the layers as a whole

@@ -12,19 +12,15 @@ from math import prod
 from types import SimpleNamespace
 
 import numpy as np
-from numba import cuda, njit
+from numba import cuda
 
 from ..buffers import Pool
-from ..spikes import Spikes, index_dtype
 from . import cuda_driver
-from .cuda_streams import ahead, current, follow, hold, staged
-from .jit import OPTIONS
-from .threads import run as on_threads
+from .cuda_streams import current, follow, hold, staged
 
 BLOCK = 128             # threads of a block, at most where nothing else asks for more
-WORD = 32               # spikes in a word
+WORD = 32               # spikes in a word, as many as threads that run together
 ALIGNED = 256           # bytes
-GATHERED = 1 << 16      # entries of lists that one thread puts together
 CONTIGUOUS = SimpleNamespace(c_contiguous=True)
 
 warnings.filterwarnings("ignore", "Grid size .* under-utilization")      # many kernels are small, and none of that is the user's doing
@@ -178,31 +174,13 @@ def fill(array, value):
 
 
 def put(a, dtype=None):
-    """An array, or Spikes, on the GPU, a host's copied to it; None stays."""
+    """An array on the GPU, a host's copied to it; None stays."""
     if a is None or isinstance(a, Array):
         return a
-    if isinstance(a, Spikes):
-        return put_spikes(a)
     a = np.asarray(a, dtype)
     own = Array(a.shape, a.dtype)
     fill(own, a)
     return own
-
-
-def send(x):
-    """`put` while kernels run: those that use it wait for it, and no others."""
-    if holds(x):
-        return x
-    with ahead() as arrival:
-        own = put(x)
-    owner = (own.bits if isinstance(own, DeviceSpikes) else own).owner
-    arrival.held.remove(owner)
-    owner.arrival = arrival
-    return own
-
-
-def empty(shape, dtype):
-    return Array(shape, dtype)
 
 
 def put_all(values, dtype):
@@ -226,10 +204,6 @@ def host_all(values):
 
 def _rows(a):
     return [a[i:i + 1].reshape(a.shape[1:]) for i in range(len(a))]
-
-
-def holds(a):
-    return isinstance(a, (Array, DeviceSpikes))
 
 
 def held(run) -> int:
@@ -345,117 +319,4 @@ def _sum(a, b, factor_a, factor_b):
     return out
 
 
-# ---- spikes
-
-
-class DeviceSpikes(Spikes):
-    """Spikes as bits on the GPU: word w of row t * B + b holds units 32 w ... 32 w + 31.  On the host they are lists as ever."""
-
-    __slots__ = ("_lists", "bits")
-
-    def __init__(self, shape, bits):
-        self.shape, self.bits, self._lists = tuple(shape), bits, None
-
-    def _listed(self):
-        if self._lists is None:
-            steps, batch, units = self.shape
-            octets = np.asarray(self.bits).view(np.uint8)
-            spikes = np.unpackbits(octets, axis=1, bitorder="little")[:, :units]
-            self._lists = Spikes.from_dense(spikes.reshape(steps, batch, units).view(bool))
-        return self._lists
-
-    start = property(lambda self: self._listed().start)
-    count = property(lambda self: self._listed().count)
-    index = property(lambda self: self._listed().index)
-    multiplicity = property(lambda self: None)
-
-    def dense(self, dtype=np.float32):
-        """The Array (T, B, N)."""
-        y, units = Array(self.shape, dtype), self.shape[2]
-        start(_unpack(), y.size, self.bits, units, words(units), y, y.size)
-        return y
-
-    def __getitem__(self, time):
-        """A slice in time, in its place."""
-        first, last, _ = time.indices(self.shape[0])
-        batch = self.shape[1]
-        return DeviceSpikes((max(last - first, 0), *self.shape[1:]), self.bits[first * batch:max(last, first) * batch])
-
-
-def words(units):
-    return -(-units // WORD)
-
-
-@lru_cache(None)
-def _unpack():
-    @cuda.jit
-    def unpack(bits, units, n_words, y, n):
-        i = cuda.grid(1)
-        if i < n:
-            r, unit = i // units, i % units
-            y[i] = (bits[r * n_words + unit // 32] >> np.uint32(unit % 32)) & np.uint32(1)
-    return unpack
-
-
-@lru_cache(None)
-def _pack():
-    @cuda.jit
-    def pack(first, count, index, n_words, bits, rows):
-        """A row of bits from its list, which ascends."""
-        r = cuda.grid(1)
-        if r < rows:
-            e, end = first[r], first[r] + count[r]
-            for w in range(n_words):
-                word = np.uint32(0)
-                while e < end and index[e] // 32 == w:
-                    word |= np.uint32(1) << np.uint32(index[e] % 32)
-                    e += 1
-                bits[r * n_words + w] = word
-    return pack
-
-
-@lru_cache(None)
-def _pack_values():
-    @cuda.jit
-    def pack_values(values, units, n_words, bits, n):
-        i = cuda.grid(1)
-        if i < n:
-            r, first, word = i // n_words, i % n_words * 32, np.uint32(0)
-            for unit in range(first, min(first + 32, units)):
-                if values[r * units + unit] != 0:
-                    word |= np.uint32(1) << np.uint32(unit % 32)
-            bits[i] = word
-    return pack_values
-
-
-def packed(values):
-    """The spikes of an Array (T, B, N) of zeros and ones."""
-    steps, batch, units = values.shape
-    bits = Array((steps * batch, words(units)), np.uint32)
-    start(_pack_values(), bits.size, values, units, words(units), bits, bits.size)
-    return DeviceSpikes(values.shape, bits)
-
-
-@njit(**OPTIONS)
-def _gather(start, count, index, first, begin, end, out):
-    """The lists of rows begin ... end - 1, one after the other from first[begin] on; those of a batch lie somewhere in the lists of the whole set."""
-    for r in range(begin, end):
-        for e in range(count[r]):
-            out[first[r] + e] = index[start[r] + e]
-
-
-def put_spikes(x):
-    """Spikes on the GPU; where units spike several times in a step, as values."""
-    if isinstance(x, DeviceSpikes):
-        return x
-    if x.multiplicity is not None:
-        return put(x.dense())
-    rows, units = x.shape[0] * x.shape[1], x.shape[2]
-    bits, first, index = Array((rows, words(units)), np.uint32), np.cumsum(x.count, dtype=np.int64) - x.count, np.zeros(max(x.n_spikes, 1), index_dtype(units))
-    parts = -(-index.size // GATHERED)
-    on_threads(lambda p: _gather(x.start, x.count, x.index, first, rows * p // parts, rows * (p + 1) // parts, index), parts, index.size)
-    start(_pack(), rows, put(first), put(x.count), put(index), words(units), bits, rows)
-    return DeviceSpikes(x.shape, bits)
-
-
-__all__ = ["BLOCK", "WORD", "Array", "DeviceSpikes", "busy", "empty", "fill", "finish", "held", "holds", "host_all", "joined", "launch", "name", "packed", "put", "put_all", "put_spikes", "send", "start", "transfers", "words", "zeros"]
+__all__ = ["BLOCK", "WORD", "Array", "busy", "fill", "finish", "held", "host_all", "joined", "launch", "name", "put", "put_all", "start", "transfers", "zeros"]

@@ -14,9 +14,10 @@ import numpy as np
 from numba import cuda
 
 from .contract import Geometry
-from .cuda_array import Array, DeviceSpikes, launch, put, start, words
-from .cuda_dense import SEGMENT, placed, sum_rows
+from .cuda_array import Array, launch, put, start
+from .cuda_dense import SEGMENT, sum_rows
 from .cuda_product import SIDE, U, adding, cut, each, four_of, put_block
+from .cuda_spikes import DeviceSpikes, placed, words
 from .jit import jitable
 
 THREADS = 1 << 20       # of a weight gradient, at about: rows are cut into as many segments

@@ -11,19 +11,10 @@ import numpy as np
 from numba import cuda
 
 from ..elementwise import exp
-from ..spikes import Spikes
 from .access import gather, scatter
-from .cuda_array import (
-    Array,
-    DeviceSpikes,
-    launch,
-    put,
-    put_spikes,
-    start,
-    words,
-    zeros,
-)
+from .cuda_array import Array, launch, put, start, zeros
 from .cuda_product import U, product
+from .cuda_spikes import DeviceSpikes, placed, words
 from .jit import jitable, prepare
 
 SEGMENT = 256       # rows that one thread adds
@@ -121,11 +112,6 @@ def outer(spikes, n_in, dy):
 
 
 # ---- what the device offers
-
-
-def placed(x, dtype):
-    """Spikes or values on the GPU."""
-    return put_spikes(x) if isinstance(x, Spikes) else put(x, dtype)
 
 
 def dense_forward(x, weight, bias):

@@ -20,16 +20,7 @@ from ..neurons.model import Functions
 from . import cuda_array
 from .access import accumulate, clear, gather, gather_sum, scatter
 from .contract import PopulationGradients, Run, Tape
-from .cuda_array import (
-    Array,
-    DeviceSpikes,
-    launch,
-    packed,
-    put,
-    put_all,
-    words,
-    zeros,
-)
+from .cuda_array import Array, launch, put, put_all, zeros
 from .cuda_dense import outer, sum_rows
 from .cuda_gated import (
     U,
@@ -44,6 +35,7 @@ from .cuda_gated import (
     turned,
 )
 from .cuda_product import product
+from .cuda_spikes import DeviceSpikes, packed, words
 from .cuda_two_stage import two_stage_kernels
 from .jit import jitable
 
