@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import numsnn as ns
-from numsnn.datasets import formats
-from numsnn.plot import event_frames, save, time_surface
+from numsnn import formats
+from numsnn.reports.plot import event_frames, save, time_surface
 
 
 def turning_edge(seconds=1.0, turns=1.0, size=64, rate=60_000, seed=0):

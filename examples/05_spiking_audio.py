@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from numsnn import plot
 from numsnn.datasets import shd, speech
-from numsnn.datasets.formats import wav
+from numsnn.formats import wav
+from numsnn.reports import plot
 
 RATE = 16000
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import numsnn as ns
 from numsnn.datasets import mnist
-from numsnn.datasets.formats import idx
+from numsnn.formats import idx
 
 
 def network(neuron, seed):

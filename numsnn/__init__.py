@@ -1,29 +1,32 @@
 """numsnn: spiking neural networks with hand-written backpropagation through time, on NumPy and Numba only."""
 
-from . import audio, datasets, encode, loss, metrics, neurons, optim, plot, surrogate
-from . import energy as energy
-from . import init as init
-from . import layers as layers
-from . import regularise as regularise
+from . import datasets, energy, layers, loss, moved, neurons, optim
 from .datasets import Dataset, FormatError
-from .events import Events
-from .gradcheck import GradientError, check_gradients
-from .io import CheckpointError, load, save
+from .devices.threads import get_num_threads, set_num_threads
+from .files import CheckpointError, load, save
 from .layers import Layer, Population, population
-from .loops.threads import get_num_threads, set_num_threads
 from .network import Network
-from .spikes import Spikes
-from .train import (
-           Evaluation,
-           History,
-           TrainingDiverged,
-           evaluate,
-           fit,
-           predict,
-           warm_up,
+from .neurons import surrogate
+from .reports import plot
+from .signals import Events, Spikes, audio, encode
+from .training import (
+    Evaluation,
+    GradientError,
+    History,
+    TrainingDiverged,
+    check_gradients,
+    evaluate,
+    fit,
+    init,
+    metrics,
+    predict,
+    regularise,
+    warm_up,
 )
 
 __version__ = "0.1.0"
+
+moved.install()
 
 globals().update(layers.LAYERS | layers.BLOCKS)     # Dense, Conv2d, Residual ..., and one for each neuron model: ALIF, LI, LIF ...
 

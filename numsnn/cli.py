@@ -115,13 +115,14 @@ def _common(parser):
 
 def _threads(options):
     if options.threads is not None:
-        from .loops.threads import set_num_threads
+        from .devices.threads import set_num_threads
         set_num_threads(options.threads)
 
 
 def _train(options):
-    from . import recipes, report
-    from .train import fit
+    from . import recipes
+    from .recipes import report
+    from .training.train import fit
     recipe = recipes.get(options.recipe)
     settings = recipe.configured(_settings(options.set))
     about = _about(options, recipe, settings)
@@ -185,7 +186,7 @@ def _claim(out, checkpoint, about, resume):
 
 
 def _announce(options, recipe):
-    from .loops import notice
+    from .devices import notice
     if options.data is None:
         print("NOTE: no --data given. The data are SYNTHETIC: made by a model, recorded from nobody. Accuracies say nothing about the\n"
               "real task; see data/README.md for where the real data come from.\n")
@@ -194,13 +195,13 @@ def _announce(options, recipe):
 
 
 def _evaluate(options):
-    from .train import evaluate
+    from .training.train import evaluate
     print(evaluate(*_tested(options, "ns.evaluate")))
 
 
 def _energy(options):
-    from . import plot
     from .energy import preset, table
+    from .reports import plot
     constants, out = preset(options.constants), options.out or Path(options.checkpoint).with_name("energy.png")
     found = table(*_tested(options, "ns.energy.table"), constants=constants, batch_size=options.batch)
     print(found)
@@ -210,7 +211,7 @@ def _energy(options):
 def _tested(options, instead):
     """(network, test set) of a checkpoint; instead: what to use where the checkpoint does not tell its data."""
     from . import recipes
-    from .io.checkpoint import describe, load
+    from .files.checkpoint import describe, load
     _threads(options)
     training = describe(options.checkpoint)["training"]
     if not training or "recipe" not in training:
@@ -245,7 +246,8 @@ def _bench(options):
 
 
 def _warmup(options):
-    from . import recipes, train
+    from . import recipes
+    from .training import train
     for recipe in [recipes.get(name) for name in options.recipes]:
         settings = recipe.configured({})
         data = recipe.data(None, 0, settings)
@@ -273,7 +275,8 @@ def _values(pairs):
 
 
 def _convert(options):
-    from .datasets import Dataset, converted, formats
+    from . import formats
+    from .datasets import Dataset, converted
     settings, out = _values(options.set), Path(options.output)
     if out.exists():
         raise ValueError(f"{out} exists already; remove it, or choose another name")
@@ -347,8 +350,8 @@ class _Bar:
 
 
 def _info(options):
-    from . import plot
-    from .describe import describe
+    from .reports import plot
+    from .reports.describe import describe
     found = describe(options.file, options.format, recording=options.recording, **_values(options.set))
     print(found.text)
     if options.plot is None:

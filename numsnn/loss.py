@@ -12,8 +12,9 @@ Steps that `mask` (T, B) leaves out and padded steps (`lengths`) have weight 0.
 
 import numpy as np
 
-from . import buffers, loops
-from .loops.contract import valid_steps
+from . import devices
+from .devices import buffers
+from .devices.contract import valid_steps
 
 
 class Loss:
@@ -103,7 +104,7 @@ class CrossEntropy(Loss):
     def rows(self, y, targets, weights):
         if self.class_weights is not None:
             weights = weights * self.class_weights[targets]
-        loss, dy = loops.of(y).softmax_cross_entropy(y, targets, weights)
+        loss, dy = devices.of(y).softmax_cross_entropy(y, targets, weights)
         if self.label_smoothing:
             # -log p_c = log sum e^y - y_c, so that smoothing adds (y[label] - mean of y) times its share
             of, share = np.arange(len(y)), self.label_smoothing * weights

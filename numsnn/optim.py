@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import buffers, loops
-from .elementwise import elementwise, maximum, sqrt
+from . import devices
+from .devices import buffers
+from .neurons.elementwise import elementwise, maximum, sqrt
 
 # ---- schedules: epoch (from 0) -> factor of the learning rate
 
@@ -173,7 +174,7 @@ class Optimizer:
         return params.project() if hasattr(params, "project") else 0
 
     def _slot(self, slot, name, p):
-        here = loops.of(p)
+        here = devices.of(p)
         self.state[slot][name] = here.put(self.state[slot][name]) if name in self.state[slot] else here.zeros(p.shape, p.dtype)
         return self.state[slot][name]
 
@@ -184,7 +185,7 @@ class Optimizer:
     def _step(self, p, g, slots, rate):
         constants = self.constants(rate)
         constants, vector = type(constants)(*map(p.dtype.type, constants)), buffers.contiguous(p).reshape(-1)
-        loops.of(p).update(self.rule, vector, buffers.contiguous(g).reshape(-1), self.Slots(*(a.reshape(-1) for a in slots)), constants)
+        devices.of(p).update(self.rule, vector, buffers.contiguous(g).reshape(-1), self.Slots(*(a.reshape(-1) for a in slots)), constants)
         if not p.flags.c_contiguous:
             p[...] = vector.reshape(p.shape)
 
@@ -198,8 +199,8 @@ class Optimizer:
     def _square_sums(grads):
         """By device, in one go each."""
         grads, sums = list(grads), {}
-        for here in dict.fromkeys(map(loops.of, grads)):
-            mine = [i for i, g in enumerate(grads) if loops.of(g) is here]
+        for here in dict.fromkeys(map(devices.of, grads)):
+            mine = [i for i, g in enumerate(grads) if devices.of(g) is here]
             sums.update(zip(mine, here.square_sums([grads[i] for i in mine]), strict=True))
         return [sums[i] for i in range(len(grads))]
 

@@ -122,8 +122,8 @@ def test_the_recipe_is_the_papers():
 
 
 def events_file(tmp_path, name="clip.aedat4"):
-    from numsnn.datasets import formats
-    from numsnn.events import Events
+    from numsnn import formats
+    from numsnn.signals.events import Events
     rng = np.random.default_rng(0)
     path = tmp_path / name
     formats.write(path, Events(np.arange(0, 5000, 10), x=rng.integers(0, 20, 500), y=rng.integers(0, 10, 500), p=rng.integers(0, 2, 500),
@@ -148,7 +148,7 @@ def test_convert_and_info(tmp_path, capsys, monkeypatch):
 
 
 def test_convert_a_data_set(tmp_path, capsys):
-    from numsnn.datasets import formats
+    from numsnn import formats
     for digit in (0, 7):
         (tmp_path / "Train" / str(digit)).mkdir(parents=True)
         formats.write(tmp_path / "Train" / str(digit) / "1.bin", formats.read(events_file(tmp_path)))
@@ -161,7 +161,7 @@ def test_convert_a_data_set(tmp_path, capsys):
 
 
 def test_convert_a_set_of_sequences(tmp_path, capsys):
-    from numsnn.datasets.formats import idx
+    from numsnn.formats import idx
     rng = np.random.default_rng(0)
     for part in ("train", "t10k"):
         idx.write(tmp_path / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (7, 28, 28)).astype(np.uint8))

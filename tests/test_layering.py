@@ -1,58 +1,107 @@
-"""Data flows one way: each file imports only from the lines above it."""
+"""Data flows one way: each room imports only from the rooms above it, and none of its files in a circle."""
 
 import ast
+import sys
 from pathlib import Path
 
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-ORDER = ("buffers", "elementwise", "surrogate", "activation", "neurons", "spikes", "loops", "layers", "loss", "optim", "metrics", "summary", "regularise", "parameters", "chunks", "graph", "passes", "door", "stepping", "fused", "memory", "network", "init",
-         "gradcheck", "io", "events", "encode", "audio", "datasets", "train", "energy", "plot", "describe", "recipes", "bench", "report", "cli", "__main__", "__init__")
+ORDER = ("signals", "neurons", "devices", "layers", "loss", "optim", "network", "formats", "files", "datasets",
+         "training", "energy", "reports", "recipes", "bench", "cli")
+ENTRANCE = ("__init__", "__main__", "moved")        # they may import anything, and nothing imports them
 RUN_TIME = {"numpy", "numba", "llvmlite", "scipy", "h5py", "matplotlib"}
-NO_NUMBA = ("buffers.py", "elementwise.py", "surrogate.py", "activation.py", "spikes.py", "loops/reference.py", "loops/access.py", "loops/contract.py", "loops/norm.py", "loops/pointwise.py", "network.py")
+NO_NUMBA = ("neurons", "signals/spikes.py", "signals/events.py", "devices/reference", "devices/access.py",
+            "devices/buffers.py", "devices/contract.py", "devices/norm.py", "layers", "network")
 
 
-def place(path):
-    return ORDER.index(path.relative_to(ROOT).parts[0].removesuffix(".py"))
+def python_files(below=ROOT):
+    return sorted(below.rglob("*.py")) if below.is_dir() else [below]
 
 
-def imports(path):
-    """(names of our own modules, names of foreign ones) that a file imports, wherever in it."""
-    own, foreign, depth = set(), set(), len(path.relative_to(ROOT).parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path, everywhere=True):
+    """(our own modules, foreign packages) that a file imports: wherever in it, or only when it is loaded itself."""
+    own, foreign = set(), set()
+    tree = ast.parse(path.read_text())
+    folder = ("numsnn", *path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):
             foreign |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             foreign.add(node.module.split(".")[0])
-        elif isinstance(node, ast.ImportFrom) and node.level == depth:       # up to the top of the package
-            own |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = folder[:len(folder) - node.level + 1] + tuple((node.module or "").split(".") if node.module else ())
+            own |= {modules for alias in node.names if (modules := module(base, alias.name))}
     return own, foreign
 
 
-def test_every_file_imports_from_above():
-    files = sorted(ROOT.rglob("*.py"))
+def module(base, name):
+    """The path of the module that `from base import name` loads."""
+    for parts in ((*base, name), base):
+        place = ROOT.joinpath(*parts[1:])
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+def test_every_room_imports_from_above():
+    files = [path for path in python_files() if room(path) not in ENTRANCE]
     assert len(files) > 20
     for path in files:
-        if path == ROOT / "__init__.py":
-            continue
-        for name in imports(path)[0] - {"__version__"}:
-            assert ORDER.index(name) < place(path), f"{path.relative_to(ROOT)} imports {name}, which stands below it"
+        for other in imports(path)[0]:
+            allowed = room(other) == room(path) or other == ROOT / "__init__.py" or \
+                ORDER.index(room(other)) < ORDER.index(room(path))
+            assert allowed, f"{path.relative_to(ROOT)} imports {room(other)}, which stands below it"
+
+
+def test_no_two_files_import_each_other():
+    """What a file needs when it is loaded never leads back to it."""
+    needs = {path: imports(path, everywhere=False)[0] for path in python_files()}
+    done, open_ = set(), []
+
+    def visit(path):
+        assert path not in open_, " -> ".join(str(p.relative_to(ROOT)) for p in [*open_[open_.index(path):], path])
+        if path in done:
+            return
+        open_.append(path)
+        for other in needs[path] - {path}:
+            if other.name != "__init__.py":         # a room's list of names
+                visit(other)
+        open_.pop()
+        done.add(path)
+
+    for path in needs:
+        visit(path)
 
 
 def test_only_the_run_time_packages():
-    import sys
-    for path in ROOT.rglob("*.py"):
+    for path in python_files():
         foreign = imports(path)[1] - set(sys.stdlib_module_names)
-        allowed = RUN_TIME | ({"cuda"} if path.name == "cuda_driver.py" else set())         # numba-cuda comes with it, and needs it
-        assert foreign <= allowed, f"{path.relative_to(ROOT)} imports {foreign - allowed}"
+        comes_with_numba_cuda = {"cuda"} if path == ROOT / "devices" / "cuda" / "driver.py" else set()
+        assert foreign <= RUN_TIME | comes_with_numba_cuda, f"{path.relative_to(ROOT)} imports {foreign}"
 
 
 def test_the_reference_needs_no_numba():
-    for name in (*NO_NUMBA, *(f"neurons/{p.name}" for p in (ROOT / "neurons").glob("*.py"))):
-        assert not imports(ROOT / name)[1] & {"numba", "llvmlite"}, name
+    for name in NO_NUMBA:
+        for path in python_files(ROOT / name):
+            assert not imports(path)[1] & {"numba", "llvmlite"}, path.relative_to(ROOT)
 
 
 def test_the_device_is_asked_about_once():
-    places = [path for path in ROOT.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
-              if isinstance(node, ast.Compare) and getattr(node.left, "id", getattr(node.left, "attr", "")) == "device"]
-    assert {p.relative_to(ROOT).as_posix() for p in places} == {"loops/__init__.py"}
+    def asks(node):
+        return isinstance(node, ast.Compare) and "device" in (getattr(node.left, "id", ""), getattr(node.left, "attr", ""))
+
+    places = {path.relative_to(ROOT).as_posix() for path in python_files()
+              for node in ast.walk(ast.parse(path.read_text())) if asks(node)}
+    assert places == {"devices/__init__.py"}
+
+
+def test_the_devices_have_the_same_rooms():
+    """A file of the CPU's or the GPU's that does the same has the same name."""
+    cpu, cuda = ({path.name for path in (ROOT / "devices" / device).glob("*.py")} for device in ("cpu", "cuda"))
+    assert {"device.py", "conv.py", "dense.py", "pool.py", "population.py", "two_stage.py"} <= cpu & cuda

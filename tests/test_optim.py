@@ -116,7 +116,7 @@ def test_what_is_refused(call, message):
 def test_compiled_steps_have_the_bits_of_the_reference(make, dtype, monkeypatch):
     """Gradients over twenty orders of magnitude, zeros among them; a parameter that is not contiguous is changed in its place too."""
     def path(device):
-        monkeypatch.setattr(optim.loops, "fastest", lambda: ns.loops.get(device))
+        monkeypatch.setattr(optim.devices, "fastest", lambda: ns.devices.get(device))
         rng, optimizer = np.random.default_rng(0), make()
         params = {"a": rng.standard_normal((61, 7)).astype(dtype), "b": rng.standard_normal((5, 8)).astype(dtype)[:, ::2]}
         for _ in range(7):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import numsnn as ns
-from numsnn.elementwise import ELEMENTWISE
 from numsnn.neurons import NEURONS
+from numsnn.neurons.elementwise import ELEMENTWISE
 
 ROOT = Path(ns.__file__).parent
 FORBIDDEN = (ast.For, ast.While, ast.If, ast.IfExp, ast.Subscript, ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.Compare,

@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import encode, energy, optim
-from ..chunks import samples
-from ..datasets import formats
-from ..datasets.formats.piecewise import Columns
-from ..events import Events
+from .. import energy, formats, optim
+from ..formats.piecewise import Columns
 from ..layers import LIAF, LIF, AvgPool2d, Conv2d, Dense, OverTime, Population
 from ..loss import CrossEntropy
-from ..network import Network
+from ..network.chunks import samples
+from ..network.network import Network
 from ..recipes import get
-from ..spikes import Spikes
+from ..signals import encode
+from ..signals.events import Events
+from ..signals.spikes import Spikes
 from .measure import Part
 
 
@@ -55,7 +55,7 @@ class Case(NamedTuple):
     on_gpu: bool = False
 
     def runs_on(self, here) -> bool:
-        """Whether a device (numsnn.loops.get) can do it, and in reasonable time."""
+        """Whether a device (numsnn.devices.get) can do it, and in reasonable time."""
         return self.on_host if here.HOST else self.on_gpu
 
 

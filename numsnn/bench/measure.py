@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import loops
-from ..buffers import held
-from ..loops import threads
+from .. import devices
+from ..devices import threads
+from ..devices.buffers import held
 
 WARM = 0.03         # seconds that the threads of a library (OpenMP, BLAS) may spin on after its step, holding a core
 
@@ -75,8 +75,8 @@ class Machine(NamedTuple):
 
 def machine(n: int = 2048, megabytes: float = 256, device: str = "cpu") -> Machine:
     """Measure this machine, or its GPU, with matrices of n x n and a copy of so many megabytes."""
-    if not loops.get(device).HOST:
-        return _device(loops.get(device), n, megabytes)
+    if not devices.get(device).HOST:
+        return _device(devices.get(device), n, megabytes)
     rng, count = np.random.default_rng(0), threads.get_num_threads()
     a, b = (rng.standard_normal((n, n), np.float32) for _ in range(2))
     source = np.ones(int(megabytes * 2**18), np.float32)

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import loops, plot
-from ..loops import threads
+from .. import devices
+from ..devices import threads
+from ..reports import plot
 from .cases import CASES, Driven, Problem, parts, scaled
 from .measure import Machine, Part, exponent, interleaved, machine, peak_memory
 
@@ -63,7 +64,7 @@ def bench(names: list, *, runs: int = 15, tiny: bool = False, peers: str | None 
 
 def on_device(device: str) -> list:
     """The names of the cases that run on a device."""
-    here = loops.get(device)
+    here = devices.get(device)
     return [name for name, case in CASES.items() if case.runs_on(here)]
 
 
@@ -82,7 +83,7 @@ def _peers(path):
 
 def _limits(tiny, device):
     """Matrices large enough that the device is busy, and sizes at which a simulator gets done."""
-    if loops.get(device).HOST:
+    if devices.get(device).HOST:
         return machine(256, 8) if tiny else machine()
     return machine(8, 1e-3, device) if tiny else machine(4096, 1024, device)
 
@@ -100,7 +101,7 @@ def _case(name, label, size, run):
     theirs |= _others(name, made, run.others, facts) if isinstance(made, (Problem, Driven)) else {}
     if isinstance(made, Problem) and run.limits.threads > 1:
         own["step, one thread"] = Part(_on_one_thread(own["step"].run))
-    times, here = interleaved({**own, **theirs}, run.runs), loops.get(device)
+    times, here = interleaved({**own, **theirs}, run.runs), devices.get(device)
     for part, spec in own.items():
         t, limit = times[part], {}
         kernels = here.busy(spec.run) if part == "step" else None
@@ -142,7 +143,7 @@ def _made(case, size, device):
 
 def _parts(made, device):
     """What is timed, until the device has done it."""
-    finish = loops.get(device).finish
+    finish = devices.get(device).finish
     return {name: part._replace(wait=finish) for name, part in parts(made).items()}
 
 

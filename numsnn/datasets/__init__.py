@@ -2,9 +2,9 @@
 
 from importlib import import_module
 
+from ..formats import FormatError
 from . import qtdb, synthetic
 from .dataset import Batch, Dataset, Sequences, stratified
-from .formats import FormatError
 
 _LATER = ("babi", "braille", "cameras", "converted", "mnist", "recordings", "saved", "shd", "speech", "stand_in", "synthetic_gestures")   # imported where they are used
 

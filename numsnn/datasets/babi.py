@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..formats import babi as stories
+from ..formats.problems import FormatError
+from ..formats.source import Source
 from .dataset import Dataset
-from .formats import babi as stories
-from .formats.problems import FormatError
-from .formats.source import Source
 
 TASKS = ("single-supporting-fact", "two-supporting-facts", "three-supporting-facts", "two-arg-relations", "three-arg-relations",
          "yes-no-questions", "counting", "lists-sets", "simple-negation", "indefinite-knowledge", "basic-coreference", "conjunction",

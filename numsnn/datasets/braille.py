@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..spikes import Spikes
+from ..formats import hdf5
+from ..formats.problems import FormatError
+from ..signals.spikes import Spikes
 from .dataset import Dataset
-from .formats import hdf5
-from .formats.problems import FormatError
 
 CITATION = "Mueller-Cleve et al., Braille letter reading: A benchmark for spatio-temporal pattern recognition, Front. Neurosci. 16:951164 (2022)"
 

@@ -10,9 +10,9 @@ import csv
 import io
 from pathlib import Path, PurePosixPath
 
-from .formats import FormatError
-from .formats.piecewise import File, names
-from .formats.recordings import read
+from ..formats import FormatError
+from ..formats.piecewise import File, names
+from ..formats.recordings import read
 from .listing import Item, Listing
 
 DIGITS = tuple("0123456789")

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ..events import Events
-from ..io.files import into_place, part_of, whole
-from .formats import hdf5
-from .formats.problems import FormatError
+from ..formats import hdf5
+from ..formats.problems import FormatError
+from ..formats.whole import into_place, part_of, whole
+from ..signals.events import Events
 from .listing import Item, Listing
 
 FORMAT, VERSION = "numsnn recordings", 1

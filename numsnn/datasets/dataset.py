@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..loops import threads
-from ..spikes import Spikes
+from ..devices import threads
+from ..signals.spikes import Spikes
+from . import saving
 
 
 class Batch(NamedTuple):
@@ -194,8 +195,7 @@ class Dataset:
 
         options: what made it, kept in the file.
         """
-        from .saved import save
-        save(self, path, options)
+        saving.save(self, path, options)
 
     def __repr__(self) -> str:
         steps = "" if self.lazy else f" of {self._x.shape[0]} steps"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..events import Events
+from ..signals.events import Events
 from .dataset import Dataset
 from .recordings import Bins, framed
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..formats import idx
+from ..formats.problems import FormatError
 from .dataset import Dataset, Sequences
-from .formats import idx
-from .formats.problems import FormatError
 
 SIDE = 28
 PIXELS = SIDE * SIDE

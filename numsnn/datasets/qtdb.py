@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..encode import level_crossing
-from ..spikes import Spikes
+from ..formats import wfdb
+from ..formats.problems import FormatError
+from ..signals.encode import level_crossing
+from ..signals.spikes import Spikes
 from .dataset import Dataset
-from .formats import wfdb
-from .formats.problems import FormatError
 
 CLASSES = ("P", "PQ", "QR", "RS", "ST", "TP")
 FIRST = 10              # the first steps do not count, as in the authors' code

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..events import Events
-from ..spikes import Spikes
+from ..signals.events import Events
+from ..signals.spikes import Spikes
 from .dataset import Sequences
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..events import Events, shd_frames
-from ..spikes import Spikes
-from .formats import hdf5
-from .formats.problems import FormatError, Problems
+from ..formats import hdf5
+from ..formats.problems import FormatError, Problems
+from ..signals.events import Events, shd_frames
+from ..signals.spikes import Spikes
 from .listing import Item, Listing
 
 CITATION = "Cramer et al., The Heidelberg Spiking Data Sets, IEEE Trans. Neural Netw. Learn. Syst. 33 (2022)"
@@ -117,7 +117,7 @@ def ssc(folder, part: str = "train", **options) -> Listing:
 
 
 class AuthorFrames:
-    """Framing of the SRNN's authors, see `numsnn.events.shd_frames`."""
+    """Framing of the SRNN's authors, see `numsnn.signals.events.shd_frames`."""
 
     def __init__(self, dt: float = 4e-3, duration: float = 1.0):
         self.dt, self.duration = dt, duration

@@ -23,11 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import audio
+from ..formats import shd, wav
+from ..formats.problems import FormatError
+from ..formats.source import RATIO
+from ..signals import audio
 from .dataset import Dataset
-from .formats import shd, wav
-from .formats.problems import FormatError
-from .formats.source import RATIO
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PARTS = ("train", "valid", "test")

@@ -10,7 +10,7 @@ turn, slant, pen and in the points themselves.
 
 import numpy as np
 
-from ..events import Events
+from ..signals.events import Events
 from .mnist import PIXELS, SIDE, Images
 from .shd import CHANNELS
 

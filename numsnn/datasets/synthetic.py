@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..encode import level_crossing
-from ..spikes import Spikes
+from ..signals.encode import level_crossing
+from ..signals.spikes import Spikes
 from .dataset import Dataset
 from .qtdb import CLASSES, FIRST
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..encode import delta
-from ..events import Events
+from ..signals.encode import delta
+from ..signals.events import Events
 from .cameras import GESTURES
 
 RATE = 100          # steps of the model per second

@@ -10,8 +10,8 @@ from ..datasets import Dataset
 from ..layers import Dense, Embedding, Reverse, TimeDistributed
 from ..layers.joins import INPUT
 from ..layers.layer import positive_integer
-from ..network import Network
-from ..spikes import Spikes
+from ..network.network import Network
+from ..signals.spikes import Spikes
 from .count import FP32, UNITS, Constants, Count, preset, unit
 from .formulas import FORMULAS, Formula, conv2d, conv3d, conv_lstm2d, dense, lstm
 from .run import neurons_of, operations

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..devices.contract import valid_steps
 from ..layers import Population
 from ..layers.joins import INPUT
 from ..layers.layer import values
-from ..loops.contract import valid_steps
-from ..network import Network
-from ..spikes import Spikes
+from ..network.network import Network
+from ..signals.spikes import Spikes
 from .count import Count
 from .kinds import Here, Signal, kind
 

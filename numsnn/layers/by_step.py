@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..loops.contract import valid_steps
+from ..devices.contract import valid_steps
 
 
 def contexts(context, steps: int, batch: int) -> list:

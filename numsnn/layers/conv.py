@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..loops.contract import Geometry
+from ..devices.contract import Geometry
 from .initialise import Value, initial, plain
 from .layer import Gradients, Layer, Result, positive_integer
 

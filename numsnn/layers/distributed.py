@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..loops.contract import valid_steps
-from ..spikes import Spikes
+from ..devices.contract import valid_steps
+from ..signals.spikes import Spikes
 from .layer import Gradients, Layer, Result
 from .pointwise import Dropout
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..spikes import Spikes, index_dtype
+from ..signals.spikes import Spikes, index_dtype
 from .initialise import Value, initial, plain
 from .layer import Gradients, Layer, Result, positive_integer, size
 

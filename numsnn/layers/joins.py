@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..spikes import Spikes
+from ..signals.spikes import Spikes
 from .layer import Gradients, Layer, Result, positive_integer, values
 from .steps import Reverse
 

@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..spikes import Spikes
+from ..signals.spikes import Spikes
 
 
 class Context(NamedTuple):
     """How a chunk is to be run."""
-    loops: Any                      # the functions of a device, see loops/contract.py
+    loops: Any                      # the functions of a device, see devices/contract.py
     lengths: np.ndarray | None      # (B,) number of valid steps of each sample of the chunk
     tape: bool = False              # keep what backward needs
     record: tuple = ()              # names of fields to hand out
@@ -107,7 +107,7 @@ class Layer:
         raise TypeError(f"{type(self).__name__} does not define backward")
 
     def step(self, loops):
-        """What a compiled step of the whole network needs (loops/cpu_step.py); None: it has no such step; () : it hands on what it gets."""
+        """What a compiled step of the whole network needs (devices/cpu/step.py); None: it has no such step; () : it hands on what it gets."""
 
     def lower_bounds(self) -> dict:
         """name -> smallest value a parameter may take; it is kept by projection after each update."""

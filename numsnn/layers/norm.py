@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..loops.norm import Moments, Norming, values_of_each
+from ..devices.norm import Moments, Norming, values_of_each
 from .initialise import Value, initial, plain
 from .layer import Gradients, Result, Sized, values
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..loops.contract import Over, OverState
+from ..devices.contract import Over, OverState
 from .layer import Gradients, Layer, Result, size, values
 
 REDUCE, OF = ("sum", "mean", "max", "last", "each"), ("value", "softmax")

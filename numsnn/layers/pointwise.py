@@ -4,13 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import activation as activations
-from ..loops.pointwise import random_bits  # noqa: F401  what the masks of each step are made of
+from ..neurons import activation as activations
 from .layer import Gradients, Layer, Result, Sized, values
 
 
 class Activation(Layer):
-    """y_t = f(x_t): identity, relu, selu, sigmoid or tanh (see numsnn.activation).
+    """y_t = f(x_t): identity, relu, selu, sigmoid or tanh (see numsnn.neurons.activation).
 
     x, y: (T, B, N).  function: the name of f.
     """

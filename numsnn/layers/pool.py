@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..loops.contract import Geometry
+from ..devices.contract import Geometry
 from .conv import SHAPES, each, flat
 from .layer import Gradients, Layer, Result, values
 

@@ -6,13 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import activation as activations
-from .. import buffers
-from .. import surrogate as surrogates
-from ..loops.contract import Dynamics, Recurrent, Start, Want
-from ..loops.contract import Gradients as Incoming
-from ..neurons import NEURONS, Model
-from ..spikes import Spikes
+from ..devices import buffers
+from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
+from ..neurons import NEURONS, Model, activation as activations, surrogate as surrogates
+from ..signals.spikes import Spikes
 from .initialise import Value, initial, plain
 from .layer import Gradients, Layer, Result, positive_integer, size, values
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..spikes import Spikes
+from ..signals.spikes import Spikes
 from .layer import Gradients, Layer, Result, positive_integer, values
 
 

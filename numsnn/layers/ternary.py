@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import surrogate as surrogates
+from ..neurons import surrogate as surrogates
 from .layer import Gradients, Layer, Result, values
 
 

@@ -21,7 +21,7 @@ v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is no
 
 from typing import NamedTuple
 
-from ..elementwise import ONE
+from .elementwise import ONE
 from .model import Inputs, Out, decay, decay_adjoint
 
 NAME = "ALIF"

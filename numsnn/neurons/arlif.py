@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..elementwise import ONE, ZERO
+from .elementwise import ONE, ZERO
 from .model import Inputs, decay, decay_adjoint
 
 NAME, OUTPUT = "ARLIF", "analog"

@@ -15,7 +15,7 @@ Source: Cho et al. 2014 (arXiv 1406.1078, first version; the third has the reset
 
 from typing import NamedTuple
 
-from ..elementwise import ONE, sigmoid
+from .elementwise import ONE, sigmoid
 
 NAME, OUTPUT = "GRU", "analog"
 FEEDFORWARD, RECURRENT = ("z", "r", "h"), ("z", "r", "h_recurrent")

@@ -14,7 +14,7 @@ Quantities are dimensionless and dt plays no part.  Source: Cho et al. 2014 (arX
 
 from typing import NamedTuple
 
-from ..elementwise import ONE, ZERO, sigmoid
+from .elementwise import ONE, ZERO, sigmoid
 from .gru import Out, Params, Settings, State, coefficients, coefficients_adjoint
 
 NAME, OUTPUT = "GRUBefore", "analog"

@@ -22,7 +22,7 @@ Source: Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net, IEEE Trans. Neural Netw. Learn
 
 from typing import NamedTuple
 
-from ..elementwise import ONE, ZERO
+from .elementwise import ONE, ZERO
 from .model import Inputs
 
 NAME, OUTPUT = "LIAF", "analog"

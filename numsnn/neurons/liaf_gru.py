@@ -22,7 +22,7 @@ leave the cell.
 
 from typing import NamedTuple
 
-from ..elementwise import ONE, sigmoid, tanh
+from .elementwise import ONE, sigmoid, tanh
 from .gru import FEEDFORWARD, RECURRENT, Inputs
 
 NAME, RECURS = "LIAFGRU", "h"

@@ -24,7 +24,7 @@ functions are relu for the gates and selu for g; its beta and v_reset are 0.
 
 from typing import NamedTuple
 
-from ..elementwise import ONE, ZERO, elementwise, sigmoid
+from .elementwise import ONE, ZERO, elementwise, sigmoid
 from .lstm import Inputs
 
 NAME, OUTPUT, RECURS = "LIAFLSTM", "analog", "analog"

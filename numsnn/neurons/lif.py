@@ -21,7 +21,7 @@ The reset is not scaled by dt.  Source: Gerstner & Kistler 2002, section 4.1; ex
 
 from typing import NamedTuple
 
-from ..elementwise import ZERO
+from .elementwise import ZERO
 from .model import Inputs, Out, decay, decay_adjoint
 
 NAME = "LIF"

@@ -12,7 +12,7 @@ is not the neuron of `reset_when="same"`.  Source: snnTorch 1.0 (`Leaky`, reset_
 
 from typing import NamedTuple
 
-from ..elementwise import ZERO
+from .elementwise import ZERO
 from .lif import CONSTANT, OPTIONS, Params, Settings, coefficients, coefficients_adjoint
 from .model import Inputs, Out
 

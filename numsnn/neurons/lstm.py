@@ -19,7 +19,7 @@ Source: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber, Cummins 2
 
 from typing import NamedTuple
 
-from ..elementwise import ONE, sigmoid
+from .elementwise import ONE, sigmoid
 
 NAME, OUTPUT = "LSTM", "analog"
 DEFAULTS = {"activation": "tanh", "recurrent": True, "recurrent_bias_init": False}

@@ -8,7 +8,7 @@ A model is one file with these names, all of them plain Python; `Model.of(module
     RECURRENT           the fields of Inputs that the recurrent product feeds, one matrix each (default: all)
     step(inputs, state, params, f) -> (out, state)
     step_adjoint(inputs, state, params, f, dout, dstate) -> (dinputs, dstate, dparams)
-                        elementwise functions of scalars (see numsnn.elementwise).  The adjoint takes what the step took, and
+                        elementwise functions of scalars (see numsnn.neurons.elementwise).  The adjoint takes what the step took, and
                         the gradients of what it gave; gradients come in and go out in the same tuples.
     Settings            what the user sets, with defaults: numbers or one per neuron; any of them can be learned
     coefficients(settings, options, dt) -> Params, and coefficients_adjoint(settings, options, dt, params, dparams) -> Settings
@@ -40,8 +40,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..activation import identity, identity_slope
-from ..elementwise import elementwise
+from .activation import identity, identity_slope
+from .elementwise import elementwise
 
 
 class Inputs(NamedTuple):

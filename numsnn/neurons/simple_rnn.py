@@ -9,7 +9,7 @@ transposed weights and has the second bias (`recurrent_bias_init="zeros"`).  Sou
 
 from typing import NamedTuple
 
-from ..elementwise import ZERO
+from .elementwise import ZERO
 from .model import Inputs
 
 NAME, OUTPUT = "SimpleRNN", "analog"

@@ -13,7 +13,7 @@ from pathlib import Path
 from .. import layers as ns
 from ..datasets import babi
 from ..loss import CrossEntropy
-from ..network import Network
+from ..network.network import Network
 from ..optim import Adam
 from .recipe import Data, Recipe
 

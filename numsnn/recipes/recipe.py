@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ..datasets import Dataset
 from ..loss import Loss
-from ..network import Network
+from ..network.network import Network
 from ..optim import Optimizer
 
 

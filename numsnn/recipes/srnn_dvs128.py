@@ -19,7 +19,7 @@ from ..datasets.cameras import GESTURES
 from ..datasets.listing import Listing
 from ..datasets.recordings import Bins, framed
 from ..loss import CrossEntropy
-from ..network import Network
+from ..network.network import Network
 from ..optim import Adam, Cosine
 from .recipe import Data, Recipe
 

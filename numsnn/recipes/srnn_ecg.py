@@ -16,9 +16,9 @@ import numpy as np
 from ..datasets import Dataset, qtdb, synthetic
 from ..layers import ALIF, Dense
 from ..loss import CrossEntropy
-from ..network import Network
+from ..network.network import Network
 from ..optim import Adam, Cosine, Step
-from ..plot import sequence
+from ..reports.plot import sequence
 from .recipe import Data, Recipe
 
 OPTIONS = {"hidden": 36, "v_threshold": 0.01, "beta": 0.0, "tau_adp": 7.0, "lr": 2e-2, "schedule": "cosine", "surrogate": "multi_gaussian",

@@ -19,7 +19,7 @@ import numpy as np
 from ..datasets import Dataset, speech, stand_in
 from ..layers import LI, Dense, OverTime, Ternary
 from ..loss import CrossEntropy
-from ..network import Network
+from ..network.network import Network
 from ..optim import Adam, Step
 from .recipe import Data, Recipe
 from .srnn_shd import filled, over_time, populations, tau

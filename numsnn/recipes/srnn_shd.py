@@ -21,9 +21,9 @@ from ..datasets import Dataset, shd, stand_in
 from ..datasets.recordings import framed
 from ..layers import ALIF, LI, Dense, OverTime, Population
 from ..loss import CrossEntropy
-from ..network import Network
+from ..network.network import Network
 from ..optim import Adam, Step
-from ..plot import sequence
+from ..reports.plot import sequence
 from .recipe import Data, Recipe
 
 OPTIONS = {"hidden": "128r-128r", "dt": 4e-3, "tau_mem": 20.0, "tau_adp": 150.0, "v_threshold": 0.01, "beta": 1.8, "lr": 1e-2, "surrogate": "multi_gaussian"}

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import encode
 from ..datasets import Dataset, Sequences, mnist, stand_in
 from ..layers import ALIF, LI, Dense, OverTime
 from ..loss import CrossEntropy
-from ..network import Network
+from ..network.network import Network
 from ..optim import Adam, Adamax, Cosine, Linear, MultiStep, Optimizer
-from ..spikes import Spikes
+from ..signals import encode
+from ..signals.spikes import Spikes
 from .recipe import Data, Recipe
 from .srnn_shd import adaptive, over_time, populations, tau
 

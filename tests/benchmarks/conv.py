@@ -17,7 +17,8 @@ import numpy as np
 
 import numsnn as ns
 from numsnn.bench import Part, interleaved
-from numsnn.loops import cpu, threads
+from numsnn.devices import threads
+from numsnn.devices.cpu import device as cpu
 
 SHAPES = [(1, 16, 3, 28, 64, 10), (16, 32, 3, 13, 64, 10), (2, 16, 5, 34, 16, 30), (32, 64, 3, 16, 64, 4)]     # in, out, kernel, rows, B, T
 CHUNK = 8           # samples of a chunk at most; fewer where layers are wide, as in Network

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from numsnn.datasets import formats
-from numsnn.datasets.formats.piecewise import Columns
+from numsnn import formats
+from numsnn.formats.piecewise import Columns
 
 WIDTH, HEIGHT = 128, 128
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+from event_files import AEDAT3, FOUR, WRITABLE, aedat3_packet, recording, shd_file
 from mutations import mutations, survives
-from test_formats_events import AEDAT3, FOUR, WRITABLE, aedat3_packet, recording
-from test_recordings import shd_file
 
-from numsnn.datasets import converted, formats, shd
-from numsnn.datasets.formats import babi, idx, wav, wfdb
+from numsnn import formats
+from numsnn.datasets import converted, shd
 from numsnn.datasets.listing import Item, Listing
+from numsnn.formats import babi, idx, wav, wfdb
 
 
 def seeds(folder, data):

@@ -1,0 +1,64 @@
+"""Loops over time, one folder for each device, the same file names in each.  This is the only place that looks at the name of a device."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+
+class DeviceError(OSError):
+    """A device that is not there or does not work: what is missing, and the remedy."""
+
+
+DEVICES = ("cpu", "reference", "cuda")
+
+_works = []         # a GPU that was asked once
+
+
+def get(device: str):
+    """The module with the functions of contract.py for a device: "cpu" (Numba), "reference" (NumPy) or "cuda" (Numba on an NVIDIA GPU)."""
+    if device not in DEVICES:
+        raise ValueError(f"unknown device {device!r}; there are {', '.join(map(repr, DEVICES))}")
+    if device == "cpu" and find_spec("numba") is None:
+        raise ImportError('device="cpu" needs the package numba, which is not installed: install it (pip install numba), '
+                          'or use Network(..., device="reference"), which needs NumPy only')
+    if device == "cuda" and not _works:
+        _check_cuda()
+        _works.append(device)
+    return import_module(f".{device}.device", __name__)
+
+
+def _check_cuda():
+    """Raise an ImportError or DeviceError that says what the GPU lacks."""
+    from numba import config
+    if config.ENABLE_CUDASIM:
+        return
+    if find_spec("numba_cuda") is None:
+        raise ImportError('device="cuda" needs the package numba-cuda, which is not installed: pip install "numsnn[cuda]", or use device="cpu"')
+    from numba import cuda
+    if not cuda.is_available():
+        try:
+            cuda.current_context()
+            reason = "its compiler is missing or does not fit"
+        except Exception as error:      # noqa: BLE001  whatever the driver says
+            reason = " ".join(str(error).split()).strip(" :.") or type(error).__name__
+        raise DeviceError(f'device="cuda" needs an NVIDIA GPU with a driver that fits the installed numba-cuda; there is none that works ({reason}). '
+                           f'Install or update the driver, or use device="cpu"')
+
+
+def of(a):
+    """The functions for an array: those of the GPU where it lies there, else the fastest."""
+    return fastest() if isinstance(a, np.ndarray) else get("cuda")
+
+
+def fastest():
+    """The compiled loops where Numba is installed, else the reference: for losses, which belong to no network."""
+    return get("cpu" if find_spec("numba") else "reference")
+
+
+def notice(device: str) -> str:
+    """What a user should know before the first run on a device; "" for nothing."""
+    if device == "cpu" and not any(Path(__file__).parent.rglob("*.nbi")):
+        return "The first run compiles the loops (about 20 s); they are cached for all later runs."
+    return ""

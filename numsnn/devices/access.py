@@ -1,0 +1,50 @@
+"""Read and write a model's named tuples at one index of their arrays.
+
+    gather(arrays, i)           cls(arrays.v[i], arrays.spike[i], ...)
+    scatter(arrays, i, values)  arrays.v[i] = values.v; ...
+    accumulate(arrays, i, values)  arrays.v[i] += values.v; ...
+    clear(arrays, i)            arrays.v[i] = 0; ...
+    prefetch(arrays, i)         arrays.v[i] will be read soon
+
+`arrays` is a named tuple of arrays, or of arrays and None or (), which CUDA kernels take instead: such a field reads as 0 and is not
+written.  Loops are written once for all models, and store only the fields that were asked for.  Here the plain Python meaning; devices/jit.py
+has the compiled one.
+"""
+
+from ..neurons.elementwise import ZERO
+
+
+def absent(a):
+    return a is None or isinstance(a, tuple)
+
+
+def gather(arrays, i):
+    return type(arrays)(*(ZERO if absent(a) else a[i] for a in arrays))
+
+
+def gather_sum(arrays, i, more, j):
+    """gather(arrays, i) + gather(more, j), field by field."""
+    return type(arrays)(*(ZERO + (ZERO if absent(a) else a[i]) + (ZERO if absent(b) else b[j])
+                          for a, b in zip(arrays, more, strict=True)))
+
+
+def scatter(arrays, i, values):
+    for a, value in zip(arrays, values, strict=True):
+        if not absent(a):
+            a[i] = value
+
+
+def accumulate(arrays, i, values):
+    for a, value in zip(arrays, values, strict=True):
+        if not absent(a):
+            a[i] += value
+
+
+def clear(arrays, i):
+    for a in arrays:
+        if not absent(a):
+            a[i] = 0
+
+
+def prefetch(arrays, i):
+    """Nothing: a hint for the processor."""

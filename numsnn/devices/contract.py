@@ -1,0 +1,173 @@
+"""What a device offers: the functions that reference/device.py and cpu/device.py both define, and the tuples they speak in.
+
+    dense_forward(x, weight, bias) -> y
+        y (T, B, M) = bias + x W, summed over ascending inputs with one accumulator per output.  x: Spikes or array (T, B, N).
+    dense_backward(x, weight, dy, want_dx) -> (dweight, dbias, dx or None)
+    conv_forward(x, weight, bias, geometry, into=None) -> y
+        two-dimensional convolution of each row (t, b); x: Spikes or array (T, B, C * H * W), weight (O, C, kh, kw)
+    conv_backward(x, weight, dy, geometry, want_dx, into=None) -> (dweight, dbias, dx or None)
+        x, dy may be samples of larger arrays, and so may be `into`, where y or dx shall lie; a device may ignore it
+    max_pool_forward(x, geometry) -> (y, taken)
+        the largest value of each window of x, array (T, B, C * H * W); taken: where it lay, of equal ones the first
+    max_pool_backward(taken, dy, geometry) -> dx
+    sum_pool_forward(x, geometry, scale) -> y; sum_pool_backward(dy, geometry, scale) -> dx
+        the sum of each window times scale
+    population_forward(dynamics, x, start, recurrent, want) -> Run
+    population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
+    softmax_cross_entropy(y, labels, weights) -> (loss, dy)
+        sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64.  A device may
+        take exp of less than -60 for zero
+    softmax(x) -> z
+        exp(x - max) / sum over the last axis, the sum in ascending order
+    over_time_forward(over, x, state, lengths, tape) -> (y, OverState, tape or None); over_time_backward(over, tape, dy, dstate) -> (dx, dstate)
+        the answer over time (layers/overtime.py)
+    batch_norm_forward(norming, x, gain, bias, running, lengths, tape) -> (y, Moments or None, tape or None)
+        each channel of x, array (T, B, C * places), by the moments `running` (then None comes back), None: by its own over the valid steps, which come
+        back on the host; gain, bias (C,).  norming, Moments: see devices/norm.py
+    batch_norm_backward(norming, tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
+    layer_norm_forward(x, gain, bias, eps, tape) -> (y, tape or None); layer_norm_backward(tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
+        each step of x, array (T, B, C) or, each place by itself, (T, B, C, places); gain, bias (C,)
+    activation_forward(activation, x, tape) -> (y, tape or None); activation_backward(activation, tape, dy) -> dx
+        a function of each value
+    random_factors(key, done, shape, probability) -> array (T, B, N)
+        0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample, step and feature, the same on all
+        devices; done (B, 1): steps before the first; 1 where the key is (0, 0)
+    times(x, factors) -> x * factors, (T, B, N), factors of the same shape or (B, N)
+    put(a) -> array where the device works, or the array itself; zeros(shape, dtype) -> such an array; holds(a) -> whether it lies there, not on the host
+    send(x) -> put(x), which may take place while the device works
+    finish() waits until the device has done all it was told; busy(run) -> seconds of kernels in run(), None where that is not known; name() -> str
+    square_sums(arrays) -> a float for each; finite(arrays) -> a bool for each, whether all its numbers are
+    parted(a, n) -> the parts (..., n) of an array (..., G n), one after the other on its last axis; beside(parts) -> such an array
+    joined(parts) -> pieces (T, ...) of a sequence, one after the other; held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
+    refusal(dynamics, units, dtype) -> str
+        why the device cannot run a population; "" where it can
+    update(rule, p, g, slots, k)
+        one step of an optimiser, in place: for each value p, slots = rule(p, g, slots, k); p, g (N,), slots: named tuple of (N,) arrays
+    dense_step, population_step, over_time_step -> StepLayer; StepTable(layers, batch, dtype)
+        one step of several layers in one call (devices/cpu/step.py), where a device has it: STEPS
+    HOST
+        whether arrays are NumPy's, so that layers may do with them what no function here does
+    CHUNKED
+        whether the network cuts a batch into chunks of samples
+    one_thread() -> context manager in which several threads may call the backward functions (they use BLAS)
+
+One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then `step`; where the model has a
+SECOND current, its product comes after the others and takes `between` of them.  Arrays are
+(T, B, N) and contiguous; the currents x, one array for each field of the model's Inputs, are overwritten by the total currents, which
+the tape keeps.  Padded steps, t >= lengths[b], change no state, hand out zeros and have no gradient.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..neurons import Model
+from ..neurons.activation import ACTIVATIONS, Activation
+from ..neurons.surrogate import Surrogate
+from ..signals.spikes import Spikes
+
+
+class Geometry(NamedTuple):
+    """A convolution, or windows: channels and size of the pictures that come in, (rows, columns) of everything, size of those that go
+    out."""
+    channels: int
+    size: tuple
+    kernel: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    out: tuple
+
+
+class Dynamics(NamedTuple):
+    """What a population does, apart from its arrays."""
+    model: Model
+    surrogate: Surrogate
+    recur: str | None           # the field of Out that recurs, or None
+    activation: Activation = ACTIVATIONS["identity"]
+
+    @property
+    def in_two_stages(self) -> bool:
+        """Whether a step has a product that takes what another one decided."""
+        return self.recur is not None and self.model.second is not None
+
+    @property
+    def recurs_as_events(self) -> bool:
+        return self.recur == "spike" and self.surrogate.hard
+
+    @property
+    def spikes_are_listed(self) -> bool:
+        """Whether the tape keeps the last spikes of the state as lists, not as an array."""
+        return "spike" in self.model.State._fields and self.surrogate.hard
+
+
+class Over(NamedTuple):
+    """An answer over time (layers/overtime.py)."""
+    reduce: str
+    of: str
+    start: int
+
+
+class OverState(NamedTuple):
+    value: np.ndarray           # (B, N) sum, largest or last value so far
+    steps: np.ndarray           # (B, 1) steps so far, in the working precision
+
+
+class Recurrent(NamedTuple):
+    weight: tuple               # a matrix (N, N), from, to, for each current that the recurrence feeds
+    bias: tuple | None          # (N,) for each of them
+
+
+class Start(NamedTuple):
+    """What a run starts from; nothing of it is changed."""
+    coefficients: Any           # Params of (N,) arrays
+    state: Any                  # State of (B, N) arrays
+    last: np.ndarray | None     # (B, N): what recurred last, None without recurrence
+    lengths: np.ndarray | None  # (B,) int64
+
+
+class Want(NamedTuple):
+    """What a run shall hand out."""
+    fields: tuple               # of Out, as arrays (T, B, N)
+    events: bool                # the spikes as Spikes
+    tape: bool                  # what the backward pass needs
+    into: np.ndarray | None = None  # (T, B, N), samples of a larger array: where the one field shall lie; a device may ignore it
+
+
+class Run(NamedTuple):
+    out: Any                    # Out of arrays (T, B, N) or None
+    events: Spikes | None
+    state: Any                  # State of (B, N) arrays after the last step
+    last: np.ndarray | None
+    tape: Any
+
+
+class Tape(NamedTuple):
+    current: Any                # Inputs of arrays (T, B, N): the total currents
+    states: Any                 # State of (T, B, N) arrays, before each step; None where `events` tell it
+    start: Start
+    events: Spikes | None       # what the population handed out as spikes
+    values: np.ndarray | None   # (T, B, N): what recurred, where it is not spikes
+
+
+class Gradients(NamedTuple):
+    """What comes into the backward pass of a population."""
+    out: Any                    # Out of arrays (T, B, N) or None
+    state: Any                  # State of (B, N) arrays: of the state after the last step
+    last: np.ndarray | None
+    into: np.ndarray | None = None  # samples of a larger array, as those of `out` then are: where the gradient of the current shall lie; may be ignored
+
+
+class PopulationGradients(NamedTuple):
+    current: Any                # Inputs of arrays (T, B, N)
+    state: Any                  # of the initial state
+    last: np.ndarray | None
+    coefficients: Any           # Params of (N,) arrays, None where not learned
+    weight: tuple | None        # as in Recurrent
+    bias: tuple | None
+
+
+def valid_steps(steps: int, batch: int, lengths) -> np.ndarray:
+    """(T, B, 1): whether sample b has a step t."""
+    lengths = np.full(batch, steps) if lengths is None else lengths
+    return np.arange(steps)[:, None, None] < lengths[:, None]

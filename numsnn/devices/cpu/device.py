@@ -1,0 +1,72 @@
+"""The CPU device: compiled loops (see contract.py for what each function does)."""
+
+from functools import partial
+
+from ..norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
+)
+from ..reference.device import (
+    beside,
+    busy,
+    finish,
+    finite,
+    held,
+    holds,
+    joined,
+    name,
+    over_time_backward,
+    parted,
+    put,
+    refusal,
+    send,
+    square_sums,
+    sum_pool_backward,
+    sum_pool_forward,
+    zeros,
+)
+from ..reference.over_time import over_time_forward as _over_time_forward
+from ..reference.pointwise import (
+    activation_backward,
+    activation_forward,
+    random_factors,
+    times,
+)
+from .blas import one_thread
+from .conv import conv_backward, conv_forward
+from .dense import (
+    dense_backward,
+    dense_forward,
+    softmax,
+    softmax_cross_entropy,
+    sum_over_time,
+)
+from .pool import max_pool_backward, max_pool_forward
+from .population import one_stage_backward, one_stage_forward
+from .step import StepTable, dense_step, over_time_step, population_step
+from .two_stage import two_stage_backward, two_stage_forward
+from .update import update
+
+HOST = True         # arrays are NumPy's
+CHUNKED = True      # a batch goes through the layers in chunks of samples, in threads
+STEPS = True        # it has compiled steps of whole networks
+
+
+over_time_forward = partial(_over_time_forward, softmax=softmax, sum_over_time=sum_over_time)
+
+
+def population_forward(dynamics, x, start, recurrent, want):
+    return (two_stage_forward if dynamics.in_two_stages else one_stage_forward)(dynamics, x, start, recurrent, want)
+
+
+def population_backward(dynamics, tape, recurrent, gradients, learn):
+    return (two_stage_backward if dynamics.in_two_stages else one_stage_backward)(dynamics, tape, recurrent, gradients, learn)
+
+
+__all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy",
+           "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
+           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
+           "population_backward", "population_forward", "population_step", "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy",
+           "square_sums", "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros"]

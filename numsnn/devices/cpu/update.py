@@ -1,0 +1,30 @@
+"""Steps of optimisers on the CPU."""
+
+from functools import lru_cache
+
+from numba import njit
+
+from ..access import gather, scatter
+from ..jit import OPTIONS, fingerprint, jitable, prepare, private
+
+
+@lru_cache(None)
+def kernel(rule):
+    """The loop, specialised for the rule of an optimiser."""
+    prepare()
+    rule = jitable(rule)
+    mark = fingerprint(rule)
+
+    @njit(**OPTIONS)
+    def update(p, g, slots, k):
+        mark  # noqa: B018  part of the cache key
+        n, p, g, slots = p.size, private(p), private(g), private(slots)
+        for i in range(n):
+            p[i], after = rule(p[i], g[i], gather(slots, i), k)
+            scatter(slots, i, after)
+
+    return update
+
+
+def update(rule, p, g, slots, k):
+    kernel(rule)(p, g, slots, k)

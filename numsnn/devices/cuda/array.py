@@ -1,0 +1,322 @@
+"""Arrays on the GPU: what stays there, how it goes there and comes back, and how kernels are started.
+
+An Array looks like a NumPy array to whoever asks for its shape, and becomes one (a copy on the host) where NumPy asks for one; `transfers` counts
+these copies.  All kernels run in the order in which they were started, on one stream (streams.py), so that the memory of an array that nobody
+holds any more is given to the next one at once.
+"""
+
+import warnings
+from collections import Counter
+from functools import lru_cache
+from math import prod
+from types import SimpleNamespace
+
+import numpy as np
+from numba import cuda
+
+from ..buffers import Pool
+from . import driver as cuda_driver
+from .streams import current, follow, hold, staged
+
+BLOCK = 128             # threads of a block, at most where nothing else asks for more
+WORD = 32               # spikes in a word, as many as threads that run together
+ALIGNED = 256           # bytes
+CONTIGUOUS = SimpleNamespace(c_contiguous=True)
+
+warnings.filterwarnings("ignore", "Grid size .* under-utilization")      # many kernels are small, and none of that is the user's doing
+
+transfers = Counter()   # arrays that went "up" to the GPU and came "down"
+
+
+@lru_cache(1)
+def _pool():
+    """Much is kept, because the whole GPU waits where memory is given back to its driver."""
+    return Pool(cuda_driver.Memory, 1 << 50, spare=2)
+
+
+class _Owner:
+    """Memory, held as long as an array or a view of it exists."""
+
+    __slots__ = ("arrival", "memory", "pool")
+
+    def __init__(self, size):
+        self.pool, self.arrival = _pool(), None
+        hold(self)
+        try:
+            self.memory = self.pool.take(-(-size // ALIGNED) * ALIGNED)
+        except MemoryError:
+            raise MemoryError(f"the GPU has no room for an array of {size / 1e6:,.1f} MB beside {self.pool.used / 1e6:,.1f} MB in use: "
+                              f"use smaller batches, or checkpoint_every in fit") from None
+        follow()
+
+    def __del__(self):
+        if hasattr(self, "memory"):
+            if self.arrival is not None:
+                self.arrival.wait()     # the next to have this memory must not be overtaken by what is on its way to it
+            self.pool.returned.append(self.memory)
+
+
+class Array:
+    """A contiguous array on the GPU.  One of zeros (its owner is None) takes memory when it is used: many never are, or only copied."""
+
+    __slots__ = ("dtype", "first", "owner", "shape")
+    flags = CONTIGUOUS
+    __array_ufunc__ = None      # a NumPy number times an Array is an Array's business
+
+    def __init__(self, shape, dtype, owner=None, first=0, blank=False):
+        """first: the byte of the owner's memory at which it begins; blank: of zeros."""
+        self.shape, self.dtype, self.first = tuple(shape) if not isinstance(shape, int) else (shape,), np.dtype(dtype), first
+        self.owner = owner or (None if blank else _Owner(max(self.nbytes, 1)))
+
+    @property
+    def memory(self):
+        """What is started now waits where it is still on its way."""
+        if self.owner is None:
+            self.owner = _Owner(max(self.nbytes, 1))
+            if self.size:
+                cuda_driver.clear(self.owner.memory, 0, self.nbytes, current())
+        elif self.owner.arrival is not None:
+            self.owner.arrival.wait()
+        return self.owner.memory
+
+    @property
+    def size(self):
+        return prod(self.shape)
+
+    @property
+    def nbytes(self):
+        return self.size * self.dtype.itemsize
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("an array on the GPU is copied to the host; it cannot be looked at in its place")
+        if self.owner is None:
+            return np.zeros(self.shape, dtype or self.dtype)
+        transfers["down"] += 1
+        host = np.empty(self.shape, self.dtype)
+        if self.size:
+            cuda_driver.download(self.memory, self.first, host, current())
+        return host if dtype is None else host.astype(dtype, copy=False)
+
+    def reshape(self, *shape):
+        """The same values in another shape."""
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape
+        known = prod(n for n in shape if n != -1)
+        return self._view(n if n != -1 else self.size // max(known, 1) for n in shape)
+
+    def copy(self):
+        """The same values in memory of their own, on the GPU."""
+        if self.owner is None:
+            return zeros(self.shape, self.dtype)
+        other = Array(self.shape, self.dtype)
+        fill(other, self)
+        return other
+
+    def astype(self, dtype, copy=True):
+        """The array itself; on the GPU nothing changes its precision."""
+        if np.dtype(dtype) != self.dtype:
+            raise TypeError(f"an array on the GPU keeps its type {self.dtype}; got {np.dtype(dtype)}")
+        return self.copy() if copy else self
+
+    def __getitem__(self, steps):
+        """A slice of the first axis, in its place."""
+        if not isinstance(steps, slice) or steps.step not in (None, 1):
+            raise TypeError("an array on the GPU is sliced along its first axis only; np.asarray(a) copies it to the host")
+        first, last, _ = steps.indices(self.shape[0])
+        row = prod(self.shape[1:]) * self.dtype.itemsize
+        return self._view((max(last - first, 0), *self.shape[1:]), first * row)
+
+    def _view(self, shape, first=0):
+        """What begins so many bytes after it."""
+        _ = self.memory         # zeros take theirs now, to share it
+        return Array(shape, self.dtype, self.owner, self.first + first)
+
+    def __setitem__(self, where, value):
+        if where is not Ellipsis:
+            raise TypeError("an array on the GPU is set as a whole, a[...] = value")
+        fill(self, value)
+
+    def __add__(self, other):
+        return _sum(self, other, 1.0, 1.0)
+
+    def __mul__(self, factor):
+        return _sum(self, self, float(factor), 0.0)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __isub__(self, other):
+        fill(self, _sum(self, other, 1.0, -1.0))
+        return self
+
+    def __repr__(self):
+        return f"Array(shape={self.shape}, dtype={self.dtype}, on the GPU)"
+
+
+def fill(array, value):
+    """The values of another array, or one value."""
+    if isinstance(value, Array):
+        if value.shape != array.shape:
+            raise ValueError(f"expected shape {array.shape}; got {value.shape}")
+        if array.size:
+            cuda_driver.copy(array.memory, array.first, value.memory, value.first, array.nbytes, current())
+        return
+    transfers["up"] += 1
+    host = np.ascontiguousarray(np.broadcast_to(np.asarray(value, array.dtype), array.shape)).reshape(-1)
+    if array.size:
+        cuda_driver.upload(array.memory, array.first, staged(host), current())
+
+
+def put(a, dtype=None):
+    """An array on the GPU, a host's copied to it; None stays."""
+    if a is None or isinstance(a, Array):
+        return a
+    a = np.asarray(a, dtype)
+    own = Array(a.shape, a.dtype)
+    fill(own, a)
+    return own
+
+
+def put_all(values, dtype):
+    """A named tuple of arrays of one shape, on the GPU in memory of their own; the host's go up together."""
+    there = [a for a in values if not isinstance(a, Array)]
+    up = iter(_rows(put(np.stack(there), dtype)) if there else ())
+    return type(values)(*(a.copy() if isinstance(a, Array) else next(up) for a in values))
+
+
+def host_all(values):
+    """A named tuple of Arrays of one shape (or None), copied to the host together."""
+    there = [a for a in values if a is not None]
+    if not there:
+        return values
+    joined = Array((len(there), *there[0].shape), there[0].dtype)
+    for place, a in zip(_rows(joined), there, strict=True):
+        fill(place, a)
+    down = iter(np.asarray(joined))
+    return type(values)(*(None if a is None else next(down) for a in values))
+
+
+def _rows(a):
+    return [a[i:i + 1].reshape(a.shape[1:]) for i in range(len(a))]
+
+
+def held(run) -> int:
+    """The most bytes of arrays on the GPU that run() holds on top of what was there before it."""
+    return _pool().peak(run)
+
+
+def joined(parts):
+    """Pieces of a sequence, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    steps, whole = 0, Array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    for a in parts:
+        if a.size:
+            fill(whole[steps:steps + len(a)], a)
+        steps += len(a)
+    return whole
+
+
+def zeros(shape, dtype):
+    return Array(shape, dtype, blank=True)
+
+
+# ---- kernels
+
+
+_timed = []             # while `busy` runs: lists of pairs of events
+
+
+def launch(kernel, grid, block, *arguments):
+    """Start a kernel.  Arrays, alone or in named tuples, are held until it is started; () stands for None."""
+    words, kinds, stream = [], [], current()
+    for a in arguments:
+        _add_words(a, words, kinds)
+    if _timed:
+        pair = cuda.event(), cuda.event()
+        pair[0].record(stream)
+    cuda_driver.launch(kernel, grid, block, stream, words, kinds, lambda: list(map(_taken, arguments)))
+    if _timed:
+        pair[1].record(stream)
+        _timed[-1].append(pair)
+
+
+def finish():
+    """Wait until the GPU has done all it was told."""
+    current().synchronize()
+
+
+def busy(run):
+    """Seconds that kernels take in run(), each from an event before it to one after it."""
+    _timed.append([])
+    try:
+        run()
+        finish()
+    finally:
+        pairs = _timed.pop()
+    return sum(first.elapsed_time(last) for first, last in pairs) / 1e3
+
+
+def name():
+    if cuda_driver.SIMULATED:
+        return "the CUDA simulator"
+    device = cuda.get_current_device().name
+    return device.decode() if isinstance(device, bytes) else str(device)
+
+
+def start(kernel, threads, *arguments):
+    """One thread for each of so many, in blocks of BLOCK."""
+    if threads:
+        launch(kernel, -(-threads // BLOCK), BLOCK, *arguments)
+
+
+def _add_words(a, words, kinds):
+    """What a kernel is handed for an argument, and what its compiler sees of it."""
+    if isinstance(a, Array):
+        size, item = max(a.size, 1), a.dtype.itemsize
+        words += (0, 0, size, item, a.memory.address + a.first, size, item)
+        kinds.append(a.dtype.char)
+    elif isinstance(a, tuple):
+        kinds += (type(a), len(a))
+        for v in a:
+            _add_words(v, words, kinds)
+    elif a is None:
+        kinds.append(None)
+    else:
+        words.append(a)
+        kinds.append(type(a))
+
+
+def _taken(a):
+    """The same as Numba takes it."""
+    if isinstance(a, Array):
+        return a.memory.numbers(a.first, max(a.size, 1), a.dtype)
+    return type(a)(*(() if v is None else _taken(v) for v in a)) if isinstance(a, tuple) and hasattr(a, "_fields") else a
+
+
+@lru_cache(None)
+def _add():
+    @cuda.jit
+    def add(a, b, factor_a, factor_b, out, n):
+        i = cuda.grid(1)
+        if i < n:
+            out[i] = factor_a * a[i] + factor_b * b[i]
+    return add
+
+
+def _sum(a, b, factor_a, factor_b):
+    b = put(b, a.dtype)
+    if b.shape != a.shape:
+        raise ValueError(f"arrays on the GPU are added in one shape; got {a.shape} and {b.shape}")
+    out, real = Array(a.shape, a.dtype), a.dtype.type
+    start(_add(), a.size, a, b, real(factor_a), real(factor_b), out, a.size)
+    return out
+
+
+__all__ = ["BLOCK", "WORD", "Array", "busy", "fill", "finish", "held", "host_all", "joined", "launch", "name", "put", "put_all", "start", "transfers", "zeros"]

@@ -1,0 +1,279 @@
+"""Dense layers, sums of rows, the softmax cross-entropy and the steps of optimisers on the GPU.
+
+Every sum has a fixed order, so that the same call gives the same bytes: products add in ascending k with one accumulator per output (product.py), long
+sums over rows run in segments of SEGMENT rows, which are then added in their order.  There are no floating-point atomics.
+"""
+
+from functools import lru_cache
+from math import log
+
+import numpy as np
+from numba import cuda
+
+from ...neurons.elementwise import exp
+from ..access import gather, scatter
+from ..jit import jitable, prepare
+from .array import Array, launch, put, start, zeros
+from .product import U, product
+from .spikes import DeviceSpikes, placed, words
+
+SEGMENT = 256       # rows that one thread adds
+TOGETHER = 256      # threads that add up one array
+SHARE = 1 << 15     # numbers of it that one block adds
+
+
+# ---- sums over rows
+
+
+@lru_cache(None)
+def rows_kernel(real):
+    zero = np.dtype(real).type(0)
+
+    @cuda.jit
+    def add_rows(a, n, rows, segment, out, segments, size):
+        """out[p, s, j] = the sum of a[p, r, j] over the rows of segment s, ascending."""
+        i = cuda.grid(1)
+        if i < size:
+            j, s, p, total = i % n, i // n % segments, i // (n * segments), zero
+            for r in range(p * rows + s * segment, p * rows + min((s + 1) * segment, rows)):
+                total += a[r * n + j]
+            out[i] = total
+
+    return add_rows
+
+
+def sum_rows(a):
+    """The sum of the rows of a (R, N), or of each of several such matrices (P, R, N)."""
+    while True:
+        *several, rows, n = a.shape
+        segments = max(-(-rows // SEGMENT), 1)
+        out = Array((*several, segments, n), a.dtype)
+        start(rows_kernel(a.dtype.name), out.size, a, n, rows, SEGMENT, out, segments, out.size)
+        if segments == 1:
+            return out.reshape(*several, n)
+        a = out
+
+
+# ---- spikes
+
+
+@lru_cache(None)
+def from_bits_kernel():
+    @cuda.jit
+    def from_bits(bits, n_words, weight, bias, n_out, y, n):
+        """y[r] = bias + the weights of the units that spike, ascending."""
+        i = cuda.grid(1)
+        if i < n:
+            width, column, r = U(n_out), U(i) % U(n_out), U(i) // U(n_out)
+            w, end, first, total = r * U(n_words), (r + U(1)) * U(n_words), column, bias[column]
+            while w < end:
+                word = bits[w]
+                while word != 0:
+                    total += weight[first + U(cuda.ffs(word) - 1) * width]
+                    word = np.uint32(word & (word - np.uint32(1)))
+                first += U(32) * width
+                w += U(1)
+            y[i] = total
+
+    return from_bits
+
+
+@lru_cache(None)
+def outer_kernel(real):
+    zero = np.dtype(real).type(0)
+
+    @cuda.jit
+    def outer(bits, n_words, n_in, dy, n_out, rows, segment, out, n):
+        """out[s, j, column] = the sum of dy[r, column] over the rows r of segment s in which unit j spikes, ascending."""
+        i = cuda.grid(1)
+        if i < n:
+            column, j, s = i % n_out, i // n_out % n_in, i // (n_out * n_in)
+            total, bit, r, end = zero, np.uint32(1) << np.uint32(j % 32), s * segment, min((s + 1) * segment, rows)
+            w, d = U(r * n_words + j // 32), U(r * n_out + column)
+            while r < end:
+                if bits[w] & bit:
+                    total += dy[d]
+                w += U(n_words)
+                d += U(n_out)
+                r += 1
+            out[i] = total
+
+    return outer
+
+
+def outer(spikes, n_in, dy):
+    """The gradient (n_in, N) of weights from bits (R, W) and dy (R, N)."""
+    (rows, n_out), dtype = dy.shape, dy.dtype
+    size = max(SEGMENT, -(-rows // max(1, (1 << 22) // max(n_in * n_out, 1))))       # few segments of large matrices
+    segments = max(-(-rows // size), 1)
+    out = Array((segments, n_in * n_out), dtype)
+    start(outer_kernel(dtype.name), out.size, spikes, spikes.shape[1], n_in, dy, n_out, rows, size, out, out.size)
+    return sum_rows(out).reshape(n_in, n_out)
+
+
+# ---- what the device offers
+
+
+def dense_forward(x, weight, bias):
+    x, weight, bias = placed(x, weight.dtype), put(weight), put(bias)
+    (steps, batch, n_in), n_out = x.shape, weight.shape[1]
+    if isinstance(x, DeviceSpikes):
+        y = Array((steps * batch, n_out), weight.dtype)
+        start(from_bits_kernel(), y.size, x.bits, words(n_in), weight, bias, n_out, y, y.size)
+    else:
+        y = product(x.reshape(-1, n_in), weight, bias=bias)
+    return y.reshape(steps, batch, n_out)
+
+
+def dense_backward(x, weight, dy, want_dx):
+    x, weight, dy = placed(x, weight.dtype), put(weight), put(dy, weight.dtype)
+    (steps, batch, n_in), grad = x.shape, dy.reshape(-1, dy.shape[2])
+    dweight = outer(x.bits, n_in, grad) if isinstance(x, DeviceSpikes) else product(x.reshape(-1, n_in), grad, a_turned=True)
+    dx = product(grad, weight, b_turned=True).reshape(steps, batch, n_in) if want_dx else None
+    return dweight, sum_rows(grad), dx
+
+
+@lru_cache(None)
+def softmax_kernel():
+    prepare()
+
+    @cuda.jit
+    def softmax(x, z, rows, n):
+        """exp(x - max) / sum, the sum in ascending order."""
+        r = cuda.grid(1)
+        if r < rows:
+            o = r * n
+            most = x[o]
+            for i in range(1, n):
+                most = max(most, x[o + i])
+            total = exp(x[o] - most)
+            z[o] = total
+            for i in range(1, n):
+                e = exp(x[o + i] - most)
+                z[o + i] = e
+                total += e
+            for i in range(n):
+                z[o + i] /= total
+
+    return softmax
+
+
+def softmax(x):
+    x = put(x)
+    z = Array(x.shape, x.dtype)
+    if z.size:
+        start(softmax_kernel(), z.size // x.shape[-1], x, z, z.size // x.shape[-1], x.shape[-1])
+    return z
+
+
+@lru_cache(None)
+def cross_entropy_kernel(real):
+    prepare()
+    real, zero = np.dtype(real).type, np.dtype(real).type(0)
+
+    @cuda.jit
+    def cross_entropy(y, labels, weights, dy, loss, rows, n):
+        """dy = weight * (softmax(y) - one-hot), loss = weight * -log softmax(y)[label], by row."""
+        r = cuda.grid(1)
+        if r < rows:
+            o, weight = r * n, weights[r]
+            if weight == zero:
+                loss[r] = zero
+                for i in range(n):
+                    dy[o + i] = zero
+            else:
+                label, most, total = labels[r], y[o], zero
+                for i in range(1, n):
+                    most = max(most, y[o + i])
+                for i in range(n):
+                    e = exp(y[o + i] - most)
+                    dy[o + i] = e
+                    total += e
+                loss[r] = weight * (real(log(total)) - (y[o + label] - most))
+                scale = weight / total
+                for i in range(n):
+                    dy[o + i] *= scale
+                dy[o + label] -= weight
+
+    return cross_entropy
+
+
+def softmax_cross_entropy(y, labels, weights):
+    rows, n = y.shape
+    y, labels, weights = put(y), put(labels, np.int32), put(weights, y.dtype)
+    dy, loss = Array(y.shape, y.dtype), Array((rows, 1), y.dtype)
+    start(cross_entropy_kernel(y.dtype.name), rows, y, labels, weights, dy, loss, rows, n)
+    return float(np.asarray(sum_rows(loss))[0]), dy
+
+
+@lru_cache(None)
+def update_kernel(rule):
+    prepare()
+    rule = jitable(rule)
+
+    @cuda.jit
+    def update(p, g, slots, k, n):
+        i = cuda.grid(1)
+        if i < n:
+            value, after = rule(p[i], g[i], gather(slots, i), k)
+            p[i] = value
+            scatter(slots, i, after)
+
+    return update
+
+
+def update(rule, p, g, slots, k):
+    start(update_kernel(rule), p.size, p, put(g, p.dtype), slots, k, p.size)
+
+
+@lru_cache(None)
+def total_kernel(of, threads):
+    """of: "squares", "values" or "broken", 1 for each number that is none or infinite."""
+    squares, values, zero, one = of == "squares", of == "values", np.float32(0), np.float32(1)
+
+    @cuda.jit
+    def total(a, n, segment, out, first):
+        """out[first + block] = the total of a segment; a thread adds numbers that lie as far apart as there are threads, then one adds what all have."""
+        parts = cuda.shared.array(threads, np.float32)
+        thread, begin, found = cuda.threadIdx.x, cuda.blockIdx.x * segment, zero
+        for i in range(begin + thread, min(begin + segment, n), threads):
+            if squares:
+                found += a[i] * a[i]
+            elif values:
+                found += a[i]
+            elif a[i] - a[i] != 0:
+                found += one
+        parts[thread] = found
+        cuda.syncthreads()
+        if thread == 0:
+            for other in range(1, threads):
+                found += parts[other]
+            out[first + cuda.blockIdx.x] = found
+
+    return total
+
+
+def _totals(arrays, of):
+    """The total of what is asked of each array; one copy to the host for all."""
+    sums = zeros(max(len(arrays), 1), np.float32)
+    for k, a in enumerate(arrays):
+        segments = -(-a.size // SHARE)
+        if segments > 1:
+            parts = Array(segments, np.float32)
+            launch(total_kernel(of, TOGETHER), segments, TOGETHER, a, a.size, SHARE, parts, 0)
+            launch(total_kernel("values", TOGETHER), 1, TOGETHER, parts, segments, segments, sums, k)
+        else:
+            launch(total_kernel(of, TOGETHER), 1, TOGETHER, a, a.size, SHARE, sums, k)
+    return np.asarray(sums)
+
+
+def square_sums(arrays):
+    return [float(total) for total in _totals(list(map(put, arrays)), "squares")[:len(arrays)]]
+
+
+def finite(arrays):
+    broken = iter(_totals([a for a in arrays if isinstance(a, Array)], "broken"))
+    return [next(broken) == 0 if isinstance(a, Array) else bool(np.isfinite(a).all()) for a in arrays]
+
+
+__all__ = ["dense_backward", "dense_forward", "finite", "outer", "product", "softmax", "softmax_cross_entropy", "square_sums", "sum_rows", "update"]

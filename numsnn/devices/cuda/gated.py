@@ -1,0 +1,161 @@
+"""Neurons with several currents on the GPU: products with the matrices of all of them at once, and what a layer parts and puts together.
+
+A named tuple of arrays, one for each current, stands for the matrices; a field that is () is a current that the recurrence does not feed.
+Each current has its own accumulator.  The loops over currents are lines made of field names, as in access.py, and so no loops in the kernel.
+Indices are unsigned: with signed ones Numba adds the wrap-around of negative indices, which costs more than the product.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import cuda, types
+from numba.extending import overload
+
+from ..access import absent, gather
+from ..jit import INLINE, _present, _written, jitable, prepare
+from .array import Array, put, start
+
+U = np.uint64
+ONE = U(1)
+
+
+class Weights(NamedTuple):
+    """Inputs of arrays, or of () where the recurrence does not feed a current."""
+    weight: Any                 # (N, N), backward: transposed
+    bias: Any                   # (N,), backward: (B * N), the sums of its gradient
+    second: Any = ()            # as weight, of the current whose product takes `between`, which `weight` then leaves out
+    between: Any = ()           # backward: (T * B * N), what `between` gives
+
+
+def fed(model, arrays, second=None):
+    """Inputs of the arrays of the currents that the recurrence feeds, None for the others.  second: of SECOND's alone, or of all but that one."""
+    there = dict(zip(model.recurrent, arrays, strict=True)) if arrays else {}
+    return model.Inputs(*(there.get(name) if second in (None, name == model.second) else None for name in model.Inputs._fields))
+
+
+def captured(spike, slope, activation):
+    """The functions of a surrogate and of an activation, as kernels capture them."""
+    prepare()
+    return tuple(map(jitable, (spike, slope, activation.value, activation.slope)))
+
+
+# ---- all currents of a neuron: plain Python for the simulator, and the line that is compiled
+
+
+def add_times(sums, factor, arrays, i):
+    """sums + factor * arrays[i], field by field; factor: a number, or one for each field."""
+    factors = factor if isinstance(factor, tuple) else (factor,) * len(sums)
+    return type(sums)(*(s if absent(a) else s + f * a[i] for s, f, a in zip(sums, factors, arrays, strict=True)))
+
+
+def total(sums):
+    """The sum of the fields, in their order."""
+    return sum(sums[1:], sums[0])
+
+
+def parts_of(memory, arrays, size):
+    """Views of memory, of so many numbers, one after the other, where there are arrays."""
+    rows = iter(memory.reshape(-1, size))
+    return type(arrays)(*(() if absent(a) else next(rows) for a in arrays))
+
+
+@overload(add_times, jit_options=INLINE)
+def _add_times(sums, factor, arrays, i):
+    by = ".{0}" if isinstance(factor, types.BaseTuple) else ""
+    terms = (f"sums.{n} + factor{by.format(n)} * arrays.{n}[i]" if n in _present(arrays) else f"sums.{n}" for n in sums.fields)
+    return _written(f"def f(sums, factor, arrays, i): return cls({', '.join(terms)})", cls=sums.instance_class)
+
+
+@overload(total, jit_options=INLINE)
+def _total(sums):
+    return _written(f"def f(sums): return {' + '.join(f'sums.{n}' for n in sums.fields)}")
+
+
+@overload(parts_of, jit_options=INLINE)
+def _parts_of(memory, arrays, size):
+    there = _present(arrays)
+    views = "".join(f"memory[{there.index(n)} * size:{there.index(n) + 1} * size], " if n in there else "(), " for n in arrays.fields)
+    return _written(f"def f(memory, arrays, size): return cls({views})", cls=arrays.instance_class)
+
+
+# ---- products
+
+
+@jitable
+def add_values(sums, weights, values, first, units, n):
+    """sums + values[first : first + N] times column n of each matrix, ascending.  No zero is skipped: a branch would keep the loads of the rows apart."""
+    i, j, end, units = U(n), U(first), U(first) + U(units), U(units)
+    while j < end:
+        sums = add_times(sums, values[j], weights, i)
+        i += units
+        j += ONE
+    return sums
+
+
+@jitable
+def add_products(sums, weights, values, first, units, n):
+    """sums + values.g[first : first + N] times column n of matrix g, ascending, for each current g."""
+    i, m, end, units = U(n), U(first), U(first) + U(units), U(units)
+    while m < end:
+        sums = add_times(sums, gather(values, m), weights, i)
+        i += units
+        m += ONE
+    return sums
+
+
+@lru_cache(None)
+def _turned():
+    @cuda.jit
+    def turn(a, n, out, size):
+        i = cuda.grid(1)
+        if i < size:
+            out[i] = a[i % n * n + i // n]
+    return turn
+
+
+def turned(a):
+    """The transpose of a matrix (N, N)."""
+    out = Array(a.shape, a.dtype)
+    start(_turned(), a.size, a, len(a), out, a.size)
+    return out
+
+
+# ---- for layers
+
+
+@lru_cache(None)
+def _columns():
+    @cuda.jit
+    def columns(a, a_width, a_first, out, out_width, out_first, width, n):
+        """So many columns of out, beginning with out_first, are those of a, beginning with a_first."""
+        i = cuda.grid(1)
+        if i < n:
+            r, column = i // width, i % width
+            out[r * out_width + out_first + column] = a[r * a_width + a_first + column]
+    return columns
+
+
+def parted(a, n):
+    """The parts (..., n) of an array, one after the other on its last axis."""
+    a, width = put(a), a.shape[-1]
+    if width == n:
+        return (a,)
+    parts = tuple(Array((*a.shape[:-1], n), a.dtype) for _ in range(width // n))
+    for g, part in enumerate(parts):
+        start(_columns(), part.size, a, width, g * n, part, n, 0, n, part.size)
+    return parts
+
+
+def beside(parts):
+    """Arrays (..., n) one after the other on the last axis."""
+    if len(parts) == 1:
+        return parts[0]
+    n, width = parts[0].shape[-1], len(parts) * parts[0].shape[-1]
+    whole = Array((*parts[0].shape[:-1], width), parts[0].dtype)
+    for g, part in enumerate(parts):
+        start(_columns(), part.size, part, n, 0, whole, width, g * n, n, part.size)
+    return whole
+
+
+__all__ = ["U", "Weights", "add_products", "add_times", "add_values", "beside", "captured", "fed", "parted", "parts_of", "total", "turned"]

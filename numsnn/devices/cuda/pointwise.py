@@ -1,0 +1,109 @@
+"""Activations and dropout on the GPU: a thread for each value."""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import cuda
+
+from ..jit import jitable, prepare
+from .array import Array, put, start
+
+LOW, FIRST, SECOND = np.uint64(0xFFFFFFFF), np.uint64(0x7FEB352D), np.uint64(0x846CA68B)
+ALMOST_HALF, HALF, NO_KEY = np.uint32(15), np.uint32(16), np.uint32(0)
+
+
+@lru_cache(None)
+def value_kernel(function):
+    prepare()
+    function = jitable(function)
+
+    @cuda.jit
+    def value(x, y, n):
+        i = cuda.grid(1)
+        if i < n:
+            y[i] = function(x[i])
+
+    return value
+
+
+@lru_cache(None)
+def slope_kernel(function):
+    prepare()
+    function = jitable(function)
+
+    @cuda.jit
+    def slope(x, dy, dx, n):
+        i = cuda.grid(1)
+        if i < n:
+            dx[i] = dy[i] * function(x[i])
+
+    return slope
+
+
+@lru_cache(None)
+def times_kernel():
+    @cuda.jit
+    def times(x, factors, period, y, n):
+        i = cuda.grid(1)
+        if i < n:
+            y[i] = x[i] * factors[i % period]
+
+    return times
+
+
+def _mixed(h, key):
+    """lowbias32, as in pointwise.py; Numba makes 64 bits of a product of 32, of which the low ones stay."""
+    h = np.uint32(h ^ h >> HALF)
+    h = np.uint32((np.uint64(h) * FIRST) & LOW) ^ key
+    h = np.uint32(h ^ h >> ALMOST_HALF)
+    h = np.uint32((np.uint64(h) * SECOND) & LOW)
+    return np.uint32(h ^ h >> HALF)
+
+
+@lru_cache(None)
+def factors_kernel(real):
+    zero, one, mixed = np.dtype(real).type(0), np.dtype(real).type(1), jitable(_mixed)
+
+    @cuda.jit
+    def random_factors(streams, batch, units, threshold, scale, factors, n):
+        """streams[b]: two keys of a sample, and its steps so far."""
+        i = cuda.grid(1)
+        if i < n:
+            unit, b, t = np.uint32(i % units + 1), i // units % batch, i // (units * batch)
+            key, other, step = np.uint32(streams[3 * b]), np.uint32(streams[3 * b + 1]), np.uint32(t + int(streams[3 * b + 2]))
+            key_of_step, other_of_step = mixed(mixed(key, NO_KEY) ^ step, NO_KEY), mixed(mixed(other, NO_KEY) ^ step, NO_KEY)
+            bits = mixed(mixed(unit, NO_KEY) ^ key_of_step, other_of_step)
+            kept = scale if bits >= threshold else zero
+            factors[i] = one if key == 0 and other == 0 else kept
+
+    return random_factors
+
+
+def activation_forward(activation, x, tape):
+    x = put(x)
+    y = Array(x.shape, x.dtype)
+    start(value_kernel(activation.value), y.size, x, y, y.size)
+    return y, x if tape else None
+
+
+def activation_backward(activation, x, dy):
+    dx = Array(x.shape, x.dtype)
+    start(slope_kernel(activation.slope), dx.size, x, put(dy, x.dtype), dx, dx.size)
+    return dx
+
+
+def random_factors(key, done, shape, probability):
+    factors, real = Array(shape, key.dtype), key.dtype.type
+    streams, threshold = put(np.concatenate((np.asarray(key), np.asarray(done)), 1)), np.uint32(probability * 2**32)
+    start(factors_kernel(key.dtype.name), factors.size, streams, shape[1], shape[2], threshold, real(1 / (1 - probability)), factors, factors.size)
+    return factors
+
+
+def times(x, factors):
+    x, factors = put(x, factors.dtype), put(factors)
+    y = Array(x.shape, x.dtype)
+    start(times_kernel(), y.size, x, factors, factors.size, y, y.size)
+    return y
+
+
+__all__ = ["activation_backward", "activation_forward", "random_factors", "times"]

@@ -1,0 +1,105 @@
+"""Pooling on the GPU, a thread for each value that is computed."""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import cuda
+
+from .array import Array, put, start
+from .conv import window
+
+
+@lru_cache(None)
+def largest_kernel():
+    @cuda.jit
+    def largest(x, g, y, taken, n):
+        """The largest value of each window, and where in it; of equal ones the first."""
+        i = cuda.grid(1)
+        if i < n:
+            column, row, picture = i % g.out_width, i // g.out_width % g.out_height, i // (g.out_width * g.out_height)
+            first = (picture * g.height + row * g.down) * g.width + column * g.right
+            best, where = x[first], 0
+            for k in range(1, g.rows * g.columns):
+                value = x[first + k // g.columns * g.width + k % g.columns]
+                if value > best:
+                    best, where = value, k
+            y[i] = best
+            taken[i] = where
+
+    return largest
+
+
+@lru_cache(None)
+def summed_kernel(real):
+    zero = np.dtype(real).type(0)
+
+    @cuda.jit
+    def summed(x, g, scale, y, n):
+        i = cuda.grid(1)
+        if i < n:
+            column, row, picture = i % g.out_width, i // g.out_width % g.out_height, i // (g.out_width * g.out_height)
+            first, total = (picture * g.height + row * g.down) * g.width + column * g.right, zero
+            for k in range(g.rows * g.columns):
+                total += x[first + k // g.columns * g.width + k % g.columns]
+            y[i] = total * scale
+
+    return summed
+
+
+@lru_cache(None)
+def spread_kernel(by_place, real):
+    zero = np.dtype(real).type(0)
+
+    @cuda.jit
+    def spread(dy, taken, g, scale, dx, n):
+        """What goes back to each place from the windows it lies in; by_place: only from those that took it."""
+        i = cuda.grid(1)
+        if i < n:
+            w, h, picture, total = i % g.width, i // g.width % g.height, i // (g.width * g.height), zero
+            for k in range(g.rows * g.columns):
+                row, column = h - k // g.columns, w - k % g.columns
+                if row >= 0 and column >= 0 and row % g.down == 0 and column % g.right == 0 and row // g.down < g.out_height and column // g.right < g.out_width:
+                    j = (picture * g.out_height + row // g.down) * g.out_width + column // g.right
+                    if not by_place or taken[j] == k:
+                        total += dy[j] * scale
+            dx[i] = total
+
+    return spread
+
+
+def _pooled(x, geometry):
+    return Array((*x.shape[:2], geometry.channels * geometry.out[0] * geometry.out[1]), x.dtype)
+
+
+def _spread(taken, dy, geometry, scale, by_place):
+    dy = put(dy)
+    dx = Array((*dy.shape[:2], geometry.channels * geometry.size[0] * geometry.size[1]), dy.dtype)
+    start(spread_kernel(by_place, dy.dtype.name), dx.size, dy, taken, window(geometry), dy.dtype.type(scale), dx, dx.size)
+    return dx
+
+
+def max_pool_forward(x, geometry):
+    x = put(x)
+    y = _pooled(x, geometry)
+    taken = Array(y.shape, np.int32)
+    start(largest_kernel(), y.size, x, window(geometry), y, taken, y.size)
+    return y, taken
+
+
+def max_pool_backward(taken, dy, geometry):
+    return _spread(taken, dy, geometry, 1, True)
+
+
+def sum_pool_forward(x, geometry, scale):
+    x = put(x)
+    y = _pooled(x, geometry)
+    start(summed_kernel(x.dtype.name), y.size, x, window(geometry), x.dtype.type(scale), y, y.size)
+    return y
+
+
+def sum_pool_backward(dy, geometry, scale):
+    dy = put(dy)
+    return _spread(dy, dy, geometry, scale, False)
+
+
+__all__ = ["max_pool_backward", "max_pool_forward", "sum_pool_backward", "sum_pool_forward"]

@@ -1,0 +1,148 @@
+"""Spikes on the GPU: as bits, which are a thirtieth of values; and what takes them there together with arrays."""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import cuda, njit
+
+from ...signals.spikes import Spikes, index_dtype
+from ..jit import OPTIONS
+from ..threads import run as on_threads
+from .array import WORD, Array, put, start
+from .streams import ahead
+
+GATHERED = 1 << 16      # entries of lists that one thread puts together
+
+
+class DeviceSpikes(Spikes):
+    """Spikes as bits on the GPU: word w of row t * B + b holds units 32 w ... 32 w + 31.  On the host they are lists as ever."""
+
+    __slots__ = ("_lists", "bits")
+
+    def __init__(self, shape, bits):
+        self.shape, self.bits, self._lists = tuple(shape), bits, None
+
+    def _listed(self):
+        if self._lists is None:
+            steps, batch, units = self.shape
+            octets = np.asarray(self.bits).view(np.uint8)
+            spikes = np.unpackbits(octets, axis=1, bitorder="little")[:, :units]
+            self._lists = Spikes.from_dense(spikes.reshape(steps, batch, units).view(bool))
+        return self._lists
+
+    start = property(lambda self: self._listed().start)
+    count = property(lambda self: self._listed().count)
+    index = property(lambda self: self._listed().index)
+    multiplicity = property(lambda self: None)
+
+    def dense(self, dtype=np.float32):
+        """The Array (T, B, N)."""
+        y, units = Array(self.shape, dtype), self.shape[2]
+        start(_unpack(), y.size, self.bits, units, words(units), y, y.size)
+        return y
+
+    def __getitem__(self, time):
+        """A slice in time, in its place."""
+        first, last, _ = time.indices(self.shape[0])
+        batch = self.shape[1]
+        return DeviceSpikes((max(last - first, 0), *self.shape[1:]), self.bits[first * batch:max(last, first) * batch])
+
+
+def words(units):
+    return -(-units // WORD)
+
+
+@lru_cache(None)
+def _unpack():
+    @cuda.jit
+    def unpack(bits, units, n_words, y, n):
+        i = cuda.grid(1)
+        if i < n:
+            r, unit = i // units, i % units
+            y[i] = (bits[r * n_words + unit // 32] >> np.uint32(unit % 32)) & np.uint32(1)
+    return unpack
+
+
+@lru_cache(None)
+def _pack():
+    @cuda.jit
+    def pack(first, count, index, n_words, bits, rows):
+        """A row of bits from its list, which ascends."""
+        r = cuda.grid(1)
+        if r < rows:
+            e, end = first[r], first[r] + count[r]
+            for w in range(n_words):
+                word = np.uint32(0)
+                while e < end and index[e] // 32 == w:
+                    word |= np.uint32(1) << np.uint32(index[e] % 32)
+                    e += 1
+                bits[r * n_words + w] = word
+    return pack
+
+
+@lru_cache(None)
+def _pack_values():
+    @cuda.jit
+    def pack_values(values, units, n_words, bits, n):
+        i = cuda.grid(1)
+        if i < n:
+            r, first, word = i // n_words, i % n_words * 32, np.uint32(0)
+            for unit in range(first, min(first + 32, units)):
+                if values[r * units + unit] != 0:
+                    word |= np.uint32(1) << np.uint32(unit % 32)
+            bits[i] = word
+    return pack_values
+
+
+def packed(values):
+    """The spikes of an Array (T, B, N) of zeros and ones."""
+    steps, batch, units = values.shape
+    bits = Array((steps * batch, words(units)), np.uint32)
+    start(_pack_values(), bits.size, values, units, words(units), bits, bits.size)
+    return DeviceSpikes(values.shape, bits)
+
+
+@njit(**OPTIONS)
+def _gather(start, count, index, first, begin, end, out):
+    """The lists of rows begin ... end - 1, one after the other from first[begin] on; those of a batch lie somewhere in the lists of the whole set."""
+    for r in range(begin, end):
+        for e in range(count[r]):
+            out[first[r] + e] = index[start[r] + e]
+
+
+def put_spikes(x):
+    """Spikes on the GPU; where units spike several times in a step, as values."""
+    if isinstance(x, DeviceSpikes):
+        return x
+    if x.multiplicity is not None:
+        return put(x.dense())
+    rows, units = x.shape[0] * x.shape[1], x.shape[2]
+    bits, first, index = Array((rows, words(units)), np.uint32), np.cumsum(x.count, dtype=np.int64) - x.count, np.zeros(max(x.n_spikes, 1), index_dtype(units))
+    parts = -(-index.size // GATHERED)
+    on_threads(lambda p: _gather(x.start, x.count, x.index, first, rows * p // parts, rows * (p + 1) // parts, index), parts, index.size)
+    start(_pack(), rows, put(first), put(x.count), put(index), words(units), bits, rows)
+    return DeviceSpikes(x.shape, bits)
+
+
+def placed(x, dtype=None):
+    """Spikes or values on the GPU; None stays."""
+    return put_spikes(x) if isinstance(x, Spikes) else put(x, dtype)
+
+
+def send(x):
+    """`placed` while kernels run: those that use it wait for it, and no others."""
+    if holds(x):
+        return x
+    with ahead() as arrival:
+        own = placed(x)
+    owner = (own.bits if isinstance(own, DeviceSpikes) else own).owner
+    arrival.held.remove(owner)
+    owner.arrival = arrival
+    return own
+
+
+def holds(a):
+    return isinstance(a, (Array, DeviceSpikes))
+
+
+__all__ = ["DeviceSpikes", "holds", "packed", "placed", "put_spikes", "send", "words"]

@@ -1,0 +1,50 @@
+"""What a network answers over time, in NumPy; a device gives its own soft-max and sum over time (see contract.py)."""
+
+import numpy as np
+
+from ..contract import Over, OverState, valid_steps
+
+
+def over_time_forward(over: Over, x, state, lengths, tape, softmax, sum_over_time):
+    z = softmax(x) if over.of == "softmax" else x
+    valid = valid_steps(z.shape[0], z.shape[1], lengths)
+    if over.reduce == "each":
+        return np.where(valid, z, z.dtype.type(0)), None, (z, None, valid) if tape else None
+    step = state.steps + np.cumsum(valid, 0, dtype=z.dtype)             # (T, B, 1): number of each step, from 1
+    counted = valid & (step > over.start)
+    run, chosen = _run(over, z, state, counted, sum_over_time)
+    after = OverState(run, state.steps + valid.sum(0, dtype=z.dtype))
+    n = np.maximum(after.steps - over.start, 1)
+    y = run / n if over.reduce == "mean" else run.copy()
+    return y, after, (z, chosen, n) if tape else None
+
+
+def _run(over, z, state, counted, sum_over_time):
+    """(value after the steps, (T, B, N) weight of each step in it).  Sums run in the order of time, so that chunks of a sequence
+    give the same bits as the whole."""
+    if over.reduce in ("sum", "mean"):
+        return sum_over_time(state.value, z, counted), counted
+    index = np.arange(1, len(z) + 1)[:, None, None]
+    if over.reduce == "last":
+        best = np.where(counted, index, 0).max(0) + np.zeros(z.shape[2], int)
+    else:
+        first = np.where(state.steps > over.start, state.value, -np.inf)
+        candidates = np.concatenate((first[None], np.where(counted, z, -np.inf)))
+        best = candidates.argmax(0)
+    taken = np.take_along_axis(np.concatenate((state.value[None], z)), best[None], 0)[0]
+    return taken, index == best
+
+
+def over_time_backward(over: Over, tape, dy, dstate):
+    z, chosen, last = tape
+    if over.reduce == "each":
+        dz, before = np.where(last, dy, z.dtype.type(0)), None
+    else:
+        d = dy / last if over.reduce == "mean" else dy
+        d = d + dstate.value
+        dz = chosen * d
+        kept = 1 if over.reduce in ("sum", "mean") else ~chosen.any(0)
+        before = OverState((kept * d).astype(z.dtype), np.zeros_like(dstate.steps))
+    if over.of == "softmax":
+        dz = z * (dz - (dz * z).sum(2, keepdims=True))
+    return np.ascontiguousarray(dz, z.dtype), before

@@ -1,0 +1,59 @@
+"""`net.params`: all learned arrays of a network by name."""
+
+from collections.abc import Iterator, MutableMapping
+
+import numpy as np
+
+from ..layers import Layer
+
+
+class Parameters(MutableMapping):
+    """All learned arrays of a network by name ("dense0.weight"), in the order of layers.
+
+    Assigning copies into the array; a wrong shape or a value that is not finite is refused.  Names cannot be added or deleted.
+    """
+
+    def __init__(self, layers: dict[str, Layer]):
+        self._layers = layers
+
+    def _find(self, key):
+        layer, _, name = str(key).rpartition(".")
+        if layer not in self._layers or name not in self._layers[layer].params:
+            raise KeyError(f"no parameter {key!r}; there are {', '.join(self)}")
+        return self._layers[layer].params, name
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        params, name = self._find(key)
+        return params[name]
+
+    def __setitem__(self, key: str, value) -> None:
+        params, name = self._find(key)
+        value = np.asarray(value)
+        if value.shape != params[name].shape:
+            raise ValueError(f"parameter {key!r} has shape {params[name].shape}; got shape {value.shape}")
+        if not np.isfinite(value).all():
+            raise ValueError(f"parameter {key!r}: expected finite numbers, got NaN or infinity")
+        params[name][...] = value
+
+    def __delitem__(self, key):
+        raise TypeError(f"parameter {key!r} belongs to the network and cannot be deleted")
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{layer}.{name}" for layer, owner in self._layers.items() for name in owner.params)
+
+    def __len__(self) -> int:
+        return sum(len(owner.params) for owner in self._layers.values())
+
+    def project(self) -> int:
+        """Raise what fell below its lower bound (time constants: dt / 10) to it; the number of values."""
+        count = 0
+        for owner in self._layers.values():
+            for name, bound in owner.lower_bounds().items():
+                low = owner.params[name] < bound
+                count += int(low.sum())
+                owner.params[name][low] = bound
+        return count
+
+    def copy(self) -> dict[str, np.ndarray]:
+        """Copies of all arrays in a plain dict."""
+        return {name: np.array(array) for name, array in self.items()}

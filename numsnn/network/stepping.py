@@ -1,0 +1,96 @@
+"""`net.step` of a stack in one compiled call: tables by batch size, and a state whose arrays are views of one vector."""
+
+from operator import is_
+
+import numpy as np
+
+from ..layers.layer import size
+
+MOST = 100_000      # values of a step up to which one thread is as fast as several
+
+
+class StepState(dict):
+    """What `net.step` returned: a state as any other, of which the next step needs no copies."""
+
+    vector: np.ndarray      # all of it
+    made: tuple             # by layer; another object in its place is not in the vector
+    views: list             # where what lies in the vector
+
+    def intact(self) -> bool:
+        """Whether the vector still tells it all."""
+        return len(self) == len(self.made) and all(map(is_, self.values(), self.made))
+
+    def __reduce__(self):
+        return dict, (dict(self),)      # the arrays of a copy are no views of a vector
+
+
+class Stepper:
+    """The compiled step of one network for one batch size.  Parameters are read where they lie; a copy of a network makes its own."""
+
+    def __init__(self, net, layers, batch):
+        self.net, self.batch, self.dtype = net, batch, net.dtype
+        self.table, self.n_in = net.loops.StepTable([layer for _, layer in layers], batch, net.dtype), size(net.input_shape)
+        self.views, begins, states = [], dict(zip((name for name, _ in layers), self.table.states, strict=True)), net.initial_state(batch)
+        for name, state in states.items():
+            place, fields = begins.get(name), []
+            for a in state or ():
+                fields.append((slice(place, place + a.size), a.shape))
+                place += a.size
+            self.views.append((name, type(state), fields))
+
+    @classmethod
+    def of(cls, net, batch: int):
+        """The stepper of a network; None where a layer has no compiled step, or several threads would be faster."""
+        nodes, before = net._graph.nodes, None
+        if not net.loops.STEPS or net.input_shape is None or batch * sum(layer.size_out or 1 for layer in net.layers.values()) > MOST:
+            return None
+        layers = []
+        for name, layer in net.layers.items():
+            step = layer.step(net.loops) if layer.sources is None and (before is None or nodes[name].sources == (before,)) else None
+            if step is None:
+                return None
+            if step:
+                layers.append((name, step))
+            before = name
+        return cls(net, layers, batch) if layers else None
+
+    def __reduce__(self):
+        return _nothing, ()     # it holds addresses
+
+    def vector(self, state) -> np.ndarray:
+        """A state in one piece."""
+        if type(state) is StepState and state.intact() and state.vector.dtype == self.dtype and (state.views is self.views or state.views == self.views):
+            return state.vector
+        parts = [np.ravel(a) for s in self.net._state(state, self.batch).values() if s is not None for a in s]
+        return np.concatenate([*parts, np.zeros(0, self.dtype)])
+
+    def __call__(self, x, state):
+        """(y, state); None where the parameters have changed since this was made."""
+        after = self.table(np.ascontiguousarray(x, self.dtype), self.vector(state))
+        if after is None:
+            return None
+        new = StepState()
+        for name, kind, fields in self.views:
+            new[name] = kind(*[after[place].reshape(shape) for place, shape in fields]) if fields else None
+        new.vector, new.made, new.views = after, tuple(new.values()), self.views
+        return after[self.table.answer].reshape(self.batch, -1), new
+
+
+def stepped(net, x, state):
+    """(y, state) of one step by a compiled call; None where there is none, or x is not what it takes."""
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind not in "bfiu":
+        return None
+    steppers, batch = net._steppers, len(x)
+    if steppers.get(batch, net) is net:
+        steppers[batch] = Stepper.of(net, batch)
+    if steppers[batch] is None or x.shape[1] != steppers[batch].n_in or x.dtype.kind == "f" and not np.isfinite(x).all():
+        return None
+    done = steppers[batch](x, state)
+    if done is None:                    # settings have changed, and with them coefficients
+        steppers[batch] = Stepper.of(net, batch)
+        done = steppers[batch](x, state)
+    return done
+
+
+def _nothing():
+    return None

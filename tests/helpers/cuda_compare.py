@@ -1,0 +1,86 @@
+"""Results of the CUDA device beside those of another: what may differ, and blocks so small that little data shows it."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+import numsnn as ns
+from numsnn.devices.cuda import (
+    array as cuda_array,
+    dense as cuda_dense,
+    device as cuda,
+    population as cuda_population,
+    product as cuda_product,
+)
+from numsnn.devices.reference import device as reference
+from numsnn.layers.layer import Context
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+HOST = "HOST_GPU" in os.environ                     # host_gpu/driver.c: compiled, but by a compiler that fuses nothing
+SMALL = SIMULATED or os.environ.get("HOST_GPU") == "small"
+if SIMULATED:
+    sys.setswitchinterval(5e-5)         # the simulator asks its threads in a busy loop, each of which waits for the interpreter: 5 ms unless told
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    def shared(self, shape, dtype):
+        """The simulator's shared.array in one go: its own looks, then makes, and two threads of a block at once get an array each."""
+        place = sys._getframe(1)
+        return self._allocations.setdefault((place.f_code, place.f_lineno), np.empty(shape, dtype))
+
+    FakeCUDAShared.array = shared
+
+EPS = np.finfo(np.float32).eps
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Blocks, tiles and segments so small that little data has edges, tails and several of each."""
+    if SMALL:
+        monkeypatch.setattr(cuda_array, "BLOCK", 32)
+        monkeypatch.setattr(cuda_product, "TILE", 4)
+        monkeypatch.setattr(cuda_dense, "SEGMENT", 16)
+        monkeypatch.setattr(cuda_dense, "TOGETHER", 4)
+        monkeypatch.setattr(cuda_dense, "SHARE", 24)
+        monkeypatch.setattr(cuda_population, "WIDEST", 4)
+
+
+def same(found, wanted, terms=1):
+    """The bits in the simulator and on the host, else close to within what so many fused products and sums may change."""
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    assert found.shape == wanted.shape and found.dtype == wanted.dtype
+    if SIMULATED or HOST:
+        return found.tobytes() == (wanted + wanted.dtype.type(0)).tobytes() or np.array_equal(found, wanted)
+    return close(found, wanted, terms)
+
+
+def close(found, wanted, terms):
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    return found.shape == wanted.shape and np.abs(found - wanted).max(initial=0) <= 4 * terms * EPS * max(np.abs(wanted).max(initial=0), 1e-30)
+
+
+def check_population(make, n, steps, batch, lengths=None):
+    """What is handed out, the state, every gradient."""
+    rng = np.random.default_rng(n)
+    net = ns.Network(make(n), device="reference", seed=1)
+    (name, layer), = net.layers.items()
+    for key in ("recurrent", "recurrent_bias"):
+        if key in layer.params:
+            layer.params[key][...] = rng.standard_normal(layer.params[key].shape) / np.sqrt(n)
+    x, dy = ((rng.standard_normal((steps, batch, width)) * scale).astype(np.float32) for width, scale in ((len(layer.model.feedforward) * n, 2), (n, 1)))
+    begin = type(net.initial_state(1)[name])(*(rng.random((batch, n)).astype(np.float32).round(0 if field == "spike" else 9) for field in net.initial_state(1)[name]._fields))
+    end = type(begin)(*(rng.standard_normal((batch, n)).astype(np.float32) for _ in begin))
+    found, events = [], layer.emits_events
+    for loops in (reference, cuda):
+        context = Context(loops, None if lengths is None else np.array(lengths), True)
+        prepared = layer.prepare(context)
+        run = layer.forward(x.copy(), begin, prepared, context)
+        back = layer.backward(run.tape, dy, end, None, prepared, context)
+        y = run.y.dense(np.float32) if events else run.y
+        found.append(((y, *run.state), {"dx": back.dx, **dict(enumerate(back.dstate)), **back.params}))
+    (forward, backward), (forward_there, backward_there) = found
+    assert np.any(forward[0]) and all(same(a, b, n * steps) for a, b in zip(forward_there, forward, strict=True))
+    assert backward.keys() == backward_there.keys()
+    for key, wanted in backward.items():
+        assert close(backward_there[key], wanted, 2 * n * steps), key
