@@ -1,10 +1,49 @@
 """numsnn: spiking neural networks with hand-written backpropagation through time, on NumPy and Numba only."""
 
+from typing import TYPE_CHECKING
+
 from . import datasets, energy, layers, loss, moved, neurons, optim
 from .datasets import Dataset, FormatError
 from .devices.threads import get_num_threads, set_num_threads
 from .files import CheckpointError, load, save
-from .layers import Layer, Population, population
+from .layers import (
+    Activation,
+    Add,
+    AvgPool1d,
+    AvgPool2d,
+    BatchNorm,
+    Bidirectional,
+    Concatenate,
+    Conv1d,
+    Conv2d,
+    ConvARLIF2D,
+    ConvLSTM2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    From,
+    Layer,
+    LayerNorm,
+    MaxPool1d,
+    MaxPool2d,
+    MembraneNorm,
+    OverTime,
+    PoolTime,
+    Population,
+    Previous,
+    Repeat,
+    Reshape,
+    Residual,
+    Reverse,
+    SumPool1d,
+    SumPool2d,
+    Ternary,
+    TimeDistributed,
+    models,
+    population,
+)
+from .layers.models import *  # one for each neuron model: ALIF, LI, LIF ...
 from .network import Network
 from .neurons import surrogate
 from .reports import plot
@@ -26,12 +65,19 @@ from .training import (
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Activation", "Add", "AvgPool1d", "AvgPool2d", "BatchNorm", "Bidirectional", "CheckpointError",
+    "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Dataset", "Dense", "Dropout",
+    "Embedding", "Evaluation", "Events", "Flatten", "FormatError", "From", "GradientError", "History",
+    "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime",
+    "Population", "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Spikes", "SumPool1d",
+    "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "audio", "check_gradients", "datasets",
+    "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics",
+    "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads",
+    "surrogate", "warm_up",
+]
+__all__ += models.__all__
+
 moved.install()
-
-globals().update(layers.LAYERS | layers.BLOCKS)     # Dense, Conv2d, Residual ..., and one for each neuron model: ALIF, LI, LIF ...
-
-__all__ = ["CheckpointError", "Dataset", "Evaluation", "Events", "FormatError", "GradientError", "History", "Layer", "Network", "Population",
-           "Spikes", "TrainingDiverged", "audio", "check_gradients", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss",
-           "metrics", "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads", "surrogate", "warm_up"]
-__all__ += list(layers.LAYERS)
-__all__ += list(layers.BLOCKS)
+if not TYPE_CHECKING:
+    __getattr__ = moved.attribute       # ns.events, ns.memory ... of version 0.1

@@ -70,3 +70,10 @@ def install() -> None:
     """Let the old names be imported."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
+
+
+def attribute(name: str):
+    """The module that was numsnn.NAME, for code that took it as an attribute."""
+    if f"numsnn.{name}" in MOVED:
+        return import_module(f"numsnn.{name}")
+    raise AttributeError(f"module 'numsnn' has no attribute {name!r}")

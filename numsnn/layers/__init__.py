@@ -1,34 +1,37 @@
-"""Layers.  `by_name` knows every class: that is how checkpoints find them."""
+"""Layers: what a network is made of.  `by_name` knows every class: that is how checkpoints find them."""
 
-from .arlif import ARLIF
+from . import models
 from .cells import ConvARLIF2D, ConvLSTM2D
 from .conv import Conv1d, Conv2d
 from .dense import Dense
 from .distributed import TimeDistributed
 from .embedding import Embedding
+from .factory import POPULATIONS, population
 from .joins import Add, Bidirectional, Block, Concatenate, From, Previous, Residual
 from .layer import Layer
 from .membrane_norm import MembraneNorm
+from .models import *  # one for each neuron model: ALIF, LI, LIF ...
 from .norm import BatchNorm, LayerNorm
 from .overtime import OverTime
 from .pointwise import Activation, Dropout
 from .pool import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, SumPool1d, SumPool2d
-from .population import POPULATIONS, Population, population
+from .population import Population
 from .reshape import Flatten, Reshape
 from .steps import PoolTime, Repeat, Reverse
 from .ternary import Ternary
 
-# a class for each neuron model among them: ALIF, LI, LIF ...
-LAYERS = {layer.__name__: layer for layer in (
-    ARLIF, Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding, Flatten, From, LayerNorm,
-    MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous, Repeat, Reshape, Reverse, SumPool1d, SumPool2d, Ternary, TimeDistributed)}
-LAYERS |= POPULATIONS
-globals().update(LAYERS)
+LAYERS: dict[str, type[Layer]] = {
+    **{layer.__name__: layer for layer in (
+        Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding,
+        Flatten, From, LayerNorm, MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous, Repeat,
+        Reshape, Reverse, SumPool1d, SumPool2d, Ternary, TimeDistributed)},
+    **POPULATIONS}
 # what a network puts into its list layer by layer
-BLOCKS = {block.__name__: block for block in (Bidirectional, ConvARLIF2D, ConvLSTM2D, Residual)}
+BLOCKS: dict[str, type[Block]] = {
+    block.__name__: block for block in (Bidirectional, ConvARLIF2D, ConvLSTM2D, Residual)}
 
 
-def by_name(name: str) -> type:
+def by_name(name: str) -> type[Layer]:
     """The layer class of a name; populations of models that were registered later included."""
     layers = {**LAYERS, **POPULATIONS}
     if name not in layers:
@@ -36,6 +39,11 @@ def by_name(name: str) -> type:
     return layers[name]
 
 
-__all__ = ["BLOCKS", "LAYERS", "POPULATIONS", "Block", "Layer", "Population", "by_name", "population"]
-__all__ += list(LAYERS)
-__all__ += list(BLOCKS)
+__all__ = [
+    "BLOCKS", "LAYERS", "POPULATIONS", "Activation", "Add", "AvgPool1d", "AvgPool2d", "BatchNorm",
+    "Bidirectional", "Block", "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Dense",
+    "Dropout", "Embedding", "Flatten", "From", "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d",
+    "MembraneNorm", "OverTime", "PoolTime", "Population", "Previous", "Repeat", "Reshape", "Residual",
+    "Reverse", "SumPool1d", "SumPool2d", "Ternary", "TimeDistributed", "by_name", "population",
+]
+__all__ += models.__all__

@@ -1,53 +1,71 @@
 """`ARLIF`: the population whose threshold follows its firing rate."""
 
+from __future__ import annotations
+
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar
+
 import numpy as np
 
 from ..neurons import NEURONS
 from . import by_step
+from .factory import POPULATIONS, population
 from .layer import Gradients, Result, values
-from .population import POPULATIONS, Population, population
+from .population import Names
 
 MODES = ("rate_band", "fixed", "learned", "trace")
+BAND = ("rate_low", "rate_high", "threshold_step", "threshold_min", "threshold_max")
+_Plain: Any = population(NEURONS["ARLIF"])
 
 
-class ARLIF(population(NEURONS["ARLIF"])):
+class ARLIF(_Plain):
     __doc__ = f"""{NEURONS["ARLIF"].doc}
 
     threshold    how the threshold moves:
-                 "rate_band"  in training (`forward`), after each step, where the rate r of spikes over all samples of the batch and all neurons
-                              that share a threshold is outside of a band: v_threshold += threshold_step if r > rate_high,
-                              -= threshold_step if r < rate_low, kept in threshold_min ... threshold_max.  Padded samples do not count.
-                              No gradient flows through it; `run` and `step` leave it as it is; it is saved with the network
+                 "rate_band"  in training (`forward`), after each step, where the rate r of spikes over all samples
+                              of the batch and all neurons that share a threshold is outside of a band:
+                              v_threshold += threshold_step if r > rate_high, -= threshold_step if r < rate_low,
+                              kept in threshold_min ... threshold_max.  Padded samples do not count.
+                              No gradient flows through it; `run` and `step` leave it as it is; it is saved with
+                              the network
                  "fixed"      not at all
                  "learned"    by its gradient
                  "trace"      by the neuron's own trace of spikes (beta, tau_adp), as the ALIF's
-    rate_low, rate_high, threshold_step, threshold_min, threshold_max    of the rule above; rates are spikes per neuron and step
+    rate_low, rate_high, threshold_step, threshold_min, threshold_max
+                 of the rule above; rates are spikes per neuron and step
 
-    One threshold for the population unless told otherwise (per_channel="v_threshold", or shared=() for one per neuron).  With the rate-band rule
-    training takes the whole batch step by step (slower: a step waits for the rate of the one before), inference does not.
+    One threshold for the population unless told otherwise (per_channel="v_threshold", or shared=() for one per
+    neuron).  With the rate-band rule training takes the whole batch step by step (slower: a step waits for the rate
+    of the one before), inference does not.
 
     Further arguments: see `Population`.
     """
+    choices: ClassVar = {"threshold": MODES}
 
-    def __init__(self, n=None, *, threshold: str = "rate_band", rate_low: float = 0.2, rate_high: float = 0.8, threshold_step: float = 0.1,
-                 threshold_min: float = 0.1, threshold_max: float = 2.0, learn=("decay",), shared=None, per_channel=(), **more):
+    def __init__(self, n: int | tuple[int, ...] | None = None, *, threshold: str = "rate_band",
+                 rate_low: float = 0.2, rate_high: float = 0.8, threshold_step: float = 0.1,
+                 threshold_min: float = 0.1, threshold_max: float = 2.0, learn: Names = ("decay",),
+                 shared: Names | None = None, per_channel: Names = (), **more: Any):
         if threshold not in MODES:
             raise ValueError(f"ARLIF: threshold must be one of {', '.join(map(repr, MODES))}; got {threshold!r}")
-        learn, per_channel = ((names,) if isinstance(names, str) else tuple(names) for names in (learn, per_channel))
-        if threshold == "learned":
-            learn += ("v_threshold",) * ("v_threshold" not in learn)
+        learn, per_channel = _tuple(learn), _tuple(per_channel)
+        if threshold == "learned" and "v_threshold" not in learn:
+            learn += ("v_threshold",)
         if threshold == "trace":
             more = {"beta": 0.2, **more}
         if shared is None:
             shared = tuple(name for name in ("decay", "v_threshold") if name not in per_channel)
         super().__init__(n, learn=learn, shared=shared, per_channel=per_channel, **more)
-        self.threshold, self.band = threshold, (rate_low, rate_high, threshold_step, threshold_min, threshold_max)
+        self.threshold = threshold
+        self.band = (rate_low, rate_high, threshold_step, threshold_min, threshold_max)
         if threshold == "rate_band" and "v_threshold" in self.learn:
             self.refuse("v_threshold is learned, but the rate-band rule moves it too; use threshold='learned'")
         if threshold == "trace" and not np.any(self.settings.beta) and "beta" not in self.learn:
             self.refuse("threshold='trace' needs beta, which is 0")
-        if not 0 <= rate_low <= rate_high <= 1 or not 0 <= threshold_step < np.inf or not threshold_min <= threshold_max:
-            self.refuse(f"expected 0 <= rate_low <= rate_high <= 1, threshold_step >= 0 and threshold_min <= threshold_max; got {self.band}")
+        rates_fit = 0 <= rate_low <= rate_high <= 1
+        if not rates_fit or not 0 <= threshold_step < np.inf or not threshold_min <= threshold_max:
+            self.refuse(f"expected 0 <= rate_low <= rate_high <= 1, threshold_step >= 0 and "
+                        f"threshold_min <= threshold_max; got {self.band}")
 
     @property
     def needs(self):
@@ -65,10 +83,14 @@ class ARLIF(population(NEURONS["ARLIF"])):
     def forward(self, x, state, prepared, context):
         if not (self.whole_batch and context.tape):
             return super().forward(x, state, prepared, context)
-        x, theta, tapes, parts, seen = values(x, self.dtype), self.fixed["v_threshold"].astype(np.float64), [], [], []
-        for t, inner in enumerate(by_step.contexts(context._replace(record=tuple({*context.record, "spike"})), *x.shape[:2])):
-            here = prepared.coefficients._replace(v_threshold=np.repeat(theta, self.n // theta.size).astype(self.dtype))
-            done = super().forward(x[t:t + 1].copy(), state, prepared._replace(coefficients=here), inner)
+        x = values(x, self.dtype)
+        theta = self.fixed["v_threshold"].astype(np.float64)
+        tapes, parts, seen = [], [], []
+        watched = context._replace(record=tuple({*context.record, "spike"}))
+        for t, inner in enumerate(by_step.contexts(watched, *x.shape[:2])):
+            of_each = np.repeat(theta, self.n // theta.size).astype(self.dtype)
+            here = prepared._replace(coefficients=prepared.coefficients._replace(v_threshold=of_each))
+            done = super().forward(x[t:t + 1].copy(), state, here, inner)
             state, spikes = done.state, done.seen["spike"][0]
             tapes.append(done.tape)
             parts.append(values(done.y, self.dtype))
@@ -92,17 +114,33 @@ class ARLIF(population(NEURONS["ARLIF"])):
         if not isinstance(tape, list):
             return super().backward(tape, dy, dstate, dhidden, prepared, context)
         dx, params = [None] * len(dy), {}
-        hidden, contexts = by_step.hidden(dhidden, context, len(dy)), by_step.contexts(context, *dy.shape[:2])
+        hidden = by_step.hidden(dhidden, context, len(dy))
+        contexts = by_step.contexts(context, *dy.shape[:2])
         for t in reversed(range(len(dy))):
-            g = super().backward(tape[t], np.ascontiguousarray(dy[t:t + 1]), dstate, hidden[t], prepared, contexts[t])
+            here = np.ascontiguousarray(dy[t:t + 1])
+            g = super().backward(tape[t], here, dstate, hidden[t], prepared, contexts[t])
             dx[t], dstate = g.dx, g.dstate
             by_step.add_to(params, g.params)
-        return Gradients(np.concatenate(dx) if context.want_dx and dx else None, dstate, params or {key: np.zeros_like(p) for key, p in self.params.items()})
+        if not params:
+            params = {key: np.zeros_like(p) for key, p in self.params.items()}
+        return Gradients(np.concatenate(dx) if context.want_dx and dx else None, dstate, params)
 
     def config(self):
-        keys = ("rate_low", "rate_high", "threshold_step", "threshold_min", "threshold_max")
-        return {**super().config(), "threshold": self.threshold, **dict(zip(keys, self.band, strict=True))}
+        return {**super().config(), "threshold": self.threshold, **dict(zip(BAND, self.band, strict=True))}
 
 
+def _tuple(names):
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _signature():
+    """The arguments of a population, with these defaults, and those of the threshold's rule."""
+    own = signature(ARLIF.__init__).parameters
+    general = [p.replace(default=own[p.name].default) if p.name in own else p
+               for p in _Plain.__signature__.parameters.values()]
+    rule = [own[name].replace(kind=Parameter.KEYWORD_ONLY) for name in ("threshold", *BAND)]
+    return Signature([*general, *rule])
+
+
+ARLIF.__signature__ = _signature()
 POPULATIONS["ARLIF"] = ARLIF
-__all__ = ["ARLIF", "Population"]

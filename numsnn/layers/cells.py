@@ -1,20 +1,22 @@
 """Convolutional cells, made of layers: `ConvARLIF2D`, `ConvLSTM2D`."""
 
-from .arlif import ARLIF
 from .conv import Conv2d
 from .initialise import Value
 from .joins import Add, Block, Previous
-from .population import POPULATIONS
+from .models import ARLIF, LSTM
 
 
 class ConvARLIF2D(Block):
-    """ARLIF neurons whose input is a convolution: I_t = conv(x_t, W) + b, then ARLIF (see there) at each place of each channel.
+    """ARLIF neurons whose input is a convolution: I_t = conv(x_t, W) + b, then ARLIF (see there) at each
+    place of each channel.
 
-    x: (T, B, channels_in, H, W) values or Spikes; y: (T, B, filters, H', W').  A drop-in for ConvLSTM2D with a fraction of its weights,
-    kernel^2 channels_in filters + filters.  In the network's list it becomes a Conv2d and an ARLIF, and so it is saved.
+    x: (T, B, channels_in, H, W) values or Spikes; y: (T, B, filters, H', W').  A drop-in for ConvLSTM2D with
+    a fraction of its weights, kernel^2 channels_in filters + filters.  In the network's list it becomes a
+    Conv2d and an ARLIF, and so it is saved.
 
-    channels_in, filters, kernel, stride, padding, dilation, weight, bias: of the convolution, see Conv2d.  name: of the ARLIF.
-    further keywords: of ARLIF; its threshold is one for the layer unless per_channel="v_threshold".  Source: see ARLIF.
+    channels_in, filters, kernel, stride, padding, dilation, weight, bias: of the convolution, see Conv2d.
+    name: of the ARLIF.  further keywords: of ARLIF; its threshold is one for the layer unless
+    per_channel="v_threshold".  Source: see ARLIF.
     """
 
     def __init__(self, channels_in: int, filters: int, kernel=3, *, stride=1, padding=0, dilation=1, weight: Value = "xavier_uniform",
@@ -28,16 +30,19 @@ class ConvARLIF2D(Block):
 
 
 class ConvLSTM2D(Block):
-    """An LSTM whose products are convolutions, at each place of a picture, with h the last output and * a convolution:
+    """An LSTM whose products are convolutions, at each place of a picture, with h the last output and * a
+    convolution:
 
         i, f, o = sigmoid(W_x * x_t + W_h * h_{t-1} + b),   g = tanh(...),   c_t = f c_{t-1} + i g,   h_t = o tanh(c_t)
 
-    x: (T, B, channels_in, H, W); y: (T, B, filters, H', W').  Gates in Keras' order (i, f, c, o) as blocks of `filters` channels; W_h keeps the size.
-    4 (kernel^2 (channels_in + filters) filters + filters) weights and biases.  In the network's list it becomes a Conv2d, a Previous, a Conv2d of
-    the recurrence, an Add and an LSTM, and so it is saved; it runs in lockstep.  For every step instead of the last: no OverTime.
+    x: (T, B, channels_in, H, W); y: (T, B, filters, H', W').  Gates in Keras' order (i, f, c, o) as blocks of
+    `filters` channels; W_h keeps the size.  4 (kernel^2 (channels_in + filters) filters + filters) weights
+    and biases.  In the network's list it becomes a Conv2d, a Previous, a Conv2d of the recurrence, an Add and
+    an LSTM, and so it is saved; it runs in lockstep.  For every step instead of the last: no OverTime.
 
-    channels_in, filters, kernel, stride, padding, dilation: of the convolution of x, see Conv2d.  recurrent_init: of W_h.
-    forget_bias: added to the bias of f (Keras' unit_forget_bias: 1).  name: of the LSTM.  Source: Shi et al. 2015; Keras' layer of this name.
+    channels_in, filters, kernel, stride, padding, dilation: of the convolution of x, see Conv2d.
+    recurrent_init: of W_h.  forget_bias: added to the bias of f (Keras' unit_forget_bias: 1).  name: of the
+    LSTM.  Source: Shi et al. 2015; Keras' layer of this name.
     """
 
     def __init__(self, channels_in: int, filters: int, kernel=3, *, stride=1, padding=0, dilation=1, weight: Value = "xavier_uniform",
@@ -55,4 +60,4 @@ class ConvLSTM2D(Block):
         add(Previous(name, like=(x, self.filters)))
         h = add(self.recurrence)
         add(Add(x, h))
-        add(POPULATIONS["LSTM"](None, **{**self.cell, "name": name}))
+        add(LSTM(None, **{**self.cell, "name": name}))

@@ -102,32 +102,36 @@ class Conv(Layer):
 class Conv2d(Conv):
     """Two-dimensional convolution of each time step (a cross-correlation, as everywhere):
 
-        y_t[o, h, w] = b[o] + sum_{c, i, j} W[o, c, i, j] x_t[c, h stride + i dilation - padding, w stride + j dilation - padding]
+        y_t[o, h, w] = b[o] + sum_{c, i, j} W[o, c, i, j] x_t[c, h stride + i dilation - padding, w stride + j
+        dilation - padding]
 
-    x: (T, B, channels_in, H, W) values or Spikes; y: (T, B, channels_out, H', W') with
-    H' = floor((H + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, and W' likewise; outside of the picture x is 0.
+    x: (T, B, channels_in, H, W) values or Spikes; y: (T, B, channels_out, H', W') with H' = floor((H + 2
+    padding - dilation (kernel - 1) - 1) / stride) + 1, and W' likewise; outside of the picture x is 0.
     weight is (channels_out, channels_in, kernel, kernel), bias (channels_out,), or absent with bias=False.
 
-    Spikes are added event by event, values a picture at a time.  A picture's result does not depend on batch or chunk; between Spikes and
-    the same values, and between devices, the order of the sum differs: equal to rounding.
+    Spikes are added event by event, values a picture at a time.  A picture's result does not depend on batch
+    or chunk; between Spikes and the same values, and between devices, the order of the sum differs: equal to
+    rounding.
 
-    channels_in, channels_out: numbers of channels.  kernel, stride, padding, dilation: one number, or (rows, columns).
-    padding="same": as much as keeps the size; with odd kernels and stride 1.
-    weight, bias: initial values (see numsnn.layers.initialise; fans count the kernel's places); bias=False for none.
+    channels_in, channels_out: numbers of channels.  kernel, stride, padding, dilation: one number, or (rows,
+    columns).  padding="same": as much as keeps the size; with odd kernels and stride 1.  weight, bias:
+    initial values (see numsnn.layers.initialise; fans count the kernel's places); bias=False for none.
     """
 
 
 class Conv1d(Conv):
-    """One-dimensional convolution of each time step, along an axis that is not time (frequency, position ...):
+    """One-dimensional convolution of each time step, along an axis that is not time (frequency, position
+    ...):
 
         y_t[o, l] = b[o] + sum_{c, i} W[o, c, i] x_t[c, l stride + i dilation - padding]
 
-    x: (T, B, channels_in, L) values or Spikes; y: (T, B, channels_out, L') with L' = floor((L + 2 padding - dilation (kernel - 1) - 1) / stride) + 1;
-    outside x is 0.  weight is (channels_out, channels_in, kernel), bias (channels_out,), or absent with bias=False.  The rest as in `Conv2d`.
+    x: (T, B, channels_in, L) values or Spikes; y: (T, B, channels_out, L') with L' = floor((L + 2 padding -
+    dilation (kernel - 1) - 1) / stride) + 1; outside x is 0.  weight is (channels_out, channels_in, kernel),
+    bias (channels_out,), or absent with bias=False.  The rest as in `Conv2d`.
 
     channels_in, channels_out: numbers of channels.  kernel, stride, padding, dilation: numbers.
-    padding="same": as much as keeps the size; with odd kernels and stride 1.
-    weight, bias: initial values (see numsnn.layers.initialise; fans count the kernel's places); bias=False for none.
+    padding="same": as much as keeps the size; with odd kernels and stride 1.  weight, bias: initial values
+    (see numsnn.layers.initialise; fans count the kernel's places); bias=False for none.
     """
 
     directions = 1

@@ -9,9 +9,10 @@ from .layer import Gradients, Layer, Result, positive_integer, size
 class Dense(Layer):
     """All-to-all synapses: y_t = x_t W + b, for each time step.
 
-    x: (T, B, n_in) values or Spikes; y: (T, B, n_out).  weight is (n_in, n_out), so that a spike reads one row (PyTorch holds the
-    transpose); bias is (n_out,), or absent with bias=False.  Spikes are summed event by event.  In the forward pass the sum over
-    inputs runs in ascending order with one accumulator per output: Spikes, the same as values, one row or many give the same bits.
+    x: (T, B, n_in) values or Spikes; y: (T, B, n_out).  weight is (n_in, n_out), so that a spike reads one
+    row (PyTorch holds the transpose); bias is (n_out,), or absent with bias=False.  Spikes are summed event
+    by event.  In the forward pass the sum over inputs runs in ascending order with one accumulator per
+    output: Spikes, the same as values, one row or many give the same bits.
 
     n_in, n_out: sizes.  weight, bias: initial values (see numsnn.layers.initialise); bias=False for none.
     """

@@ -9,14 +9,17 @@ from .pointwise import Dropout
 
 
 class TimeDistributed(Layer):
-    """A layer applied to each time step as if it were a sequence of one step: y_t = f(x_t), f beginning in its initial state.
+    """A layer applied to each time step as if it were a sequence of one step: y_t = f(x_t), f beginning in
+    its initial state.
 
-    A layer without state does the same as without TimeDistributed; one with a state begins afresh in every step.  x: (T, B, N) values or Spikes,
-    which the layer sees as (1, T B, N); y: (T, B, M).  The parameters are the layer's, under the name of this one.
+    A layer without state does the same as without TimeDistributed; one with a state begins afresh in every
+    step.  x: (T, B, N) values or Spikes, which the layer sees as (1, T B, N); y: (T, B, M).  The parameters
+    are the layer's, under the name of this one.
 
-    layer: the layer.  Refused are layers that answer once per sequence, that name their sources or change the number of steps, and those whose
-    initial state is drawn at random (Dropout, init_state="uniform"), because the steps of a sequence would have to share the draw.
-    Recorded can be what the layer records, except "rate".  Source: the layer of this name in Keras.
+    layer: the layer.  Refused are layers that answer once per sequence, that name their sources or change the
+    number of steps, and those whose initial state is drawn at random (Dropout, init_state="uniform"), because
+    the steps of a sequence would have to share the draw.  Recorded can be what the layer records, except
+    "rate".  Source: the layer of this name in Keras.
     """
 
     kind = "timedistributed"

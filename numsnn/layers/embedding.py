@@ -10,13 +10,15 @@ from .layer import Gradients, Layer, Result, positive_integer, size
 class Embedding(Layer):
     """A learned vector for each token: y_t = weight[token_t], and 0 where the token is the padding.
 
-    As the first layer of a network it reads integers 0 ... n_tokens - 1, x: (T, B) or (T, B, 1); y: (T, B, n_out).  To the other layers a token
-    is a spike of one of n_tokens units, and this a Dense without bias: Spikes (T, B, n_tokens) are taken as well, several in a step give
-    the sum of their vectors.  weight is (n_tokens, n_out); its gradient is summed event by event.
+    As the first layer of a network it reads integers 0 ... n_tokens - 1, x: (T, B) or (T, B, 1); y: (T, B,
+    n_out).  To the other layers a token is a spike of one of n_tokens units, and this a Dense without bias:
+    Spikes (T, B, n_tokens) are taken as well, several in a step give the sum of their vectors.  weight is
+    (n_tokens, n_out); its gradient is summed event by event.
 
-    n_tokens, n_out: sizes.  weight: initial values (see numsnn.layers.initialise), those of Keras by default (PyTorch: N(0, 1)).  padding: a token
-    whose vector is not used, so that it stays as it is (PyTorch's padding_idx gives the vector out); None: there is no such token.
-    Source: Bengio, Ducharme, Vincent, Jauvin 2003.
+    n_tokens, n_out: sizes.  weight: initial values (see numsnn.layers.initialise), those of Keras by default
+    (PyTorch: N(0, 1)).  padding: a token whose vector is not used, so that it stays as it is (PyTorch's
+    padding_idx gives the vector out); None: there is no such token.  Source: Bengio, Ducharme, Vincent,
+    Jauvin 2003.
     """
 
     kind = "embedding"

@@ -1,14 +1,15 @@
 """Initial values of weights and of the settings of neurons.
 
-An initialiser is a function (rng, shape) -> float64 array; shape is (n_in, n_out) of a weight, or (n,).  Everywhere an initial value
-is asked for, these are accepted: a number, an array, a name ("orthogonal"), a tuple of a name and its arguments
-(("normal", 20, 5)), or a function of your own.
+An initialiser is a function (rng, shape) -> float64 array; shape is (n_in, n_out) of a weight, or (n,).
+Everywhere an initial value is asked for, these are accepted: a number, an array, a name ("orthogonal"), a
+tuple of a name and its arguments (("normal", 20, 5)), or a function of your own.
 
     name              values
     zeros, ones       0, 1
     constant c        c
     normal m s low    N(m, s); with low given no value is below it (time constants must be positive)
-    multi_normal m s  equal groups of neurons, N(m[k], s[k]) for group k; m, s: lists; what is left over belongs to the last group
+    multi_normal m s  equal groups of neurons, N(m[k], s[k]) for group k; m, s: lists; what is left over
+    belongs to the last group
     uniform a b       U(a, b)
     xavier_uniform    U(-r, r), r = sqrt(6 / (n_in + n_out))        Glorot & Bengio 2010
     xavier_normal     N(0, sqrt(2 / (n_in + n_out)))

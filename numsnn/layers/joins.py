@@ -1,7 +1,9 @@
-"""Layers that make a graph of a stack: `From`, `Add`, `Concatenate`, `Previous`; `Residual` and `Bidirectional`, which are made of them.
+"""Layers that make a graph of a stack: `From`, `Add`, `Concatenate`, `Previous`; `Residual` and
+`Bidirectional`, which are made of them.
 
-Layers stand in a list, and each takes what the one before it hands out.  A layer of this file names its sources instead: other layers by
-their names, or "input" for what the network is given.  Sources stand before it in the list, but for those of `Previous`.
+Layers stand in a list, and each takes what the one before it hands out.  A layer of this file names its
+sources instead: other layers by their names, or "input" for what the network is given.  Sources stand before
+it in the list, but for those of `Previous`.
 """
 
 from collections.abc import Callable
@@ -65,7 +67,8 @@ class From(_Join):
 class Add(_Join):
     """y_t = sum of what the sources hand out in step t: a skip connection.
 
-    Add("conv1", "conv0").  All sources have the same shape; spikes count 1.  The sum runs in the order of the sources.
+    Add("conv1", "conv0").  All sources have the same shape; spikes count 1.  The sum runs in the order of the
+    sources.
     """
 
     kind, needs = "add", ()
@@ -88,9 +91,11 @@ class Add(_Join):
 
 
 class Concatenate(_Join):
-    """y_t = what the sources hand out in step t, beside each other: features (N,), or the channels of pictures of one size.
+    """y_t = what the sources hand out in step t, beside each other: features (N,), or the channels of
+    pictures of one size.
 
-    Concatenate("lif0", "lif1"): (T, B, N0) and (T, B, N1) give (T, B, N0 + N1).  Spikes stay Spikes where all sources spike.
+    Concatenate("lif0", "lif1"): (T, B, N0) and (T, B, N1) give (T, B, N0 + N1).  Spikes stay Spikes where all
+    sources spike.
     """
 
     kind = "concatenate"
@@ -116,11 +121,13 @@ class Last(NamedTuple):
 class Previous(_Join):
     """y_t = x_{t-1} of the source, 0 in the first step: feedback from any layer, one step late.
 
-    Previous("alif1") may stand before its source: the layers between form a cycle, which the network runs in lockstep, one time step of all
-    of them after the other (slower than whole sequences layer by layer; see Network).  The state is the last x.
+    Previous("alif1") may stand before its source: the layers between form a cycle, which the network runs in
+    lockstep, one time step of all of them after the other (slower than whole sequences layer by layer; see
+    Network).  The state is the last x.
 
-    source: name of a layer.  shape: of what it hands out, (N,) or (channels, rows, columns), needed only where the source stands later in the
-    list and is neither a Dense nor a population with a size.  like: instead of shape, (name, channels): that of another layer with so many channels.
+    source: name of a layer.  shape: of what it hands out, (N,) or (channels, rows, columns), needed only
+    where the source stands later in the list and is neither a Dense nor a population with a size.  like:
+    instead of shape, (name, channels): that of another layer with so many channels.
     """
 
     kind = "previous"
@@ -165,10 +172,12 @@ class Block:
 
 
 class Residual(Block):
-    """y = f(x) + g(x): layers f with a connection around them, g being the identity or the layers of `shortcut`.
+    """y = f(x) + g(x): layers f with a connection around them, g being the identity or the layers of
+    `shortcut`.
 
-    Residual(ns.Conv2d(16, 16, 3, padding=1), ns.BatchNorm(), ns.LIF((16, 8, 8))).  In the network's list it becomes these layers and
-    an `Add` (with a shortcut: a `From` and its layers before that), and so it is saved.  Source: He et al. 2016.
+    Residual(ns.Conv2d(16, 16, 3, padding=1), ns.BatchNorm(), ns.LIF((16, 8, 8))).  In the network's list it
+    becomes these layers and an `Add` (with a shortcut: a `From` and its layers before that), and so it is
+    saved.  Source: He et al. 2016.
     """
 
     def __init__(self, *layers: Layer, shortcut: tuple | Layer = (), name: str | None = None):
@@ -188,11 +197,13 @@ class Residual(Block):
 
 
 class Bidirectional(Block):
-    """The same kind of layers forwards and backwards in time, side by side: y = merge(f(x), reversed(g(reversed(x)))).
+    """The same kind of layers forwards and backwards in time, side by side: y = merge(f(x),
+    reversed(g(reversed(x)))).
 
-    Bidirectional(lambda: (ns.Dense(28, 64), ns.ALIF(64, recurrent=True))): the function is called twice, so that each direction has layers of its
-    own.  In the network's list they become From and Reverse layers and a Concatenate or Add, and so they are saved.  Padded samples are reversed
-    within their length.  Source: Schuster & Paliwal 1997; Keras' layer of this name.
+    Bidirectional(lambda: (ns.Dense(28, 64), ns.ALIF(64, recurrent=True))): the function is called twice, so
+    that each direction has layers of its own.  In the network's list they become From and Reverse layers and
+    a Concatenate or Add, and so they are saved.  Padded samples are reversed within their length.  Source:
+    Schuster & Paliwal 1997; Keras' layer of this name.
 
     make: function that gives a new layer, or several.  merge: "concat" (features of both) or "sum".
     """

@@ -1,8 +1,8 @@
 """The contract of a layer.
 
-A layer owns named arrays (`params` are learned, `fixed` are not) and plain functions of them; it holds no state between calls and
-no compiled code.  The network splits a batch into chunks of samples and calls a layer with one chunk at a time, from several
-threads; nothing of a layer changes in such a call.
+A layer owns named arrays (`params` are learned, `fixed` are not) and plain functions of them; it holds no
+state between calls and no compiled code.  The network splits a batch into chunks of samples and calls a layer
+with one chunk at a time, from several threads; nothing of a layer changes in such a call.
 
     build(rng, dtype, dt)                    draw the parameters; called once by the network
     connect(shape) -> shape                  check the shape of what arrives, (N,), (C, L) or (C, H, W), None: unknown; say what leaves
@@ -14,9 +14,10 @@ threads; nothing of a layer changes in such a call.
     backward(tape, dy, dstate, dhidden, prepared, context) -> Gradients
     config() -> dict                         the arguments that make this layer again; JSON
 
-A layer with named `sources` (layers/joins.py) gets a shape from each of them in connect, a list of inputs in forward, and gives a tuple
-of gradients as dx.  A layer that needs all samples of a batch at once in training says `whole_batch`: it is then called with the whole
-batch, and its forward pass may change its `fixed` arrays (running statistics).
+A layer with named `sources` (layers/joins.py) gets a shape from each of them in connect, a list of inputs in
+forward, and gives a tuple of gradients as dx.  A layer that needs all samples of a batch at once in training
+says `whole_batch`: it is then called with the whole batch, and its forward pass may change its `fixed` arrays
+(running statistics).
 """
 
 from fractions import Fraction

@@ -8,15 +8,18 @@ from .norm import BatchNorm, LayerNorm
 
 
 class MembraneNorm(Layer):
-    """A LIAF population whose membrane potential is normalised in every step, between integration and threshold:
+    """A LIAF population whose membrane potential is normalised in every step, between integration and
+    threshold:
 
         u_t = norm(I_t + v_{t-1}),    then spike, output, reset and leak of u_t as LIAF has them.
 
-    x, y: (T, B, n).  Slower than a norm layer before the population, which normalises the current I for all steps at once: here every step waits for
-    the one before (lockstep), and with a BatchNorm for all samples of the batch; its statistics are then those of a single step.
+    x, y: (T, B, n).  Slower than a norm layer before the population, which normalises the current I for all
+    steps at once: here every step waits for the one before (lockstep), and with a BatchNorm for all samples
+    of the batch; its statistics are then those of a single step.
 
-    population: a LIAF.  norm: a LayerNorm or a BatchNorm.  Parameters are those of both, under the name of this layer.
-    Source: Wu et al., LIAF-Net, 2021, where the norm is one of the steps of the neuron; the authors' later code has both places.
+    population: a LIAF.  norm: a LayerNorm or a BatchNorm.  Parameters are those of both, under the name of
+    this layer.  Source: Wu et al., LIAF-Net, 2021, where the norm is one of the steps of the neuron; the
+    authors' later code has both places.
     """
 
     kind = "membranenorm"

@@ -28,26 +28,29 @@ class _Norm(Sized):
 
 
 class BatchNorm(_Norm):
-    """Each feature, or each channel of pictures, to mean 0 and variance 1 over samples and time steps (and places), then scaled and shifted:
+    """Each feature, or each channel of pictures, to mean 0 and variance 1 over samples and time steps (and
+    places), then scaled and shifted:
 
         y = gain (x - m) / sqrt(v + eps) + bias
 
-    In training m and v are mean and (biased) variance over the valid steps t < lengths[b] of the whole batch.  In inference they are running
-    estimates, which training has moved towards those of each batch,
+    In training m and v are mean and (biased) variance over the valid steps t < lengths[b] of the whole batch.
+    In inference they are running estimates, which training has moved towards those of each batch,
 
         running_mean += momentum (m - running_mean),    running_var += momentum (v n / (n - 1) - running_var),
 
-    n values per feature or channel; they begin at 0 and 1 and are saved with the network.  Padded steps give 0 and have no gradient.
+    n values per feature or channel; they begin at 0 and 1 and are saved with the network.  Padded steps give
+    0 and have no gradient.
 
-    With v_threshold, the threshold of the neurons that follow, this is tdBN, threshold-dependent batch normalisation: what has variance 1
-    above gets the standard deviation alpha v_threshold instead,
+    With v_threshold, the threshold of the neurons that follow, this is tdBN, threshold-dependent batch
+    normalisation: what has variance 1 above gets the standard deviation alpha v_threshold instead,
 
         y = gain alpha v_threshold (x - m) / sqrt(v + eps) + bias.
 
-    x, y: (T, B, N); gain, bias: (N,) or, for pictures (C, H, W) and (C, L), (C,): initial values (see numsnn.layers.initialise).
-    momentum: weight of the new value, as in PyTorch (in Keras it is that of the old one).  eps, alpha: positive; alpha is used with
-    v_threshold only.  A batch in which a channel has a single value is refused in training; one without valid steps changes nothing.
-    Source: Ioffe & Szegedy 2015; tdBN: Zheng, Wu, Deng, Hu, Li 2021.
+    x, y: (T, B, N); gain, bias: (N,) or, for pictures (C, H, W) and (C, L), (C,): initial values (see
+    numsnn.layers.initialise).  momentum: weight of the new value, as in PyTorch (in Keras it is that of the
+    old one).  eps, alpha: positive; alpha is used with v_threshold only.  A batch in which a channel has a
+    single value is refused in training; one without valid steps changes nothing.  Source: Ioffe & Szegedy
+    2015; tdBN: Zheng, Wu, Deng, Hu, Li 2021.
     """
 
     whole_batch = True
@@ -111,11 +114,12 @@ class LayerNorm(_Norm):
 
         y = gain (x - m) / sqrt(v + eps) + bias,    m, v: mean and (biased) variance over all features, of pictures over (C, H, W)
 
-    axes="channels": m and v at each place of a picture (C, H, W) or (C, L), over its channels, as ConvNeXt does (Liu et al. 2022).
+    axes="channels": m and v at each place of a picture (C, H, W) or (C, L), over its channels, as ConvNeXt
+    does (Liu et al. 2022).
 
-    x, y: (T, B, N).  gain, bias: (N,), or (C,) with axes="channels": initial values (see numsnn.layers.initialise).  eps: positive.  Steps and
-    samples do not see each other, so that it is the same in training and inference, and with a state carried on.
-    Source: Ba, Kiros, Hinton 2016.
+    x, y: (T, B, N).  gain, bias: (N,), or (C,) with axes="channels": initial values (see
+    numsnn.layers.initialise).  eps: positive.  Steps and samples do not see each other, so that it is the
+    same in training and inference, and with a state carried on.  Source: Ba, Kiros, Hinton 2016.
     """
 
     needs = ("layer_norm_forward", "layer_norm_backward")

@@ -11,14 +11,17 @@ REDUCE, OF = ("sum", "mean", "max", "last", "each"), ("value", "softmax")
 class OverTime(Layer):
     """The answer of a network over time.
 
-    reduce says which answer, of what it is made of, start where it begins.  With z_t = x_t (of="value") or softmax(x_t) (of="softmax"), over the steps t >= start of each sample (padded steps left out):
+    reduce says which answer, of what it is made of, start where it begins.  With z_t = x_t (of="value") or
+    softmax(x_t) (of="softmax"), over the steps t >= start of each sample (padded steps left out):
 
         sum   y = sum_t z_t              mean  y = sum_t z_t / number of these steps
         max   y = max_t z_t              last  y = z of the last step
-        each  y_t = z_t for every step, a decision per step; start must be 0 (leave steps out by the mask of the loss)
+        each  y_t = z_t for every step, a decision per step; start must be 0 (leave steps out by the mask of
+        the loss)
 
-    x: (T, B, N) -> y: (B, N), or (T, B, N) for each.  `net.step` gives the answer so far; before `start` it is 0.
-    "sum" of "softmax" followed by a cross-entropy takes two soft-maxes, as the SRNN's authors do for SHD.
+    x: (T, B, N) -> y: (B, N), or (T, B, N) for each.  `net.step` gives the answer so far; before `start` it
+    is 0.  "sum" of "softmax" followed by a cross-entropy takes two soft-maxes, as the SRNN's authors do for
+    SHD.
     """
 
     kind = "overtime"

@@ -48,13 +48,15 @@ class Stream(NamedTuple):
 
 
 class Dropout(Sized):
-    """In training each feature of a sequence is set to 0 with this probability, the others grow by 1 / (1 - probability).
+    """In training each feature of a sequence is set to 0 with this probability, the others grow by 1 / (1 -
+    probability).
 
-    x, y: (T, B, N).  The same features are left out in all steps of a sequence: the mask is the layer's state, drawn where a sequence
-    begins, so that pieces of a sequence (truncated BPTT) share it.  per_step=True: other features in each step.  The state is then a key
-    drawn for each sample and the number of its steps so far, and the mask a hash of (key, step, feature), so that it depends neither on how a
-    sequence is cut into pieces nor on chunks.  `run` and `step` leave everything in.
-    Source: Srivastava et al. 2014; one mask for all steps: Gal & Ghahramani 2016; the hash: lowbias32 of C. Wellons.
+    x, y: (T, B, N).  The same features are left out in all steps of a sequence: the mask is the layer's
+    state, drawn where a sequence begins, so that pieces of a sequence (truncated BPTT) share it.
+    per_step=True: other features in each step.  The state is then a key drawn for each sample and the number
+    of its steps so far, and the mask a hash of (key, step, feature), so that it depends neither on how a
+    sequence is cut into pieces nor on chunks.  `run` and `step` leave everything in.  Source: Srivastava et
+    al. 2014; one mask for all steps: Gal & Ghahramani 2016; the hash: lowbias32 of C. Wellons.
     """
 
     kind, keeps_shape = "dropout", True

@@ -8,9 +8,9 @@ from .layer import Gradients, Layer, Result, values
 
 
 class _Pool(Layer):
-    """Each channel by itself, windows of `kernel`, every `stride` places (by default the kernel's size); what does not fill a window is left
-    out.  x: (T, B, C, H, W) values or Spikes; y: (T, B, C, H', W') with H' = floor((H - kernel) / stride) + 1; in one direction
-    (T, B, C, L), and L' likewise.
+    """Each channel by itself, windows of `kernel`, every `stride` places (by default the kernel's size); what
+    does not fill a window is left out.  x: (T, B, C, H, W) values or Spikes; y: (T, B, C, H', W') with H' =
+    floor((H - kernel) / stride) + 1; in one direction (T, B, C, L), and L' likewise.
 
     kernel, stride: one number, or (rows, columns)."""
 

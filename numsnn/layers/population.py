@@ -1,17 +1,21 @@
 """Populations of neurons: one layer class for every model of numsnn.neurons."""
 
+from __future__ import annotations
+
 from functools import lru_cache
-from inspect import Parameter, Signature, signature
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..devices import buffers
 from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
-from ..neurons import NEURONS, Model, activation as activations, surrogate as surrogates
-from ..signals.spikes import Spikes
+from ..neurons import NEURONS, activation as activations, surrogate as surrogates
 from .initialise import Value, initial, plain
-from .layer import Gradients, Layer, Result, positive_integer, size, values
+from .layer import Gradients, Result, positive_integer, size, values
+from .rates import rates, spikes_gradient
+from .settings import WithSettings
+
+Names = tuple[str, ...] | list[str] | str
 
 
 class Prepared(NamedTuple):
@@ -21,70 +25,95 @@ class Prepared(NamedTuple):
     settings: Any               # Settings of float64 arrays (N,)
 
 
-class Population(Layer):
+class Population(WithSettings):
     """n neurons of one model, optionally with all-to-all recurrence within the population.
 
-    x: (T, B, n) input current or Spikes; y: (T, B, n).  With recurrence the current of step t is
-    I_t = x_t + recurrent_bias + y_{t-1} recurrent, where y is what recurs; `recurrent` is (n, n), from and to, diagonal included.
+    x: (T, B, n) input current or Spikes; y: (T, B, n).  With recurrence the current of step t is I_t = x_t +
+    recurrent_bias + y_{t-1} recurrent, where y is what recurs; `recurrent` is (n, n), from and to, diagonal
+    included.
 
-    A gated model takes several currents, G to a neuron (LSTM: i, f, c, o).  x is then (T, B, G n), all currents of the first gate
-    first; `recurrent` is (n, G n) and `recurrent_bias` (G n,) in the same order.  Dense(n_in, G n) before it has a weight for each.
+    A gated model takes several currents, G to a neuron (LSTM: i, f, c, o).  x is then (T, B, G n), all
+    currents of the first gate first; `recurrent` is (n, G n) and `recurrent_bias` (G n,) in the same order.
+    Dense(n_in, G n) before it has a weight for each.
 
-    n               number of neurons, or their shape (channels, rows, columns); None: as many, and of the shape, as what arrives
-    recurrent       False; True (what recurs is the spike, or what the model's description says); or the name of the field that recurs
-                    ("v"); None: the model's own, False for most
+    n               number of neurons, or their shape (channels, rows, columns); None: as many, and of the shape,
+                    as what arrives
+    recurrent       False; True (what recurs is the spike, or what the model's description says); or the name of
+                    the field that recurs ("v"); None: the model's own, False for most
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
     per_channel     names of settings with one value for each channel of a picture
-    surrogate       name, or a surrogate (see numsnn.surrogate); None: the model's own, multi_gaussian where it has none
+    surrogate       name, or a surrogate (see numsnn.neurons.surrogate); None: the model's own, multi_gaussian
+                    where it has none
     comparator      ">" or ">=": when v at the threshold is a spike; None: the model's own, ">" where it has none
-    activation      of an analog output, for models that have one: identity, relu, selu, sigmoid or tanh; None: the model's own
+    activation      of an analog output, for models that have one: identity, relu, selu, sigmoid or tanh; None:
+                    the model's own
     output          field that the next layer receives: "spike", "v" or "theta"; None: the model's own
-    init_state      name of the initial state (see the model); its random numbers are drawn in training only, `run` takes 0
-    recurrent_init, recurrent_bias_init   initial values of the recurrence; recurrent_bias_init=False: no bias; None: the model's own
+    init_state      name of the initial state (see the model); its random numbers are drawn in training only,
+                    `run` takes 0
+    recurrent_init, recurrent_bias_init
+                    initial values of the recurrence; recurrent_bias_init=False: no bias; None: the model's own
     further keywords: the model's settings (numbers, arrays (n,), initialisers) and options
     """
 
-    model: Model = None
     needs = ("population_forward", "population_backward")
 
-    def __init__(self, n: int | tuple | None = None, *, recurrent: bool | str | None = None, learn: tuple | str = (), shared: tuple | str = (),
-                 per_channel: tuple | str = (),
-                 surrogate=None, comparator: str | None = None, activation: str | None = None, output: str | None = None,
-                 init_state: str = "zeros",
-                 recurrent_init: Value = "orthogonal", recurrent_bias_init: Value | None = None, name: str | None = None, **more):
+    def __init__(self, n: int | tuple[int, ...] | None = None, *, recurrent: bool | str | None = None,
+                 learn: Names = (), shared: Names = (), per_channel: Names = (),
+                 surrogate: str | dict | surrogates.Surrogate | None = None, comparator: str | None = None,
+                 activation: str | None = None, output: str | None = None, init_state: str = "zeros",
+                 recurrent_init: Value = "orthogonal", recurrent_bias_init: Value | bool | None = None,
+                 name: str | None = None, **more: Any):
         super().__init__(name)
+        self._choose_variant(more)
+        self._take_size(n)
+        self.learn, self.shared, self.per_channel = _names(learn), _names(shared), _names(per_channel)
+        own = self.model.defaults
+        if activation is not None and "activation" not in own:
+            self.refuse(f"{self.model.name} has no analog output, and so no activation")
+        self.comparator = comparator or own["comparator"]
+        self.init_state = init_state
+        chosen = surrogates.get(own["surrogate"] if surrogate is None else surrogate)
+        self.surrogate = chosen.with_comparator(self.comparator)
+        self.activation = activations.get(activation or own.get("activation", "identity"))
+        self.output = output or self.model.output
+        recurrent = own["recurrent"] if recurrent is None else recurrent
+        self.recur = {False: None, True: self.model.recurs}.get(recurrent, recurrent)
+        self.recurrent_init = recurrent_init
+        self.recurrent_bias_init = recurrent_bias_init
+        if recurrent_bias_init is None:
+            self.recurrent_bias_init = own["recurrent_bias_init"]
+        self._take(more)
+        self._check()
+
+    def _choose_variant(self, more):
+        """The model that an option names, where the order of its equations differs."""
         self.variant = {}
         for option, models in self.model.variants.items():
             choice = more.pop(option, next(iter(models)))
             if choice not in models:
                 self.refuse(f"{option} must be one of {', '.join(map(repr, models))}; got {choice!r}")
             self.model, self.variant[option] = NEURONS[models[choice]], choice
+
+    def _take_size(self, n):
         what = f"{type(self).__name__}: n"
-        self.shape = tuple(positive_integer(m, what) for m in n) if isinstance(n, (tuple, list)) else None
-        self.n = None if n is None else positive_integer(n, what) if self.shape is None else size(self.shape)
-        self.learn, self.shared, self.per_channel = _names(learn), _names(shared), _names(per_channel)
-        own = self.model.defaults
-        if activation is not None and "activation" not in own:
-            self.refuse(f"{self.model.name} has no analog output, and so no activation")
-        self.comparator, self.init_state = comparator or own["comparator"], init_state
-        self.surrogate = surrogates.get(own["surrogate"] if surrogate is None else surrogate).with_comparator(self.comparator)
-        self.activation = activations.get(activation or own.get("activation", "identity"))
-        self.output = output or self.model.output
-        recurrent = own["recurrent"] if recurrent is None else recurrent
-        self.recur = {False: None, True: self.model.recurs}.get(recurrent, recurrent)
-        self.recurrent_init = recurrent_init
-        self.recurrent_bias_init = own["recurrent_bias_init"] if recurrent_bias_init is None else recurrent_bias_init
-        self._take(more)
-        self._check()
+        self.shape = None
+        self.n = None
+        if isinstance(n, (tuple, list)):
+            self.shape = tuple(positive_integer(m, what) for m in n)
+            self.n = size(self.shape)
+        elif n is not None:
+            self.n = positive_integer(n, what)
 
     def _take(self, more):
         """Split the further keywords into settings and options."""
         settings, options = self.model.Settings._fields, self.model.options
         unknown = [key for key in more if key not in settings and key not in options]
         if unknown:
-            self.refuse(f"unknown keyword {unknown[0]!r}; settings of {self.model.name}: {', '.join(settings)}"
-                        + (f"; options: {', '.join((*options, *self.model.variants))}" if options else ""))
+            known = f"settings of {self.model.name}: {', '.join(settings)}"
+            if options:
+                known += f"; options: {', '.join((*options, *self.model.variants))}"
+            self.refuse(f"unknown keyword {unknown[0]!r}; {known}")
         self.settings = self.model.Settings()._replace(**{k: v for k, v in more.items() if k in settings})
         self.options = {key: more.get(key, allowed[0]) for key, allowed in options.items()}
         for key, value in self.options.items():
@@ -92,16 +121,19 @@ class Population(Layer):
                 self.refuse(f"{key} must be one of {', '.join(map(repr, options[key]))}; got {value!r}")
 
     def _check(self):
-        model = self.model
-        for what, names in (("learn", self.learn), ("shared", self.shared), ("per_channel", self.per_channel)):
-            for name in names:
-                if name not in model.Settings._fields:
-                    self.refuse(f"{what}: {model.name} has no setting {name!r}; there are {', '.join(model.Settings._fields)}")
+        model, settings = self.model, self.model.Settings._fields
+        named = {"learn": self.learn, "shared": self.shared, "per_channel": self.per_channel}
+        for what, names in named.items():
+            unknown = [name for name in names if name not in settings]
+            if unknown:
+                self.refuse(f"{what}: {model.name} has no setting {unknown[0]!r}; "
+                            f"there are {', '.join(settings)}")
         for what, field in (("output", self.output), ("recurrent", self.recur)):
             if field is not None and field not in model.Out._fields:
                 self.refuse(f"{what}: {model.name} hands out {', '.join(model.Out._fields)}; got {field!r}")
         if self.init_state not in model.initial_state:
-            self.refuse(f"init_state: {model.name} knows {', '.join(map(repr, model.initial_state))}; got {self.init_state!r}")
+            known = ", ".join(map(repr, model.initial_state))
+            self.refuse(f"init_state: {model.name} knows {known}; got {self.init_state!r}")
         conflict = model.conflict(self.learn, self.options, self.output)
         if conflict:
             self.refuse(conflict)
@@ -116,77 +148,62 @@ class Population(Layer):
 
     def build(self, rng, dtype, dt):
         self.dtype, self.dt = np.dtype(dtype), dt
+        label = self.name or type(self).__name__
         for name, value in self.settings._asdict().items():
-            shape = (1,) if name in self.shared else (self.shape[0],) if name in self.per_channel else (self.n,)
-            array = initial(value, rng, shape, f"{self.name or type(self).__name__}.{name}")
+            array = initial(value, rng, self._shape_of(name), f"{label}.{name}")
             if name.startswith("tau_") and array.min() <= 0:
-                self.refuse(f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}")
+                self.refuse(f"{name} is a time constant in the unit of dt and must be positive; "
+                            f"got {array.min():g}")
             (self.params if name in self.learn else self.fixed)[name] = array.astype(dtype)
         if self.recur:
-            label, size_out = self.name or type(self).__name__, len(self.model.recurrent) * self.n
-            self.params["recurrent"] = initial(self.recurrent_init, rng, (self.n, size_out), f"{label}.recurrent").astype(dtype)
+            n_out = len(self.model.recurrent) * self.n
+            weight = initial(self.recurrent_init, rng, (self.n, n_out), f"{label}.recurrent")
+            self.params["recurrent"] = weight.astype(dtype)
             if self.recurrent_bias_init is not False:
-                self.params["recurrent_bias"] = initial(self.recurrent_bias_init, rng, (size_out,), f"{label}.recurrent_bias").astype(dtype)
+                bias = initial(self.recurrent_bias_init, rng, (n_out,), f"{label}.recurrent_bias")
+                self.params["recurrent_bias"] = bias.astype(dtype)
         self._needed = self._coefficients_of(self.learn)
 
+    def _shape_of(self, setting) -> tuple:
+        if setting in self.shared:
+            return (1,)
+        return (self.shape[0],) if setting in self.per_channel else (self.n,)
+
     def declared_shape(self):
-        return self.shape or (None if self.n is None else (self.n,))
+        if self.shape:
+            return self.shape
+        return None if self.n is None else (self.n,)
 
     def connect(self, shape):
-        gates, kind = len(self.model.feedforward), type(self).__name__
+        gates = len(self.model.feedforward)
         if self.n is None:
-            if shape is None or shape[0] % gates:
-                self.refuse(f"does not know how many neurons it has, because {'nothing says what arrives' if shape is None else f'{shape[0]} is no multiple of its {gates} currents'}; "
-                            f"say {kind}(n)")
-            self.shape = (shape[0] // gates, *shape[1:])
-            self.n = size(self.shape)
-        if size(shape) not in (None, gates * self.n):
+            self._take_arriving(shape, gates)
+        arriving, wanted = size(shape), gates * self.n
+        if arriving not in (None, wanted):
+            kind = type(self).__name__
             if gates > 1:
-                self.refuse(f"{kind}({self.n}) takes {gates} * {self.n} = {gates * self.n} currents, but {size(shape)} inputs arrive: "
-                            f"put Dense({size(shape)}, {gates * self.n}) before it")
-            self.refuse(f"has {self.n} neurons, but {size(shape)} inputs arrive; put Dense({size(shape)}, {self.n}) before it "
-                        f"or use {kind}({size(shape)})")
-        self.shape = (shape if gates == 1 else (self.n,)) if self.shape is None else self.shape
+                self.refuse(f"{kind}({self.n}) takes {gates} * {self.n} = {wanted} currents, but {arriving} "
+                            f"inputs arrive: put Dense({arriving}, {wanted}) before it")
+            self.refuse(f"has {self.n} neurons, but {arriving} inputs arrive; "
+                        f"put Dense({arriving}, {self.n}) before it or use {kind}({arriving})")
+        if self.shape is None:
+            self.shape = shape if gates == 1 else (self.n,)
         if self.per_channel and (self.shape is None or len(self.shape) != 3):
-            self.refuse(f"per_channel={self.per_channel} needs neurons in pictures (channels, rows, columns); got {self.shape or self.n}")
+            self.refuse(f"per_channel={self.per_channel} needs neurons in pictures (channels, rows, columns); got "
+                        f"{self.shape or self.n}")
         return self.shape or (self.n,)
+
+    def _take_arriving(self, shape, gates):
+        """As many neurons as what arrives, in its shape."""
+        if shape is None or shape[0] % gates:
+            why = "nothing says what arrives" if shape is None else \
+                f"{shape[0]} is no multiple of its {gates} currents"
+            self.refuse(f"does not know how many neurons it has, because {why}; say {type(self).__name__}(n)")
+        self.shape = (shape[0] // gates, *shape[1:])
+        self.n = size(self.shape)
 
     def lower_bounds(self):
         return {name: self.dt / 10 for name in self.learn if name.startswith("tau_")}
-
-    # ---- settings and coefficients.  Sharing is undone before the loops, which know one shape, and done again after them.
-
-    def _settings(self):
-        """The settings as float64 arrays (n,)."""
-        have = {**self.fixed, **self.params}
-        return self.model.Settings(*(np.repeat(have[name].astype(np.float64), self.n // have[name].size)
-                                     for name in self.model.Settings._fields))
-
-    def _coefficients(self, settings=None):
-        p = self.model.coefficients(self._settings() if settings is None else settings, self.options, self.dt)
-        return type(p)(*(np.asarray(a, self.dtype) if np.ndim(a) else np.full(self.n, a, self.dtype) for a in p))
-
-    def _settings_gradient(self, dparams, settings):
-        """Gradients of the learned settings from those of the coefficients (None: not needed, hence zero)."""
-        if not self.learn:
-            return {}
-        d = type(dparams)(*(np.zeros(self.n) if a is None else a.astype(np.float64) for a in dparams))
-        d = self.model.coefficients_adjoint(settings, self.options, self.dt, d)._asdict()
-        return {name: self._shared_out(d[name], self.params[name].size) for name in self.learn}
-
-    def _shared_out(self, d, n):
-        """The gradient (n,) of a setting from that of each neuron's."""
-        return (np.broadcast_to(d, self.n).reshape(n, -1).sum(1) if n != self.n or np.ndim(d) == 0 else d).astype(self.dtype)
-
-    def _coefficients_of(self, names):
-        """The coefficients whose gradients are needed for those of the given settings."""
-        needed = []
-        for i, field in enumerate(self.model.Params._fields):
-            unit = self.model.Params(*(np.full(self.n, float(i == j)) for j in range(len(self.model.Params._fields))))
-            d = self.model.coefficients_adjoint(self._settings(), self.options, self.dt, unit)
-            if any(np.any(getattr(d, name)) for name in names):
-                needed.append(field)
-        return tuple(needed)
 
     # ---- state
 
@@ -204,8 +221,10 @@ class Population(Layer):
 
     def _split(self, state):
         """(the model's state, what recurs)."""
-        own = len(self.model.State._fields)
-        return self.model.State(*state[:own]), None if not self.recur else getattr(state, self.recur) if len(state) == own else state[own]
+        own = self.model.State(*state[:len(self.model.State._fields)])
+        if not self.recur:
+            return own, None
+        return own, getattr(state, self.recur) if len(state) == len(own) else state[len(own)]
 
     def _join(self, state, last):
         return self.State(*state, *((last,) if len(self.State._fields) > len(state) else ()))
@@ -230,80 +249,119 @@ class Population(Layer):
         return (*self.model.Out._fields, *(("rate",) if self.model.spiking else ()))
 
     def prepare(self, context):
-        gates = lambda name: context.loops.parted(self.params[name], self.n) if name in self.params else None
-        recurrent = Recurrent(gates("recurrent"), gates("recurrent_bias")) if self.recur else None
+        recurrent = None
+        if self.recur:
+            recurrent = Recurrent(self._gates("recurrent", context), self._gates("recurrent_bias", context))
         settings = self._settings()
         return Prepared(self._coefficients(settings), recurrent, settings)
 
+    def _gates(self, name, context):
+        """A parameter of the recurrence, gate by gate."""
+        return context.loops.parted(self.params[name], self.n) if name in self.params else None
+
     def step(self, loops):
-        watched = tuple(a for name, a in {**self.params, **self.fixed}.items() if not name.startswith("recurrent"))
-        return loops.population_step(self.dynamics(), self.n, self.dtype, self._coefficients(), self.params.get("recurrent"), self.params.get("recurrent_bias"),
+        arrays = {**self.params, **self.fixed}
+        watched = tuple(a for name, a in arrays.items() if not name.startswith("recurrent"))
+        weight, bias = self.params.get("recurrent"), self.params.get("recurrent_bias")
+        return loops.population_step(self.dynamics(), self.n, self.dtype, self._coefficients(), weight, bias,
                                      self.output, watched)
 
     def _currents(self, x, loops):
         """Inputs of arrays (T, B, N) from (T, B, G N); what only the recurrence feeds begins with zeros."""
         if self.borrows:
             return self.model.Inputs(x)
-        model, parts = self.model, dict(zip(self.model.feedforward, loops.parted(x, self.n), strict=True))
-        return model.Inputs(*(parts[name] if name in parts else loops.zeros((*x.shape[:2], self.n), x.dtype) for name in model.Inputs._fields))
+        parts = dict(zip(self.model.feedforward, loops.parted(x, self.n), strict=True))
+        for name in self.model.Inputs._fields:
+            if name not in parts:
+                parts[name] = loops.zeros((*x.shape[:2], self.n), x.dtype)
+        return self.model.Inputs(**parts)
 
     def forward(self, x, state, prepared, context):
-        coefficients, recurrent, _ = prepared
         before, last = self._split(state)
-        by_lists, events = self.surrogate.hard and self.model.spiking, self.emits_events and not context.dense
-        fields = {name for name in context.record if name != "rate" or not by_lists} - {"rate"}
-        fields |= set() if events else {self.output}
-        fields |= {"spike"} if "rate" in context.record and not by_lists else set()
-        want = Want(tuple(sorted(fields)), events or "rate" in context.record and by_lists, context.tape,
-                    context.into if self.borrows and fields == {self.output} and not context.record else None)
-        run = context.loops.population_forward(self.dynamics(), self._currents(values(x, self.dtype), context.loops),
-                                               Start(coefficients, before, last, context.lengths), recurrent, want)
+        start = Start(prepared.coefficients, before, last, context.lengths)
+        currents = self._currents(values(x, self.dtype), context.loops)
+        want = self._wanted(context)
+        run = context.loops.population_forward(self.dynamics(), currents, start, prepared.recurrent, want)
+        events = self.emits_events and not context.dense
         y = run.events if events else getattr(run.out, self.output)
         seen = {name: getattr(run.out, name) for name in context.record if name != "rate"}
         if "rate" in context.record:
-            seen["rate"] = _rates(run.events if by_lists else np.asarray(run.out.spike), context.lengths)
-        if any(y is kept for kept in seen.values()) or context.tape and y is run.tape.values:
+            spikes = run.events if self._lists_spikes else np.asarray(run.out.spike)
+            seen["rate"] = rates(spikes, context.lengths)
+        is_kept = any(y is kept for kept in seen.values()) or context.tape and y is run.tape.values
+        if is_kept:
             y = y.copy()        # the next layer may overwrite it
         return Result(y, self._join(run.state, run.last), run.tape, seen)
 
+    @property
+    def _lists_spikes(self):
+        """Whether spikes come as Spikes, from which rates are counted."""
+        return self.surrogate.hard and self.model.spiking
+
+    def _wanted(self, context):
+        """What the loops shall hand out."""
+        fields = set(context.record) - {"rate"}
+        events = self.emits_events and not context.dense
+        if not events:
+            fields.add(self.output)
+        rate = "rate" in context.record
+        if rate and not self._lists_spikes:
+            fields.add("spike")
+        alone = self.borrows and fields == {self.output} and not context.record
+        return Want(tuple(sorted(fields)), events or rate and self._lists_spikes, context.tape,
+                    context.into if alone else None)
+
     def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        incoming, into = dict(dhidden or {}), context.into if self.borrows and not dhidden else None
-        dy = dy if into is not None else buffers.contiguous(dy)
-        if "rate" in incoming:
-            spikes = _spikes_gradient(incoming.pop("rate"), tape.current[0].shape, context.lengths)
-            incoming["spike"] = spikes + incoming["spike"] if "spike" in incoming else spikes
-        incoming[self.output] = dy + incoming[self.output] if self.output in incoming else dy
-        out = self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
+        into = context.into if self.borrows and not dhidden else None
+        if into is None:
+            dy = buffers.contiguous(dy)
+        out = self._out_gradient(dy, dict(dhidden or {}), tape, context)
         dbefore, dlast = self._split(dstate)
-        if self.model.carries(self.recur):
+        carried = self.model.carries(self.recur)
+        if carried:
             dlast = context.loops.zeros(dlast.shape, dlast.dtype)       # it is counted in dbefore
-        g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent, Incoming(out, dbefore, dlast, into), self._needed)
+        g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent,
+                                              Incoming(out, dbefore, dlast, into), self._needed)
         params = self._settings_gradient(g.coefficients, prepared.settings)
         if self.recur:
             params["recurrent"] = context.loops.beside(g.weight)
             if g.bias is not None:
                 params["recurrent_bias"] = context.loops.beside(g.bias)
-            if self.model.carries(self.recur):
-                g = g._replace(state=g.state._replace(**{self.recur: getattr(g.state, self.recur) + g.last}))
-        dx = context.loops.beside([getattr(g.current, name) for name in self.model.feedforward]) if context.want_dx else None
+            if carried:
+                recurring = getattr(g.state, self.recur) + g.last
+                g = g._replace(state=g.state._replace(**{self.recur: recurring}))
+        dx = None
+        if context.want_dx:
+            dx = context.loops.beside([getattr(g.current, name) for name in self.model.feedforward])
         return Gradients(dx, self._join(g.state, g.last), params)
+
+    def _out_gradient(self, dy, incoming, tape, context):
+        """Out of gradients: of what the next layer received and of hidden fields."""
+        if "rate" in incoming:
+            spikes = spikes_gradient(incoming.pop("rate"), tape.current[0].shape, context.lengths)
+            incoming["spike"] = spikes + incoming["spike"] if "spike" in incoming else spikes
+        incoming[self.output] = dy + incoming[self.output] if self.output in incoming else dy
+        return self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
 
     def smoothed(self):
         """The surrogate's smooth twin takes the place of the spike (gradient tests)."""
         self.surrogate = self.surrogate.smoothed()
 
     def config(self):
-        return {"n": self.n if self.shape is None else self.shape, "recurrent": self.recur or False, "learn": self.learn,
-                "shared": self.shared, "per_channel": self.per_channel,
-                "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters}, "comparator": self.comparator,
-                **({"activation": self.activation.name} if "activation" in self.model.defaults else {}), "output": self.output, "init_state": self.init_state, "recurrent_init": plain(self.recurrent_init),
-                "recurrent_bias_init": plain(self.recurrent_bias_init), "name": self.name, **self.options, **self.variant,
-                **{k: plain(v) for k, v in self.settings._asdict().items()}}
+        analog = {"activation": self.activation.name} if "activation" in self.model.defaults else {}
+        return {"n": self.n if self.shape is None else self.shape, "recurrent": self.recur or False,
+                "learn": self.learn, "shared": self.shared, "per_channel": self.per_channel,
+                "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters},
+                "comparator": self.comparator, **analog, "output": self.output, "init_state": self.init_state,
+                "recurrent_init": plain(self.recurrent_init),
+                "recurrent_bias_init": plain(self.recurrent_bias_init), "name": self.name,
+                **self.options, **self.variant, **{k: plain(v) for k, v in self.settings._asdict().items()}}
 
     def describe(self):
+        flat = self.shape is None or len(self.shape) == 1
         usual = bool(self.model.defaults["recurrent"]) == bool(self.recur)
-        more = "" if usual else ", recurrent" if self.recur else ", not recurrent"
-        return f"{type(self).__name__}({self.n if self.shape is None or len(self.shape) == 1 else self.shape}{more})"
+        unusual = ", recurrent" if self.recur else ", not recurrent"
+        return f"{type(self).__name__}({self.n if flat else self.shape}{'' if usual else unusual})"
 
 
 def _names(names):
@@ -316,46 +374,5 @@ def _state_type(model, recur):
     if recur is None or model.carries(recur):
         return model.State
     own = model.State._fields
-    return NamedTuple(f"Recurrent{model.name}State", [(f, np.ndarray) for f in (*own, f"last_{recur}" if recur in own else recur)])
-
-
-def _rates(spikes, lengths):
-    """Mean number of spikes per valid step, (B, N)."""
-    steps, batch, units = spikes.shape
-    if isinstance(spikes, Spikes):
-        row, entry = spikes.entries()
-        flat = row % batch * units + spikes.index[entry]
-        total = np.bincount(flat, minlength=batch * units).reshape(batch, units).astype(np.float64)
-    else:
-        total = spikes.sum(0, dtype=np.float64)
-    return total / np.maximum(steps if lengths is None else lengths, 1)[..., None]
-
-
-def _spikes_gradient(drates, shape, lengths):
-    """The gradient (T, B, N) of spikes from that of their `_rates`; padded steps are the loops' business."""
-    steps = np.broadcast_to(shape[0] if lengths is None else lengths, shape[1])
-    return np.ascontiguousarray(np.broadcast_to(drates / np.maximum(steps, 1).astype(drates.dtype)[:, None], shape))
-
-
-POPULATIONS: dict[str, type] = {}       # the layer class of each model, by name
-
-
-def population(model: Model) -> type:
-    """The layer class of a model; a model registered by the user gets one that checkpoints know."""
-    cls = type(model.name, (Population,), {"model": model, "__doc__": f"{model.doc}\n\nFurther arguments: see `Population`.",
-                                           "__module__": __name__})
-    general = [p for p in signature(Population.__init__).parameters.values() if p.kind != Parameter.VAR_KEYWORD][1:]
-    general = [p.replace(default=model.defaults.get(p.name, p.default)) for p in general if p.name != "activation" or p.name in model.defaults]
-    own = {**model.Settings._field_defaults, **{k: allowed[0] for k, allowed in model.options.items()},
-           **{k: next(iter(models)) for k, models in model.variants.items()}}
-    cls.__signature__ = Signature([*general, *(Parameter(k, Parameter.KEYWORD_ONLY, default=v) for k, v in own.items())])
-    POPULATIONS[model.name] = cls
-    return cls
-
-
-# a model that is the variant of another one (LIFNext) is reached through that one's option
-_variants = {name for model in NEURONS.values() for models in model.variants.values() for name in models.values()
-             if name != model.name}
-for _model in NEURONS.values():
-    if _model.name not in _variants:
-        population(_model)
+    extra = f"last_{recur}" if recur in own else recur
+    return NamedTuple(f"Recurrent{model.name}State", [(field, np.ndarray) for field in (*own, extra)])

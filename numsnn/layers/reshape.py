@@ -10,8 +10,9 @@ from .layer import Gradients, Layer, Result, size
 class Flatten(Layer):
     """Pictures as a row of features, (C, H, W) -> (C H W,), in the order of C: y_t = x_t.
 
-    x, y: (T, B, N) values or Spikes, which pass as they are.  Dense, populations and OverTime take pictures without it; it is there for networks
-    written down as elsewhere, and for answers without the shape of a picture.
+    x, y: (T, B, N) values or Spikes, which pass as they are.  Dense, populations and OverTime take pictures
+    without it; it is there for networks written down as elsewhere, and for answers without the shape of a
+    picture.
     """
 
     kind = "flatten"
@@ -36,7 +37,8 @@ class Flatten(Layer):
 class Reshape(Flatten):
     """Features in another shape, Reshape(1, 28, 28): (784,) -> (1, 28, 28), in the order of C: y_t = x_t.
 
-    x, y: (T, B, N) values or Spikes, which pass as they are.  shape: sizes; one of them may be -1, which stands for what is left.
+    x, y: (T, B, N) values or Spikes, which pass as they are.  shape: sizes; one of them may be -1, which
+    stands for what is left.
     """
 
     kind = "reshape"

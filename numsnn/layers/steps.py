@@ -11,8 +11,9 @@ from .layer import Gradients, Layer, Result, positive_integer, values
 class Repeat(Layer):
     """Every step so many times in a row: y_{k t} = ... = y_{k t + k - 1} = x_t.
 
-    x: (T, B, N) values or Spikes; y: (k T, B, N).  For inputs that stand still (one step in, k steps of dynamics), where the layers before it then
-    compute each frame once; and for several inner steps per frame.  lengths are those of the network's input.
+    x: (T, B, N) values or Spikes; y: (k T, B, N).  For inputs that stand still (one step in, k steps of
+    dynamics), where the layers before it then compute each frame once; and for several inner steps per frame.
+    lengths are those of the network's input.
 
     times: k.
     """
@@ -39,8 +40,9 @@ class Repeat(Layer):
 class PoolTime(Layer):
     """k steps become one: y_t = mean (or sum, max) of x_{k t} ... x_{k t + k - 1}.
 
-    x: (T, B, N) with T a multiple of k, values or Spikes; y: (T / k, B, N).  Undoes the steps of a Repeat(k), or thins out a sequence; `net.step`
-    then takes inputs of which the steps at this layer are a multiple of k.  lengths are those of the network's input.
+    x: (T, B, N) with T a multiple of k, values or Spikes; y: (T / k, B, N).  Undoes the steps of a Repeat(k),
+    or thins out a sequence; `net.step` then takes inputs of which the steps at this layer are a multiple of
+    k.  lengths are those of the network's input.
 
     times: k.  reduce: "mean", "sum" or "max" (of equal values the first gets the gradient).
     """
@@ -82,9 +84,11 @@ class PoolTime(Layer):
 
 
 class Reverse(Layer):
-    """The valid steps of each sample in reverse order: y_t = x_{L - 1 - t} with L the sample's length; padded steps stay where they are.
+    """The valid steps of each sample in reverse order: y_t = x_{L - 1 - t} with L the sample's length; padded
+    steps stay where they are.
 
-    x, y: (T, B, N), values or Spikes.  What comes after it knows the future: the network then refuses `step` and truncated BPTT.
+    x, y: (T, B, N), values or Spikes.  What comes after it knows the future: the network then refuses `step`
+    and truncated BPTT.
     """
 
     kind, keeps_shape = "reverse", True

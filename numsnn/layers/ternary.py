@@ -7,10 +7,12 @@ from .layer import Gradients, Layer, Result, values
 
 
 class Ternary(Layer):
-    """Ternary threshold coding with a learned threshold: y_t = H(x_t - v_threshold) - H(-v_threshold - x_t), which is 1, 0 or -1.
+    """Ternary threshold coding with a learned threshold: y_t = H(x_t - v_threshold) - H(-v_threshold - x_t),
+    which is 1, 0 or -1.
 
-    x, y: (T, B, N).  v_threshold: one for all features, in the unit of x; it is kept from falling below 0.  surrogate: of H, as for populations.
-    With a fixed threshold see `encode.ternary`.  Source: Yin, Corradi, Bohte 2021, their code for speech commands.
+    x, y: (T, B, N).  v_threshold: one for all features, in the unit of x; it is kept from falling below 0.
+    surrogate: of H, as for populations.  With a fixed threshold see `encode.ternary`.  Source: Yin, Corradi,
+    Bohte 2021, their code for speech commands.
     """
 
     kind = "ternary"

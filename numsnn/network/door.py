@@ -1,95 +1,197 @@
-"""The public door of a network: what comes in is checked here, and brought into the form that the passes want."""
+"""The door of a network: what comes in is checked here, and brought into the form that the passes want."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..layers import Layer
 from ..layers.layer import size
 from ..signals.spikes import Spikes
+from .graph import Graph
+
+ONE_MISSING = "One sample (T, N) is x[:, None, :]; one step (B, N) goes to net.step"
+AXES = {2: "channels, places", 3: "channels, rows, columns"}        # of a step's shape
 
 
 class Door:
     """The checks of `Network`; nothing behind them meets a wrong shape."""
 
+    layers: dict[str, Layer]
+    graph: Graph
+    loops: Any
+    dtype: np.dtype
+    input_shape: tuple[int, ...] | None
+
+    # ---- sequences
+
     def _input(self, x):
-        first = next(iter(self.layers.values()))
+        """A sequence as Spikes, or as an array (T, B, N) of the network's precision."""
+        first = self._first
         if first.reads_tokens and not isinstance(x, Spikes):
             return first.events(x)
-        want, shape = size(self.input_shape), x.shape if isinstance(x, Spikes) else np.shape(x)
-        if self.input_shape is not None and len(self.input_shape) > 1 and shape[2:] == self.input_shape:
-            x = np.reshape(x, (*shape[:2], want))
+        shape = x.shape if isinstance(x, Spikes) else np.shape(x)
+        if self._takes_pictures and shape[2:] == self.input_shape:
+            x = np.reshape(x, (*shape[:2], size(self.input_shape)))
             shape = x.shape
-        if len(shape) != 3:
-            if self.input_shape is not None and len(self.input_shape) > 1:
-                raise ValueError(f"expected x of shape (T, B, {', '.join(map(str, self.input_shape))}): time, samples, "
-                                 f"{('channels, rows, columns', 'channels, places')[len(self.input_shape) == 2]}; got shape {shape}")
-            raise ValueError(f"expected x of shape (T, B, {want or 'N'}): time, samples, features; got shape {shape}. "
-                             + ("One sample (T, N) is x[:, None, :]; one step (B, N) goes to net.step" if len(shape) == 2 else ""))
-        if want is not None and shape[2] != want:
-            raise ValueError(f"expected x of shape (T, B, {want}) for layer {next(iter(self.layers))}; got shape {shape}")
+        self._check_shape(shape)
         if isinstance(x, Spikes) or self.loops.holds(x):
             return x
-        x = np.asarray(x)
-        if x.dtype == bool or np.issubdtype(x.dtype, np.integer) and (x.size == 0 or x.min() >= 0):
+        return self._values(np.asarray(x))
+
+    def _check_shape(self, shape):
+        features = size(self.input_shape)
+        if len(shape) != 3:
+            if self._takes_pictures:
+                step, axes = ", ".join(map(str, self.input_shape)), AXES[len(self.input_shape)]
+                raise ValueError(f"expected x of shape (T, B, {step}): time, samples, {axes}; got shape {shape}")
+            hint = ONE_MISSING if len(shape) == 2 else ""
+            raise ValueError(f"expected x of shape (T, B, {features or 'N'}): time, samples, features; "
+                             f"got shape {shape}. {hint}")
+        if features is not None and shape[2] != features:
+            name = next(iter(self.layers))
+            raise ValueError(f"expected x of shape (T, B, {features}) for layer {name}; got shape {shape}")
+
+    def _values(self, x):
+        """Zeros and ones, and counts, as Spikes; numbers as they are, where they are finite."""
+        integers = np.issubdtype(x.dtype, np.integer)
+        if x.dtype == bool or integers and (x.size == 0 or x.min() >= 0):
             return Spikes.from_dense(x)
-        if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
+        if not (integers or np.issubdtype(x.dtype, np.floating)):
             raise ValueError(f"expected numbers or Spikes as input; got {x.dtype}")
         if not np.isfinite(x).all():
             t, b, n = np.argwhere(~np.isfinite(x))[0]
-            raise ValueError(f"the input is not finite: x[{t}, {b}, {n}] is {x[t, b, n]}; clean the data before the network")
+            raise ValueError(f"the input is not finite: x[{t}, {b}, {n}] is {x[t, b, n]}; "
+                             f"clean the data before the network")
         return np.ascontiguousarray(x, self.dtype)      # loops may read it where it lies
+
+    def _one_step(self, x):
+        """What `step` takes, (B, N), as a sequence of one step."""
+        if isinstance(x, Spikes):
+            return x
+        x = np.asarray(x)
+        if self._first.reads_tokens and x.ndim == 1:
+            x = x[:, None]
+        if self._takes_pictures and x.shape[1:] == self.input_shape:
+            x = x.reshape(len(x), -1)
+        if x.ndim != 2:
+            raise ValueError(f"step takes one time step, x (B, N); got shape {x.shape}. "
+                             f"For one sample use x[None]; for a sequence (T, B, N) use run")
+        return x[None]
 
     def _lengths(self, lengths, x):
         if lengths is None:
             return None
         lengths = np.asarray(lengths)
         if lengths.shape != (x.shape[1],) or not np.issubdtype(lengths.dtype, np.integer):
-            raise ValueError(f"lengths: expected {x.shape[1]} integers, one for each sample; got {lengths.dtype} of shape "
-                             f"{lengths.shape}")
+            raise ValueError(f"lengths: expected {x.shape[1]} integers, one for each sample; "
+                             f"got {lengths.dtype} of shape {lengths.shape}")
         if lengths.size and (lengths.min() < 0 or lengths.max() > x.shape[0]):
-            raise ValueError(f"lengths must lie in 0 ... T = {x.shape[0]}; got {lengths.min()} ... {lengths.max()}")
+            raise ValueError(f"lengths must lie in 0 ... T = {x.shape[0]}; "
+                             f"got {lengths.min()} ... {lengths.max()}")
         return lengths.astype(np.int64)
 
+    # ---- state and gradients
+
     def _state(self, state, batch, rng=None):
+        """The state that is given, checked; else the initial one."""
         if state is None:
             return self.initial_state(batch, rng)
-        template = self.initial_state(0)
-        for name, want in template.items():
-            have = state.get(name)
-            if (want is None) != (have is None):
-                raise ValueError(f"state: layer {name} {'has no state' if want is None else 'is missing'}; "
+        checked = {}
+        for name, wanted in self.initial_state(0).items():
+            given = state.get(name)
+            if (wanted is None) != (given is None):
+                raise ValueError(f"state: layer {name} {'has no state' if wanted is None else 'is missing'}; "
                                  f"pass what run, step or forward returned")
-            for field, a in zip(want._fields, have, strict=True) if want is not None else ():
-                if a.shape[0] != batch:
-                    raise ValueError(f"state[{name!r}].{field} holds {a.shape[0]} samples, but the input {batch}")
-        return {name: None if s is None else type(s)(*(a if self.loops.holds(a) else np.asarray(a, self.dtype) for a in s)) for name, s in state.items()}
+            if wanted is not None:
+                self._check_rows(name, wanted._fields, given, batch)
+        for name, given in state.items():
+            checked[name] = None if given is None else type(given)(*map(self._own, given))
+        return checked
+
+    @staticmethod
+    def _check_rows(name, fields, given, batch):
+        for field, a in zip(fields, given, strict=True):
+            if a.shape[0] != batch:
+                raise ValueError(f"state[{name!r}].{field} holds {a.shape[0]} samples, but the input {batch}")
+
+    def _own(self, a):
+        """An array of the device's, or a NumPy array of the network's precision."""
+        return a if self.loops.holds(a) else np.asarray(a, self.dtype)
+
+    def _answers_gradient(self, dy, shape):
+        """The gradient of an answer of a shape, pictures as features."""
+        dy = np.ascontiguousarray(dy, self.dtype)
+        if dy.shape == self._shape(shape, self._last):
+            dy = dy.reshape(shape)
+        if dy.shape != shape:
+            raise ValueError(f"dy is the gradient of the answer and must have its shape {shape}; "
+                             f"got {dy.shape}")
+        return dy
 
     def _hidden(self, dhidden):
         """Gradients of hidden fields, pictures as features."""
+        checked = {}
         for name, fields in dhidden.items():
             known = self._named(name).recordable()
             for field in fields:
                 if field not in known:
-                    raise ValueError(f"dhidden: layer {name} hands out {', '.join(known) or 'nothing'}; got a gradient of {field!r}")
-        return {name: {field: np.reshape(a, (*np.shape(a)[:1 if field == "rate" else 2], -1)) for field, a in fields.items()}
-                for name, fields in dhidden.items()}
+                    raise ValueError(f"dhidden: layer {name} hands out {', '.join(known) or 'nothing'}; "
+                                     f"got a gradient of {field!r}")
+            checked[name] = {field: _as_features(field, a) for field, a in fields.items()}
+        return checked
 
-    def _named(self, name):
-        if name not in self.layers:
-            raise ValueError(f"no layer {name!r}; there are {', '.join(self.layers)}")
-        return self.layers[name]
+    # ---- what is recorded
 
     def _record(self, record):
+        """Fields by layer."""
         if record is None:
             return None
         if record == "rate":
             record = {name: "rate" for name, layer in self.layers.items() if "rate" in layer.recordable()}
         if not isinstance(record, dict):
-            raise TypeError(f'record must be a dict such as {{"alif0": ("v", "spike")}}, or "rate"; got {record!r}')
-        record = {name: (fields,) if isinstance(fields, str) else tuple(fields) for name, fields in record.items()}
+            raise TypeError(f'record must be a dict such as {{"alif0": ("v", "spike")}}, or "rate"; '
+                            f"got {record!r}")
+        record = {name: (fields,) if isinstance(fields, str) else tuple(fields)
+                  for name, fields in record.items()}
         for name, fields in record.items():
             known = ("y", *self._named(name).recordable())
             for field in fields:
                 if field not in known:
                     raise ValueError(f"layer {name} cannot record {field!r}; it has {', '.join(known)}")
         return record
+
+    # ---- layers
+
+    def _named(self, name):
+        if name not in self.layers:
+            raise ValueError(f"no layer {name!r}; there are {', '.join(self.layers)}")
+        return self.layers[name]
+
+    @property
+    def _first(self):
+        return next(iter(self.layers.values()))
+
+    @property
+    def _last(self):
+        return self.layers[self.graph.answer]
+
+    @property
+    def _takes_pictures(self):
+        return self.input_shape is not None and len(self.input_shape) > 1
+
+    @staticmethod
+    def _shape(shape, layer):
+        """The shape (..., N) of what a layer hands out, with N as the layer's pictures."""
+        pictures = layer.shape_out is not None and len(layer.shape_out) > 1
+        return (*shape[:-1], *layer.shape_out) if pictures else tuple(shape)
+
+    def _shaped(self, a, layer):
+        return a.reshape(self._shape(a.shape, layer))
+
+
+def _as_features(field, gradient):
+    """(B, N) of a rate, (T, B, N) of any other field."""
+    axes = 1 if field == "rate" else 2
+    return np.reshape(gradient, (*np.shape(gradient)[:axes], -1))

@@ -1,14 +1,18 @@
-"""Loss and gradients of a network of one stage: forward, loss and backward of a few samples, then of the next.
+"""Loss and gradients of a network of one stage: forward, loss and backward of a few samples, then of the
+next.
 
-A chunk's tape lives only while the chunk does.  With `every` a chunk goes through the sequence twice: first piece by piece of so many steps, of which only the
-state is kept; then from the last piece to the first, each forward again from its state, with a tape, and backward.
+A chunk's tape lives only while the chunk does.  With `every` a chunk goes through the sequence twice: first
+piece by piece of so many steps, of which only the state is kept; then from the last piece to the first, each
+forward again from its state, with a tape, and backward.
 """
+
+from __future__ import annotations
 
 import numpy as np
 
 from ..devices import buffers, threads
 from ..layers.joins import INPUT
-from . import passes
+from . import chunking, passes, stages
 from .chunks import join, join_states, part, samples, zeros
 
 
@@ -19,49 +23,112 @@ def check(net, every) -> int | None:
     if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
         raise ValueError(f"checkpoint_every must be a positive number of steps, or None; got {every!r}")
     for name, layer in net.layers.items():
-        why = "needs the whole sequence" if not layer.causal else "needs the whole batch" if layer.whole_batch else \
-            "changes the number of steps" if layer.times != 1 else None
+        why = _why_not_in_pieces(layer)
         if why:
-            raise ValueError(f"checkpoint_every: layer {name} {why}, and cannot go through a sequence in pieces; leave checkpoint_every out")
+            raise ValueError(f"checkpoint_every: layer {name} {why}, and cannot go through a sequence in "
+                             f"pieces; leave checkpoint_every out")
     return int(every)
 
 
-def fused(net, stage, loss, x, labels, weights, lengths, state, every, chunk):
-    """(loss, grads, y, state) of a batch."""
-    prepared, bounds, steps, per_step = net._prepare(), net._bounds(x.shape[1], stage, chunk), x.shape[0], net._last.answers_each_step
-    pieces = [slice(t, min(t + every, steps)) for t in range(0, steps, every)] if every and every < steps else [slice(0, steps)]
+def _why_not_in_pieces(layer) -> str:
+    if not layer.causal:
+        return "needs the whole sequence"
+    if layer.whole_batch:
+        return "needs the whole batch"
+    return "changes the number of steps" if layer.times != 1 else ""
+
+
+def fused(net, stage, task, every, chunk):
+    """(loss, grads, y, state) of a batch (gradients.Task)."""
+    steps, batch = task.x.shape[:2]
+    bounds = chunking.bounds(net, batch, stage, chunk)
+    chunks = _Chunks(net, stage, task, _pieces(steps, every))
     parts = [None] * len(bounds)
 
-    def forward(piece, before, first, last, source):
-        here = None if lengths is None else np.clip(lengths - piece.start, 0, piece.stop - piece.start)
-        setting, (a, begin, end) = net._setting(prepared, here, first, last, True), source
-        given = samples(a if len(pieces) == 1 else a[piece], begin, end, INPUT in stage.borrowed)
-        return passes.forward(stage, {INPUT: given}, dict(before), setting), setting
-
-    def task(c):
-        first, last = bounds[c]
-        before, answers, source = [net._rows(state, first, last)], [], net._sent(x, first, last)
-        for piece in pieces[:-1]:
-            done, _ = forward(piece, before[-1], first, last, source)
-            before.append(done.state)
-            answers += [net._answer(done.values)] if per_step else []
-            done = None
-        done, setting = forward(pieces[-1], before[-1], first, last, source)
-        answers, after = [*answers, net._answer(done.values)], done.state
-        y = net.loops.joined(answers)
-        value, dy = loss.weighted(y, part(labels, first, last, y.ndim == 3), part(weights, first, last, y.ndim == 3))
-        dstate, grads = {name: zeros(s, net.loops.zeros) for name, s in after.items()}, {}
-        for piece, start in zip(reversed(pieces), reversed(before), strict=True):
-            if piece is not pieces[-1]:
-                done, setting = forward(piece, start, first, last, source)
-            d = dy if len(pieces) == 1 else buffers.contiguous(dy[piece]) if per_step else dy if piece is pieces[-1] else net.loops.zeros(dy.shape, dy.dtype)
-            _, more, dstate = passes.backward(stage, done.tapes, {net._graph.answer: d}, dstate, {}, setting)
-            grads = {name: grads[name] + g if name in grads else g for name, g in more.items()}
-            done = None
-        parts[c] = value, grads, y, after
+    def of(c):
+        parts[c] = chunks.gradients(*bounds[c])
 
     with net.loops.one_thread():
-        threads.run(task, len(bounds), net._work(*x.shape[:2]))
+        threads.run(of, len(bounds), chunking.work(net, steps, batch))
     values, grads, answers, states = zip(*parts, strict=True)
-    return (sum(values), net._sum(grads), join(answers),
-            {name: join_states([s[name] for s in states]) for name in net.layers})
+    after = {name: join_states([s[name] for s in states]) for name in net.layers}
+    return sum(values), stages.summed(grads), join(answers), after
+
+
+def _pieces(steps, every):
+    """A sequence as slices of so many steps."""
+    if not every or every >= steps:
+        return [slice(0, steps)]
+    return [slice(t, min(t + every, steps)) for t in range(0, steps, every)]
+
+
+class _Chunks:
+    """The work on each chunk of a batch; nothing of it changes, so that threads share it."""
+
+    def __init__(self, net, stage, task, pieces):
+        self.net, self.stage, self.task, self.pieces = net, stage, task, pieces
+        self.prepared = stages.prepare(net)
+        self.answers_each_step = net._last.answers_each_step
+
+    def gradients(self, first, last):
+        """(loss, grads, y, state) of the samples first ... last."""
+        source = self._sent(first, last)
+        before = [stages.rows_of(self.task.state, first, last)]
+        answers = []
+        for piece in self.pieces[:-1]:
+            done, _ = self._forward(piece, before[-1], (first, last), source)
+            before.append(done.state)
+            if self.answers_each_step:
+                answers.append(stages.answer(self.net, done.values))
+            done = None         # its tape
+        kept = self._forward(self.pieces[-1], before[-1], (first, last), source)
+        done = kept[0]
+        answers.append(stages.answer(self.net, done.values))
+        after = done.state
+        y = self.net.loops.joined(answers)
+        value, dy = self._loss(y, first, last)
+        dstate, grads = {name: zeros(s, self.net.loops.zeros) for name, s in after.items()}, {}
+        for piece, start in zip(reversed(self.pieces), reversed(before), strict=True):
+            if piece is not self.pieces[-1]:
+                kept = self._forward(piece, start, (first, last), source)
+            done, setting = kept
+            dvalues = {self.net.graph.answer: self._dy_of(piece, dy)}
+            _, more, dstate = passes.backward(self.stage, done.tapes, dvalues, dstate, {}, setting)
+            grads = {name: grads[name] + g if name in grads else g for name, g in more.items()}
+            done = kept = None
+        return value, grads, y, after
+
+    def _forward(self, piece, before, chunk, source):
+        """A piece of the sequence, with a tape: (passes.Forward, passes.Setting)."""
+        lengths = stages.part_of(self.task.lengths, *chunk)
+        if lengths is not None:
+            lengths = np.clip(lengths - piece.start, 0, piece.stop - piece.start)
+        setting = stages.setting(self.net, self.prepared, lengths, True)
+        x, begin, end = source
+        if len(self.pieces) > 1:
+            x = x[piece]
+        given = samples(x, begin, end, INPUT in self.stage.borrowed)
+        return passes.forward(self.stage, {INPUT: given}, dict(before), setting), setting
+
+    def _sent(self, first, last):
+        """(array, first, last): where samples of the batch lie once they are on the device."""
+        x, loops = self.task.x, self.net.loops
+        if loops.HOST:
+            return x, first, last
+        everything = last - first == x.shape[1]
+        return loops.put(x if everything else samples(x, first, last)), 0, last - first
+
+    def _loss(self, y, first, last):
+        """(loss, dy) of the samples."""
+        per_step = y.ndim == 3
+        labels = part(self.task.labels, first, last, per_step)
+        weights = part(self.task.weights, first, last, per_step)
+        return self.task.loss.weighted(y, labels, weights)
+
+    def _dy_of(self, piece, dy):
+        """The gradient of what the network answers in a piece: of one answer a sequence, the last piece's."""
+        if len(self.pieces) == 1:
+            return dy
+        if self.answers_each_step:
+            return buffers.contiguous(dy[piece])
+        return dy if piece is self.pieces[-1] else self.net.loops.zeros(dy.shape, dy.dtype)

@@ -10,7 +10,8 @@ from ..layers import Layer
 class Parameters(MutableMapping):
     """All learned arrays of a network by name ("dense0.weight"), in the order of layers.
 
-    Assigning copies into the array; a wrong shape or a value that is not finite is refused.  Names cannot be added or deleted.
+    Assigning copies into the array; a wrong shape or a value that is not finite is refused.  Names cannot be
+    added or deleted.
     """
 
     def __init__(self, layers: dict[str, Layer]):
@@ -57,3 +58,24 @@ class Parameters(MutableMapping):
     def copy(self) -> dict[str, np.ndarray]:
         """Copies of all arrays in a plain dict."""
         return {name: np.array(array) for name, array in self.items()}
+
+
+def arrays_of(layers: dict[str, Layer]) -> dict[str, np.ndarray]:
+    """Copies of all arrays that a training changes, learned ones and running statistics, by name."""
+    found = {}
+    for name, layer in layers.items():
+        for kind in (layer.params, layer.fixed):
+            found |= {f"{name}.{key}": np.array(a) for key, a in kind.items()}
+    return found
+
+
+def put_arrays(layers: dict[str, Layer], arrays: dict[str, np.ndarray]) -> None:
+    """Copy the values of `arrays_of`, or of some of them, into the layers' own arrays."""
+    for name, a in arrays.items():
+        layer, _, key = name.rpartition(".")
+        if layer not in layers or key not in layers[layer].params | layers[layer].fixed:
+            raise ValueError(f"no array {name!r} in this network")
+        own = layers[layer].params if key in layers[layer].params else layers[layer].fixed
+        if np.shape(a) != own[key].shape:
+            raise ValueError(f"{name} has shape {own[key].shape}; got shape {np.shape(a)}")
+        own[key][...] = a

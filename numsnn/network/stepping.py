@@ -1,4 +1,6 @@
-"""`net.step` of a stack in one compiled call: tables by batch size, and a state whose arrays are views of one vector."""
+"""`net.step` of a stack in one compiled call: tables by batch size, and a state that is one vector."""
+
+from __future__ import annotations
 
 from operator import is_
 
@@ -10,7 +12,10 @@ MOST = 100_000      # values of a step up to which one thread is as fast as seve
 
 
 class StepState(dict):
-    """What `net.step` returned: a state as any other, of which the next step needs no copies."""
+    """What `net.step` returned: a state as any other, of which the next step needs no copies.
+
+    Its arrays are views of one vector.
+    """
 
     vector: np.ndarray      # all of it
     made: tuple             # by layer; another object in its place is not in the vector
@@ -25,13 +30,19 @@ class StepState(dict):
 
 
 class Stepper:
-    """The compiled step of one network for one batch size.  Parameters are read where they lie; a copy of a network makes its own."""
+    """The compiled step of one network for one batch size.
+
+    Parameters are read where they lie; a copy of a network makes its own.
+    """
 
     def __init__(self, net, layers, batch):
         self.net, self.batch, self.dtype = net, batch, net.dtype
-        self.table, self.n_in = net.loops.StepTable([layer for _, layer in layers], batch, net.dtype), size(net.input_shape)
-        self.views, begins, states = [], dict(zip((name for name, _ in layers), self.table.states, strict=True)), net.initial_state(batch)
-        for name, state in states.items():
+        self.table = net.loops.StepTable([layer for _, layer in layers], batch, net.dtype)
+        self.n_in = size(net.input_shape)
+        self.views = []                 # by layer: name, kind of its state, places and shapes of its fields
+        names = (name for name, _ in layers)
+        begins = dict(zip(names, self.table.states, strict=True))
+        for name, state in net.initial_state(batch).items():
             place, fields = begins.get(name), []
             for a in state or ():
                 fields.append((slice(place, place + a.size), a.shape))
@@ -39,14 +50,16 @@ class Stepper:
             self.views.append((name, type(state), fields))
 
     @classmethod
-    def of(cls, net, batch: int):
-        """The stepper of a network; None where a layer has no compiled step, or several threads would be faster."""
-        nodes, before = net._graph.nodes, None
-        if not net.loops.STEPS or net.input_shape is None or batch * sum(layer.size_out or 1 for layer in net.layers.values()) > MOST:
+    def of(cls, net, batch: int) -> Stepper | None:
+        """The stepper of a network; None where a layer has no compiled step, or threads would be faster."""
+        if not net.loops.STEPS or net.input_shape is None:
             return None
-        layers = []
+        if batch * sum(layer.size_out or 1 for layer in net.layers.values()) > MOST:
+            return None
+        layers, before = [], None
         for name, layer in net.layers.items():
-            step = layer.step(net.loops) if layer.sources is None and (before is None or nodes[name].sources == (before,)) else None
+            follows = before is None or net.graph.nodes[name].sources == (before,)
+            step = layer.step(net.loops) if layer.sources is None and follows else None
             if step is None:
                 return None
             if step:
@@ -59,10 +72,18 @@ class Stepper:
 
     def vector(self, state) -> np.ndarray:
         """A state in one piece."""
-        if type(state) is StepState and state.intact() and state.vector.dtype == self.dtype and (state.views is self.views or state.views == self.views):
+        if self._made(state):
             return state.vector
-        parts = [np.ravel(a) for s in self.net._state(state, self.batch).values() if s is not None for a in s]
-        return np.concatenate([*parts, np.zeros(0, self.dtype)])
+        parts = [np.zeros(0, self.dtype)]
+        for of_layer in self.net._state(state, self.batch).values():
+            parts += [np.ravel(a) for a in of_layer or ()]
+        return np.concatenate(parts)
+
+    def _made(self, state) -> bool:
+        """Whether a state is one of ours, and untouched."""
+        if type(state) is not StepState or not state.intact() or state.vector.dtype != self.dtype:
+            return False
+        return state.views is self.views or state.views == self.views
 
     def __call__(self, x, state):
         """(y, state); None where the parameters have changed since this was made."""
@@ -81,11 +102,14 @@ def stepped(net, x, state):
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind not in "bfiu":
         return None
     steppers, batch = net._steppers, len(x)
-    if steppers.get(batch, net) is net:
+    if batch not in steppers:
         steppers[batch] = Stepper.of(net, batch)
-    if steppers[batch] is None or x.shape[1] != steppers[batch].n_in or x.dtype.kind == "f" and not np.isfinite(x).all():
+    stepper = steppers[batch]
+    if stepper is None or x.shape[1] != stepper.n_in:
         return None
-    done = steppers[batch](x, state)
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        return None
+    done = stepper(x, state)
     if done is None:                    # settings have changed, and with them coefficients
         steppers[batch] = Stepper.of(net, batch)
         done = steppers[batch](x, state)

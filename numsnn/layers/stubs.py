@@ -1,0 +1,66 @@
+"""models.pyi: signatures of the layer classes made from neuron models, for editors and type checkers.
+
+`python -m numsnn.layers.stubs` writes it; a test compares it with the models.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from inspect import Parameter, getdoc, signature
+from pathlib import Path
+
+from ..neurons import NEURONS
+from .factory import POPULATIONS
+from .population import Population
+
+PATH = Path(__file__).with_name("models.pyi")
+HEAD = '''"""Written by `python -m numsnn.layers.stubs` from numsnn.neurons; do not edit."""
+
+from typing import Literal
+
+from ..neurons import surrogate as surrogates
+from .initialise import Value
+from .population import Names, Population
+'''
+
+
+def text() -> str:
+    """The whole file."""
+    own = [cls for cls in POPULATIONS.values() if cls.__name__ in NEURONS]
+    classes = sorted(own, key=lambda cls: cls.__name__)
+    return "\n\n".join([HEAD, *map(_class, classes)])
+
+
+def _class(cls) -> str:
+    doc = textwrap.indent(f'"""{getdoc(cls).rstrip()}\n"""', "    ")
+    arguments = "".join(f"        {argument},\n" for argument in ("self", *_arguments(cls)))
+    return f"class {cls.__name__}(Population):\n{doc}\n\n    def __init__(\n{arguments}    ) -> None: ...\n"
+
+
+def _arguments(cls):
+    """Each argument as it stands in a signature."""
+    keywords = False
+    for parameter in signature(cls).parameters.values():
+        if parameter.kind == Parameter.KEYWORD_ONLY and not keywords:
+            keywords = True
+            yield "*"
+        yield f"{parameter.name}: {_type(cls, parameter)} = {parameter.default!r}"
+
+
+def _type(cls, parameter) -> str:
+    """What is accepted for an argument."""
+    name = parameter.name
+    allowed = {**cls.model.options, **cls.model.variants, **getattr(cls, "choices", {})}
+    if name in allowed:
+        return f"Literal[{', '.join(map(repr, allowed[name]))}]"
+    if name in cls.model.Settings._fields:
+        return "Value"
+    for owner in (cls, Population):
+        annotation = owner.__init__.__annotations__.get(name)
+        if annotation is not None:
+            return annotation
+    raise TypeError(f"{cls.__name__}: nothing says what {name} may be")
+
+
+if __name__ == "__main__":
+    PATH.write_text(text())

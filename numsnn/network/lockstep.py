@@ -1,0 +1,146 @@
+"""The forward and backward pass of the layers of a cycle: all of them one time step at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..layers import by_step
+from ..layers.joins import INPUT
+from ..layers.layer import size
+from ..signals.spikes import Spikes
+from .chunks import in_time
+from .graph import Component
+
+
+def forward(component: Component, have: dict, state: dict, setting, done) -> dict:
+    """Run a cycle; what its layers hand out, by name.
+
+    have: what layers before it hand out.  setting, done: of passes.py; done takes states, tapes and what is
+    recorded.
+    """
+    nodes, inside = setting.graph.nodes, component.names
+    outside = {s: have[s] for name in inside for s in _from_outside(nodes[name], inside)}
+    state = {name: state[name] for name in inside}
+    out: dict = {name: [] for name in inside}
+    tapes, seen = [], []
+    steps, batch = next(iter(outside.values())).shape[:2]
+    for t in range(steps):
+        now, kept = _step(component, t, outside, state, setting, done)
+        for name in inside:
+            out[name].append(now[name])
+        tapes.append(kept)
+        seen.append({name: done.seen.pop(name, {}) for name in inside})
+    done.state.update(state)
+    done.tapes[inside] = tapes
+    for name in inside:
+        if name in setting.record:
+            done.seen[name] = by_step.together([step[name] for step in seen], setting.context(name))
+
+    def nothing(name):
+        return np.zeros((0, batch, nodes[name].layer.size_out), setting.dtype)
+
+    return {name: in_time(parts) if parts else nothing(name) for name, parts in out.items()}
+
+
+def _step(component, t, outside, state, setting, done):
+    """(what the layers hand out in step t, their tapes); `state` goes on."""
+    nodes, now, kept = setting.graph.nodes, {}, {}
+    for name in component.names:
+        layer = nodes[name].layer
+        if layer.delayed:
+            now[name] = state[name].last[None]
+            done.see(name, now[name], None, setting)
+            continue
+        x = [own(now[s] if s in now else outside[s][t:t + 1]) for s in nodes[name].sources]
+        result = layer.forward(x if layer.sources else x[0], state[name], setting.prepared[name],
+                               setting.context(name, t))
+        now[name], state[name], kept[name] = result.y, result.state, result.tape
+        done.see(name, result.y, result.seen, setting)
+    for name in component.names:
+        layer = nodes[name].layer
+        if layer.delayed:
+            source = nodes[name].sources[0]
+            state[name] = layer.forward([now[source]], state[name], None, setting.context(name, t)).state
+    return now, kept
+
+
+def backward(component: Component, tapes: dict, back: dict, incoming: tuple, results: tuple, setting) -> None:
+    """Run a cycle backwards.
+
+    back: gradients of what its layers hand out are taken out of it, those of what it took from outside are
+    put in.  incoming: (dstate, dhidden) by layer.  results: (grads, dstate before the first step), which it
+    fills.
+    """
+    nodes, inside = setting.graph.nodes, component.names
+    dstate, dhidden = incoming
+    grads, before = results
+    steps = len(tapes[inside])
+    arrived = {name: back.pop(name) for name in inside if name in back}
+    dstate = {name: dstate[name] for name in inside}
+    hidden = {name: by_step.hidden(dhidden.get(name), setting.context(name), steps) for name in inside}
+    taken = [s for name in inside for s in _from_outside(nodes[name], inside)]
+    outside: dict = {s: [] for s in taken if s != INPUT or setting.want_dx}
+    for name in inside:
+        grads |= {f"{name}.{key}": np.zeros_like(p) for key, p in nodes[name].layer.params.items()}
+    for t in reversed(range(steps)):
+        now = {name: d[t:t + 1] for name, d in arrived.items()}
+        _step_backward(component, t, (tapes[inside][t], hidden), now, dstate, grads, setting)
+        for source, d in now.items():
+            if source not in inside:
+                outside[source].append(d)
+    before.update(dstate)
+    for source, parts in outside.items():
+        d = np.concatenate(parts[::-1] or [_no_steps(component, source, dstate, setting)])
+        back[source] = back[source] + d if source in back else d
+
+
+def _step_backward(component, t, kept, now, dstate, grads, setting):
+    """Step t backwards: `now`, the gradients of what is handed out in it, `dstate` and `grads` go on."""
+    nodes, (tapes, hidden) = setting.graph.nodes, kept
+    delayed = [name for name in component.names if nodes[name].layer.delayed]
+    for name in delayed:                    # what it keeps of step t is what its source handed out there
+        source = nodes[name].sources[0]
+        d = (dstate[name].last * _valid(setting, name, t))[None]
+        now[source] = now[source] + d if source in now else d
+    for name in reversed(component.names):
+        node = nodes[name]
+        if node.layer.delayed:
+            continue
+        dy = np.ascontiguousarray(now[name])
+        gradients = node.layer.backward(tapes[name], dy, dstate[name], hidden[name][t],
+                                        setting.prepared[name], setting.context(name, t))
+        dstate[name] = gradients.dstate
+        by_step.add_to(grads, {f"{name}.{key}": value for key, value in gradients.params.items()})
+        hand_back(node, gradients.dx, now, setting)
+    for name in delayed:                    # what it handed out in step t is what it kept of step t - 1
+        d = dstate[name].last * (1 - _valid(setting, name, t))
+        dstate[name] = type(dstate[name])(d + now[name][0] if name in now else d)
+
+
+def _valid(setting, name, t):
+    """1 for samples that step t belongs to, 0 for those that have ended."""
+    return 1 if setting.lengths is None else setting.context(name, t).lengths[:, None]
+
+
+def _no_steps(component, source, dstate, setting):
+    """The gradient of a sequence without steps."""
+    nodes = setting.graph.nodes
+    delayed = next(name for name in component.names if nodes[name].layer.delayed)
+    features = nodes[source].layer.size_out if source in nodes else size(setting.graph.input_shape)
+    return np.zeros((0, len(dstate[delayed].last), features), setting.dtype)
+
+
+def _from_outside(node, inside):
+    return [s for s in node.sources if s not in inside]
+
+
+def own(x):
+    """What a layer may overwrite: a copy; Spikes never change."""
+    return x if isinstance(x, Spikes) else x.copy()
+
+
+def hand_back(node, dx, back: dict, setting) -> None:
+    """Add the gradients of what a layer took to those of its sources."""
+    for source, d in zip(node.sources, dx if node.layer.sources else (dx,), strict=True):
+        if d is not None and (source != INPUT or setting.want_dx):
+            back[source] = back[source] + d if source in back else d

@@ -1,0 +1,22 @@
+"""What `forward` keeps for `backward`, and what `loss_and_gradients` gives."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tape(NamedTuple):
+    """What `forward` keeps for `backward`."""
+    stages: list        # by stage: (bounds of the chunks, tapes by chunk)
+    prepared: dict      # by layer
+    lengths: np.ndarray | None
+    batch: int
+    shape: tuple        # of the answer
+
+
+class BatchResult(NamedTuple):
+    """What `loss_and_gradients` gives."""
+    loss: float
+    grads: dict         # by names of net.params
+    y: np.ndarray       # the network's answer
+    state: dict         # after the last step
