@@ -1,7 +1,8 @@
 """The guide: every code block runs, pages of the API are current, links lead somewhere, the command shows the pages.
 
-A block of Python runs in the name space of its page, in an empty folder, with what blocks before it left there.  Blocks of `sh`
-run line by line where a line is a command of numsnn.  `python gpu` runs on the CPU where no GPU is.
+A block of Python runs in the name space of its page, in an empty folder, with what blocks before it left there;
+`python file=NAME` is written to a file first.  Blocks of `sh` run line by line where a line is a command of numsnn.
+`python gpu` runs on the CPU where no GPU is.
 """
 
 import re
@@ -13,6 +14,9 @@ import pytest
 import numsnn as ns
 from numsnn import cli, guide
 from numsnn.guide import api
+from numsnn.layers import POPULATIONS
+from numsnn.neurons import NEURONS
+from numsnn.neurons.elementwise import ELEMENTWISE
 
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OTHERS = ("python -m venv", "python3 -m venv", "pip install", ".venv/bin/pip install", "git clone")
@@ -26,10 +30,25 @@ def has_gpu():
     return True
 
 
+@pytest.fixture
+def own_models():
+    """What a page registers is gone after it."""
+    tables = (NEURONS, POPULATIONS)
+    before = [dict(table) for table in tables]
+    functions = list(ELEMENTWISE)
+    yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)
+    ELEMENTWISE[:] = functions
+
+
 @pytest.mark.parametrize("name", guide.PAGES)
-def test_every_block_runs(name, tmp_path, monkeypatch, capsys):
+def test_every_block_runs(name, tmp_path, monkeypatch, own_models):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     mpl.use("Agg")
+    threads = ns.get_num_threads()
     space = {"__name__": "__main__"}
     blocks = BLOCK.findall(guide.page(name))
     assert blocks, f"{name}.md has no code"
@@ -37,11 +56,15 @@ def test_every_block_runs(name, tmp_path, monkeypatch, capsys):
         if language == "python":
             if "gpu" in more and not has_gpu():
                 code = code.replace('"cuda"', '"cpu"')
-            exec(compile(code, f"{name}.md", "exec"), space)
+            if "file=" in more:
+                (tmp_path / more.partition("file=")[2].strip()).write_text(code)
+            else:
+                exec(compile(code, f"{name}.md", "exec"), space)
         elif language == "sh":
             run_lines(code)
         else:
             assert language == "text", f"{name}.md: a block of {language!r} is not run by anyone"
+    ns.set_num_threads(threads)
 
 
 def run_lines(code):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import numsnn as ns
-from numsnn.layers.population import POPULATIONS
+from numsnn.layers import POPULATIONS
 from numsnn.network.stepping import Stepper, StepState
 
 SETTINGS = {"ALIF": {"v_threshold": 0.1}, "LIF": {"v_threshold": 0.3}, "LIAF": {"v_threshold": 0.3}, "ARLIF": {"v_threshold": 0.3}}
