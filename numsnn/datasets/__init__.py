@@ -1,18 +1,52 @@
 """Data sets; nothing downloads by itself.  data/README.md says where they come from."""
 
 from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ..formats import FormatError
 from . import qtdb, synthetic
 from .dataset import Batch, Dataset, Sequences, stratified
 
-_LATER = ("babi", "braille", "cameras", "converted", "mnist", "recordings", "saved", "shd", "speech", "stand_in", "synthetic_gestures")   # imported where they are used
+if TYPE_CHECKING:           # imported where they are used, see __getattr__
+    from . import (
+        babi,
+        braille,
+        cameras,
+        converted,
+        mnist,
+        recordings,
+        saved,
+        shd,
+        speech,
+        stand_in,
+        synthetic_gestures,
+    )
 
-__all__ = ["Batch", "Dataset", "FormatError", "Sequences", "formats", "qtdb", "stratified", "synthetic"]
-__all__ += list(_LATER)
+__all__ = [
+    "Batch",
+    "Dataset",
+    "FormatError",
+    "Sequences",
+    "babi",
+    "braille",
+    "cameras",
+    "converted",
+    "formats",              # by its old path, see moved.py
+    "mnist",
+    "qtdb",
+    "recordings",
+    "saved",
+    "shd",
+    "speech",
+    "stand_in",
+    "stratified",
+    "synthetic",
+    "synthetic_gestures",
+]
 
 
-def __getattr__(name):
-    if name in _LATER:
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__ and name != "formats":
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__} has no attribute {name!r}")

@@ -1,8 +1,11 @@
 """A whole `Dataset` in one HDF5 file: framed once, then trained from without reading it into memory.
 
-    /                 attributes format = "numsnn data set", format_version, numsnn_version, name, source, options and classes (JSON), units
-    /row_offsets      (B + 1,) steps of each sequence: sequence b has the rows row_offsets[b] : row_offsets[b + 1]
-    spikes:  /count   spikes in each row, /entry_offsets (B + 1,), /index unit of each spike, /multiplicity where units spike several times
+    /                 attributes format = "numsnn data set", format_version, numsnn_version, name, source,
+                      units, options and classes (JSON)
+    /row_offsets      (B + 1,) steps of each sequence: sequence b has the rows
+                      row_offsets[b] : row_offsets[b + 1]
+    spikes:  /count   spikes in each row, /entry_offsets (B + 1,), /index unit of each spike,
+                      /multiplicity where units spike several times
     values:  /values  (rows, units)
     /y                (B,) or (T, B), and where the set has them /mask, /labelled (T, B), /groups (B,)
 
@@ -12,6 +15,7 @@ Nothing is compressed: a batch is read in less time than it takes to train on it
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -28,12 +32,18 @@ class _Saved(Sequences):
     """The sequences of a file, read when they are asked for."""
 
     def __init__(self, path, columns, rows, entries, units, steps):
-        self.path, self.columns, self.rows, self.entries, self.units, self.steps = path, columns, rows, entries, units, steps
+        self.path = path
+        self.columns = columns
+        self.rows = rows
+        self.entries = entries
+        self.units = units
+        self.steps = steps
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows) - 1
 
-    def fetch(self, samples, rng=None):
+    def fetch(self, samples: np.ndarray, rng: np.random.Generator | None = None) -> tuple:
+        """(x (T, B, units), lengths (B,) or None) of the given sequences."""
         lengths = np.diff(self.rows)[samples]
         steps = int(lengths.max(initial=0)) if self.steps is None else self.steps
         valid = np.arange(steps) < lengths[:, None]
@@ -42,20 +52,28 @@ class _Saved(Sequences):
             x = np.zeros((steps, len(samples), self.units), self.columns["values"].dtype)
             np.moveaxis(x, 1, 0)[valid] = self._read("values", self.rows, samples)
             return x, known
-        count = np.zeros((len(samples), steps), np.int32)
+        return self._spikes(valid, samples), known
+
+    def _spikes(self, valid, samples):
+        """The spikes of the samples; valid (B, T): the steps that they have."""
+        count = np.zeros(valid.shape, np.int32)
         count[valid] = self._read("count", self.rows, samples)
         index = self._read("index", self.entries, samples)
         if count.min(initial=0) < 0 or count.sum() != len(index) or index.max(initial=0) >= self.units:
-            raise FormatError(self.path, "counts and units of spikes do not fit together", remedy="save the data set again")
-        start = np.cumsum(count, dtype=np.int64).reshape(count.shape) - count
-        many = self._read("multiplicity", self.entries, samples) if "multiplicity" in self.columns else None
+            raise FormatError(self.path, "counts and units of spikes do not fit together",
+                              remedy="save the data set again")
+        multiplicity = None
+        if "multiplicity" in self.columns:
+            multiplicity = self._read("multiplicity", self.entries, samples)
         # rows may lie anywhere in the buffer, so that nothing needs to be sorted by time
-        return Spikes.of_rows((steps, len(samples), self.units), np.ascontiguousarray(start.T).ravel(), np.ascontiguousarray(count.T).ravel(),
-                              index, many), known
+        start = np.cumsum(count, dtype=np.int64).reshape(count.shape) - count
+        shape = (valid.shape[1], len(samples), self.units)
+        return Spikes.of_rows(shape, _time_first(start), _time_first(count), index, multiplicity)
 
     def _read(self, name, offsets, samples):
         """The parts of a column that belong to the samples, one after the other."""
-        column, bounds = self.columns[name], np.stack((offsets[samples], offsets[np.asarray(samples) + 1]), 1)
+        column = self.columns[name]
+        bounds = np.stack((offsets[samples], offsets[np.asarray(samples) + 1]), 1)
         try:
             parts = [column[a:b] for a, b in bounds]
         except hdf5.DAMAGED as error:
@@ -63,20 +81,30 @@ class _Saved(Sequences):
         return np.concatenate(parts) if parts else column[:0]
 
 
-def load(path, *, memory: bool = False) -> Dataset:
-    """A data set that `save` wrote.  memory: read everything now; False: batches are read when they are needed, ahead by a thread."""
+def _time_first(a):
+    """(B, T) as the rows t * B + b of `Spikes`."""
+    return np.ascontiguousarray(a.T).ravel()
+
+
+def load(path: Path | str, *, memory: bool = False) -> Dataset:
+    """A data set that `save` wrote.
+
+    memory: read everything now; False: batches are read when they are needed, ahead by a thread.
+    """
     file = hdf5.opened(path)
     try:
-        if hdf5.text(file, "format") != FORMAT or hdf5.number(file, "format_version") != VERSION:
-            raise FormatError(path, f"not a data set that this version saved (format {hdf5.text(file, 'format')!r}, version "
-                                    f"{hdf5.number(file, 'format_version')})")
-        units, classes = int(hdf5.number(file, "units")), tuple(json.loads(hdf5.text(file, "classes")))
+        form, version = hdf5.text(file, "format"), hdf5.number(file, "format_version")
+        if form != FORMAT or version != VERSION:
+            raise FormatError(path, f"not a data set that this version saved (format {form!r}, "
+                                    f"version {version})")
+        units = int(hdf5.number(file, "units"))
+        classes = tuple(json.loads(hdf5.text(file, "classes")))
         rows = hdf5.dataset(path, file, "row_offsets", "i", 1)[()]
         y = hdf5.dataset(path, file, "y", "i")[()]
-        extra = {key: hdf5.dataset(path, file, key, "b", 2)[()] for key in ("mask", "labelled") if key in file}
-        groups = np.char.decode(hdf5.dataset(path, file, "groups", "S", 1)[()], "utf-8") if "groups" in file else None
-        names = ("values",) if "values" in file else ("count", "index", *(["multiplicity"] if "multiplicity" in file else []))
-        columns = {name: hdf5.dataset(path, file, name, "iufb") for name in names}
+        mask = hdf5.dataset(path, file, "mask", "b", 2)[()] if "mask" in file else None
+        labelled = hdf5.dataset(path, file, "labelled", "b", 2)[()] if "labelled" in file else None
+        groups = _texts(path, file, "groups") if "groups" in file else None
+        columns = {name: hdf5.dataset(path, file, name, "iufb") for name in _names(file)}
         entries = None if "values" in columns else hdf5.dataset(path, file, "entry_offsets", "i", 1)[()]
     except FormatError:
         raise
@@ -86,21 +114,34 @@ def load(path, *, memory: bool = False) -> Dataset:
     lengths = np.diff(rows)
     steps = int(lengths[0]) if (lengths == lengths[0]).all() else None
     if y.ndim == 2 and steps != len(y):
-        raise FormatError(path, f"labels of {len(y)} steps for sequences of {lengths.min()} to {lengths.max()}", remedy="save the data set again")
+        raise FormatError(path, f"labels of {len(y)} steps for sequences of "
+                                f"{lengths.min()} to {lengths.max()}", remedy="save the data set again")
     sequences = _Saved(path, columns, rows, entries, units, steps)
-    about = {**extra, "groups": groups, "classes": classes, "name": hdf5.text(file, "name"), "source": hdf5.text(file, "source")}
-    if memory:
-        x, lengths = sequences.fetch(np.arange(len(sequences)))
-        return Dataset(x, y, lengths=lengths, **about)
-    return Dataset(sequences, y, **about)
+    x, lengths = sequences.fetch(np.arange(len(sequences))) if memory else (sequences, None)
+    return Dataset(x, y, lengths=lengths, mask=mask, labelled=labelled, groups=groups, classes=classes,
+                   name=hdf5.text(file, "name"), source=hdf5.text(file, "source"))
+
+
+def _texts(path, file, key):
+    return np.char.decode(hdf5.dataset(path, file, key, "S", 1)[()], "utf-8")
+
+
+def _names(file):
+    """The names of the columns that hold the sequences."""
+    if "values" in file:
+        return ("values",)
+    return ("count", "index", "multiplicity") if "multiplicity" in file else ("count", "index")
 
 
 def _check(path, rows, entries, columns, y, units):
     """Refuse parts that do not fit together."""
-    for offsets, name in ((rows, "count" if entries is not None else "values"), (entries, "index")):
+    for offsets, name in ((rows, "values" if entries is None else "count"), (entries, "index")):
         if offsets is None:
             continue
-        if len(offsets) != y.shape[-1] + 1 or len(offsets) < 2 or offsets[0] != 0 or (np.diff(offsets) < 0).any() or offsets[-1] != len(columns[name]):
-            raise FormatError(path, f"offsets, labels and {name} do not fit together", remedy="save the data set again")
+        fit = len(offsets) == y.shape[-1] + 1 and len(offsets) >= 2 and offsets[0] == 0
+        if not fit or (np.diff(offsets) < 0).any() or offsets[-1] != len(columns[name]):
+            raise FormatError(path, f"offsets, labels and {name} do not fit together",
+                              remedy="save the data set again")
     if units < 1 or ("values" in columns and columns["values"].shape[1:] != (units,)):
-        raise FormatError(path, f"{units} units, but values of shape {columns['values'].shape if 'values' in columns else ''}")
+        shape = columns["values"].shape if "values" in columns else ""
+        raise FormatError(path, f"{units} units, but values of shape {shape}")

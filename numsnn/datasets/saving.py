@@ -1,11 +1,18 @@
 """Writing a data set to the HDF5 file that saved.py reads and describes."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..formats.whole import whole
 from ..signals.spikes import Spikes, index_dtype
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
 
 FORMAT, VERSION = "numsnn data set", 1
 LIBVER = ("v110", "v110")
@@ -13,10 +20,10 @@ CHUNK = 1 << 15
 BATCH = 128                         # sequences that are held at once while a lazy set is written
 
 
-def save(data, path, options: dict | None = None) -> None:
-    """Write a `Dataset`; of a lazy one a batch at a time is held in memory.  The file appears when it is complete.
+def save(data: Dataset, path: Path | str, options: dict | None = None) -> None:
+    """Write a `Dataset`; of a lazy one a batch at a time is held in memory.
 
-    options: what made the set, kept in the file.
+    options: what made the set, kept in the file.  The file appears when it is complete.
     """
     import h5py
     with whole(path) as part, h5py.File(part, "w", libver=LIBVER) as file:
@@ -32,8 +39,15 @@ def save(data, path, options: dict | None = None) -> None:
 
 def _write_about(file, data, options):
     from .. import __version__
-    for key, text in (("format", FORMAT), ("numsnn_version", __version__), ("name", data.name), ("source", data.source),
-                      ("classes", json.dumps(data.classes)), ("options", json.dumps(options or {}, sort_keys=True))):
+    texts = {
+        "format": FORMAT,
+        "numsnn_version": __version__,
+        "name": data.name,
+        "source": data.source,
+        "classes": json.dumps(data.classes),
+        "options": json.dumps(options or {}, sort_keys=True),
+    }
+    for key, text in texts.items():
         file.attrs[key] = np.bytes_(text.encode())
     file.attrs.update(format_version=VERSION, units=data.units)
     file["y"] = data.y
@@ -44,16 +58,29 @@ def _write_about(file, data, options):
         file["groups"] = np.char.encode(data.groups.astype(str), "utf-8")
 
 
+def _growing(file, name, dtype, *shape):
+    """A new data set of rows of this shape."""
+    rows = max(CHUNK // max((1, *shape)), 1)
+    return file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape))
+
+
 class _Writer:
     """Sequences, one after the other."""
 
     def __init__(self, file, x):
-        self.file, self.spikes, self.rows, self.entries = file, isinstance(x, Spikes), [0], [0]
+        self.file = file
+        self.spikes = isinstance(x, Spikes)
+        self.rows = [0]
+        self.entries = [0]
         units = x.shape[2]
-        kinds = (("count", (), "i4"), ("index", (), index_dtype(units)), ("multiplicity", (), "f4")) if self.spikes else \
-            (("values", (units,), x.dtype),)
-        self.sets = {name: file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(max(CHUNK // max(1, *shape, 1), 1), *shape))
-                     for name, shape, dtype in kinds}
+        if self.spikes:
+            self.sets = {
+                "count": _growing(file, "count", "i4"),
+                "index": _growing(file, "index", index_dtype(units)),
+                "multiplicity": _growing(file, "multiplicity", "f4"),
+            }
+        else:
+            self.sets = {"values": _growing(file, "values", x.dtype, units)}
         self.counted = False
 
     def append(self, x, lengths):
@@ -64,13 +91,17 @@ class _Writer:
         if not self.spikes:
             self._add("values", np.moveaxis(x, 1, 0)[valid])
             return
-        count, start = (a.reshape(steps, batch).T[valid] for a in (x.count, x.start))
-        self.entries += (self.entries[-1] + np.cumsum(np.where(valid, x.count.reshape(steps, batch).T, 0).sum(1))).tolist()
+        counts = x.count.reshape(steps, batch).T                                       # (B, T)
+        spikes_of_each = np.where(valid, counts, 0).sum(1)
+        self.entries += (self.entries[-1] + np.cumsum(spikes_of_each)).tolist()
+        count = counts[valid]
+        start = x.start.reshape(steps, batch).T[valid]
         entry = np.arange(count.sum()) + np.repeat(start - (np.cumsum(count) - count), count)
         self._add("count", count)
         self._add("index", x.index[entry])
         self.counted |= x.multiplicity is not None
-        self._add("multiplicity", np.ones(len(entry), np.float32) if x.multiplicity is None else x.multiplicity[entry])
+        self._add("multiplicity", np.ones(len(entry), np.float32) if x.multiplicity is None else
+                  x.multiplicity[entry])
 
     def _add(self, name, values):
         dataset = self.sets[name]

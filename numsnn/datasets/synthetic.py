@@ -1,16 +1,21 @@
-"""Synthetic ECG: the dynamical model of McSharry et al., two leads, with the waves labelled, for use without any data at hand.
+"""Synthetic ECG: the dynamical model of McSharry et al., two leads, with the waves labelled.
 
-A phase theta runs around a limit cycle, once a beat; each wave i in P, Q, R, S, T pulls the potential z when the phase passes it:
+It is for use without any data at hand.  A phase theta runs around a limit cycle, once a beat; each wave i in
+P, Q, R, S, T pulls the potential z when the phase passes it:
 
     dtheta/dt = 2 pi / RR(t)
-    dz/dt     = - sum_i a_i d_i exp(-d_i^2 / (2 b_i^2)) - (z - z_0(t)),     d_i = theta - theta_i, wrapped to (-pi, pi]
+    dz/dt     = - sum_i a_i d_i exp(-d_i^2 / (2 b_i^2)) - (z - z_0(t))
+    d_i       = theta - theta_i, wrapped to (-pi, pi]
 
-RR(t) varies with the two bands of heart-rate variability (0.1 and 0.25 Hz); z_0 is the baseline, moved by breathing (0.25 Hz).
-Each record has its own heart rate, amplitudes, widths and positions; the second lead sees the waves at other strengths.
+RR(t) varies with the two bands of heart-rate variability (0.1 and 0.25 Hz); z_0 is the baseline, moved by
+breathing (0.25 Hz).  Each record has its own heart rate, amplitudes, widths and positions; the second lead
+sees the waves at other strengths.
 
-Source: McSharry, Clifford, Tarassenko, Smith, IEEE Trans. Biomed. Eng. 50 (2003); theta_i, a_i, b_i and the size of the baseline as
-in the authors' program ECGSYN.
+Source: McSharry, Clifford, Tarassenko, Smith, IEEE Trans. Biomed. Eng. 50 (2003); theta_i, a_i, b_i and the
+size of the baseline as in the authors' program ECGSYN.
 """
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple
@@ -37,17 +42,24 @@ class Ecg(NamedTuple):
 
 
 def ecg_signals(n: int, steps: int = 1300, seed: int = 0, noise: float = 0.015) -> Ecg:
-    """n records of `steps` samples at 250 Hz.  noise: mean standard deviation of the measurement noise, mV."""
+    """n records of `steps` samples at 250 Hz.  noise: mean standard deviation of the measurement noise,
+    mV."""
     if n < 1 or steps < 1:
         raise ValueError(f"expected at least one record and one step; got n={n}, steps={steps}")
-    groups = [_records(np.random.default_rng([seed, 2003, first]), min(GROUP, n - first), steps, noise) for first in range(0, n, GROUP)]
-    return Ecg(*(np.concatenate(parts, 1) for parts in zip(*groups, strict=True)))
+    groups = []
+    for first in range(0, n, GROUP):
+        rng = np.random.default_rng([seed, 2003, first])
+        groups.append(_records(rng, min(GROUP, n - first), steps, noise))
+    signal = np.concatenate([group.signal for group in groups], 1)
+    labels = np.concatenate([group.labels for group in groups], 1)
+    return Ecg(signal, labels)
 
 
 def _records(rng, n, steps, noise):
     """A group of records; groups keep the memory small."""
     warm = 2 * RATE * FINE                                     # the model settles before the record begins
-    total, dt = warm + steps * FINE, 1 / (RATE * FINE)
+    total = warm + steps * FINE
+    dt = 1 / (RATE * FINE)
     time = np.arange(total)[:, None] * dt
     theta = _phase(rng, time, dt, n)
     position = POSITION * rng.normal(1, 0.05, (n, 5))
@@ -56,10 +68,11 @@ def _records(rng, n, steps, noise):
     leads = []
     for lead in range(2):
         strength = AMPLITUDE * rng.normal(1, 0.15, (n, 5)).clip(0.5, 1.5)
-        if lead:                                               # another direction of view: other strengths, sometimes an inverted T
+        if lead:                        # another direction of view: other strengths, sometimes an inverted T
             strength *= rng.uniform((0.4, 0.3, 0.3, 0.5, 0.4), (1.0, 1.5, 1.0, 1.8, 1.2), (n, 5))
             strength[:, 4] *= np.where(rng.random(n) < 0.15, -1, 1)
-        leads.append(_potential(_force(theta, position, width, strength) + baseline, dt)[warm::FINE])
+        drive = _force(theta, position, width, strength) + baseline
+        leads.append(_potential(drive, dt)[warm::FINE])
     signal = np.stack(leads, -1)
     signal *= 1.2 / np.abs(signal).max((0, 2), keepdims=True)
     signal += noise * rng.standard_normal(signal.shape) * rng.uniform(0.3, 2.0, (1, n, 1))
@@ -97,8 +110,9 @@ def _potential(drive, dt):
 
 def _waves(theta, position, width):
     """The class of each step from the phase: a wave ends where its Gaussian has fallen to a fraction."""
-    bounds = (position[:, 0] - 1.9 * width[:, 0], position[:, 0] + 1.9 * width[:, 0], position[:, 1] - 1.5 * width[:, 1],
-              position[:, 2], position[:, 3] + 1.5 * width[:, 3], position[:, 4] + 1.9 * width[:, 4])
+    (p, q, r, s, t), (p_width, q_width, _, s_width, t_width) = position.T, width.T
+    bounds = (p - 1.9 * p_width, p + 1.9 * p_width, q - 1.5 * q_width,
+              r, s + 1.5 * s_width, t + 1.9 * t_width)
     angle = _wrap(theta)
     labels = np.full(theta.shape, CLASSES.index("TP"), np.uint8)
     for name, begin, end in zip(CLASSES, bounds[:-1], bounds[1:], strict=False):
@@ -107,40 +121,47 @@ def _waves(theta, position, width):
 
 
 def ecg(n: int, steps: int = 1300, seed: int = 0, part: str = "") -> Dataset:
-    """n synthetic records as a data set of the same form as the coded QT Database: 4 spike trains, six classes, a label a step."""
+    """n synthetic records as a data set of the form of the coded QT Database.
+
+    There are 4 spike trains, six classes, a label for each step.
+    """
     return _dataset(*ecg_signals(n, steps, seed), part, f"seed {seed}")
 
 
 def _dataset(signal, labels, part, origin):
     counts = np.broadcast_to(np.arange(len(labels))[:, None] >= FIRST, labels.shape)
-    return Dataset(Spikes.from_dense(level_crossing(signal)), labels.astype(np.int64), mask=counts, classes=CLASSES,
-                   name=f"synthetic ECG{', ' * bool(part)}{part}",
+    return Dataset(Spikes.from_dense(level_crossing(signal)), labels.astype(np.int64), mask=counts,
+                   classes=CLASSES, name=f"synthetic ECG{', ' * bool(part)}{part}",
                    source=f"SYNTHETIC: model of McSharry et al. 2003, {origin}; not recorded from anyone")
 
 
-def write_sample(path, n: int = 16, seed: int = 0) -> None:
-    """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by this."""
+def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
+    """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by
+    this."""
     import h5py
     signal, labels = ecg_signals(n, seed=seed)
     with h5py.File(path, "w", track_order=False) as file:
-        file.attrs.update(source=f"SYNTHETIC ECG, model of McSharry et al. 2003, numsnn, seed {seed}", rate=RATE, classes=CLASSES)
+        source = f"SYNTHETIC ECG, model of McSharry et al. 2003, numsnn, seed {seed}"
+        file.attrs.update(source=source, rate=RATE, classes=CLASSES)
         # 1/2000 mV is a fortieth of the noise: rounding lets the file shrink
         file.create_dataset("signal", data=np.round(signal * 2000) / 2000, compression="gzip", shuffle=True)
         file.create_dataset("labels", data=labels, compression="gzip", shuffle=True)
 
 
-def read(path) -> Dataset:
+def read(path: Path | str) -> Dataset:
     """A file of `write_sample` as a data set."""
     import h5py
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; data/ of the repository holds ecg_synthetic.h5, and write_sample makes another")
+        raise FileNotFoundError(f"no file {path}; data/ of the repository holds ecg_synthetic.h5, "
+                                f"and write_sample makes another")
     try:
         with h5py.File(path, "r") as file:
             signal, labels = (file[key][()] if key in file else None for key in ("signal", "labels"))
     except OSError as error:
-        raise ValueError(f"{path} cannot be read as HDF5: it is damaged, cut short, or something else ({error})") from error
+        raise ValueError(f"{path} cannot be read as HDF5: it is damaged, cut short, or something else "
+                         f"({error})") from error
     if signal is None or labels is None or signal.ndim != 3 or signal.shape[:2] != labels.shape:
-        raise ValueError(f"{path}: expected signal (T, B, leads) and labels (T, B); got {getattr(signal, 'shape', None)} and "
-                         f"{getattr(labels, 'shape', None)}")
+        raise ValueError(f"{path}: expected signal (T, B, leads) and labels (T, B); "
+                         f"got {getattr(signal, 'shape', None)} and {getattr(labels, 'shape', None)}")
     return _dataset(signal, labels, "sample", path.name)

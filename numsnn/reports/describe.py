@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,17 +22,19 @@ class Description(NamedTuple):
     events: Events | None = None
 
 
-def describe(path, format: str | None = None, *, recording: int = 0, **options) -> Description:
+def describe(path: Path | str, format: str | None = None, *, recording: int = 0,
+             **options: Any) -> Description:
     """What a file of any kind we read holds: counts, duration, size, rates, first events.
 
-    format: a name of `datasets.formats.FORMATS`, or None to find out.  recording: which one of a file that holds several is shown.
+    format: a name of `datasets.formats.FORMATS`, or None to find out.
+    recording: which one of a file that holds several is shown.
+    options: of the reader.
     """
     path = Path(path)
     if not any(folder.suffix == ".zip" and folder.is_file() for folder in path.parents):
         existing(path)
-    kind = _kind(path) if format is None else "events"
-    return {"checkpoint": _checkpoint, "recordings": _recordings, "saved": _saved, "shd": _shd, "idx": _idx, "wav": _wav, "hea": _record, "babi": _babi,
-            "mat": _mat, "hdf5": _hdf5, "events": _events}[kind](path, format=format, recording=recording, **options)
+    in_words = _events if format is not None else DESCRIBED[_kind(path)]
+    return in_words(path, format=format, recording=recording, **options)
 
 
 def _kind(path) -> str:
@@ -68,12 +70,24 @@ def _hdf5_kind(path):
             return "saved"
         if "config" in file and "params" in file:
             return "checkpoint"
-        return "shd" if isinstance(file.get("spikes"), h5py.Group) else "events" if isinstance(file.get("events"), h5py.Group) else "hdf5"
+        if isinstance(file.get("spikes"), h5py.Group):
+            return "shd"
+        return "events" if isinstance(file.get("events"), h5py.Group) else "hdf5"
 
 
 def _size(path):
     from ..formats.piecewise import File
     return f"{File(path).size():,} bytes"
+
+
+def _skipped(counts):
+    """A line for each kind of problem."""
+    return [f"SKIPPED: {n:,} x {what}" for what, n in counts.items()]
+
+
+def _counted(names, labels):
+    """Each name with how many of the labels are its."""
+    return ", ".join(f"{name} {(labels == i).sum()}" for i, name in enumerate(names))
 
 
 # ---- events
@@ -82,12 +96,15 @@ def _size(path):
 def _table(events: Events) -> str:
     """The first events as lines."""
     names = ("t", "unit") if len(events.shape) == 1 else ("t", "x", "y", "p")
-    rows = zip(*(column[:SHOWN] for column in events.columns), strict=True)
-    return "\n".join(["first events", "  ".join(f"{n:>10}" for n in names), *("  ".join(f"{v:>10}" for v in row) for row in rows)])
+    rows = [names, *zip(*(column[:SHOWN] for column in events.columns), strict=True)]
+    return "\n".join(["first events", *("  ".join(f"{cell:>10}" for cell in row) for row in rows)])
 
 
 def _rates(n, seconds, places, active):
-    rate = f", {n / seconds:,.0f} events/s, {n / seconds / max(active, 1):,.2f} per active place and second" if seconds > 0 else ""
+    rate = ""
+    if seconds > 0:
+        of_one = n / seconds / max(active, 1)
+        rate = f", {n / seconds:,.0f} events/s, {of_one:,.2f} per active place and second"
     return f"{n:,} events in {seconds:.6g} s{rate}; {active:,} of {places:,} places active"
 
 
@@ -96,29 +113,51 @@ def _events(path, format=None, recording=0, **options):
     from ..formats import stream
     pieces = stream(path, format, **{"strict": False, **options})
     width, height = pieces.sensor
-    n, on, first, last, kept, held = 0, 0, None, 0, [], 0
-    seen = np.zeros(width * height if width * height <= 1 << 24 else 0, np.int64)
+    found = _Found(width, height)
     for columns in pieces:
-        n, on = n + len(columns.t), on + int(columns.p.sum())
-        first, last = int(columns.t[0]) if first is None else first, int(columns.t[-1])
-        if seen.size:
-            seen += np.bincount(columns.y.astype(np.int64) * width + columns.x, minlength=seen.size)
-        if held < DRAWN:
-            kept.append(tuple(column.copy() for column in columns))
-            held += len(columns.t)
-    seconds = (last - (first or 0)) * pieces.tick
+        found.add(columns)
     lines = [f"{path}: {pieces.format}, {_size(path)}", f"sensor {width} x {height}"]
-    if n:
-        lines += [_rates(n, seconds, width * height, int((seen > 0).sum())),
-                  f"{100 * on / n:.1f} % brighter; from {first * pieces.tick:.6f} to {last * pieces.tick:.6f} s"]
+    if found.n:
+        first, last = found.first * pieces.tick, found.last * pieces.tick
+        seconds = (found.last - found.first) * pieces.tick
+        lines += [_rates(found.n, seconds, width * height, int((found.seen > 0).sum())),
+                  f"{100 * found.brighter / found.n:.1f} % brighter; from {first:.6f} to {last:.6f} s"]
     else:
         lines.append("no events")
-    lines += [f"SKIPPED: {count:,} x {what}" for what, count in pieces.problems.counts.items()]
-    if not kept:
+    lines += _skipped(pieces.problems.counts)
+    if not found.kept:
         return Description("\n".join(lines))
-    t, x, y, p = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    t, x, y, p = (np.concatenate(parts) for parts in zip(*found.kept, strict=True))
     events = Events(t, x=x, y=y, p=p, shape=(2, height, width), tick=pieces.tick)
     return Description("\n".join([*lines, _table(events)]), events)
+
+
+class _Found:
+    """What a stream of events held, as far as it has been read."""
+
+    def __init__(self, width, height):
+        pixels = width * height
+        self.width = width
+        self.n = 0
+        self.brighter = 0
+        self.first = None
+        self.last = 0
+        self.seen = np.zeros(pixels if pixels <= 1 << 24 else 0, np.int64)          # events of each pixel
+        self.kept = []                                                              # the first events
+        self.held = 0
+
+    def add(self, columns):
+        self.n += len(columns.t)
+        self.brighter += int(columns.p.sum())
+        if self.first is None:
+            self.first = int(columns.t[0])
+        self.last = int(columns.t[-1])
+        if self.seen.size:
+            pixel = columns.y.astype(np.int64) * self.width + columns.x
+            self.seen += np.bincount(pixel, minlength=self.seen.size)
+        if self.held < DRAWN:
+            self.kept.append(tuple(column.copy() for column in columns))
+            self.held += len(columns.t)
 
 
 def _of_listing(path, what, listing, recording, sizes=None):
@@ -128,21 +167,23 @@ def _of_listing(path, what, listing, recording, sizes=None):
         return Description(f"{path}: {what}, {_size(path)}\nno recordings")
     if not 0 <= recording < n:
         raise ValueError(f"{path} has the recordings 0 to {n - 1}; got {recording}")
-    events = listing.items[recording].read()
-    labels = np.array([item.label for item in listing.items])
-    groups = sorted({item.group for item in listing.items} - {""})
-    shape = f"{listing.shape[0]} units" if len(listing.shape) == 1 else f"{listing.shape[2]} x {listing.shape[1]} pixels"
-    lines = [f"{path}: {what}, {_size(path)}", f"{listing.name}: {n:,} recordings of {shape}; {listing.source}"]
+    item = listing.items[recording]
+    events = item.read()
+    labels = np.array([other.label for other in listing.items])
+    groups = sorted({other.group for other in listing.items} - {""})
+    shape = listing.shape
+    places = f"{shape[0]} units" if len(shape) == 1 else f"{shape[2]} x {shape[1]} pixels"
+    lines = [f"{path}: {what}, {_size(path)}",
+             f"{listing.name}: {n:,} recordings of {places}; {listing.source}"]
     if len(listing.classes):
-        names = ", ".join(f"{name} {(labels == i).sum()}" for i, name in enumerate(listing.classes))
-        lines.append(f"{len(listing.classes)} classes: {names}")
+        lines.append(f"{len(listing.classes)} classes: {_counted(listing.classes, labels)}")
     if groups:
         lines.append(f"{len(groups)} groups: {', '.join(groups[:12])}{' ...' * (len(groups) > 12)}")
     if sizes is not None:
         lines.append(f"{sizes.sum():,} events, {sizes.min():,} to {sizes.max():,} in a recording")
-    item = listing.items[recording]
-    lines += [f"recording {recording} ({item.name}, label {item.label}): "
-              + _rates(events.n_events, float(events.durations[0]), events.n_units, len(np.unique(events.unit))), _table(events)]
+    active = len(np.unique(events.unit))
+    rates = _rates(events.n_events, float(events.durations[0]), events.n_units, active)
+    lines += [f"recording {recording} ({item.name}, label {item.label}): {rates}", _table(events)]
     return Description("\n".join(lines), events)
 
 
@@ -160,10 +201,13 @@ def _saved(path, format=None, recording=0):
     data = load(path)
     batch = next(data.select(slice(0, 64)).batches(64))
     x = batch.x
-    what = f"spikes, {x.rate:.4f} per unit and step in the first {x.shape[1]}" if isinstance(x, Spikes) else f"values, {x.min():.4g} to {x.max():.4g}"
+    if isinstance(x, Spikes):
+        what = f"spikes, {x.rate:.4f} per unit and step in the first {x.shape[1]}"
+    else:
+        what = f"values, {x.min():.4g} to {x.max():.4g}"
     lines = [f"{path}: data set that numsnn saved, {_size(path)}", f"{data}; {data.source}", what]
     if data.y.ndim == 1 and data.classes:
-        lines.append(f"{len(data.classes)} classes: " + ", ".join(f"{name} {(data.y == i).sum()}" for i, name in enumerate(data.classes)))
+        lines.append(f"{len(data.classes)} classes: {_counted(data.classes, data.y)}")
     return Description("\n".join(lines))
 
 
@@ -182,9 +226,11 @@ def _checkpoint(path, format=None, recording=0):
     lines = [f"{path}: {_size(path)}, written by numsnn {facts['numsnn_version']}", "", str(net.summary())]
     training = facts["training"]
     if training:
+        recipe = training.get("recipe", "(none)")
         history = training.get("history", [])
         optimizer = training["optimizer"]
-        lines += ["", f"training of recipe {training.get('recipe', '(none)')}: epoch {training['epoch'] + 1} done, seed {training['seed']}",
+        epoch = training["epoch"] + 1
+        lines += ["", f"training of recipe {recipe}: epoch {epoch} done, seed {training['seed']}",
                   f"{optimizer['optimizer']}, learning rate {optimizer['lr']}"]
         if history:
             lines.append("last epoch: " + ", ".join(f"{k} {v:.4g}" for k, v in history[-1].items()))
@@ -194,7 +240,8 @@ def _checkpoint(path, format=None, recording=0):
 def _idx(path, format=None, recording=0):
     from ..formats.idx import read
     a = read(path)
-    lines = [f"{path}: IDX, {_size(path)}", f"{a.dtype} of shape {a.shape}, from {a.min() if a.size else '-'} to {a.max() if a.size else '-'}"]
+    smallest, largest = (a.min(), a.max()) if a.size else ("-", "-")
+    lines = [f"{path}: IDX, {_size(path)}", f"{a.dtype} of shape {a.shape}, from {smallest} to {largest}"]
     if a.ndim == 1 and a.size and a.dtype == np.uint8 and a.max() < 100:
         lines.append("labels: " + ", ".join(f"{label} {count}" for label, count in enumerate(np.bincount(a))))
     return Description("\n".join(lines))
@@ -204,18 +251,23 @@ def _wav(path, format=None, recording=0):
     from ..formats.wav import read
     sound = read(path)
     signal = np.asarray(sound.signal)
+    peak = np.abs(signal).max(initial=0)
+    rms = np.sqrt((signal.astype(np.float64) ** 2).mean()) if signal.size else 0
     return Description(f"{path}: WAV, {_size(path)}\n{len(signal) / sound.rate:.4f} s at {sound.rate:,} Hz, "
-                       f"peak {np.abs(signal).max(initial=0):.4f}, RMS {np.sqrt((signal.astype(np.float64) ** 2).mean()) if signal.size else 0:.4f}")
+                       f"peak {peak:.4f}, RMS {rms:.4f}")
 
 
 def _record(path, format=None, recording=0):
     from ..formats.wfdb import read
     record = read(path.parent, path.stem, strict=False)
-    head, physical = record.header, record.physical()
-    lines = [f"{path}: WFDB record {head.name}", f"{len(record.adc):,} samples at {head.rate:g} Hz, {len(record.adc) / head.rate:.1f} s"]
-    lines += [f"{s.description or s.file}: format {s.format}, {np.nanmin(x):.3f} to {np.nanmax(x):.3f} {s.units}"
-              for s, x in zip(head.signals, physical.T, strict=True) if len(x)]
-    return Description("\n".join([*lines, *(f"SKIPPED: {n:,} x {what}" for what, n in record.problems.items())]))
+    head = record.header
+    n = len(record.adc)
+    lines = [f"{path}: WFDB record {head.name}", f"{n:,} samples at {head.rate:g} Hz, {n / head.rate:.1f} s"]
+    for signal, x in zip(head.signals, record.physical().T, strict=True):
+        if len(x):
+            lines.append(f"{signal.description or signal.file}: format {signal.format}, "
+                         f"{np.nanmin(x):.3f} to {np.nanmax(x):.3f} {signal.units}")
+    return Description("\n".join([*lines, *_skipped(record.problems)]))
 
 
 def _babi(path, format=None, recording=0):
@@ -223,10 +275,11 @@ def _babi(path, format=None, recording=0):
     stories, problems = read(path, strict=False)
     answers = {q.answer for story in stories for q in story.questions}
     questions = sum(len(story.questions) for story in stories)
-    lines = [f"{path}: bAbI, {_size(path)}", f"{len(stories):,} stories, {questions:,} questions, {len(answers)} different answers"]
+    lines = [f"{path}: bAbI, {_size(path)}",
+             f"{len(stories):,} stories, {questions:,} questions, {len(answers)} different answers"]
     if stories:
         lines += ["first story", *(line.text for line in stories[0].statements)]
-    return Description("\n".join([*lines, *(f"SKIPPED: {n:,} x {what}" for what, n in problems.items())]))
+    return Description("\n".join([*lines, *_skipped(problems)]))
 
 
 def _mat(path, format=None, recording=0):
@@ -234,8 +287,10 @@ def _mat(path, format=None, recording=0):
     try:
         found = whosmat(path)
     except Exception as error:          # scipy raises many kinds for damaged files
-        raise FormatError(path, f"cannot be read as a MATLAB file ({type(error).__name__}: {error})") from error
-    return Description("\n".join([f"{path}: MATLAB, {_size(path)}", *(f"{name}: {kind} {shape}" for name, shape, kind in found)]))
+        problem = f"cannot be read as a MATLAB file ({type(error).__name__}: {error})"
+        raise FormatError(path, problem) from error
+    arrays = [f"{name}: {kind} {shape}" for name, shape, kind in found]
+    return Description("\n".join([f"{path}: MATLAB, {_size(path)}", *arrays]))
 
 
 def _hdf5(path, format=None, recording=0):
@@ -251,3 +306,18 @@ def _hdf5(path, format=None, recording=0):
     except (OSError, RuntimeError) as error:
         raise FormatError(path, f"damaged HDF5 data: {error}") from error
     return Description("\n".join(lines))
+
+
+DESCRIBED = {
+    "babi": _babi,
+    "checkpoint": _checkpoint,
+    "events": _events,
+    "hdf5": _hdf5,
+    "hea": _record,
+    "idx": _idx,
+    "mat": _mat,
+    "recordings": _recordings,
+    "saved": _saved,
+    "shd": _shd,
+    "wav": _wav,
+}

@@ -41,18 +41,23 @@ def test_the_real_file_damaged(coded, tmp_path):
     content = (coded / "QTDB_test.mat").read_bytes()
     for data in (b"", b"not a mat file at all", content[:200], content[:len(content) // 2]):
         (tmp_path / "QTDB_test.mat").write_bytes(data)
-        with pytest.raises(ValueError, match="QTDB_test.mat cannot be read as a MATLAB 5 file.*fetch it again|expected an array"):
+        message = "QTDB_test.mat cannot be read as a MATLAB 5 file.*fetch it again|expected an array"
+        with pytest.raises(ValueError, match=message):
             qtdb.coded(tmp_path, "test")
     assert (coded / "QTDB_test.mat").read_bytes() == content
 
 
 def test_matlab_files_with_wrong_content(tmp_path):
     from scipy.io import savemat
-    x, y = np.zeros((3, 50, 4), np.int16), np.zeros((3, 50, 6), np.uint8)
+    x = np.zeros((3, 50, 4), np.int16)
+    y = np.zeros((3, 50, 6), np.uint8)
     x[:, -1, 0] = -1
-    for change, message in (({"x": x[:, :, :3]}, r"expected an array x of shape \(N, T, 4\)"), ({"y": None}, "expected an array y"),
-                            ({"y": y[:2]}, "of equal, non-zero N and T"), ({"x": x + 5}, "expected spikes 0 or 1"),
-                            ({"x": np.full(x.shape, np.nan)}, "x holds NaN"), ({"x": x[:0], "y": y[:0]}, "expected an array|non-zero N")):
+    for change, message in (({"x": x[:, :, :3]}, r"expected an array x of shape \(N, T, 4\)"),
+                            ({"y": None}, "expected an array y"),
+                            ({"y": y[:2]}, "of equal, non-zero N and T"),
+                            ({"x": x + 5}, "expected spikes 0 or 1"),
+                            ({"x": np.full(x.shape, np.nan)}, "x holds NaN"),
+                            ({"x": x[:0], "y": y[:0]}, "expected an array|non-zero N")):
         content = {k: v for k, v in ({"x": x, "y": y} | change).items() if v is not None}
         savemat(tmp_path / "QTDB_train.mat", content)
         with pytest.raises(ValueError, match=message):
@@ -68,7 +73,8 @@ def test_level_crossing_by_hand():
     assert up_down[:, 1].tolist() == [False, False, False, False, True, True, False]
     ramp = np.linspace(0, 4, 101)[:, None]
     assert level_crossing(ramp, 0.03)[1:, 0].all(), "a filter of order 3 leaves a straight line alone"
-    for bad, message in ((np.zeros(5), "expected a signal"), (np.zeros((3, 1)), "at least 5 steps"), (np.full((9, 1), np.nan), "NaN")):
+    for bad, message in ((np.zeros(5), "expected a signal"), (np.zeros((3, 1)), "at least 5 steps"),
+                         (np.full((9, 1), np.nan), "NaN")):
         with pytest.raises(ValueError, match=message):
             level_crossing(bad)
     with pytest.raises(ValueError, match="threshold must be positive"):
@@ -113,7 +119,7 @@ def test_the_committed_sample_is_made_by_our_generator(tmp_path):
     synthetic.write_sample(tmp_path / "again.h5")
     with h5py.File(SAMPLE) as old, h5py.File(tmp_path / "again.h5") as new:
         assert old.keys() == new.keys()
-        assert np.allclose(old["signal"][()], new["signal"][()], atol=1e-4)       # libm differs between machines
+        assert np.allclose(old["signal"][()], new["signal"][()], atol=1e-4)    # libm differs between machines
         assert (old["labels"][()] == new["labels"][()]).mean() > 0.999
         assert "SYNTHETIC" in old.attrs["source"]
     sample = synthetic.read(SAMPLE)
@@ -145,7 +151,8 @@ def test_folds(rng):
         counts = np.bincount(held.y)
         assert counts[0] == 8 and counts[1] in (2, 3) and counts[2] in (1, 2)
     again, other = data.folds(5, seed=3), data.folds(5, seed=4)
-    assert all((a[1].x == b[1].x).all() for a, b in zip(folds, again, strict=True)) and set(folds[0][1].x[0, :, 0]) != set(other[0][1].x[0, :, 0])
+    assert all((a[1].x == b[1].x).all() for a, b in zip(folds, again, strict=True))
+    assert set(folds[0][1].x[0, :, 0]) != set(other[0][1].x[0, :, 0])
     steps = Dataset(rng.random((3, 7, 2)), rng.integers(0, 2, (3, 7)))
     assert sorted(len(held) for _, held in steps.folds(3)) == [2, 2, 3]
     for n in (1, 61, 2.5, True):
@@ -155,11 +162,14 @@ def test_folds(rng):
 
 def test_select_split_and_batches(rng):
     y = rng.integers(0, 3, (7, 20))
-    data = Dataset(rng.random((7, 20, 4)), y, lengths=np.arange(20) % 8, mask=rng.random((7, 20)) < 0.5, labelled=y > 0, classes="abc")
+    data = Dataset(rng.random((7, 20, 4)), y, lengths=np.arange(20) % 8, mask=rng.random((7, 20)) < 0.5,
+                   labelled=y > 0, classes="abc")
     rest, held = data.split(0.25, seed=1)
     assert (len(rest), len(held)) == (15, 5)
-    assert sorted(np.concatenate([rest.x, held.x], 1).sum((0, 2))) == pytest.approx(sorted(data.x.sum((0, 2))))
-    assert data.split(0.25, seed=1)[1].y.tobytes() == held.y.tobytes() != data.split(0.25, seed=2)[1].y.tobytes()
+    both = np.concatenate([rest.x, held.x], 1)
+    assert sorted(both.sum((0, 2))) == pytest.approx(sorted(data.x.sum((0, 2))))
+    assert data.split(0.25, seed=1)[1].y.tobytes() == held.y.tobytes()
+    assert data.split(0.25, seed=2)[1].y.tobytes() != held.y.tobytes()
     batches = list(data.batches(6, np.random.default_rng(0)))
     assert [len(b.samples) for b in batches] == [6, 6, 6, 2]
     assert sorted(np.concatenate([b.samples for b in batches])) == list(range(20))

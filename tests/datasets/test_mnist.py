@@ -33,7 +33,8 @@ def test_the_real_images(real):
     assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert abs(train.pixels.mean() / 255 - 0.1307) < 1e-4           # the mean that everybody normalises with
     # a one is thin, a zero has a hole: the rows are rows
-    assert train.pixels[train.labels == 0].mean(0)[14, 14] < 20 < train.pixels[train.labels == 1].mean(0)[14, 14]
+    zero, one = (train.pixels[train.labels == digit].mean(0) for digit in (0, 1))
+    assert zero[14, 14] < 20 < one[14, 14]
 
 
 def test_the_real_images_as_sequences(real):
@@ -92,18 +93,21 @@ def test_several_pixels_at_once(small):
 
 
 def test_what_is_refused(small):
-    for call, message in ((lambda: mnist.images(small, "valid"), "parts 'train', 'test', 'subset'; got 'valid'"),
-                          (lambda: mnist.mnist(small, "train", steps=27), "steps must divide the 784 pixels; got 27"),
-                          (lambda: mnist.mnist(small, "train", steps=0), "steps must divide"),
-                          (lambda: mnist.mnist(small, "train", steps=28, window=2), "for 784 steps only")):
+    with pytest.raises(ValueError, match="parts 'train', 'test', 'subset'; got 'valid'"):
+        mnist.images(small, "valid")
+    for options, message in (({"steps": 27}, "steps must divide the 784 pixels; got 27"),
+                             ({"steps": 0}, "steps must divide"),
+                             ({"steps": 28, "window": 2}, "for 784 steps only")):
         with pytest.raises(ValueError, match=message):
-            call()
+            mnist.mnist(small, "train", **options)
     with pytest.raises(FileNotFoundError, match=r"no file .*t10k-images-idx3-ubyte.gz \(or without .gz\)"):
         mnist.images(small, "test")
-    for name, array, message in (("train-labels.idx1-ubyte", np.zeros(11, np.uint8), "expected 12 labels from 0 to 9; got uint8 of shape"),
-                                 ("train-labels.idx1-ubyte", np.full(12, 10, np.uint8), "up to 10"),
-                                 ("train-images-idx3-ubyte.gz", np.zeros((12, 28, 27), np.uint8), r"expected uint8 images \(28, 28\)"),
-                                 ("train-images-idx3-ubyte.gz", np.zeros((12, 28, 28), np.float32), "got float32")):
+    labels, images = "train-labels.idx1-ubyte", "train-images-idx3-ubyte.gz"
+    for name, array, message in (
+            (labels, np.zeros(11, np.uint8), "expected 12 labels from 0 to 9; got uint8 of shape"),
+            (labels, np.full(12, 10, np.uint8), "up to 10"),
+            (images, np.zeros((12, 28, 27), np.uint8), r"expected uint8 images \(28, 28\)"),
+            (images, np.zeros((12, 28, 28), np.float32), "got float32")):
         kept = (small / name).read_bytes()
         idx.write(small / name, array)
         with pytest.raises(FormatError, match=message):

@@ -1,4 +1,7 @@
-"""The QT Database from its raw records: compared, label by label, with the set that the SRNN's authors coded; and a record made here."""
+"""The QT Database from its raw records.
+
+They are compared, label by label, with the set that the SRNN's authors coded; and a record is made here.
+"""
 
 import numpy as np
 import pytest
@@ -35,7 +38,7 @@ def matches(ours, theirs):
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_the_labels_of_the_coded_set_are_made_again_bit_for_bit(both, part):
-    """Every sequence that we make from our records is in the authors' part, in their order, with the same label in all 1300 steps."""
+    """Each sequence of our records is in the authors' part, in their order, with their label in each step."""
     ours, theirs = both[part]
     found = matches(ours, theirs)
     assert (found >= 0).all()
@@ -60,13 +63,19 @@ def test_the_spikes_resemble_the_coded_ones(both, part):
     ours, theirs = both[part]
     x, other = ours.x.dense(bool), theirs.x.dense(bool)[:, matches(ours, theirs)]
     assert 0.9 < x.mean() / other.mean() < 1.1
-    agree = [2 * (x[10:-10] & other[10 + s:1290 + s]).sum() / (x[10:-10].sum() + other[10 + s:1290 + s].sum()) for s in (-1, 0, 1)]
+    inner, agree = x[10:-10], []
+    for shift in (-1, 0, 1):
+        shifted = other[10 + shift:1290 + shift]
+        agree.append(2 * (inner & shifted).sum() / (inner.sum() + shifted.sum()))
     assert agree[1] > 0.66
     assert agree[1] == max(agree)
 
 
 def test_the_coded_spikes_do_not_follow_from_the_samples_alone(both):
-    """Two coded sequences of a record share 300 samples; a third of their spikes there differ.  So none of ours could agree in all."""
+    """Two coded sequences of a record share 300 samples; a third of their spikes there differ.
+
+    So none of ours could agree in all.
+    """
     ours, theirs = both["train"]
     x, where, records = theirs.x.dense(bool), matches(ours, theirs), ours.groups
     agree = np.zeros((2, 2))
@@ -121,12 +130,14 @@ def write(folder, beats=BEATS, name="sel1", samples=2000, rate=250, tail=30):
     marks = []
     for t in beats:
         signal[t + 40] = 200
-        marks += [(t, 39), (t + 10, 24), (t + 20, 40), (t + 30, 39), (t + 40, 1), (t + 50, 40), (t + 80, 27), (t + 100, 40)]
+        marks += [(t, 39), (t + 10, 24), (t + 20, 40)]                                  # P
+        marks += [(t + 30, 39), (t + 40, 1), (t + 50, 40), (t + 80, 27), (t + 100, 40)]  # QRS, T
     marks += [(marks[-1][0] + tail, 29)] if tail else []
     times = np.diff([0] + [t for t, _ in marks])
     (folder / f"{name}.hea").write_text(f"{name} 2 {rate} {samples}\n" + f"{name}.dat 16 200 12 0 0\n" * 2)
     (folder / f"{name}.dat").write_bytes(signal.tobytes())
-    (folder / f"{name}.q1c").write_bytes(b"".join(word(code, int(t)) for (_, code), t in zip(marks, times, strict=True)) + b"\0\0")
+    words = [word(code, int(t)) for (_, code), t in zip(marks, times, strict=True)]
+    (folder / f"{name}.q1c").write_bytes(b"".join(words) + b"\0\0")
 
 
 def test_waves_and_timeline_by_hand(folder):
@@ -147,7 +158,8 @@ def test_the_last_beat_needs_something_behind_it(tmp_path):
     write(tmp_path, tail=0)
     found = wfdb.annotations(tmp_path, "sel1", "q1c")
     assert len(qtdb.waves(found)) == 3
-    assert qtdb.timeline(found)[0][-1] == 1300 + 100 + 149 - 1, "TP goes on to the last annotation, at most 149 steps"
+    samples, _ = qtdb.timeline(found)
+    assert samples[-1] == 1300 + 100 + 149 - 1, "TP goes on to the last annotation, at most 149 steps"
 
 
 def test_the_delay_of_the_coded_set(folder):
@@ -160,17 +172,18 @@ def test_the_delay_of_the_coded_set(folder):
 
 
 def test_what_is_refused(folder):
-    for call, message in ((lambda: qtdb.raw(folder, "valid"), "parts 'train', 'test'; got 'valid'"),
-                          (lambda: qtdb.raw(folder, unit="V"), "unit must be 'mV' or 'range'; got 'V'"),
-                          (lambda: qtdb.raw(folder, delay=-1), "delay must be from 0"),
-                          (lambda: qtdb.raw(folder, "test"), "no record with complete beats in .*part 'test'.*physionet")):
+    for options, message in (({"part": "valid"}, "parts 'train', 'test'; got 'valid'"),
+                             ({"unit": "V"}, "unit must be 'mV' or 'range'; got 'V'"),
+                             ({"delay": -1}, "delay must be from 0"),
+                             ({"part": "test"}, "no record with complete beats in .*part 'test'.*physionet")):
         with pytest.raises(ValueError, match=message):
-            call()
+            qtdb.raw(folder, **options)
     with pytest.raises(FileNotFoundError, match="no folder or zip file"):
         qtdb.raw(folder / "none")
     for change in ({"rate": 360}, {"samples": 1620}):
         write(folder, **change)
-        with pytest.raises(FormatError, match="expected 2 signals at 250 Hz that reach to the last annotation, sample 1,630"):
+        message = "expected 2 signals at 250 Hz that reach to the last annotation, sample 1,630"
+        with pytest.raises(FormatError, match=message):
             qtdb.raw(folder)
 
 

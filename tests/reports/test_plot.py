@@ -10,11 +10,13 @@ from numsnn.training.train import History
 
 
 def test_training_curve_marks_the_best_epoch(tmp_path):
-    history = History([{"epoch": i, "loss": 10.0 ** -i, "valid_accuracy": [0.2, 0.9, 0.5][i], "test_accuracy": 0.4} for i in range(3)])
+    history = History([{"epoch": i, "loss": 10.0 ** -i, "valid_accuracy": accuracy, "test_accuracy": 0.4}
+                       for i, accuracy in enumerate((0.2, 0.9, 0.5))])
     fig = plot.training_curve(history, "title")
     left, right = fig.axes
     assert left.get_yscale() == "log"
-    assert [line.get_label() for line in right.get_lines() if not line.get_label().startswith("_")] == ["valid", "test", "chosen: epoch 2"]
+    labels = [line.get_label() for line in right.get_lines()]
+    assert [label for label in labels if not label.startswith("_")] == ["valid", "test", "chosen: epoch 2"]
     assert plot.save(fig, tmp_path / "a.png").stat().st_size > 5_000
 
 
@@ -36,5 +38,7 @@ def test_sequence(tmp_path, rng):
 
 
 def test_pyplot_is_not_touched():
-    code = "import sys, numpy as np; from numsnn import plot; plot.confusion(np.eye(2), 'ab'); print('matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    code = ("import sys, numpy as np; from numsnn import plot; plot.confusion(np.eye(2), 'ab'); "
+            "print('matplotlib.pyplot' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
