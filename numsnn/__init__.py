@@ -80,4 +80,5 @@ __all__ += models.__all__
 
 moved.install()
 if not TYPE_CHECKING:
-    __getattr__ = moved.attribute       # ns.events, ns.memory ... of version 0.1
+    def __getattr__(name):              # ns.events, ns.memory ... of version 0.1
+        return moved.attribute(__name__, name)

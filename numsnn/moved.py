@@ -5,11 +5,12 @@ import warnings
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 MOVED = {
     "numsnn.activation": "numsnn.neurons.activation",
     "numsnn.audio": "numsnn.signals.audio",
-    "numsnn.devices.buffers": "numsnn.devices.buffers",
+    "numsnn.buffers": "numsnn.devices.buffers",
     "numsnn.datasets.formats": "numsnn.formats",
     "numsnn.describe": "numsnn.reports.describe",
     "numsnn.elementwise": "numsnn.neurons.elementwise",
@@ -55,25 +56,33 @@ class _Alias(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Asked last, for names that nobody else knows."""
+    """Knows the old names, and no other."""
 
     def find_spec(self, name, path=None, target=None):
         now = new_name(name)
         if now is None:
             return None
-        message = f"{name} is now {now}; the old name goes with the next version"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)       # the line that imports
+        _warn(name, now, 3)
         return ModuleSpec(name, _Alias(now))
 
 
 def install() -> None:
     """Let the old names be imported."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())
+        sys.meta_path.insert(0, _Finder())      # before the path's, which would load a file of an alias twice
 
 
-def attribute(name: str):
-    """The module that was numsnn.NAME, for code that took it as an attribute."""
-    if f"numsnn.{name}" in MOVED:
-        return import_module(f"numsnn.{name}")
-    raise AttributeError(f"module 'numsnn' has no attribute {name!r}")
+def attribute(package: str, name: str) -> ModuleType:
+    """The module that was PACKAGE.NAME, for code that took it as an attribute."""
+    old = f"{package}.{name}"
+    now = new_name(old)
+    if now is None:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    _warn(old, now, 4)
+    return import_module(now)
+
+
+def _warn(old, now, stacklevel):
+    """Warn the line that asked for the old name."""
+    message = f"{old} is now {now}; the old name goes with the next version"
+    warnings.warn(message, DeprecationWarning, stacklevel)

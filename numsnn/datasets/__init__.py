@@ -4,6 +4,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from .. import moved
 from ..formats import FormatError
 from . import qtdb, synthetic
 from .dataset import Batch, Dataset, Sequences, stratified
@@ -32,7 +33,6 @@ __all__ = [
     "braille",
     "cameras",
     "converted",
-    "formats",              # by its old path, see moved.py
     "mnist",
     "qtdb",
     "recordings",
@@ -47,6 +47,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in __all__ and name != "formats":
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__} has no attribute {name!r}")
+    return import_module(f".{name}", __name__) if name in __all__ else moved.attribute(__name__, name)
