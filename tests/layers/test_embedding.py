@@ -103,8 +103,8 @@ def test_saved(tmp_path):
     (lambda: ns.Network(ns.Dense(2, 3), ns.Embedding(5, 3)),
      "expects spikes of 5 tokens, but 3 inputs arrive"),
     (lambda: network().run(np.full((2, 3), TOKENS)),
-     r"embedding0: expects tokens 0 \.\.\. 10; x\[0, 0\] is 11. "
-     "n_tokens is the largest token plus 1, here 12"),
+     (r"embedding0: expects tokens 0 \.\.\. 10; x\[0, 0\] is 11. "
+      "n_tokens is the largest token plus 1, here 12")),
     (lambda: network().run(np.array([[0, 1], [3, -1]])), r"x\[1, 1\] is -1"),
     (lambda: network().run(np.zeros((2, 3))), r"expects tokens, integers 0 \.\.\. 10; got float64"),
     (lambda: network().run(np.zeros((2, 3, 2), int)),

@@ -168,7 +168,7 @@ def test_gradient_of_rates(device):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_reset_before_the_product(device, rng):
-    """GRU(reset_after=False) against the formula of Keras; with the reset gate open, but only then, it is the other kind."""
+    """GRU(reset_after=False) against Keras' formula; only with the reset gate open it is the other kind."""
     population = ns.GRU(6, reset_after=False, recurrent_bias_init=("normal", 0, 0.5))
     net = ns.Network(population, input_shape=18, dtype="float64", device=device)
     x, state = rng.normal(size=(11, 3, 18)), net.initial_state(3)
