@@ -1,5 +1,7 @@
 """What several tests compare: states bit for bit, gradients with central differences."""
 
+import numpy as np
+
 
 def same_states(states, others):
     """Whether two dicts of states, name -> NamedTuple of arrays or None, hold the same bits."""
@@ -17,8 +19,15 @@ def same_bits(arrays, others):
 
 
 def normal_like(state, rng, scale=1):
-    """A state of the same kind and shapes, of normal numbers."""
+    """A state of the same kind and shapes, of normal numbers; None for None."""
+    if state is None:
+        return None
     return type(state)(*(rng.normal(size=a.shape) * scale for a in state))
+
+
+def dot(arrays, gradients):
+    """The linear function of some arrays that has these gradients."""
+    return sum((a * d).sum() for a, d in zip(arrays, gradients, strict=True))
 
 
 def central_difference(value, array, at, step=1e-6):
@@ -30,3 +39,12 @@ def central_difference(value, array, at, step=1e-6):
     below = value()
     array[at] = before
     return (above - below) / (2 * step)
+
+
+def check_gradients_of(value, pairs, rng, places):
+    """Some places of each array in pairs (array, gradient) against central differences of value()."""
+    for array, gradient in pairs:
+        bound = 2e-7 * max(1, np.abs(gradient).max())
+        for i in rng.permutation(array.size)[:places]:
+            at = np.unravel_index(i, array.shape)
+            assert abs(central_difference(value, array, at) - gradient[at]) < bound
