@@ -101,26 +101,26 @@ def test_values_and_gradients_against_pytorch(kind, device):
 
 
 BIAS = {"recurrent_bias_init": ("normal", 0, 1)}
-BEFORE = {"reset_after": False}
-SOME = ("alpha", "v_threshold")
+RESET_BEFORE = {"reset_after": False}
+LEARN = ("alpha", "v_threshold")
 CASES = [
     *((kind, {}, device) for kind in CELLS for device in DEVICES),
-    ("GRU", BEFORE, "cpu"),
+    ("GRU", RESET_BEFORE, "cpu"),
     ("LSTM", {"learn": "forget_bias", **BIAS, "activation": "selu"}, "reference"),
     ("LSTM", {"recurrent": False}, "reference"),
     ("LSTM", {"recurrent": "c"}, "reference"),
     ("GRU", BIAS, "reference"),
     ("GRU", {"recurrent": False}, "reference"),
-    ("GRU", BEFORE, "reference"),
-    ("GRU", {**BEFORE, "activation": "selu", **BIAS}, "reference"),
-    ("GRU", {**BEFORE, "recurrent": False}, "reference"),
+    ("GRU", RESET_BEFORE, "reference"),
+    ("GRU", {**RESET_BEFORE, "activation": "selu", **BIAS}, "reference"),
+    ("GRU", {**RESET_BEFORE, "recurrent": False}, "reference"),
     ("LIAFLSTM", {"learn": ("alpha", "beta", "v_threshold", "v_reset"), "surrogate": "atan",
                   "recurrent": True, "v_reset": -0.1}, "reference"),
-    ("LIAFLSTM", {"learn": SOME, "shared": "alpha", "surrogate": "gaussian", "output": "spike",
+    ("LIAFLSTM", {"learn": LEARN, "shared": "alpha", "surrogate": "gaussian", "output": "spike",
                   "recurrent": "spike"}, "reference"),
-    ("LIAFGRU", {"learn": SOME, "surrogate": "gaussian", "output": "analog", "activation": "tanh",
+    ("LIAFGRU", {"learn": LEARN, "surrogate": "gaussian", "output": "analog", "activation": "tanh",
                  "v_threshold": 0.1}, "reference"),
-    ("LIAFGRU", {"learn": SOME, "surrogate": "atan", "recurrent": "spike", **BIAS}, "reference"),
+    ("LIAFGRU", {"learn": LEARN, "surrogate": "atan", "recurrent": "spike", **BIAS}, "reference"),
 ]
 
 
