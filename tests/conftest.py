@@ -1,4 +1,4 @@
-"""Shared fixtures; at the end the number and the seconds of compilations, which are the cost of this test run."""
+"""Shared fixtures; at the end the number and the seconds of compilations, the cost of this test run."""
 
 import os
 from pathlib import Path
@@ -24,8 +24,10 @@ def pytest_terminal_summary(terminalreporter):
             open_.append(time)
         elif open_:
             start = open_.pop()
-            if not open_:               # nested compilations are part of the outer one
-                seconds, count = seconds + time - start, count + 1
+            is_outermost = not open_        # nested compilations are part of the outer one
+            if is_outermost:
+                seconds += time - start
+                count += 1
     terminalreporter.write_line(f"compilations: {count}, {seconds:.0f} s")
 
 

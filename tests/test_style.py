@@ -13,21 +13,24 @@ from numsnn.neurons import NEURONS
 from numsnn.neurons.elementwise import ELEMENTWISE
 
 ROOT = Path(ns.__file__).parent
-FORBIDDEN = (ast.For, ast.While, ast.If, ast.IfExp, ast.Subscript, ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.Compare,
-             ast.BoolOp, ast.Try, ast.With, ast.Raise, ast.Assert, ast.Pow)
+FORBIDDEN = (
+    ast.For, ast.While, ast.If, ast.IfExp, ast.Subscript, ast.Lambda, ast.ListComp, ast.GeneratorExp,
+    ast.Compare, ast.BoolOp, ast.Try, ast.With, ast.Raise, ast.Assert, ast.Pow,
+)
 
 
 def test_elementwise_functions_are_arithmetic_only():
-    """No loop, branch, index, comparison, number or foreign function: that is what every target can run and SIMD can take."""
+    """No loop, branch, index, comparison, number or foreign function: what every target and SIMD can run."""
     assert len(ELEMENTWISE) > 30
     for function in ELEMENTWISE:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
         for node in ast.walk(ast.Module(tree.body, [])):
-            assert not isinstance(node, FORBIDDEN), f"{function.__qualname__}: {ast.unparse(node)}"
+            found = f"{function.__qualname__}: {ast.unparse(node)}"
+            assert not isinstance(node, FORBIDDEN), found
             if isinstance(node, ast.Constant):
-                assert isinstance(node.value, str), f"{function.__qualname__}: the number {node.value} widens float32; name it"
+                assert isinstance(node.value, str), f"{found}: this number widens float32; name it"
             if isinstance(node, ast.Attribute):
-                assert getattr(node.value, "id", None) not in ("np", "math", "scipy"), f"{function.__qualname__}: {ast.unparse(node)}"
+                assert getattr(node.value, "id", None) not in ("np", "math", "scipy"), found
 
 
 def test_no_fastmath():
@@ -50,18 +53,27 @@ def test_public_things_have_docstrings():
     for name, thing in found.items():
         assert inspect.getdoc(thing), name
         if inspect.isclass(thing):
-            for key, method in vars(thing).items():
-                if inspect.isfunction(method) and not key.startswith("_"):
-                    assert inspect.getdoc(method) or any(hasattr(base, key) for base in thing.__mro__[1:]), f"{name}.{key}"
+            check_methods(name, thing)
+
+
+def check_methods(name, cls):
+    """Each public method has a docstring, or is one of a base class."""
+    for key, method in vars(cls).items():
+        if inspect.isfunction(method) and not key.startswith("_"):
+            inherited = any(hasattr(base, key) for base in cls.__mro__[1:])
+            assert inspect.getdoc(method) or inherited, f"{name}.{key}"
 
 
 def test_the_docstrings_of_layers_name_every_argument():
     """What `help(ns.ALIF)` shows as arguments is explained, in the class or in Population."""
     for name in ("ALIF", "LIF", "LI", "Dense", "OverTime", "Network"):
         cls = getattr(ns, name)
-        text = cls.__doc__ + (ns.Population.__doc__ if issubclass(cls, ns.Population) else "") + (ns.Layer.__doc__ or "")
+        text = cls.__doc__ + (ns.Layer.__doc__ or "")
+        if issubclass(cls, ns.Population):
+            text += ns.Population.__doc__
         for argument in inspect.signature(cls).parameters:
-            assert argument in ("layers", "name") or re.search(rf"\b{argument}\b", text), f"{name}: {argument} is not explained"
+            explained = argument in ("layers", "name") or re.search(rf"\b{argument}\b", text)
+            assert explained, f"{name}: {argument} is not explained"
     assert "tau_adp" in inspect.signature(ns.ALIF).parameters
 
 
@@ -77,4 +89,5 @@ def test_signatures_are_short():
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
-                assert len(node.args.args) <= 10, f"{path.name}: {node.name} has {len(node.args.args)} positional arguments"
+                positional = len(node.args.args)
+                assert positional <= 10, f"{path.name}: {node.name} has {positional} positional arguments"

@@ -1,4 +1,4 @@
-"""Results of the CUDA device beside those of another: what may differ, and blocks so small that little data shows it."""
+"""Results of the CUDA device beside another's: what may differ; blocks so small that little data shows it."""
 
 import os
 import sys
@@ -18,14 +18,18 @@ from numsnn.devices.reference import device as reference
 from numsnn.layers.layer import Context
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-HOST = "HOST_GPU" in os.environ                     # host_gpu/driver.c: compiled, but by a compiler that fuses nothing
+HOST = "HOST_GPU" in os.environ         # host_gpu/driver.c: compiled, but by a compiler that fuses nothing
 SMALL = SIMULATED or os.environ.get("HOST_GPU") == "small"
 if SIMULATED:
-    sys.setswitchinterval(5e-5)         # the simulator asks its threads in a busy loop, each of which waits for the interpreter: 5 ms unless told
+    # The simulator asks its threads in a busy loop; each waits for the interpreter, by default 5 ms.
+    sys.setswitchinterval(5e-5)
     from numba.cuda.simulator.kernelapi import FakeCUDAShared
 
     def shared(self, shape, dtype):
-        """The simulator's shared.array in one go: its own looks, then makes, and two threads of a block at once get an array each."""
+        """The simulator's shared.array in one go.
+
+        Its own looks, then makes, and two threads of a block at once get an array each.
+        """
         place = sys._getframe(1)
         return self._allocations.setdefault((place.f_code, place.f_lineno), np.empty(shape, dtype))
 
@@ -47,7 +51,7 @@ def small(monkeypatch):
 
 
 def same(found, wanted, terms=1):
-    """The bits in the simulator and on the host, else close to within what so many fused products and sums may change."""
+    """The bits in the simulator and on the host, else close: as far as so many fused sums differ."""
     found, wanted = np.asarray(found), np.asarray(wanted)
     assert found.shape == wanted.shape and found.dtype == wanted.dtype
     if SIMULATED or HOST:
@@ -57,7 +61,10 @@ def same(found, wanted, terms=1):
 
 def close(found, wanted, terms):
     found, wanted = np.asarray(found), np.asarray(wanted)
-    return found.shape == wanted.shape and np.abs(found - wanted).max(initial=0) <= 4 * terms * EPS * max(np.abs(wanted).max(initial=0), 1e-30)
+    if found.shape != wanted.shape:
+        return False
+    largest = np.abs(wanted).max(initial=0)
+    return np.abs(found - wanted).max(initial=0) <= 4 * terms * EPS * max(largest, 1e-30)
 
 
 def check_population(make, n, steps, batch, lengths=None):
@@ -68,9 +75,12 @@ def check_population(make, n, steps, batch, lengths=None):
     for key in ("recurrent", "recurrent_bias"):
         if key in layer.params:
             layer.params[key][...] = rng.standard_normal(layer.params[key].shape) / np.sqrt(n)
-    x, dy = ((rng.standard_normal((steps, batch, width)) * scale).astype(np.float32) for width, scale in ((len(layer.model.feedforward) * n, 2), (n, 1)))
-    begin = type(net.initial_state(1)[name])(*(rng.random((batch, n)).astype(np.float32).round(0 if field == "spike" else 9) for field in net.initial_state(1)[name]._fields))
-    end = type(begin)(*(rng.standard_normal((batch, n)).astype(np.float32) for _ in begin))
+    currents = len(layer.model.feedforward) * n
+    x = (rng.standard_normal((steps, batch, currents)) * 2).astype(np.float32)
+    dy = rng.standard_normal((steps, batch, n)).astype(np.float32)
+    kind = type(net.initial_state(1)[name])
+    begin = kind(*(random_field(field, rng, (batch, n)) for field in kind._fields))
+    end = kind(*(rng.standard_normal((batch, n)).astype(np.float32) for _ in begin))
     found, events = [], layer.emits_events
     for loops in (reference, cuda):
         context = Context(loops, None if lengths is None else np.array(lengths), True)
@@ -78,9 +88,18 @@ def check_population(make, n, steps, batch, lengths=None):
         run = layer.forward(x.copy(), begin, prepared, context)
         back = layer.backward(run.tape, dy, end, None, prepared, context)
         y = run.y.dense(np.float32) if events else run.y
-        found.append(((y, *run.state), {"dx": back.dx, **dict(enumerate(back.dstate)), **back.params}))
+        forward = (y, *run.state)
+        backward = {"dx": back.dx, **dict(enumerate(back.dstate)), **back.params}
+        found.append((forward, backward))
     (forward, backward), (forward_there, backward_there) = found
-    assert np.any(forward[0]) and all(same(a, b, n * steps) for a, b in zip(forward_there, forward, strict=True))
+    assert np.any(forward[0])
+    assert all(same(a, b, n * steps) for a, b in zip(forward_there, forward, strict=True))
     assert backward.keys() == backward_there.keys()
     for key, wanted in backward.items():
         assert close(backward_there[key], wanted, 2 * n * steps), key
+
+
+def random_field(field, rng, shape):
+    """Values of a field of a state, at least 0 and below 1; spikes are 0 or 1."""
+    digits = 0 if field == "spike" else 9
+    return rng.random(shape).astype(np.float32).round(digits)

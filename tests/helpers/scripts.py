@@ -9,7 +9,7 @@ HELPERS = Path(__file__).parent
 
 
 def run_script(code, *arguments, beside=None, **environment):
-    """`python -c code arguments`, finished; it finds the helpers and what lies in the folder of the file `beside`."""
+    """`python -c code arguments`, finished; it finds the helpers and what lies beside the file `beside`."""
     return subprocess.run(command(code, *arguments), capture_output=True, text=True, check=False,
                           env=environment_of(beside, **environment))
 
@@ -22,4 +22,5 @@ def environment_of(beside=None, **more):
     folders = [HELPERS] if beside is None else [HELPERS, Path(beside).parent]
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([*map(str, folders), *([inherited] if inherited else [])])
-    return {**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in more.items()}}
+    added = {name: str(value) for name, value in more.items()}
+    return {**os.environ, "PYTHONPATH": path, **added}

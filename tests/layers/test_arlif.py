@@ -1,4 +1,4 @@
-"""ARLIF: the neuron against naive arithmetic, the rate-band rule against a plain loop, gradients, counts, bits, what is refused."""
+"""ARLIF: the rate-band rule against a plain loop, gradients, counts, bits, files, what is refused."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,21 @@ def data(seed=0, steps=9, batch=6, n=4):
 
 def network(device="reference", readout=3, n=8, **more):
     options = {key: more.pop(key) for key in ("dtype", "chunk") if key in more}
-    return ns.Network(ns.Dense(4, n, weight=("normal", 0, 1)), ns.ARLIF(n, **more), ns.Dense(n, readout), ns.OverTime("mean"), seed=1, device=device, **options)
+    return ns.Network(ns.Dense(4, n, weight=("normal", 0, 1)), ns.ARLIF(n, **more), ns.Dense(n, readout),
+                      ns.OverTime("mean"), seed=1, device=device, **options)
 
 
-CASES = [{"threshold": "fixed"}, {"threshold": "learned", "learn": ("decay", "v_reset"), "reset": "hard"}, {"threshold": "learned", "output": "spike", "reset": "soft"},
-         {"threshold": "trace", "learn": ("beta", "tau_adp", "decay"), "threshold_related": True, "activation": "tanh"},
-         {"threshold": "rate_band", "shared": ()}, {"threshold": "fixed", "self_weight": 0.3, "learn": "self_weight"},
-         {"threshold": "learned", "recurrent": True, "recurrent_init": ("normal", 0, 0.3)}, {"threshold": "rate_band", "recurrent": "spike"}]
+CASES = [
+    {"threshold": "fixed"},
+    {"threshold": "learned", "learn": ("decay", "v_reset"), "reset": "hard"},
+    {"threshold": "learned", "output": "spike", "reset": "soft"},
+    {"threshold": "trace", "learn": ("beta", "tau_adp", "decay"), "threshold_related": True,
+     "activation": "tanh"},
+    {"threshold": "rate_band", "shared": ()},
+    {"threshold": "fixed", "self_weight": 0.3, "learn": "self_weight"},
+    {"threshold": "learned", "recurrent": True, "recurrent_init": ("normal", 0, 0.3)},
+    {"threshold": "rate_band", "recurrent": "spike"},
+]
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
@@ -27,37 +35,65 @@ CASES = [{"threshold": "fixed"}, {"threshold": "learned", "learn": ("decay", "v_
 def test_gradients(case, device):
     x, labels = data()
     net = network(device, surrogate="gaussian", **case)
-    assert max(ns.check_gradients(net, x, labels, lengths=np.array([9, 3, 0, 7, 9, 1])).values()) < 1e-6
+    errors = ns.check_gradients(net, x, labels, lengths=np.array([9, 3, 0, 7, 9, 1]))
+    assert max(errors.values()) < 1e-6
 
 
-@pytest.mark.parametrize("device", ["reference", "cpu"])
-@pytest.mark.parametrize("sharing", [{}, {"shared": ()}, {"n": 12, "shape": True, "per_channel": "v_threshold"}])
-def test_rate_band_rule_against_a_loop(device, sharing):
-    """Thresholds after a training batch, by the rule of the docstring in plain Python; spikes follow the moving threshold."""
-    shape, per_channel = sharing.pop("shape", None), sharing.get("per_channel")
-    n = sharing.pop("n", 8)
-    layer = ns.ARLIF((3, 2, 2) if shape else n, rate_low=0.3, rate_high=0.5, threshold_step=0.07, threshold_max=0.9, **sharing)
-    net = ns.Network(ns.Dense(4, n, weight=("normal", 0, 1)), layer, dtype="float64", device=device)
-    sharing.update({"shape": shape, "n": n} if shape else {})
-    x, _ = data(seed=3, steps=15)
-    lengths = np.array([15, 4, 0, 9, 15, 2])
-    groups = 3 if per_channel else n if "shared" in sharing else 1
-    current = net.run(x, record={"dense0": "y"})[2]["dense0"]["y"]
-    v, theta, leak, spikes = np.zeros((6, n)), np.full(groups, 0.5), 1 / (1 + np.exp(-0.5)), []
-    for t in range(15):
-        u, valid, th = current[t] + v, t < lengths, np.repeat(theta, n // groups)
-        s = (u > th) & valid[:, None]
+def moved(theta, rate):
+    """The threshold of a group after a step in which it spiked at a rate: the rule of the docstring."""
+    if rate > 0.5:
+        return min(0.9, theta + 0.07)
+    if rate < 0.3:
+        return max(0.1, theta - 0.07)
+    return theta
+
+
+def rate_band(current, lengths, groups):
+    """(membranes, thresholds of the groups, spikes of all steps) by a loop over steps and groups."""
+    steps, batch, n = current.shape
+    size = n // groups
+    v, theta, spikes = np.zeros((batch, n)), np.full(groups, 0.5), []
+    leak = 1 / (1 + np.exp(-0.5))
+    for t in range(steps):
+        u = current[t] + v
+        valid = t < lengths
+        s = (u > np.repeat(theta, size)) & valid[:, None]
         v = np.where(valid[:, None], leak * np.where(s, 0, u), v)
         spikes.append(s)
         for g in range(groups):
-            mine = s[:, g * (n // groups):(g + 1) * (n // groups)]
-            rate = sum(bool(b) for b in mine.ravel()) / (valid.sum() * (n // groups))
-            theta[g] = min(0.9, theta[g] + 0.07) if rate > 0.5 else max(0.1, theta[g] - 0.07) if rate < 0.3 else theta[g]
+            mine = s[:, g * size:(g + 1) * size]
+            rate = sum(bool(b) for b in mine.ravel()) / (valid.sum() * size)
+            theta[g] = moved(theta[g], rate)
+    return v, theta, spikes
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("sharing", [
+    {}, {"shared": ()}, {"n": 12, "shape": True, "per_channel": "v_threshold"},
+])
+def test_rate_band_rule_against_a_loop(device, sharing):
+    """Thresholds after a training batch, by the rule in plain Python; spikes follow what moves."""
+    more = dict(sharing)
+    in_pictures, n = more.pop("shape", None), more.pop("n", 8)
+    layer = ns.ARLIF((3, 2, 2) if in_pictures else n, rate_low=0.3, rate_high=0.5, threshold_step=0.07,
+                     threshold_max=0.9, **more)
+    net = ns.Network(ns.Dense(4, n, weight=("normal", 0, 1)), layer, dtype="float64", device=device)
+    if "per_channel" in sharing:
+        groups = 3
+    else:
+        groups = n if "shared" in sharing else 1
+    x, _ = data(seed=3, steps=15)
+    lengths = np.array([15, 4, 0, 9, 15, 2])
+    current = net.run(x, record={"dense0": "y"})[2]["dense0"]["y"]
+    v, theta, spikes = rate_band(current, lengths, groups)
     before = layer.fixed["v_threshold"].copy()
-    assert np.array_equal(net.run(x, lengths=lengths)[0], net.run(x, lengths=lengths)[0]) and np.array_equal(layer.fixed["v_threshold"], before)
+    assert np.array_equal(net.run(x, lengths=lengths)[0], net.run(x, lengths=lengths)[0])
+    assert np.array_equal(layer.fixed["v_threshold"], before)
     _, state, tape = net.forward(x, lengths=lengths)
-    assert np.allclose(layer.fixed["v_threshold"], theta, rtol=0, atol=1e-12) and len(np.unique(theta)) >= min(groups, 2)
-    assert np.abs(state["arlif0"].v - v).max() < 1e-12 and np.array(spikes).any()
+    assert np.allclose(layer.fixed["v_threshold"], theta, rtol=0, atol=1e-12)
+    assert len(np.unique(theta)) >= min(groups, 2)
+    assert np.abs(state["arlif0"].v - v).max() < 1e-12
+    assert np.array(spikes).any()
     grads, _ = net.backward(tape, np.ones((15, 6, n)))
     assert all(np.isfinite(g).all() for g in grads.values())
 
@@ -65,14 +101,18 @@ def test_rate_band_rule_against_a_loop(device, sharing):
 def test_chunks_threads_and_files(tmp_path):
     """The rate is that of the whole batch, whatever the chunks; the moved threshold is saved."""
     x, labels = data(batch=20)
-    results = []
+    losses, thresholds, nets = [], [], []
     for chunk, threads in ((3, 1), (None, 2)):
         ns.set_num_threads(threads)
         net = network("cpu", chunk=chunk, rate_low=0.4)
-        results.append((net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels).loss, net.layers["arlif0"].fixed["v_threshold"].copy(), net))
-    assert abs(results[0][0] - results[1][0]) < 1e-6 and np.array_equal(results[0][1], results[1][1]) and results[0][1][0] != 0.5
-    ns.save(results[0][2], tmp_path / "net.h5")
-    assert ns.load(tmp_path / "net.h5").run(x)[0].tobytes() == results[0][2].run(x)[0].tobytes()
+        losses.append(net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels).loss)
+        thresholds.append(net.layers["arlif0"].fixed["v_threshold"].copy())
+        nets.append(net)
+    assert abs(losses[0] - losses[1]) < 1e-6
+    assert np.array_equal(thresholds[0], thresholds[1])
+    assert thresholds[0][0] != 0.5
+    ns.save(nets[0], tmp_path / "net.h5")
+    assert ns.load(tmp_path / "net.h5").run(x)[0].tobytes() == nets[0].run(x)[0].tobytes()
 
 
 def test_counts_of_the_paper():
@@ -93,15 +133,18 @@ def test_it_learns():
     x[:3, np.arange(128), labels] += 1
     net = ns.Network(ns.Dense(2, 16), ns.ARLIF(16), ns.Dense(16, 2), ns.OverTime("last"), seed=0)
     data = ns.Dataset(x, labels)
-    ns.fit(net, data, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(2e-2), epochs=20, batch_size=32, progress=False)
+    ns.fit(net, data, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(2e-2), epochs=20, batch_size=32,
+           progress=False)
     assert ns.evaluate(net, data).accuracy > 0.95
 
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"threshold": "moving"}, "threshold must be one of 'rate_band', 'fixed', 'learned', 'trace'"),
     ({"learn": ("v_threshold",)}, "the rate-band rule moves it too; use threshold='learned'"),
-    ({"rate_low": 0.9}, "expected 0 <= rate_low <= rate_high <= 1"), ({"threshold_min": 3.0}, "threshold_min <= threshold_max"),
-    ({"threshold": "trace", "beta": 0.0}, "needs beta, which is 0"), ({"gain": 1}, "unknown keyword 'gain'"),
+    ({"rate_low": 0.9}, "expected 0 <= rate_low <= rate_high <= 1"),
+    ({"threshold_min": 3.0}, "threshold_min <= threshold_max"),
+    ({"threshold": "trace", "beta": 0.0}, "needs beta, which is 0"),
+    ({"gain": 1}, "unknown keyword 'gain'"),
 ])
 def test_what_is_refused(options, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Every layer there is, one rule each: gradients by finite differences, files, device, documentation.  A new layer must be added here."""
+"""Every layer there is: gradients, files, devices, documentation.  A new layer must be added here."""
 
 from pathlib import Path
 
@@ -14,13 +14,15 @@ smooth = {"surrogate": "gaussian"}
 
 
 def population(name):
-    """A population of 4 neurons (of a gated model: from as many currents as it takes) with its first settings learned."""
+    """Dense for as many currents as the model takes, and 4 neurons with their first settings learned."""
     model = POPULATIONS[name].model
-    return lambda: (ns.Dense(6, 4 * len(model.feedforward), weight=("normal", 0, 1)), POPULATIONS[name](4, learn=model.Settings._fields[:2], **(smooth if model.spiking else {})))
+    more = {"learn": model.Settings._fields[:2], **(smooth if model.spiking else {})}
+    currents = 4 * len(model.feedforward)
+    return lambda: (ns.Dense(6, currents, weight=("normal", 0, 1)), POPULATIONS[name](4, **more))
 
 
-def arlif(**more):
-    return ns.ARLIF(4, threshold="learned", **smooth, **more)
+def arlif():
+    return ns.ARLIF(4, threshold="learned", **smooth)
 
 
 # name -> (shape of the input, layers)
@@ -28,38 +30,57 @@ CASES = {name: (FEATURES, population(name)) for name in POPULATIONS} | {
     "ARLIF": (FEATURES, lambda: (ns.Dense(6, 4), arlif())),
     "Activation": (FEATURES, lambda: (ns.Activation("tanh"),)),
     "Add": (FEATURES, lambda: (ns.Dense(6, 6, name="a"), ns.Add("a", "input"))),
-    "AvgPool1d": (SEQUENCES, lambda: (ns.AvgPool1d(2),)), "MaxPool1d": (SEQUENCES, lambda: (ns.MaxPool1d(2),)), "SumPool1d": (SEQUENCES, lambda: (ns.SumPool1d(2),)),
-    "AvgPool2d": (PICTURES, lambda: (ns.AvgPool2d(2),)), "MaxPool2d": (PICTURES, lambda: (ns.MaxPool2d(2),)), "SumPool2d": (PICTURES, lambda: (ns.SumPool2d(2),)),
-    "BatchNorm": (PICTURES, lambda: (ns.BatchNorm(),)), "LayerNorm": (PICTURES, lambda: (ns.LayerNorm(),)),
-    "MembraneNorm": (FEATURES, lambda: (ns.MembraneNorm(ns.LIAF(6, activation="tanh", **smooth), ns.LayerNorm()),)),
+    "AvgPool1d": (SEQUENCES, lambda: (ns.AvgPool1d(2),)),
+    "MaxPool1d": (SEQUENCES, lambda: (ns.MaxPool1d(2),)),
+    "SumPool1d": (SEQUENCES, lambda: (ns.SumPool1d(2),)),
+    "AvgPool2d": (PICTURES, lambda: (ns.AvgPool2d(2),)),
+    "MaxPool2d": (PICTURES, lambda: (ns.MaxPool2d(2),)),
+    "SumPool2d": (PICTURES, lambda: (ns.SumPool2d(2),)),
+    "BatchNorm": (PICTURES, lambda: (ns.BatchNorm(),)),
+    "LayerNorm": (PICTURES, lambda: (ns.LayerNorm(),)),
+    "MembraneNorm": (FEATURES, lambda: (
+        ns.MembraneNorm(ns.LIAF(6, activation="tanh", **smooth), ns.LayerNorm()),)),
     "Concatenate": (FEATURES, lambda: (ns.Dense(6, 2, name="a"), ns.Concatenate("a", "input"))),
-    "Conv1d": (SEQUENCES, lambda: (ns.Conv1d(3, 2, 3, padding=1),)), "Conv2d": (PICTURES, lambda: (ns.Conv2d(3, 2, 3, stride=2, padding=1),)),
-    "Dense": (FEATURES, lambda: (ns.Dense(6, 3),)), "Dropout": (FEATURES, lambda: (ns.Dropout(0.3, per_step=True),)),
+    "Conv1d": (SEQUENCES, lambda: (ns.Conv1d(3, 2, 3, padding=1),)),
+    "Conv2d": (PICTURES, lambda: (ns.Conv2d(3, 2, 3, stride=2, padding=1),)),
+    "Dense": (FEATURES, lambda: (ns.Dense(6, 3),)),
+    "Dropout": (FEATURES, lambda: (ns.Dropout(0.3, per_step=True),)),
     "Embedding": (None, lambda: (ns.Embedding(5, 4, weight=("normal", 0, 1)),)),
-    "Flatten": (PICTURES, lambda: (ns.Flatten(),)), "Reshape": (FEATURES, lambda: (ns.Reshape(2, 3),)), "From": (FEATURES, lambda: (ns.From("norm0"),)),
+    "Flatten": (PICTURES, lambda: (ns.Flatten(),)),
+    "Reshape": (FEATURES, lambda: (ns.Reshape(2, 3),)),
+    "From": (FEATURES, lambda: (ns.From("norm0"),)),
     "OverTime": (FEATURES, lambda: ()),
-    "PoolTime": (FEATURES, lambda: (ns.PoolTime(2),)), "Repeat": (FEATURES, lambda: (ns.Repeat(2),)), "Reverse": (FEATURES, lambda: (ns.Reverse(),)),
+    "PoolTime": (FEATURES, lambda: (ns.PoolTime(2),)),
+    "Repeat": (FEATURES, lambda: (ns.Repeat(2),)),
+    "Reverse": (FEATURES, lambda: (ns.Reverse(),)),
     "Previous": (FEATURES, lambda: (ns.Previous("norm0"),)),
     "Ternary": (FEATURES, lambda: (ns.Ternary(),)),
     "TimeDistributed": (FEATURES, lambda: (ns.TimeDistributed(ns.Dense(6, 3)),)),
     "Bidirectional": (FEATURES, lambda: (ns.Bidirectional(lambda: (ns.Dense(6, 4), arlif())),)),
     "ConvARLIF2D": (PICTURES, lambda: (ns.ConvARLIF2D(3, 2, 3, threshold="learned", **smooth),)),
-    "ConvLSTM2D": (PICTURES, lambda: (ns.ConvLSTM2D(3, 2, 3, padding=1),)), "Residual": (FEATURES, lambda: (ns.Residual(ns.Dense(6, 6)),)),
+    "ConvLSTM2D": (PICTURES, lambda: (ns.ConvLSTM2D(3, 2, 3, padding=1),)),
+    "Residual": (FEATURES, lambda: (ns.Residual(ns.Dense(6, 6)),)),
 }
 
 
 def network(name, device="reference", **more):
     """Something learned before and after the layer, so that gradients go through it."""
     shape, layers = CASES[name]
-    make = lambda: (*(() if shape is None else (ns.Reshape(*shape), ns.LayerNorm(gain=("normal", 1, 0.1)))), *layers())
-    size = None if shape is None else int(np.prod(shape))
-    n = next(reversed(ns.Network(*make(), input_shape=size, device="reference").layers.values())).size_out
-    return ns.Network(*make(), ns.Dense(n, 3), ns.OverTime("mean"), seed=2, device=device, input_shape=size, **more)
+    if shape is None:
+        before, size = (lambda: ()), None
+    else:
+        before = lambda: (ns.Reshape(*shape), ns.LayerNorm(gain=("normal", 1, 0.1)))
+        size = int(np.prod(shape))
+    alone = ns.Network(*before(), *layers(), input_shape=size, device="reference")
+    n = next(reversed(alone.layers.values())).size_out
+    return ns.Network(*before(), *layers(), ns.Dense(n, 3), ns.OverTime("mean"), seed=2, device=device,
+                      input_shape=size, **more)
 
 
 def data(name):
     rng, shape = np.random.default_rng(1), CASES[name][0]
-    return rng.integers(0, 5, (6, 4)) if shape is None else rng.normal(0.3, 1, (6, 4, int(np.prod(shape)))), np.array([0, 1, 2, 1])
+    x = rng.integers(0, 5, (6, 4)) if shape is None else rng.normal(0.3, 1, (6, 4, int(np.prod(shape))))
+    return x, np.array([0, 1, 2, 1])
 
 
 def test_no_layer_is_missing():
@@ -88,6 +109,7 @@ def test_files_and_devices(name, tmp_path):
 @pytest.mark.parametrize("name", CASES)
 def test_documentation(name):
     """Equation or shapes in the docstring; a place in the README's table."""
-    cls = (LAYERS | BLOCKS)[name]
-    assert len(cls.__doc__) > 80 and ("(T, B" in cls.__doc__ or name in POPULATIONS or "=" in cls.__doc__), name
+    doc = (LAYERS | BLOCKS)[name].__doc__
+    assert len(doc) > 80, name
+    assert "(T, B" in doc or name in POPULATIONS or "=" in doc, name
     assert f"`{name}" in README.read_text(), f"{name} is not in the README's table"

@@ -1,4 +1,4 @@
-"""Activation and Dropout, with LayerNorm among them: gradients in networks, bits, random numbers, what is refused."""
+"""Activation and Dropout, with LayerNorm among them: gradients, bits, random numbers, what is refused."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,11 @@ from numsnn.devices.reference.pointwise import random_bits
 
 
 def network(device="reference", **more):
-    return ns.Network(ns.Dense(4, 9), ns.LayerNorm(gain=("normal", 1, 0.2), bias=("normal", 0, 0.2)), ns.Activation("selu"), ns.Dropout(0.4), ns.Dropout(0.2, per_step=True),
-                      ns.Dense(9, 6), ns.LIF(6, surrogate="gaussian"), ns.LayerNorm(), ns.Dense(6, 3), ns.OverTime("mean"), seed=1, device=device, **more)
+    norm = ns.LayerNorm(gain=("normal", 1, 0.2), bias=("normal", 0, 0.2))
+    return ns.Network(ns.Dense(4, 9), norm, ns.Activation("selu"), ns.Dropout(0.4),
+                      ns.Dropout(0.2, per_step=True), ns.Dense(9, 6), ns.LIF(6, surrogate="gaussian"),
+                      ns.LayerNorm(),
+                      ns.Dense(6, 3), ns.OverTime("mean"), seed=1, device=device, **more)
 
 
 def data(seed=0):
@@ -29,9 +32,11 @@ def test_dropout_leaves_out_the_same_features_in_all_steps():
     x = np.ones((6, 40, 50), np.float32)
     assert np.array_equal(net.run(x)[0], x)
     y, state, _ = net.forward(x, rng=np.random.default_rng(3))
-    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.7)} and (y == y[0]).all()
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.7)}
+    assert (y == y[0]).all()
     assert abs((y[0] == 0).mean() - 0.3) < 5 * np.sqrt(0.21 / 2000)
-    assert np.array_equal(net.forward(x, state)[0], y)                                      # a piece that goes on
+    goes_on = net.forward(x, state)[0]
+    assert np.array_equal(goes_on, y)
     assert not np.array_equal(net.forward(x, rng=np.random.default_rng(4))[0], y)
     assert np.array_equal(net.forward(x, rng=np.random.default_rng(3))[0], y)
 
@@ -41,8 +46,9 @@ def test_inference_leaves_everything_in_whatever_the_state():
     for per_step in (False, True):
         net = ns.Network(ns.Dropout(0.3, per_step=per_step), input_shape=50)
         y, state, _ = net.forward(x, rng=np.random.default_rng(3))
-        assert (y == 0).any() and np.array_equal(net.run(x, state)[0], x)
-        assert np.array_equal(net.forward(x)[0], x)                                         # nothing to draw from
+        assert (y == 0).any()
+        assert np.array_equal(net.run(x, state)[0], x)
+        assert np.array_equal(net.forward(x)[0], x)         # nothing to draw from
 
 
 # ---- another mask in each step
@@ -78,15 +84,15 @@ def test_random_bits_are_uniform_and_independent():
         count = np.bincount((bits >> 8 * byte & 255).ravel(), minlength=256)
         assert abs(((count - expected)**2 / expected).sum() - 255) < 5 * np.sqrt(2 * 255)
     for p in (0.1, 0.5):
-        z = ((bits < p * 2**32) - p) / np.sqrt(p * (1 - p))                                 # mean 0, variance 1
+        z = ((bits < p * 2**32) - p) / np.sqrt(p * (1 - p))         # mean 0, variance 1
         assert abs(z.mean()) < 5 / np.sqrt(z.size)
-        for axis in range(3):                                                               # sums along an axis have its length as variance
+        for axis in range(3):       # sums along an axis have its length as variance
             chi = (z.sum(axis)**2 / z.shape[axis]).ravel()
             assert abs(chi.mean() - 1) < 5 * np.sqrt(2.5 / chi.size), (p, axis)
             for lag in (1, 2, 3, 8, 16, 32):
                 a, b = z.swapaxes(0, axis)[lag:], z.swapaxes(0, axis)[:-lag]
                 assert abs((a * b).mean()) < 5 / np.sqrt(a.size), (p, axis, lag)
-        across = np.einsum("tbn,tbm->nm", z, z) / (steps * batch)                           # every pair of features
+        across = np.einsum("tbn,tbm->nm", z, z) / (steps * batch)   # every pair of features
         assert np.abs(across[~np.eye(n, dtype=bool)]).max() < 5.5 / np.sqrt(steps * batch)
 
 
@@ -95,7 +101,8 @@ def test_a_feature_is_left_out_in_some_steps():
     y, _, tape = per_step().forward(x, rng=np.random.default_rng(3))
     assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.7)}
     assert abs((y == 0).mean() - 0.3) < 5 * np.sqrt(0.21 / x.size)
-    assert not (y == y[0]).all((0, 2)).any() and (y[0, 0] != y[0, 1]).any()
+    assert not (y == y[0]).all((0, 2)).any()
+    assert (y[0, 0] != y[0, 1]).any()
     assert np.array_equal(per_step().forward(x, rng=np.random.default_rng(3))[0], y)
     assert not np.array_equal(per_step().forward(x, rng=np.random.default_rng(4))[0], y)
     dy = np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
@@ -116,7 +123,8 @@ def test_masks_do_not_depend_on_pieces_chunks_and_precision():
     assert all(np.array_equal(a, b) for a, b in zip(after["dropout0"], state["dropout0"], strict=True))
     assert after["dropout0"].steps.ravel().tolist() == [13] * 7
     lengths = np.array([13, 0, 5, 1, 13, 12, 2])
-    assert net.forward(x, rng=rng(), lengths=lengths)[1]["dropout0"].steps.ravel().tolist() == lengths.tolist()
+    after = net.forward(x, rng=rng(), lengths=lengths)[1]
+    assert after["dropout0"].steps.ravel().tolist() == lengths.tolist()
 
 
 def test_devices_threads_and_chunks_agree():
@@ -127,7 +135,8 @@ def test_devices_threads_and_chunks_agree():
             ns.set_num_threads(threads)
             net = network("cpu", chunk=2)
             result = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, rng=np.random.default_rng(0))
-            seen.append((result.loss, net.run(x)[0].tobytes(), {k: v.tobytes() for k, v in result.grads.items()}))
+            grads = {name: g.tobytes() for name, g in result.grads.items()}
+            seen.append((result.loss, net.run(x)[0].tobytes(), grads))
     finally:
         ns.set_num_threads(before)
     assert seen[0] == seen[1] == seen[2]

@@ -19,8 +19,15 @@ def data(n, seed=0, steps=6, batch=4):
 # ---- Flatten and Reshape
 
 def test_the_data_pass_as_they_are():
-    for layer, shape, want in ((ns.Flatten(), (2, 3, 4), (24,)), (ns.Flatten(), None, None), (ns.Reshape(2, 3, 4), (24,), (2, 3, 4)),
-                               (ns.Reshape(2, -1, 4), (6, 4), (2, 3, 4)), (ns.Reshape((4, -1)), (2, 3, 4), (4, 6)), (ns.Reshape(24), None, (24,))):
+    cases = (       # layer, shape that arrives, shape handed out
+        (ns.Flatten(), (2, 3, 4), (24,)),
+        (ns.Flatten(), None, None),
+        (ns.Reshape(2, 3, 4), (24,), (2, 3, 4)),
+        (ns.Reshape(2, -1, 4), (6, 4), (2, 3, 4)),
+        (ns.Reshape((4, -1)), (2, 3, 4), (4, 6)),
+        (ns.Reshape(24), None, (24,)),
+    )
+    for layer, shape, want in cases:
         assert layer.connect(shape) == want
         for x in (data(24), Spikes.from_dense(data(24) > 0)):
             assert layer.forward(x, None, None, Context(None, None, True)).y is x
@@ -29,7 +36,8 @@ def test_the_data_pass_as_they_are():
 
 
 def pictures(*between, n=36):
-    return ns.Network(ns.Reshape(1, 6, 6), ns.Conv2d(1, 2, 3), *between, ns.Dense(32, 3), ns.OverTime("sum"), seed=1, input_shape=n)
+    return ns.Network(ns.Reshape(1, 6, 6), ns.Conv2d(1, 2, 3), *between, ns.Dense(32, 3), ns.OverTime("sum"),
+                      seed=1, input_shape=n)
 
 
 def test_in_networks(tmp_path):
@@ -46,16 +54,20 @@ def test_in_networks(tmp_path):
     assert max(ns.check_gradients(net, x, labels).values()) < 1e-6
     ns.save(net, tmp_path / "n.h5")
     loaded = ns.load(tmp_path / "n.h5")
-    assert np.array_equal(loaded.run(x)[0], y) and json.dumps(loaded.config()) == json.dumps(net.config())
+    assert np.array_equal(loaded.run(x)[0], y)
+    assert json.dumps(loaded.config()) == json.dumps(net.config())
 
 
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: ns.Reshape(), r"a shape is made of positive integers, of which one may be -1.*got \(\)"),
     (lambda: ns.Reshape(2, -1, -1), "of which one may be -1"),
     (lambda: ns.Reshape(2, 0), r"got \(2, 0\)"),
-    (lambda: ns.Network(ns.Dense(4, 9), ns.Reshape(2, 4)), r"reshape0: cannot make \(2, 4\) of \(9,\): 9 features arrive, 8 are needed"),
-    (lambda: ns.Network(ns.Reshape(4, -1), input_shape=(2, 3, 3)), r"cannot make \(4, -1\) of \(2, 3, 3\): 18 features arrive, a multiple of 4 are needed"),
-    (lambda: ns.Network(ns.Reshape(4, -1)), r"needs to know how many features arrive to find the -1 of \(4, -1\)"),
+    (lambda: ns.Network(ns.Dense(4, 9), ns.Reshape(2, 4)),
+     r"reshape0: cannot make \(2, 4\) of \(9,\): 9 features arrive, 8 are needed"),
+    (lambda: ns.Network(ns.Reshape(4, -1), input_shape=(2, 3, 3)),
+     r"cannot make \(4, -1\) of \(2, 3, 3\): 18 features arrive, a multiple of 4 are needed"),
+    (lambda: ns.Network(ns.Reshape(4, -1)),
+     r"needs to know how many features arrive to find the -1 of \(4, -1\)"),
 ])
 def test_refused(make, words):
     with pytest.raises(ValueError, match=words):
@@ -72,62 +84,84 @@ def train(net, x, lengths=None):
 
 
 @pytest.mark.parametrize("lengths", (None, LENGTHS), ids=("whole", "ragged"))
-@pytest.mark.parametrize(("make", "shape"), [(lambda: ns.Dense(8, 5, bias=("normal", 0, 1)), (8,)), (lambda: ns.Conv2d(2, 3, 2), (2, 2, 2)),
-                                             (lambda: ns.LayerNorm(gain=("normal", 1, 1)), (8,)), (lambda: ns.BatchNorm(), (2, 4))],
-                         ids=("dense", "conv", "layer-norm", "batch-norm"))
+@pytest.mark.parametrize(("make", "shape"), [
+    (lambda: ns.Dense(8, 5, bias=("normal", 0, 1)), (8,)),
+    (lambda: ns.Conv2d(2, 3, 2), (2, 2, 2)),
+    (lambda: ns.LayerNorm(gain=("normal", 1, 1)), (8,)),
+    (lambda: ns.BatchNorm(), (2, 4)),
+], ids=("dense", "conv", "layer-norm", "batch-norm"))
 def test_a_layer_without_state_is_unchanged(make, shape, lengths):
     x = data(8).astype(np.float64)
-    plain, steps = (ns.Network(layer, input_shape=shape, seed=2, dtype="float64", chunk=2) for layer in (make(), ns.TimeDistributed(make())))
+    settings = {"input_shape": shape, "seed": 2, "dtype": "float64", "chunk": 2}
+    plain, steps = ns.Network(make(), **settings), ns.Network(ns.TimeDistributed(make()), **settings)
     for a, b in zip(plain.params.values(), steps.params.values(), strict=True):
         assert np.array_equal(a, b)
     y, grads, dx = train(plain, x, lengths)
     other, mine, dmine = train(steps, x, lengths)
-    assert np.abs(other - y).max() < 1e-12 and np.abs(dmine - dx).max() < 1e-12 and grads.keys() == mine.keys()
+    assert np.abs(other - y).max() < 1e-12
+    assert np.abs(dmine - dx).max() < 1e-12
+    assert grads.keys() == mine.keys()
     assert all(np.abs(mine[name] - grads[name]).max() < 1e-12 for name in grads)
-    assert np.abs(steps.run(x, lengths=lengths)[0] - plain.run(x, lengths=lengths)[0]).max() < 1e-12       # running statistics too
+    # the running statistics too
+    assert np.abs(steps.run(x, lengths=lengths)[0] - plain.run(x, lengths=lengths)[0]).max() < 1e-12
 
 
 @pytest.mark.parametrize("device", ("reference", "cpu"))
 def test_a_layer_with_state_begins_afresh_in_every_step(device):
-    settings = {"tau_mem": 3.0, "recurrent": True, "recurrent_bias_init": ("normal", 0, 1), "v_threshold": 0.3}
-    net, plain = (ns.Network(layer, seed=1, device=device, input_shape=8) for layer in (ns.TimeDistributed(ns.ALIF(8, **settings)), ns.ALIF(8, **settings)))
+    settings = {"tau_mem": 3.0, "recurrent": True, "recurrent_bias_init": ("normal", 0, 1),
+                "v_threshold": 0.3}
+    fields = ("v", "spike")
+    net = ns.Network(ns.TimeDistributed(ns.ALIF(8, **settings)), seed=1, device=device, input_shape=8)
+    plain = ns.Network(ns.ALIF(8, **settings), seed=1, device=device, input_shape=8)
     x = data(8)
-    y, state, seen = net.run(x, lengths=LENGTHS, record={"timedistributed0": ("v", "spike")})
-    assert state == {"timedistributed0": None} and y.any()
+    y, state, seen = net.run(x, lengths=LENGTHS, record={"timedistributed0": fields})
+    assert state == {"timedistributed0": None}
+    assert y.any()
     for t in range(6):
-        alone, _, recorded = plain.run(x[t:t + 1], lengths=(t < LENGTHS).astype(int), record={"alif0": ("v", "spike")})
+        lengths = (t < LENGTHS).astype(int)
+        alone, _, recorded = plain.run(x[t:t + 1], lengths=lengths, record={"alif0": fields})
         assert np.array_equal(y[t], alone[0])
-        assert all(np.array_equal(seen["timedistributed0"][field][t], recorded["alif0"][field][0]) for field in ("v", "spike"))
+        for field in fields:
+            assert np.array_equal(seen["timedistributed0"][field][t], recorded["alif0"][field][0])
     assert np.array_equal(net.step(x[0])[0], plain.run(x[:1])[0][0])
 
 
 def network(**more):
-    return ns.Network(ns.TimeDistributed(ns.Dense(4, 6), name="first"), ns.TimeDistributed(ns.BatchNorm(gain=("normal", 1, 0.1))),
-                      ns.TimeDistributed(ns.ALIF(6, learn=("tau_mem",), tau_mem=3, recurrent=True, v_threshold=0.5)),
-                      ns.TimeDistributed(ns.Reshape(2, -1)), ns.LI(6), ns.Dense(6, 3), ns.OverTime("mean"), seed=1, **more)
+    population = ns.ALIF(6, learn=("tau_mem",), tau_mem=3, recurrent=True, v_threshold=0.5)
+    return ns.Network(ns.TimeDistributed(ns.Dense(4, 6), name="first"),
+                      ns.TimeDistributed(ns.BatchNorm(gain=("normal", 1, 0.1))),
+                      ns.TimeDistributed(population), ns.TimeDistributed(ns.Reshape(2, -1)),
+                      ns.LI(6), ns.Dense(6, 3), ns.OverTime("mean"), seed=1, **more)
 
 
 def test_gradients_names_and_bounds():
     x, labels = data(4, 3), np.array([0, 1, 2, 0])
     net = network()
     assert max(ns.check_gradients(net, x, labels, lengths=np.array([6, 1, 2, 4])).values()) < 1e-6
-    assert list(net.params)[:2] == ["first.weight", "first.bias"] and "timedistributed1.recurrent" in net.params
+    assert list(net.params)[:2] == ["first.weight", "first.bias"]
+    assert "timedistributed1.recurrent" in net.params
     assert net.params["first.weight"] is net.layers["first"].layer.params["weight"]
     net.params["timedistributed1.tau_mem"] = np.full(6, 1e-6)
-    assert net.params.project() == 6 and np.allclose(net.params["timedistributed1.tau_mem"], 0.1, rtol=1e-6)
+    assert net.params.project() == 6
+    assert np.allclose(net.params["timedistributed1.tau_mem"], 0.1, rtol=1e-6)
     tape = net.forward(x)[2]
     hidden = {"timedistributed1": {"spike": np.ones((6, 4, 6))}}
-    there, without = (net.backward(tape, np.zeros((4, 3)), dhidden=h)[0]["first.weight"] for h in (hidden, None))
-    assert there.any() and not without.any()
+    dy = np.zeros((4, 3))
+    assert net.backward(tape, dy, dhidden=hidden)[0]["first.weight"].any()
+    assert not net.backward(tape, dy, dhidden=None)[0]["first.weight"].any()
 
 
 def test_tokens_and_events_pass_through():
     x = np.random.default_rng(0).integers(0, 5, (4, 3))
-    one, other = (ns.Network(layer, seed=1) for layer in (ns.Embedding(5, 2), ns.TimeDistributed(ns.Embedding(5, 2))))
+    one = ns.Network(ns.Embedding(5, 2), seed=1)
+    other = ns.Network(ns.TimeDistributed(ns.Embedding(5, 2)), seed=1)
     assert np.array_equal(one.run(x)[0], other.run(x)[0])
-    events = Spikes.from_dense(np.random.default_rng(1).random((9, 3, 8)) < 0.3)[2:7].select([2, 0])     # rows that lie apart
-    one, other = (ns.Network(layer, seed=1) for layer in (ns.Dense(8, 2), ns.TimeDistributed(ns.Dense(8, 2))))
-    assert np.array_equal(one.run(events)[0], other.run(events)[0]) and one.run(events)[0].any()
+    spikes = Spikes.from_dense(np.random.default_rng(1).random((9, 3, 8)) < 0.3)
+    events = spikes[2:7].select([2, 0])     # rows that lie apart
+    one = ns.Network(ns.Dense(8, 2), seed=1)
+    other = ns.Network(ns.TimeDistributed(ns.Dense(8, 2)), seed=1)
+    assert np.array_equal(one.run(events)[0], other.run(events)[0])
+    assert one.run(events)[0].any()
 
 
 def test_saved(tmp_path):
@@ -135,7 +169,8 @@ def test_saved(tmp_path):
     net.forward(x)
     ns.save(net, tmp_path / "n.h5")
     loaded = ns.load(tmp_path / "n.h5")
-    assert np.array_equal(loaded.run(x)[0], net.run(x)[0]) and json.dumps(loaded.config()) == json.dumps(net.config())
+    assert np.array_equal(loaded.run(x)[0], net.run(x)[0])
+    assert json.dumps(loaded.config()) == json.dumps(net.config())
     nested = ns.Network(ns.TimeDistributed(ns.TimeDistributed(ns.Dense(4, 6))), seed=1)
     again = ns.Network.from_config(json.loads(json.dumps(nested.config())))
     assert np.array_equal(again.run(x)[0], nested.run(x)[0])
@@ -148,13 +183,17 @@ def used():
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda: ns.TimeDistributed(ns.Dropout(0.3)), r"draws one mask for a sequence; another mask for each step is Dropout\(0.3, per_step=True\)"),
-    (lambda: ns.TimeDistributed(ns.OverTime("mean")), r'OverTime answers once per sequence.*use OverTime\("each"\)'),
+    (lambda: ns.TimeDistributed(ns.Dropout(0.3)),
+     r"draws one mask for a sequence; another mask for each step is Dropout\(0.3, per_step=True\)"),
+    (lambda: ns.TimeDistributed(ns.OverTime("mean")),
+     r'OverTime answers once per sequence.*use OverTime\("each"\)'),
     (lambda: ns.TimeDistributed(ns.Add("a", "b")), "Add takes other steps than its own or hands out several"),
     (lambda: ns.TimeDistributed(ns.Repeat(2)), "Repeat takes other steps"),
     (lambda: ns.TimeDistributed(used()), "layer dense0: it is part of a network already"),
-    (lambda: ns.Network(ns.TimeDistributed(ns.ALIF(4, init_state="uniform"))), r"the initial state of ALIF\(4\) is drawn at random"),
-    (lambda: ns.Network(ns.Dense(2, 3), ns.TimeDistributed(ns.Dense(4, 5))), "layer timedistributed0: expects 4 inputs, but 3 arrive"),
+    (lambda: ns.Network(ns.TimeDistributed(ns.ALIF(4, init_state="uniform"))),
+     r"the initial state of ALIF\(4\) is drawn at random"),
+    (lambda: ns.Network(ns.Dense(2, 3), ns.TimeDistributed(ns.Dense(4, 5))),
+     "layer timedistributed0: expects 4 inputs, but 3 arrive"),
 ])
 def test_time_distributed_refused(make, words):
     with pytest.raises(ValueError, match=words):

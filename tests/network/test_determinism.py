@@ -1,18 +1,23 @@
-"""What is equal bit for bit: threads, chunks of time, steps, chunks of the batch (forward), events and values, devices."""
+"""What is equal bit for bit: threads, chunks of time, steps, chunks of the batch, events, devices."""
 
 import numpy as np
 import pytest
+from compare import same_states
 
 import numsnn as ns
 
-READOUTS = {"membrane": lambda: ns.ALIF(6, output="v", tau_adp=100, learn=("tau_mem", "tau_adp")),
-            "sum of softmax": lambda: ns.LI(6, tau_mem=20)}
+READOUTS = {
+    "membrane": lambda: ns.ALIF(6, output="v", tau_adp=100, learn=("tau_mem", "tau_adp")),
+    "sum of softmax": lambda: ns.LI(6, tau_mem=20),
+}
 
 
 def network(readout="membrane", **more):
-    layers = [ns.Dense(40, 24, weight=("normal", 0, 1)), ns.ALIF(24, recurrent=True, tau_adp=("normal", 30, 3), beta=0.5,
-                                                                 learn=("tau_mem", "tau_adp"), init_state="author"),
-              ns.Dense(24, 24, weight=("normal", 0, 1)), ns.LIF(24, recurrent=True, v_threshold=0.3, input_scale="1-alpha"),
+    first = ns.ALIF(24, recurrent=True, tau_adp=("normal", 30, 3), beta=0.5, learn=("tau_mem", "tau_adp"),
+                    init_state="author")
+    second = ns.LIF(24, recurrent=True, v_threshold=0.3, input_scale="1-alpha")
+    layers = [ns.Dense(40, 24, weight=("normal", 0, 1)), first,
+              ns.Dense(24, 24, weight=("normal", 0, 1)), second,
               ns.Dense(24, 6), READOUTS[readout]()]
     if readout != "membrane":
         layers.append(ns.OverTime("sum", of="softmax", start=3))
@@ -27,7 +32,8 @@ def batch():
 
 def gradient_bytes(net, batch, lengths):
     x, labels, _ = batch
-    loss, grads, y, _ = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, lengths=lengths, rng=np.random.default_rng(1))
+    loss, grads, y, _ = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, lengths=lengths,
+                                               rng=np.random.default_rng(1))
     return y.tobytes() + np.float64(loss).tobytes() + b"".join(g.tobytes() for g in grads.values())
 
 
@@ -49,22 +55,23 @@ def test_number_of_threads(batch, ragged):
 @pytest.mark.parametrize("readout", READOUTS)
 def test_whole_chunks_of_time_and_steps(readout, device, batch):
     net, x = network(readout, device=device), batch[0][:, :9]
+    each_step = readout == "membrane"
     whole, final = net.run(x)
     state, pieces = None, []
     for a, b in ((0, 7), (7, 8), (8, 41), (41, 60)):
         y, state = net.run(x[a:b], state)
         pieces.append(y)
-    if readout == "membrane":
+    if each_step:
         assert np.concatenate(pieces).tobytes() == whole.tobytes()
-    assert pieces[-1].tobytes() == (whole[41:] if readout == "membrane" else whole).tobytes()
-    assert all(a.tobytes() == b.tobytes() for name in final if final[name] for a, b in zip(final[name], state[name], strict=True))
+    assert pieces[-1].tobytes() == (whole[41:] if each_step else whole).tobytes()
+    assert same_states(final, state)
     state = None
     for t in range(60):
         y, state = net.step(x[t], state)
-        if readout == "membrane":
+        if each_step:
             assert y.tobytes() == whole[t].tobytes()
-    assert y.tobytes() == (whole[-1] if readout == "membrane" else whole).tobytes()
-    assert all(a.tobytes() == b.tobytes() for name in final if final[name] for a, b in zip(final[name], state[name], strict=True))
+    assert y.tobytes() == (whole[-1] if each_step else whole).tobytes()
+    assert same_states(final, state)
 
 
 def test_reference_and_cpu(batch):
@@ -72,7 +79,7 @@ def test_reference_and_cpu(batch):
     y, s = network(device="cpu").run(x, lengths=lengths)
     z, r = network(device="reference").run(x, lengths=lengths)
     assert y.tobytes() == z.tobytes()
-    assert all(a.tobytes() == b.tobytes() for name in s if s[name] for a, b in zip(s[name], r[name], strict=True))
+    assert same_states(s, r)
 
 
 def test_events_and_values_and_chunks_of_the_batch(batch):
@@ -95,7 +102,8 @@ def test_a_sample_does_not_depend_on_its_batch(batch):
 def test_forward_then_backward_is_loss_and_gradients(batch):
     x, labels, lengths = batch
     net, loss = network(), ns.loss.CrossEntropy(steps="mean")
-    value, grads, y, _ = net.loss_and_gradients(loss, x, labels, lengths=lengths, rng=np.random.default_rng(1))
+    value, grads, y, _ = net.loss_and_gradients(loss, x, labels, lengths=lengths,
+                                                rng=np.random.default_rng(1))
     y2, _, tape = net.forward(x, rng=np.random.default_rng(1), lengths=lengths)
     value2, dy = loss(y2, labels, lengths=lengths)
     grads2, _ = net.backward(tape, dy)

@@ -3,25 +3,35 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import numsnn as ns
+from numsnn.layers import POPULATIONS
+from numsnn.neurons import NEURONS, register
+from numsnn.neurons.elementwise import ELEMENTWISE
+from numsnn.neurons.model import Inputs, Out
 
 DEVICE = "reference"        # nothing here depends on it, and the reference compiles nothing
 
 
 def network(**more):
-    return ns.Network(ns.Dense(3, 5, weight=("normal", 0, 3)), ns.ALIF(5, recurrent=True, learn=("tau_mem", "tau_adp"), tau_adp=7),
-                      ns.Dense(5, 2), ns.LI(2), **{"device": DEVICE, **more})
+    hidden = ns.ALIF(5, recurrent=True, learn=("tau_mem", "tau_adp"), tau_adp=7)
+    return ns.Network(ns.Dense(3, 5, weight=("normal", 0, 3)), hidden, ns.Dense(5, 2), ns.LI(2),
+                      **{"device": DEVICE, **more})
 
 
 def test_names_counts_and_summary(rng):
     net = network()
     assert list(net.layers) == ["dense0", "alif0", "dense1", "li0"]
-    assert list(net.params) == ["dense0.weight", "dense0.bias", "alif0.tau_mem", "alif0.tau_adp", "alif0.recurrent",
-                                "alif0.recurrent_bias", "dense1.weight", "dense1.bias"]
+    assert list(net.params) == [
+        "dense0.weight", "dense0.bias",
+        "alif0.tau_mem", "alif0.tau_adp", "alif0.recurrent", "alif0.recurrent_bias",
+        "dense1.weight", "dense1.bias",
+    ]
     assert net.n_params == 15 + 5 + 10 + 25 + 5 + 10 + 2
     _, _, seen = net.run(rng.random((20, 4, 3)) < 0.3, record="rate")
     assert seen["alif0"]["rate"].shape == (4, 5)
@@ -33,25 +43,28 @@ def test_names_counts_and_summary(rng):
 
 
 def test_the_papers_parameter_counts():
-    alif = {"recurrent": True, "learn": ("tau_mem", "tau_adp"), "device": None}
-    del alif["device"]
-    ecg = ns.Network(ns.Dense(4, 36), ns.ALIF(36, **alif), ns.Dense(36, 6), ns.ALIF(6, output="v", learn=("tau_mem", "tau_adp")),
-                     device=DEVICE)
+    learn = ("tau_mem", "tau_adp")
+    ecg = ns.Network(ns.Dense(4, 36), ns.ALIF(36, recurrent=True, learn=learn),
+                     ns.Dense(36, 6), ns.ALIF(6, output="v", learn=learn), device=DEVICE)
     assert ecg.n_params == 1818
     assert sum(p.size for k, p in ecg.params.items() if "tau" not in k) == 1734
-    shd = ns.Network(ns.Dense(700, 128), ns.ALIF(128, **alif), ns.Dense(128, 128), ns.ALIF(128, **alif), ns.Dense(128, 20),
-                     ns.LI(20, learn="tau_mem"), device=DEVICE)
+    shd = ns.Network(ns.Dense(700, 128), ns.ALIF(128, recurrent=True, learn=learn),
+                     ns.Dense(128, 128), ns.ALIF(128, recurrent=True, learn=learn),
+                     ns.Dense(128, 20), ns.LI(20, learn="tau_mem"), device=DEVICE)
     assert shd.n_params == 142_376
 
 
 def test_records(rng):
     net, x = network(), rng.random((12, 4, 3)) < 0.5
-    y, _, seen = net.run(x, record={"alif0": ("v", "spike", "theta", "rate"), "li0": "v"}, lengths=np.array([12, 5, 0, 12]))
-    assert {k: v.shape for k, v in seen["alif0"].items()} == {"v": (12, 4, 5), "spike": (12, 4, 5), "theta": (12, 4, 5), "rate": (4, 5)}
+    fields = ("v", "spike", "theta", "rate")
+    y, _, seen = net.run(x, record={"alif0": fields, "li0": "v"}, lengths=np.array([12, 5, 0, 12]))
     assert (seen["li0"]["v"] == y).all()
-    assert np.allclose(seen["alif0"]["rate"], seen["alif0"]["spike"].sum(0) / np.array([12, 5, 1, 12])[:, None])
-    assert (seen["alif0"]["theta"][:, 0] >= 0.01).all()
-    assert not seen["alif0"]["theta"][5:, 1].any()
+    seen = seen["alif0"]
+    shapes = {field: (12, 4, 5) for field in ("v", "spike", "theta")} | {"rate": (4, 5)}
+    assert {field: a.shape for field, a in seen.items()} == shapes
+    assert np.allclose(seen["rate"], seen["spike"].sum(0) / np.array([12, 5, 1, 12])[:, None])
+    assert (seen["theta"][:, 0] >= 0.01).all()
+    assert not seen["theta"][5:, 1].any()
 
 
 def test_parameters_behave_like_a_dict():
@@ -82,18 +95,25 @@ def test_clone_and_config_make_the_same_network(rng):
 
 
 def test_settings_may_be_numbers_arrays_initialisers_and_shared():
-    net = ns.Network(ns.ALIF(4, tau_mem=("normal", 20, 1), tau_adp=[1, 2, 3, 4], beta=("constant", 0.5),
-                             v_threshold=lambda rng, shape: np.full(shape, 0.2), learn=("tau_mem", "beta"), shared="beta"), device=DEVICE)
+    population = ns.ALIF(4, tau_mem=("normal", 20, 1), tau_adp=[1, 2, 3, 4], beta=("constant", 0.5),
+                         v_threshold=lambda rng, shape: np.full(shape, 0.2), learn=("tau_mem", "beta"),
+                         shared="beta")
+    net = ns.Network(population, device=DEVICE)
     assert net.params["alif0.tau_mem"].std() > 0
     assert net.params["alif0.beta"].shape == (1,)
     assert net.layers["alif0"].fixed["tau_adp"].tolist() == [1, 2, 3, 4]
-    for weight in ("orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", ("normal", 0, 0.1),
-                   ("uniform", -1, 1), ("constant", 2), "zeros", "ones"):
+    initialisers = (
+        "orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "zeros", "ones",
+        ("normal", 0, 0.1), ("uniform", -1, 1), ("constant", 2),
+    )
+    for weight in initialisers:
         dense = ns.Network(ns.Dense(30, 20, weight=weight), device=DEVICE).params["dense0.weight"]
         assert np.isfinite(dense).all()
-    w = ns.Network(ns.Dense(30, 20, weight="orthogonal"), device=DEVICE, dtype="float64").params["dense0.weight"]
+    dense = ns.Network(ns.Dense(30, 20, weight="orthogonal"), device=DEVICE, dtype="float64")
+    w = dense.params["dense0.weight"]
     assert np.allclose(w.T @ w, np.eye(20), atol=1e-12)
-    w = ns.Network(ns.Dense(300, 200, weight="kaiming_normal"), device=DEVICE).params["dense0.weight"]
+    dense = ns.Network(ns.Dense(300, 200, weight="kaiming_normal"), device=DEVICE)
+    w = dense.params["dense0.weight"]
     assert abs(w.std() / np.sqrt(2 / 300) - 1) < 0.02
 
 
@@ -104,16 +124,20 @@ def test_settings_may_be_numbers_arrays_initialisers_and_shared():
     (lambda: network(dtype="float16"), "dtype must be float32 or float64"),
     (lambda: network(device="gpu"), "unknown device 'gpu'; there are 'cpu', 'reference'"),
     (lambda: network(chunk=0), "chunk must be a positive number"),
-    (lambda: ns.Network(ns.Dense(3, 5), ns.ALIF(6)), r"layer alif0: has 6 neurons, but 5 inputs arrive; put Dense\(5, 6\) before it"),
-    (lambda: ns.Network(ns.Dense(3, 5), ns.Dense(6, 2)), r"layer dense1: expects 6 inputs, but 5 arrive; use Dense\(5, 2\)"),
+    (lambda: ns.Network(ns.Dense(3, 5), ns.ALIF(6)),
+     r"layer alif0: has 6 neurons, but 5 inputs arrive; put Dense\(5, 6\) before it"),
+    (lambda: ns.Network(ns.Dense(3, 5), ns.Dense(6, 2)),
+     r"layer dense1: expects 6 inputs, but 5 arrive; use Dense\(5, 2\)"),
     (lambda: ns.Network(ns.Dense(3, 5, name="a"), ns.Dense(5, 2, name="a")), "two layers are named 'a'"),
     (lambda: ns.Dense(3, 5, name="a.b"), "without '.'"),
     (lambda: ns.Dense(0, 5), "n_in must be a positive integer; got 0"),
     (lambda: ns.ALIF(2.5), "n must be a positive integer; got 2.5"),
-    (lambda: ns.Network(ns.ALIF(3, tau_mem=0)), "tau_mem is a time constant in the unit of dt and must be positive; got 0"),
+    (lambda: ns.Network(ns.ALIF(3, tau_mem=0)),
+     "tau_mem is a time constant in the unit of dt and must be positive; got 0"),
     (lambda: ns.Network(ns.ALIF(3, tau_adp=[1, -2, 3])), "tau_adp .* must be positive; got -2"),
     (lambda: ns.Network(ns.ALIF(3, beta=np.nan)), "alif0.beta: expected finite numbers, got nan"),
-    (lambda: ns.Network(ns.ALIF(3, beta=[1, 2])), r"alif0.beta: expected a number or an array of shape \(3,\), got shape \(2,\)"),
+    (lambda: ns.Network(ns.ALIF(3, beta=[1, 2])),
+     r"alif0.beta: expected a number or an array of shape \(3,\), got shape \(2,\)"),
     (lambda: ns.Network(ns.Dense(2, 3, weight="xavier")), "unknown initialiser 'xavier'; there are zeros"),
     (lambda: ns.Network(ns.Dense(2, 3, weight=("normal", 1, 2, 3, 4))), "does not fit shape"),
     (lambda: ns.ALIF(3, tau=5), "unknown keyword 'tau'; settings of ALIF: tau_mem, tau_adp"),
@@ -142,15 +166,18 @@ def test_a_layer_belongs_to_one_network():
 
 
 @pytest.mark.parametrize(("call", "message"), (
-    (lambda net: net.run(np.zeros((4, 3))), r"expected x of shape \(T, B, 3\).*got shape \(4, 3\).*x\[:, None, :\]"),
-    (lambda net: net.run(np.zeros((4, 2, 5))), r"expected x of shape \(T, B, 3\) for layer dense0; got shape \(4, 2, 5\)"),
+    (lambda net: net.run(np.zeros((4, 3))),
+     r"expected x of shape \(T, B, 3\).*got shape \(4, 3\).*x\[:, None, :\]"),
+    (lambda net: net.run(np.zeros((4, 2, 5))),
+     r"expected x of shape \(T, B, 3\) for layer dense0; got shape \(4, 2, 5\)"),
     (lambda net: net.run(ns.Spikes.from_dense(np.zeros((4, 2, 5), bool))), r"got shape \(4, 2, 5\)"),
     (lambda net: net.run(np.full((4, 2, 3), np.nan)), r"x\[0, 0, 0\] is nan"),
     (lambda net: net.run(np.full((4, 2, 3), "a")), "expected numbers or Spikes"),
     (lambda net: net.run(np.zeros((4, 2, 3)), lengths=[4]), "lengths: expected 2 integers"),
     (lambda net: net.run(np.zeros((4, 2, 3)), lengths=[4, 5]), r"0 ... T = 4; got 4 ... 5"),
     (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif1": "v"}), "no layer 'alif1'; there are dense0"),
-    (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif0": "u"}), "cannot record 'u'; it has y, spike, v, theta, rate"),
+    (lambda net: net.run(np.zeros((4, 2, 3)), record={"alif0": "u"}),
+     "cannot record 'u'; it has y, spike, v, theta, rate"),
     (lambda net: net.run(np.zeros((4, 2, 3)), record={"dense0": "v"}), "it has y"),
     (lambda net: net.run(np.zeros((4, 2, 3)), net.initial_state(3)), "holds 3 samples, but the input 2"),
     (lambda net: net.run(np.zeros((4, 2, 3)), {}), "state: layer alif0 is missing"),
@@ -172,8 +199,12 @@ def test_what_backward_refuses():
     y, _, tape = net.forward(np.zeros((4, 2, 3)))
     with pytest.raises(ValueError, match=r"must have its shape \(4, 2, 2\); got \(2, 4, 2\)"):
         net.backward(tape, y.swapaxes(0, 1))
-    for hidden, message in (({"alif0": {"u": y}}, "layer alif0 hands out spike, v, theta, rate; got a gradient of 'u'"),
-                            ({"dense0": {"y": y}}, "layer dense0 hands out nothing"), ({"alif9": {}}, "no layer 'alif9'")):
+    refused = (
+        ({"alif0": {"u": y}}, "layer alif0 hands out spike, v, theta, rate; got a gradient of 'u'"),
+        ({"dense0": {"y": y}}, "layer dense0 hands out nothing"),
+        ({"alif9": {}}, "no layer 'alif9'"),
+    )
+    for hidden, message in refused:
         with pytest.raises(ValueError, match=message):
             net.backward(tape, y, dhidden=hidden)
 
@@ -183,7 +214,8 @@ def test_a_state_of_another_precision_is_taken():
     _, state = network(dtype="float64").run(x)
     y, after = net.run(x, state)
     assert y.dtype == np.float32
-    assert all(a.dtype == np.float32 for s in after.values() if s is not None for a in s)
+    for state in after.values():
+        assert state is None or all(a.dtype == np.float32 for a in state)
 
 
 def test_empty_batches_and_sequences():
@@ -218,17 +250,14 @@ except ImportError as error:
 
 def test_import_is_light():
     """Nothing heavy is imported, and nothing compiled, by `import numsnn`."""
-    code = "import sys, numsnn; print([m for m in ('numba', 'scipy', 'h5py', 'matplotlib') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = ("import sys, numsnn; "
+            "print([m for m in ('numba', 'scipy', 'h5py', 'matplotlib') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
-def test_a_neuron_of_ones_own(rng):
-    """The README's way to add a model: one namespace, and everything knows it."""
-    from types import SimpleNamespace
-    from typing import NamedTuple
-
-    from numsnn.neurons import NEURONS, register
-    from numsnn.neurons.model import Inputs, Out
+def leaky_neuron():
+    """A model as the README has it: one namespace."""
 
     class State(NamedTuple):
         v: float
@@ -254,13 +283,23 @@ def test_a_neuron_of_ones_own(rng):
         du = dout.v + dstate.v + dx
         return Inputs(du), State(params.leak * du), Params(du * state.v, dout.theta - dx - dstate.v * s)
 
-    mine = SimpleNamespace(__doc__="Mine.", State=State, Params=Params, Settings=Settings, step=step, step_adjoint=step_adjoint,
-                           coefficients=lambda s, options, dt: Params(*s), coefficients_adjoint=lambda s, options, dt, d: Settings(*d))
+    return SimpleNamespace(
+        __doc__="Mine.", State=State, Params=Params, Settings=Settings, step=step, step_adjoint=step_adjoint,
+        coefficients=lambda s, options, dt: Params(*s),
+        coefficients_adjoint=lambda s, options, dt, d: Settings(*d))
+
+
+def test_a_neuron_of_ones_own(rng):
+    """The README's way to add a model: one namespace, and everything knows it."""
+    mine = leaky_neuron()
+    functions = (mine.step, mine.step_adjoint)
     try:
         Mine = ns.population(register("Mine", mine))
         for device in ("reference", "cpu"):
-            net = ns.Network(ns.Dense(3, 4), Mine(4, recurrent=True, learn=("leak", "v_threshold")), ns.Dense(4, 2), device=device)
-            assert max(ns.check_gradients(net, rng.random((9, 3, 3)) < 0.5, rng.integers(0, 2, (9, 3))).values()) < 1e-7
+            population = Mine(4, recurrent=True, learn=("leak", "v_threshold"))
+            net = ns.Network(ns.Dense(3, 4), population, ns.Dense(4, 2), device=device)
+            x, labels = rng.random((9, 3, 3)) < 0.5, rng.integers(0, 2, (9, 3))
+            assert max(ns.check_gradients(net, x, labels).values()) < 1e-7
         assert net.clone().layers["mine0"].describe() == "Mine(4, recurrent)"
         with pytest.raises(ValueError, match="there is a neuron model 'Mine' already"):
             register("Mine", mine)
@@ -269,15 +308,15 @@ def test_a_neuron_of_ones_own(rng):
             register("Other", mine)
     finally:
         NEURONS.pop("Mine")
-        from numsnn.layers import POPULATIONS
-        from numsnn.neurons.elementwise import ELEMENTWISE
         POPULATIONS.pop("Mine")
-        ELEMENTWISE[:] = [f for f in ELEMENTWISE if f not in (step, step_adjoint)]
+        ELEMENTWISE[:] = [f for f in ELEMENTWISE if f not in functions]
 
 
 def test_initial_values_from_a_function_survive_copies(tmp_path):
     """A function cannot be written down; what it gave can."""
-    net = ns.Network(ns.Dense(2, 3, weight=lambda rng, shape: rng.normal(size=shape)), ns.LIF(3, tau_mem=lambda rng, shape: rng.uniform(2, 9, shape)))
+    dense = ns.Dense(2, 3, weight=lambda rng, shape: rng.normal(size=shape))
+    lif = ns.LIF(3, tau_mem=lambda rng, shape: rng.uniform(2, 9, shape))
+    net = ns.Network(dense, lif)
     ns.save(net, tmp_path / "net.h5")
     for other in (net.clone(), ns.load(tmp_path / "net.h5")):
         assert np.array_equal(other.params["dense0.weight"], net.params["dense0.weight"])
