@@ -1,4 +1,4 @@
-"""Import paths of version 0.1 still work, each with a warning that names the new one; what stayed does not warn."""
+"""Import paths of version 0.1 still work, each with a warning that names the new one."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import pytest
 import numsnn as ns
 from numsnn.moved import MOVED, new_name
 
-PATHS = (*MOVED, "numsnn.audio.ear", "numsnn.datasets.formats.aedat4", "numsnn.encode.trains", "numsnn.io.checkpoint",
-         "numsnn.loops.threads", "numsnn.loops.contract")
+PATHS = (*MOVED, "numsnn.audio.ear", "numsnn.datasets.formats.aedat4", "numsnn.encode.trains",
+         "numsnn.io.checkpoint", "numsnn.loops.threads", "numsnn.loops.contract")
 
 
 @pytest.mark.parametrize("old", PATHS)
@@ -28,7 +28,8 @@ def test_an_old_path_is_the_new_module(old):
 def test_the_line_that_imports_is_warned(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("from numsnn.datasets import formats\nimport numsnn as ns\nns.events\n")
-    done = subprocess.run([sys.executable, "-W", "always", script], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-W", "always", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "script.py:1: DeprecationWarning: numsnn.datasets.formats is now numsnn.formats" in done.stderr
     assert "script.py:3: DeprecationWarning: numsnn.events is now numsnn.signals.events" in done.stderr
 

@@ -1,12 +1,12 @@
-"""The documentation: Markdown pages, shown by `numsnn guide [PAGE]`; every code block in them is run by a test."""
+"""The documentation: Markdown pages, shown by `numsnn guide [PAGE]`; a test runs every code block in them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-PAGES = ("start", "axes", "neurons", "own-neuron", "training", "not-learning", "data", "streaming", "gpu", "energy",
-         "inside")
+PAGES = ("start", "axes", "neurons", "own-neuron", "training", "not-learning", "data", "streaming", "gpu",
+         "energy", "inside")
 
 
 def names() -> list[str]:

@@ -74,8 +74,9 @@ def public(module: ModuleType) -> list[str]:
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(set(listed))
-    own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
-    return sorted(name for name in own if not name.startswith("_"))
+    own = [name for name, thing in vars(module).items()
+           if getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")]
+    return sorted(own)
 
 
 def _class(name: str, cls: type) -> str:

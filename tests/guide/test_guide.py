@@ -1,7 +1,7 @@
-"""The guide: every code block runs, pages of the API are current, links lead somewhere, the command shows the pages.
+"""The guide: every code block runs, pages of the API are current, links lead somewhere, the command shows them.
 
 A block of Python runs in the name space of its page, in an empty folder, with what blocks before it left there;
-`python file=NAME` is written to a file first.  Blocks of `sh` run line by line where a line is a command of numsnn.
+`python file=NAME` is written to a file.  Blocks of `sh` run line by line where a line is a command of numsnn.
 `python gpu` runs on the CPU where no GPU is.
 """
 
@@ -59,7 +59,7 @@ def test_every_block_runs(name, tmp_path, monkeypatch, own_models):
             if "file=" in more:
                 (tmp_path / more.partition("file=")[2].strip()).write_text(code)
             else:
-                exec(compile(code, f"{name}.md", "exec"), space)
+                exec(compile(code, f"{name}.md", "exec"), space)     # noqa: S102  the page's own code
         elif language == "sh":
             run_lines(code)
         else:
@@ -79,7 +79,8 @@ def run_lines(code):
 def test_pages_of_the_api_are_current():
     for name, text in api.pages().items():
         path = api.FOLDER / f"{name}.md"
-        assert path.is_file() and path.read_text() == text, f"{name}.md is old; run python -m numsnn.guide.api"
+        current = path.is_file() and path.read_text() == text
+        assert current, f"{name}.md is old; run python -m numsnn.guide.api"
     assert {path.stem for path in api.FOLDER.glob("*.md")} == set(api.ROOMS)
 
 
