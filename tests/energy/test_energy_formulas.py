@@ -1,4 +1,4 @@
-"""Formulas against the papers' numbers and against counts; a network's table beside its peers; the command."""
+"""Formulas against the papers' numbers and against counts; a network's table beside peers; the command."""
 
 import pytest
 
