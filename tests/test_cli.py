@@ -29,8 +29,9 @@ def refused(capsys, *arguments):
 
 
 def test_train_writes_everything(trained):
-    assert {p.name for p in trained.iterdir()} == {"checkpoint.h5", "config.json", "metrics.json", "report.md", "training.png",
-                                                   "confusion.png", "sequence.png"}
+    assert {path.name for path in trained.iterdir()} == {
+        "checkpoint.h5", "config.json", "metrics.json", "report.md",
+        "training.png", "confusion.png", "sequence.png"}
     metrics = json.loads((trained / "metrics.json").read_text())
     assert metrics["synthetic"] is True
     assert metrics["parameters"] == 1818
@@ -66,28 +67,33 @@ def test_resume_evaluate_info_recipes(trained, capsys):
 
 
 def test_bad_input(trained, tmp_path, capsys):
+    def train(*arguments):
+        return refused(capsys, "train", "srnn-ecg", *arguments)
+
     out = str(tmp_path / "new")
     assert "unknown recipe 'srnn-egc'; there are " in refused(capsys, "train", "srnn-egc")
-    assert "no option 'betta'; there are hidden" in refused(capsys, "train", "srnn-ecg", "--set", "betta=1")
-    assert "option beta of recipe srnn-ecg is a float" in refused(capsys, "train", "srnn-ecg", "--set", "beta=high")
-    assert "--set takes OPTION=VALUE" in refused(capsys, "train", "srnn-ecg", "--set", "beta")
-    assert "--epochs must be at least 1; got 0" in refused(capsys, "train", "srnn-ecg", "--epochs", "0")
-    assert "unknown device 'tpu'" in refused(capsys, "train", "srnn-ecg", "--device", "tpu", "--out", out)
-    assert "positive integer; got 0" in refused(capsys, "train", "srnn-ecg", "--threads", "0", "--out", out)
-    assert "no file" in refused(capsys, "train", "srnn-ecg", "--data", str(tmp_path), "--out", out)
-    assert "larger than the training set, which has 556" in refused(capsys, "train", "srnn-ecg", "--batch-size", "999", "--out", out)
-    assert "unknown surrogate 'step'" in refused(capsys, "train", "srnn-ecg", "--set", "surrogate=step", "--out", out)
-    assert "holds a training already; add --resume" in refused(capsys, "train", "srnn-ecg", "--out", str(trained))
-    assert "was trained with seed = 0" in refused(capsys, "train", "srnn-ecg", "--out", str(trained), "--resume", "--seed", "1")
+    assert "no option 'betta'; there are hidden" in train("--set", "betta=1")
+    assert "option beta of recipe srnn-ecg is a float" in train("--set", "beta=high")
+    assert "--set takes OPTION=VALUE" in train("--set", "beta")
+    assert "--epochs must be at least 1; got 0" in train("--epochs", "0")
+    assert "unknown device 'tpu'" in train("--device", "tpu", "--out", out)
+    assert "positive integer; got 0" in train("--threads", "0", "--out", out)
+    assert "no file" in train("--data", str(tmp_path), "--out", out)
+    assert "larger than the training set, which has 556" in train("--batch-size", "999", "--out", out)
+    assert "unknown surrogate 'step'" in train("--set", "surrogate=step", "--out", out)
+    assert "holds a training already; add --resume" in train("--out", str(trained))
+    assert "was trained with seed = 0" in train("--out", str(trained), "--resume", "--seed", "1")
     assert "no checkpoint" in refused(capsys, "evaluate", str(tmp_path / "none.h5"))
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes((trained / "checkpoint.h5").read_bytes()[:5000])
     assert "damaged, cut short" in refused(capsys, "evaluate", str(damaged))
     assert "damaged, cut short" in refused(capsys, "info", str(damaged))
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "checkpoint.h5").write_bytes(damaged.read_bytes())
-    assert "damaged, cut short" in refused(capsys, "train", "srnn-ecg", "--out", str(tmp_path / "run"), "--resume")
-    assert (tmp_path / "run" / "checkpoint.h5").read_bytes() == damaged.read_bytes(), "nothing already written is lost"
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "checkpoint.h5").write_bytes(damaged.read_bytes())
+    assert "damaged, cut short" in train("--out", str(run), "--resume")
+    written_before = (run / "checkpoint.h5").read_bytes()
+    assert written_before == damaged.read_bytes(), "nothing already written is lost"
 
 
 def test_warmup(capsys):
@@ -99,7 +105,8 @@ def test_warmup(capsys):
 
 def test_argument_errors_exit_with_2():
     for arguments in ([], ["fly"], ["train"], ["train", "srnn-ecg", "--epochs", "two"]):
-        done = subprocess.run([sys.executable, "-m", "numsnn", *arguments], capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "numsnn", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert "usage:" in done.stderr
@@ -111,8 +118,9 @@ def test_the_recipe_is_the_papers():
     net = recipe.network(recipe.configured({}), device="reference")
     assert net.n_params == 1818
     optimizer = recipe.optimizer(recipe.configured({}))
-    assert {name: round(optimizer.rate(name) / optimizer.rate("dense0.weight"), 6) for name in net.params if "tau" in name} == {
-        "alif0.tau_mem": 3, "alif0.tau_adp": 3, "alif1.tau_mem": 2, "alif1.tau_adp": 2}
+    factors = {name: round(optimizer.rate(name) / optimizer.rate("dense0.weight"), 6)
+               for name in net.params if "tau" in name}
+    assert factors == {"alif0.tau_mem": 3, "alif0.tau_adp": 3, "alif1.tau_mem": 2, "alif1.tau_adp": 2}
     other = recipe.network(recipe.configured({"v_threshold": "0.1", "beta": "1.8"}), device="reference")
     assert other.layers["alif0"].fixed["beta"][0] == np.float32(1.8)
     assert other.layers["alif1"].fixed["v_threshold"][0] == np.float32(0.1)
@@ -126,8 +134,8 @@ def events_file(tmp_path, name="clip.aedat4"):
     from numsnn.signals.events import Events
     rng = np.random.default_rng(0)
     path = tmp_path / name
-    formats.write(path, Events(np.arange(0, 5000, 10), x=rng.integers(0, 20, 500), y=rng.integers(0, 10, 500), p=rng.integers(0, 2, 500),
-                               shape=(2, 10, 20)))
+    x, y, p = rng.integers(0, 20, 500), rng.integers(0, 10, 500), rng.integers(0, 2, 500)
+    formats.write(path, Events(np.arange(0, 5000, 10), x=x, y=y, p=p, shape=(2, 10, 20)))
     return path
 
 
@@ -136,7 +144,8 @@ def test_convert_and_info(tmp_path, capsys, monkeypatch):
     path = events_file(tmp_path)
     assert cli.main(["info", str(path), "--plot", "frames"]) == 0
     said = capsys.readouterr().out
-    assert "aedat4" in said and "sensor 20 x 10" in said and "500 events in 0.00499 s" in said and "first events" in said
+    for part in ("aedat4", "sensor 20 x 10", "500 events in 0.00499 s", "first events"):
+        assert part in said, part
     assert (tmp_path / "clip.aedat4.frames.png").stat().st_size > 5000
     assert cli.main(["convert", str(path), "out.h5"]) == 0
     assert "500 events" in capsys.readouterr().out
@@ -153,7 +162,8 @@ def test_convert_a_data_set(tmp_path, capsys):
         (tmp_path / "Train" / str(digit)).mkdir(parents=True)
         formats.write(tmp_path / "Train" / str(digit) / "1.bin", formats.read(events_file(tmp_path)))
     out = tmp_path / "n.h5"
-    assert cli.main(["convert", str(tmp_path), str(out), "--dataset", "nmnist", "--set", "first_saccade=true"]) == 0
+    options = ["--dataset", "nmnist", "--set", "first_saccade=true"]
+    assert cli.main(["convert", str(tmp_path), str(out), *options]) == 0
     assert "2 recordings of N-MNIST, train" in capsys.readouterr().out
     assert cli.main(["info", str(out), "--recording", "1"]) == 0
     assert "recording 1 (Train/7/1.bin, label 7): 500 events" in capsys.readouterr().out
@@ -166,31 +176,43 @@ def test_convert_a_set_of_sequences(tmp_path, capsys):
     for part in ("train", "t10k"):
         idx.write(tmp_path / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (7, 28, 28)).astype(np.uint8))
         idx.write(tmp_path / f"{part}-labels-idx1-ubyte", np.arange(7, dtype=np.uint8))
-    assert cli.main(["convert", str(tmp_path), str(tmp_path / "m.h5"), "--dataset", "mnist", "--part", "test", "--set", "steps=28"]) == 0
+    out = tmp_path / "m.h5"
+    options = ["--dataset", "mnist", "--part", "test", "--set", "steps=28"]
+    assert cli.main(["convert", str(tmp_path), str(out), *options]) == 0
     assert "7 sequences of" in capsys.readouterr().out
-    assert cli.main(["info", str(tmp_path / "m.h5")]) == 0
+    assert cli.main(["info", str(out)]) == 0
     assert "data set that numsnn saved" in capsys.readouterr().out
     import h5py
-    with h5py.File(tmp_path / "m.h5") as file:
-        assert json.loads(file.attrs["options"]) == {"input": str(tmp_path), "steps": 28, "dataset": "mnist", "part": "test"}
-        assert file.attrs["numsnn_version"].decode() == numsnn.__version__ and b"MNIST" in file.attrs["source"]
+    with h5py.File(out) as file:
+        told = {"input": str(tmp_path), "steps": 28, "dataset": "mnist", "part": "test"}
+        assert json.loads(file.attrs["options"]) == told
+        assert file.attrs["numsnn_version"].decode() == numsnn.__version__
+        assert b"MNIST" in file.attrs["source"]
 
 
 def test_bad_input_of_convert_and_info(tmp_path, capsys):
+    def convert(path, *arguments):
+        return refused(capsys, "convert", str(path), out, *arguments)
+
+    def info(path):
+        return refused(capsys, "info", str(path))
+
     path, out = events_file(tmp_path), str(tmp_path / "o.h5")
     cut = tmp_path / "cut.aedat4"
     cut.write_bytes(path.read_bytes()[:-20])
-    assert "damaged packet" in refused(capsys, "convert", str(cut), out)
-    assert "is a folder; say --dataset" in refused(capsys, "convert", str(tmp_path), out)
-    assert "no data set 'imagenet'" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "imagenet")
-    assert "holds no recordings of N-MNIST" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "nmnist")
-    assert "data set nmnist has no option 'colour'; it has first_saccade, strict" in refused(capsys, "convert", str(tmp_path), out, "--dataset", "nmnist", "--set", "colour=1")
-    assert "has no option 'camera'" in refused(capsys, "convert", str(path), out, "--set", "camera=dvs128")
-    assert "no format 'mp4'" in refused(capsys, "convert", str(path), out, "--format", "mp4")
+    assert "damaged packet" in convert(cut)
+    assert "is a folder; say --dataset" in convert(tmp_path)
+    assert "no data set 'imagenet'" in convert(tmp_path, "--dataset", "imagenet")
+    assert "holds no recordings of N-MNIST" in convert(tmp_path, "--dataset", "nmnist")
+    known = "data set nmnist has no option 'colour'; it has first_saccade, strict"
+    assert known in convert(tmp_path, "--dataset", "nmnist", "--set", "colour=1")
+    assert "has no option 'camera'" in convert(path, "--set", "camera=dvs128")
+    assert "no format 'mp4'" in convert(path, "--format", "mp4")
     assert "there is no folder" in refused(capsys, "convert", str(path), str(tmp_path / "a" / "b.h5"))
-    assert not (tmp_path / "o.h5").exists() and not (tmp_path / "o.h5.part").exists()
-    assert "no file" in refused(capsys, "info", str(tmp_path / "none.bin"))
+    assert not (tmp_path / "o.h5").exists()
+    assert not (tmp_path / "o.h5.part").exists()
+    assert "no file" in info(tmp_path / "none.bin")
     (tmp_path / "empty.bin").touch()
-    assert "the file is empty" in refused(capsys, "info", str(tmp_path / "empty.bin"))
+    assert "the file is empty" in info(tmp_path / "empty.bin")
     (tmp_path / "x.jpg").write_bytes(b"\xff\xd8 picture")
-    assert "cannot tell its format" in refused(capsys, "info", str(tmp_path / "x.jpg"))
+    assert "cannot tell its format" in info(tmp_path / "x.jpg")

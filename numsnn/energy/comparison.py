@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..datasets import Dataset
-from ..layers import Dense, Embedding, Reverse, TimeDistributed
+from ..layers import Dense, Embedding, Layer, Reverse, TimeDistributed
 from ..layers.joins import INPUT
 from ..layers.layer import positive_integer
 from ..network.network import Network
@@ -22,22 +22,25 @@ class Row(NamedTuple):
     name: str
     what: str
     rate: float | None
-    count: Count
+    count: Count            # type: ignore[assignment]  # hides what a tuple counts
 
 
 class Peer(NamedTuple):
     """A network: its learned values, and its operations in an inference."""
     name: str
     parameters: int
-    count: Count
+    count: Count            # type: ignore[assignment]  # hides what a tuple counts
 
 
 class Table(NamedTuple):
-    """The comparison, ready to print; `peers` begins with the network itself.  table._replace(constants=...) gives it with others."""
+    """The comparison, ready to print; `peers` begins with the network itself.
+
+    table._replace(constants=...) gives it with others.
+    """
     name: str
     sizes: str
-    layers: list
-    peers: list
+    layers: list[Row]
+    peers: list[Peer]
     samples: int
     steps: float            # of a sample
     rate_in: float | None
@@ -52,31 +55,40 @@ class Table(NamedTuple):
         return self.energy(peer) / self.energy() if self.energy() else np.inf
 
     def __str__(self):
+        samples = _plural(self.samples, "sample")
         arrive = "real-valued" if self.rate_in is None else f"{self.rate_in:.4f} spikes per unit and step"
-        return "\n".join([f"{self.name}: {_plural(self.samples, 'sample')} of {_number(self.steps)} steps, input {arrive}", f"energy with {self.constants}", "",
-                          "per time step of a sample", *_aligned(self._of_layers(), 2), *self._of_peers()])
+        head = [f"{self.name}: {samples} of {_number(self.steps)} steps, input {arrive}",
+                f"energy with {self.constants}", "", "per time step of a sample"]
+        return "\n".join([*head, *_aligned(self._of_layers(), 2), *self._of_peers()])
 
     def _of_layers(self):
         whole = sum((row.count for row in self.layers), Count())
         energy = whole.energy(self.constants)
         scale = unit(energy)
-        rows = [["layer", "", "rate", "MAC", "AC (SynOps)", "update MAC", "update AC", "compare", scale, "share"]]
+        rows = [["layer", "", "rate", "MAC", "AC (SynOps)", "update MAC", "update AC", "compare", scale,
+                 "share"]]
         for row in (*self.layers, Row("all", "", None, whole)):
             c, own = row.count, row.count.energy(self.constants)
-            rows.append([row.name, row.what, "" if row.rate is None else f"{row.rate:.4f}", *map(_number, (c.mac, c.ac, c.update_mac, c.update_ac, c.compare)),
-                         _number(own / UNITS[scale]), f"{100 * own / energy if energy else 0:.1f} %"])
+            rate = "" if row.rate is None else f"{row.rate:.4f}"
+            counts = c.mac, c.ac, c.update_mac, c.update_ac, c.compare
+            share = 100 * own / energy if energy else 0
+            rows.append([row.name, row.what, rate, *map(_number, counts), _number(own / UNITS[scale]),
+                         f"{share:.1f} %"])
         return rows
 
     def _of_peers(self):
         if len(self.peers) == 1:
             return []
-        scale = unit(self.energy() / self.steps), unit(self.energy())
-        rows = [["", "parameters", "MAC", "AC", f"{scale[0]} per step", f"{scale[1]} per sample", "ratio"]]
+        of_step, of_sample = unit(self.energy() / self.steps), unit(self.energy())
+        rows = [["", "parameters", "MAC", "AC", f"{of_step} per step", f"{of_sample} per sample", "ratio"]]
         for i, peer in enumerate(self.peers):
             step = peer.count * (1 / self.steps)
-            rows.append([peer.name, f"{peer.parameters:,}", _number(step.all_mac), _number(step.all_ac), _number(step.energy(self.constants) / UNITS[scale[0]]),
-                         _number(self.energy(i) / UNITS[scale[1]]), _number(self.ratio(i))])
-        return ["", f"beside networks of the same layer sizes, {self.sizes}, by formula; MAC and AC per time step of a sample", *_aligned(rows, 1)]
+            numbers = (step.all_mac, step.all_ac, step.energy(self.constants) / UNITS[of_step],
+                       self.energy(i) / UNITS[of_sample], self.ratio(i))
+            rows.append([peer.name, f"{peer.parameters:,}", *map(_number, numbers)])
+        head = (f"beside networks of the same layer sizes, {self.sizes}, by formula; "
+                f"MAC and AC per time step of a sample")
+        return ["", head, *_aligned(rows, 1)]
 
 
 def _number(value):
@@ -93,59 +105,82 @@ def _plural(n, what):
 def _aligned(rows, left):
     """Columns of text, the first `left` of them to the left, with a line under the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) if i < left else cell.rjust(width)
+                 for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
-def table(net: Network, data: Dataset | np.ndarray | Spikes, *, lengths=None, constants: Constants | str | tuple = FP32, batch_size: int = 64) -> Table:
+def table(net: Network, data: Dataset | np.ndarray | Spikes, *, lengths: np.ndarray | None = None,
+          constants: Constants | str | tuple = FP32, batch_size: int = 64) -> Table:
     """A network, counted on data, beside networks of the same layer sizes, by formula.
 
-    data: a Dataset, which goes through in batches, or x (T, B, N) with `lengths`.  What takes the place of every hidden population, with all
-    synapses that lead to it: SimpleRNN, GRU, LSTM and bidirectional LSTM; of a network with convolutions Conv2d at every step, Conv3D with kernels over 3 steps,
-    and ConvLSTM2D (LSTM where layers are dense).  What reads the answer out is Dense in all of them; every other layer (embedding, pools, norms, OverTime)
-    is the same in all of them, with the operations counted here.
+    data: a Dataset, which goes through in batches, or x (T, B, N) with `lengths`.
+
+    What takes the place of every hidden population, with all synapses that lead to it: SimpleRNN, GRU, LSTM
+    and bidirectional LSTM; of a network with convolutions Conv2d at every step, Conv3D with kernels over 3
+    steps, and ConvLSTM2D (LSTM where layers are dense).  What reads the answer out is Dense in all of them;
+    every other layer (embedding, pools, norms, OverTime) is the same in all of them, with the operations
+    counted here.
     """
     which = preset(constants)
     if isinstance(data, Dataset):
-        if not len(data):
-            raise ValueError(f"data set {data.name!r} is empty; there is nothing to count")
-        pieces = [operations(net, batch.x, lengths=batch.lengths) for batch in data.batches(positive_integer(batch_size, "batch_size"))]
-        counted, title = sum(pieces[1:], pieces[0]), data.name or "data"
+        counted, title = _counted_in_batches(net, data, batch_size), data.name or "data"
     else:
         counted, title = operations(net, data, lengths=lengths), "batch"
-    steps, rates, same = counted.steps / counted.samples, counted.rates, [name for name, layer in net.layers.items() if not _replaced(layer)]
-    rows = [Row(key, net.layers[key].describe(), rates.get(key), count * (1 / counted.steps)) for key, count in counted.layers.items()]
+    steps = counted.steps / counted.samples
+    rates = counted.rates
+    rows = [Row(name, net.layers[name].describe(), rates.get(name), count * (1 / counted.steps))
+            for name, count in counted.layers.items()]
+    same = [name for name, layer in net.layers.items() if not _replaced(layer)]
     shared = sum((counted.layers[name] for name in same), Count()) * (1 / counted.samples)
     parameters = sum(p.size for name in same for p in net.layers[name].params.values())
     sizes, others = peers(net)
-    others = [Peer(label, one.parameters + parameters, one.count * steps + shared) for label, one in others]
-    return Table(title, sizes, rows, [Peer("this network", net.n_params, counted.per_inference), *others], counted.samples, steps, rates.get(INPUT), which)
+    own = Peer("this network", net.n_params, counted.per_inference)
+    beside = [Peer(name, one.parameters + parameters, one.count * steps + shared) for name, one in others]
+    return Table(title, sizes, rows, [own, *beside], counted.samples, steps, rates.get(INPUT), which)
+
+
+def _counted_in_batches(net, data, batch_size):
+    if not len(data):
+        raise ValueError(f"data set {data.name!r} is empty; there is nothing to count")
+    batches = data.batches(positive_integer(batch_size, "batch_size"))
+    pieces = [operations(net, batch.x, lengths=batch.lengths) for batch in batches]
+    return sum(pieces[1:], pieces[0])
 
 
 # ---- the others
 
 
 class Cell(NamedTuple):
-    """Synapses and the units that they lead to."""
-    m: int              # inputs, where they are not a convolution
+    """Synapses and the units that they lead to; or synapses alone, of an artificial layer or a readout."""
+    m: int                          # inputs, where they are not a convolution
     n: int
-    convolution: object # the layer, or None
-    units: bool         # there is a population; else these are synapses alone, of an artificial layer or a readout
-    after: bool         # the inputs are those of another cell
-    times: float        # steps for each of the network's input
+    convolution: Layer | None
+    units: bool                     # there is a population
+    after: bool                     # the inputs are those of another cell
+    times: float                    # steps for each of the network's input
 
 
-def peers(net: Network) -> tuple[str, list]:
-    """(sizes of the layers in words, [(name, Formula of a step of the network's input)]): what takes the place of populations and synapses
-    in networks of the same layer sizes; see `table`."""
+def peers(net: Network) -> tuple[str, list[tuple[str, Formula]]]:
+    """(sizes of the layers in words, [(name, Formula of a step of the network's input)]).
+
+    That is what takes the place of populations and synapses in networks of the same layer sizes; see `table`.
+    """
     cells = _cells(net)
     tokens = [str(layer.n_out) for layer in net.layers.values() if isinstance(layer, Embedding)]
-    sizes = "-".join(["x".join(map(str, net.input_shape or ("?",))), *tokens, *(_shape_of(cell) for cell in cells)])
+    arrives = "x".join(map(str, net.input_shape or ("?",)))
+    sizes = "-".join([arrives, *tokens, *(_shape_of(cell) for cell in cells)])
     if any(cell.convolution is not None and cell.units for cell in cells):
-        kinds = {"Conv2d at every step": (dense, conv2d), "Conv3D": (dense, conv3d), "ConvLSTM2D": (lstm, conv_lstm2d)}
-        return sizes, [(name, _stack(cells, *made)) for name, made in kinds.items()]
-    found = [(name, _stack(cells, FORMULAS[name], conv2d)) for name in ("SimpleRNN", "GRU", "LSTM")] if cells else []
-    if found and not any(isinstance(layer, Reverse) for layer in net.layers.values()):
+        return sizes, [("Conv2d at every step", _stack(cells, dense, conv2d)),
+                       ("Conv3D", _stack(cells, dense, conv3d)),
+                       ("ConvLSTM2D", _stack(cells, lstm, conv_lstm2d))]
+    if not cells:
+        return sizes, []
+    found = [(name, _stack(cells, FORMULAS[name], conv2d)) for name in ("SimpleRNN", "GRU", "LSTM")]
+    if not any(isinstance(layer, Reverse) for layer in net.layers.values()):
         found.append(("bidirectional LSTM", _stack(cells, lstm, conv2d, 2)))
     return sizes, found
 
@@ -172,11 +207,13 @@ def _stack(cells, flat, picture, directions=1):
 
 
 def _cells(net):
-    """The cells of a network.  The last population, if it is the one that answers, is a readout: its cell has no units."""
-    cells, open_, units = {}, {INPUT: {}}, {INPUT: set()}       # what is known; by layer: synapses without units yet, populations that it hears
+    """The cells of a network.  The last population, if it is the one that answers, is a readout: no units."""
+    cells = {}
+    without_units = {INPUT: {}}         # by layer: synapses that have no units yet
+    hears = {INPUT: set()}              # by layer: populations that reach it
     for name, node in net._graph.nodes.items():
-        synapses = {key: cell for s in node.sources for key, cell in open_.get(s, {}).items()}
-        heard = set().union(*(units.get(s, {s}) for s in node.sources))
+        synapses = {key: cell for s in node.sources for key, cell in without_units.get(s, {}).items()}
+        heard = set().union(*(hears.get(s, {s}) for s in node.sources))
         layer, neurons = _inner(node.layer), neurons_of(node.layer)
         if _is_synapses(layer):
             cells |= synapses           # artificial layers before this one
@@ -185,11 +222,12 @@ def _cells(net):
             if synapses or neurons.recur:
                 cells |= _with_units(name, neurons.n, synapses, float(node.times))
             synapses, heard = {}, {name}
-        open_[name], units[name] = synapses, heard
+        without_units[name], hears[name] = synapses, heard
     answer = net._graph.answer
-    cells |= open_[answer]
+    cells |= without_units[answer]
     last = next(reversed(cells), None)
-    if not open_[answer] and units[answer] == {last} and sum(cell.units for cell in cells.values()) > 1:
+    last_one_answers = not without_units[answer] and hears[answer] == {last}
+    if last_one_answers and sum(cell.units for cell in cells.values()) > 1:
         cells[last] = cells[last]._replace(units=False)
     return list(cells.values())
 
@@ -214,10 +252,16 @@ def _synapses_alone(layer, after, times):
 
 
 def _with_units(name, n, synapses, times):
-    """The cell of a population with all its dense synapses; of convolutions that lead to it the first gets the units."""
+    """The cell of a population with all its dense synapses.
+
+    Of convolutions that lead to it the first gets the units.
+    """
     pictures = {key: cell for key, cell in synapses.items() if cell.convolution is not None}
     flat = [cell for key, cell in synapses.items() if key not in pictures]
     if flat or not pictures:
-        return pictures | {name: Cell(sum(cell.m for cell in flat) or n, n, None, True, any(cell.after for cell in flat), times)}
+        m = sum(cell.m for cell in flat) or n
+        after = any(cell.after for cell in flat)
+        return pictures | {name: Cell(m, n, None, True, after, times)}
     first = next(iter(pictures))
-    return {key: cell for key, cell in pictures.items() if key != first} | {name: pictures[first]._replace(units=True)}
+    others = {key: cell for key, cell in pictures.items() if key != first}
+    return others | {name: pictures[first]._replace(units=True)}

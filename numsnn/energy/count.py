@@ -14,7 +14,7 @@ class Constants(NamedTuple):
     mac: float
     ac: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.name}: {self.mac:g} pJ per MAC, {self.ac:g} pJ per AC"
 
 
@@ -34,7 +34,8 @@ def preset(which: Constants | str | tuple) -> Constants:
     except (TypeError, ValueError):
         mac = ac = -1
     if not (0 <= mac < np.inf and 0 <= ac < np.inf):
-        raise ValueError(f"constants are {', '.join(PRESETS)}, or two energies in pJ, of a MAC and of an AC, such as 4.6,0.9; got {which!r}")
+        raise ValueError(f"constants are {', '.join(PRESETS)}, or two energies in pJ, of a MAC and of an AC, "
+                         f"such as 4.6,0.9; got {which!r}")
     return Constants("given", mac, ac)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..layers import Layer
 from .count import Count
 from .formulas import GATED, update
 
@@ -25,15 +26,23 @@ class Here(NamedTuple):
     read: np.ndarray | None = None      # (N,) those before each sample's last step, which recur
 
     @property
-    def steps(self):
+    def steps(self) -> int:
+        """Valid steps of all samples."""
         return int(self.lengths.sum())
 
 
 class Kind(NamedTuple):
-    """hands_out(layer, ones, n) -> (n,): the value of a spike of each feature that it hands out, 0 where it is a real number; ones: likewise of
-    its sources (None: not known yet).  counts(layer, signals, here) -> Count of the run."""
-    hands_out: Callable
-    counts: Callable
+    """What a kind of layer hands out, and what it counts.
+
+    hands_out(layer, ones, n) -> (n,): the value of a spike of each feature that it hands out, 0 where it is a
+    real number; ones: likewise of its sources (None: not known yet).
+    counts(layer, signals, here) -> Count of the run; signals: what its sources hand out.
+    """
+    hands_out: Callable[..., np.ndarray]
+    counts: Callable[..., Count]
+
+
+# ---- what is handed out
 
 
 def _real(layer, ones, n):
@@ -48,18 +57,49 @@ def _fires(layer, ones, n):
     return np.full(n, float(layer.emits_events))
 
 
+def _fires_inside(layer, ones, n):
+    return _fires(layer.population, ones, n)
+
+
+def _as_the_layer_inside(layer, ones, n):
+    return kind(layer.layer).hands_out(layer.layer, ones, n)
+
+
+def _plain_spikes(layer, ones, n):
+    return np.ones(n)
+
+
+def _beside_each_other(layer, ones, n):
+    return np.concatenate(ones)
+
+
 def _agreed(layer, ones, n):
     """Where all sources agree on what a spike is."""
     return np.where(np.ptp(ones, axis=0) == 0, ones[0], 0)
 
 
 def _pooled(factor):
-    """Windows that lie within channels."""
+    """Windows that lie within channels; factor(layer): of a spike's value."""
     def hands_out(layer, ones, n):
         channels = ones[0].reshape(layer.windows.channels, -1)
         same = np.where(np.ptp(channels, axis=1) == 0, channels[:, 0], 0)
         return np.repeat(same * factor(layer), n // len(same))
     return hands_out
+
+
+def _unchanged(layer):
+    return 1
+
+
+def _share_of_the_window(layer):
+    return 1 / np.prod(layer.kernel)
+
+
+def _pooled_time(layer, ones, n):
+    return ones[0] / layer.k if layer.reduce == "mean" else ones[0]
+
+
+# ---- what is counted
 
 
 def _nothing(layer, signals, here):
@@ -85,12 +125,14 @@ def _dense(layer, signals, here):
 def _embedding(layer, signals, here):
     """The first row of a step is read, not added."""
     signal = signals[0]
-    return _synapses(np.full(layer.n_in, layer.n_out), signal, here.steps) + Count(ac=-layer.n_out * signal.busy)
+    every_row_added = _synapses(np.full(layer.n_in, layer.n_out), signal, here.steps)
+    return every_row_added + Count(ac=-layer.n_out * signal.busy)
 
 
 def _conv(layer, signals, here):
     g = layer.geometry
-    rows, columns = (_reach(*axis) for axis in zip(g.size, g.kernel, g.stride, g.padding, g.dilation, g.out, strict=True))
+    axes = zip(g.size, g.kernel, g.stride, g.padding, g.dilation, g.out, strict=True)
+    rows, columns = (_reach(*axis) for axis in axes)
     places = np.outer(rows, columns).ravel()
     return _synapses(np.tile(places, g.channels) * len(layer.params["weight"]), signals[0], here.steps)
 
@@ -106,36 +148,53 @@ def _population(layer, signals, here):
     fires = model.spiking and layer.surrogate.hard
     count = Count(compare=layer.n * steps * model.spiking)
     if layer.recur:
-        synapses = layer.params["recurrent"].size
-        count += Count(ac=int(here.read.sum()) * (synapses // layer.n)) if layer.recur == "spike" and fires else Count(mac=synapses * steps)
+        count += _recurrence(layer, here, layer.recur == "spike" and fires)
     if model.name in GATED:
         mac, ac = GATED[model.name]
-        return count + Count(update_mac=mac * layer.n * steps, update_ac=ac * int(here.fired.sum()) if fires else 0)
+        spikes = int(here.fired.sum()) if fires else 0
+        return count + Count(update_mac=mac * layer.n * steps, update_ac=ac * spikes)
     carried, changed = _variables(layer)
     if not fires and model.spiking:
         return count + update(int(carried.sum()) * steps, None)
-    resets = 0 if not fires or layer.options.get("reset") == "none" else int(changed @ (here.read if model.carries("spike") else here.fired))
+    resets = 0
+    if fires and layer.options.get("reset") != "none":
+        resets = int(changed @ (here.read if model.carries("spike") else here.fired))
     return count + update(int(carried.sum()) * steps, resets)
 
 
-IDLE = {"eta": "beta", "last": "self_weight"}       # variables that do nothing where the setting that multiplies them is 0
+def _recurrence(layer, here, by_spikes):
+    synapses = layer.params["recurrent"].size
+    if by_spikes:
+        return Count(ac=int(here.read.sum()) * (synapses // layer.n))
+    return Count(mac=synapses * here.steps)
+
+
+# Variables that do nothing where this setting, which multiplies them, is 0.
+IDLE = {"eta": "beta", "last": "self_weight"}
 
 
 def _variables(layer):
-    """((n,) variables that a neuron carries from step to step, its last spike aside, (n,) those of them that a spike changes)."""
-    have, none = {**layer.fixed, **layer.params}, np.zeros(layer.n, int)
-    factors = {name: have.get(IDLE.get(name), np.ones(1)) for name in layer.model.State._fields if name != "spike"}
-    works = {name: np.repeat(a != 0, layer.n // a.size) for name, a in factors.items()}
+    """((n,) variables that a neuron carries from step to step, (n,) those of them that a spike changes).
+
+    Its last spike is none of them.
+    """
+    settings = {**layer.fixed, **layer.params}
+    variables = [name for name in layer.model.State._fields if name != "spike"]
+    factors = {name: settings.get(IDLE.get(name), np.ones(1)) for name in variables}
+    works = {name: np.repeat(factor != 0, layer.n // factor.size) for name, factor in factors.items()}
+    none = np.zeros(layer.n, int)
     return sum(works.values(), none), sum((a for name, a in works.items() if name != "last"), none)
 
 
 def _membrane_norm(layer, signals, here):
-    return _population(layer.population, signals, here) + kind(layer.norm).counts(layer.norm, signals, here)
+    norm = kind(layer.norm).counts(layer.norm, signals, here)
+    return _population(layer.population, signals, here) + norm
 
 
 def _distributed(layer, signals, here):
     """Every step begins with a silent state."""
-    return kind(layer.layer).counts(layer.layer, signals, here._replace(read=here.fired if here.fired is None else 0 * here.fired))
+    nothing_recurs = here._replace(read=None if here.fired is None else 0 * here.fired)
+    return kind(layer.layer).counts(layer.layer, signals, nothing_recurs)
 
 
 def _activation(layer, signals, here):
@@ -155,7 +214,9 @@ def _pool(scaled, largest=False):
         more = int(np.prod(layer.kernel)) - 1
         if largest:
             return Count(compare=out * more * here.steps)
-        real = out * int(signals[0].real.reshape(layer.windows.channels, -1).any(1).sum()) // layer.windows.channels
+        channels = layer.windows.channels
+        real_channels = int(signals[0].real.reshape(channels, -1).any(1).sum())
+        real = out * real_channels // channels
         return Count(ac=real * more * here.steps, mac=real * scaled * here.steps)
     return counts
 
@@ -164,38 +225,55 @@ def _pool_time(layer, signals, here):
     n, real = len(signals[0].real), int(signals[0].real.sum())
     if layer.reduce == "max":
         return Count(compare=n * (layer.k - 1) * here.steps)
-    return Count(ac=real * (layer.k - 1) * here.steps, mac=real * (layer.reduce == "mean") * here.steps)
+    divided = real * (layer.reduce == "mean")
+    return Count(ac=real * (layer.k - 1) * here.steps, mac=divided * here.steps)
 
 
 def _over_time(layer, signals, here):
     """A sum adds spikes or values; a soft-max is taken as an addition and two MAC for each value."""
     signal, n = signals[0], len(signals[0].real)
     steps = int(np.maximum(here.lengths - layer.start, 0).sum())
-    soft = Count(ac=1, mac=2) * (n * (len(here.lengths) if layer.reduce == "last" else steps) * (layer.of == "softmax"))
+    softmax = layer.of == "softmax"
+    soft_maxes = len(here.lengths) if layer.reduce == "last" else steps
+    count = Count(ac=1, mac=2) * (n * soft_maxes) if softmax else Count()
     if layer.reduce == "max":
-        return soft + Count(compare=n * steps)
+        return count + Count(compare=n * steps)
     if layer.reduce not in ("sum", "mean"):
-        return soft
-    real = n if layer.of == "softmax" else int(signal.real.sum())
-    return soft + Count(ac=real * steps + (0 if layer.of == "softmax" else int(signal.spikes.sum())))
+        return count
+    if softmax:
+        return count + Count(ac=n * steps)
+    return count + Count(ac=int(signal.real.sum()) * steps + int(signal.spikes.sum()))
 
 
-KINDS: dict[str, Kind] = {      # by the name of the class or of one that it is made of; add your own layers here
-    **{name: Kind(_passed, _nothing) for name in ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout")},
-    "Dense": Kind(_real, _dense), "Embedding": Kind(_real, _embedding), "Conv2d": Kind(_real, _conv), "Conv1d": Kind(_real, _conv),
+PASS_ON = ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout")
+
+# By the name of the class or of one that it is made of; add your own layers here.
+KINDS: dict[str, Kind] = {
+    **{name: Kind(_passed, _nothing) for name in PASS_ON},
+    "Dense": Kind(_real, _dense),
+    "Embedding": Kind(_real, _embedding),
+    "Conv2d": Kind(_real, _conv),
+    "Conv1d": Kind(_real, _conv),
     "Population": Kind(_fires, _population),
-    "MembraneNorm": Kind(lambda layer, ones, n: _fires(layer.population, ones, n), _membrane_norm),
-    "TimeDistributed": Kind(lambda layer, ones, n: kind(layer.layer).hands_out(layer.layer, ones, n), _distributed),
-    "BatchNorm": Kind(_real, _each(mac=1)), "LayerNorm": Kind(_real, _each(mac=2, ac=1)), "Activation": Kind(_real, _activation),
-    "Add": Kind(_agreed, _add), "Concatenate": Kind(lambda layer, ones, n: np.concatenate(ones), _nothing),
-    "SumPool2d": Kind(_pooled(lambda layer: 1), _pool(0)), "AvgPool2d": Kind(_pooled(lambda layer: 1 / np.prod(layer.kernel)), _pool(1)),
-    "MaxPool2d": Kind(_pooled(lambda layer: 1), _pool(0, largest=True)),
-    "PoolTime": Kind(lambda layer, ones, n: ones[0] / layer.k if layer.reduce == "mean" else ones[0], _pool_time),
-    "OverTime": Kind(_real, _over_time), "Ternary": Kind(lambda layer, ones, n: np.ones(n), _each(compare=2))}
+    "MembraneNorm": Kind(_fires_inside, _membrane_norm),
+    "TimeDistributed": Kind(_as_the_layer_inside, _distributed),
+    "BatchNorm": Kind(_real, _each(mac=1)),
+    "LayerNorm": Kind(_real, _each(mac=2, ac=1)),
+    "Activation": Kind(_real, _activation),
+    "Add": Kind(_agreed, _add),
+    "Concatenate": Kind(_beside_each_other, _nothing),
+    "SumPool2d": Kind(_pooled(_unchanged), _pool(0)),
+    "AvgPool2d": Kind(_pooled(_share_of_the_window), _pool(1)),
+    "MaxPool2d": Kind(_pooled(_unchanged), _pool(0, largest=True)),
+    "PoolTime": Kind(_pooled_time, _pool_time),
+    "OverTime": Kind(_real, _over_time),
+    "Ternary": Kind(_plain_spikes, _each(compare=2))}
 
 
-def kind(layer):
+def kind(layer: Layer) -> Kind:
+    """The kind of a layer; ValueError where nobody has said what operations it makes."""
     for cls in type(layer).__mro__:
         if cls.__name__ in KINDS:
             return KINDS[cls.__name__]
-    layer.refuse(f"nobody has said what operations a {type(layer).__name__} makes; add it to numsnn.energy.KINDS")
+    return layer.refuse(f"nobody has said what operations a {type(layer).__name__} makes; "
+                        f"add it to numsnn.energy.KINDS")

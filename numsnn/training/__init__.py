@@ -3,14 +3,14 @@
 from . import init, metrics, regularise
 from .gradcheck import GradientError, check_gradients
 from .train import (
-           Evaluation,
-           History,
-           TrainingDiverged,
-           evaluate,
-           fit,
-           predict,
-           warm_up,
+    Evaluation,
+    History,
+    TrainingDiverged,
+    evaluate,
+    fit,
+    predict,
+    warm_up,
 )
 
-__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "check_gradients", "evaluate", "fit", "init", "metrics",
-           "predict", "regularise", "warm_up"]
+__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "check_gradients", "evaluate", "fit",
+           "init", "metrics", "predict", "regularise", "warm_up"]

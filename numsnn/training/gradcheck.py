@@ -1,9 +1,12 @@
-"""The proof that a network's hand-written gradients are right: smooth spikes, float64, central differences."""
+"""The proof that hand-written gradients are right: smooth spikes, float64, central differences."""
+
+from __future__ import annotations
 
 import numpy as np
 
 from ..layers import Population
-from ..loss import CrossEntropy
+from ..loss import CrossEntropy, Loss
+from ..network.network import Network
 from ..signals.spikes import Spikes
 
 
@@ -11,21 +14,23 @@ class GradientError(AssertionError):
     """A gradient differs from finite differences."""
 
 
-def check_gradients(net, x, labels, *, loss=None, mask=None, lengths=None, samples: int = 8, step: float = 1e-6,
-                    tolerance: float = 1e-6, seed: int = 0) -> dict[str, float]:
+def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *, loss: Loss | None = None,
+                    mask: np.ndarray | None = None, lengths: np.ndarray | None = None, samples: int = 8,
+                    step: float = 1e-6, tolerance: float = 1e-6, seed: int = 0) -> dict[str, float]:
     """Compare every parameter's gradient with central differences; {parameter: largest error}.
 
-    The network is copied in float64 and its spikes are replaced by the smooth primitives of their surrogates: then the hand-written
-    backward pass must be the derivative of the forward pass.  `samples` values of each parameter are shifted by +-`step` (all where
-    there are fewer).  The error is |analytic - numeric| / max(1, largest |gradient| of that parameter).
+    The network is copied in float64 and its spikes are replaced by the smooth primitives of their surrogates:
+    then the hand-written backward pass must be the derivative of the forward pass.  `samples` values of each
+    parameter are shifted by +-`step` (all where there are fewer).  The error is
+    |analytic - numeric| / max(1, largest |gradient| of that parameter).
 
-    Raises GradientError above the tolerance; ValueError for detach_reset=True, whose gradient is not the derivative on purpose.
+    Raises GradientError above the tolerance; ValueError for detach_reset=True, whose gradient is not the
+    derivative on purpose.
     """
-    for name, layer in net.layers.items():
-        if any(isinstance(part, Population) and part.options.get("detach_reset") for part in (layer, *layer.inside())):
-            raise ValueError(f"layer {name} detaches its reset, so that its gradient is not the derivative; "
-                             f"check the network with detach_reset=False")
-    net, loss, rng = net.smoothed(), loss or CrossEntropy(), np.random.default_rng(seed)
+    _refuse_detached_resets(net)
+    net = net.smoothed()
+    loss = loss or CrossEntropy()
+    rng = np.random.default_rng(seed)
     if not next(iter(net.layers.values())).reads_tokens:
         x = x.dense(np.float64) if isinstance(x, Spikes) else np.asarray(x, np.float64)
     state = net.initial_state(np.shape(x)[1], np.random.default_rng(seed))
@@ -37,21 +42,35 @@ def check_gradients(net, x, labels, *, loss=None, mask=None, lengths=None, sampl
     grads = net.loss_and_gradients(loss, x, labels, mask=mask, lengths=lengths, state=state).grads
     errors = {}
     for name, grad in grads.items():
-        p = net.params[name]
-        chosen = rng.permutation(p.size)[:samples]
-        worst, largest = 0.0, max(1.0, float(np.abs(grad).max(initial=0)))
-        for i in chosen:
-            place = np.unravel_index(i, p.shape)
-            before = p[place]
-            p[place] = before + step
-            above = value()
-            p[place] = before - step
-            below = value()
-            p[place] = before
-            worst = max(worst, abs(grad[place] - (above - below) / (2 * step)) / largest)
-        errors[name] = worst
-    wrong = max(errors, key=errors.get, default=None)
+        chosen = rng.permutation(net.params[name].size)[:samples]
+        errors[name] = _largest_error(net.params[name], grad, value, chosen, step)
+    wrong = max(errors, key=lambda name: errors[name], default=None)
     if wrong is not None and not errors[wrong] <= tolerance:
-        raise GradientError(f"the gradient of {wrong} differs from central differences by {errors[wrong]:.2e}, "
-                            f"more than {tolerance:.0e}; all errors: {errors}")
+        raise GradientError(f"the gradient of {wrong} differs from central differences by "
+                            f"{errors[wrong]:.2e}, more than {tolerance:.0e}; all errors: {errors}")
     return errors
+
+
+def _refuse_detached_resets(net):
+    for name, layer in net.layers.items():
+        populations = [part for part in (layer, *layer.inside()) if isinstance(part, Population)]
+        if any(population.options.get("detach_reset") for population in populations):
+            raise ValueError(f"layer {name} detaches its reset, so that its gradient is not the derivative; "
+                             f"check the network with detach_reset=False")
+
+
+def _largest_error(p, grad, value, chosen, step):
+    """Of the gradient of the chosen values of a parameter; `value` computes the loss."""
+    worst = 0.0
+    largest = max(1.0, float(np.abs(grad).max(initial=0)))
+    for i in chosen:
+        place = np.unravel_index(i, p.shape)
+        before = p[place]
+        p[place] = before + step
+        above = value()
+        p[place] = before - step
+        below = value()
+        p[place] = before
+        numeric = (above - below) / (2 * step)
+        worst = max(worst, abs(grad[place] - numeric) / largest)
+    return worst

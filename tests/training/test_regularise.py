@@ -1,4 +1,4 @@
-"""Regularisers: values by plain loops, gradients against central differences, what is refused; then within a network."""
+"""Regularisers: values by plain loops, gradients against central differences; then within a network."""
 
 import json
 
@@ -10,15 +10,18 @@ from numsnn.training import regularise
 
 
 def network(**more):
-    return ns.Network(ns.Dense(5, 6), ns.ALIF(6, recurrent=True, tau_mem=5, tau_adp=10), ns.Dense(6, 4), ns.LIF(4), ns.Dense(4, 3), ns.LI(3),
-                      ns.OverTime("mean"), **more)
+    return ns.Network(ns.Dense(5, 6), ns.ALIF(6, recurrent=True, tau_mem=5, tau_adp=10),
+                      ns.Dense(6, 4), ns.LIF(4), ns.Dense(4, 3), ns.LI(3), ns.OverTime("mean"), **more)
 
 
 def band(rates, low, high):
     """Sum of the penalties of single rates, as a loop."""
     total = 0.0
     for r in np.ravel(rates):
-        total += (low - r) ** 2 if r < low else (r - high) ** 2 if r > high else 0.0
+        if r < low:
+            total += (low - r) ** 2
+        elif r > high:
+            total += (r - high) ** 2
     return total
 
 
@@ -48,7 +51,10 @@ def some_rates(rng):
 
 @pytest.mark.parametrize("name", RATES)
 def test_penalties_on_rates(name, rng):
-    """The value by plain loops, its gradient by central differences (the penalties are quadratic: exact but for rounding of 1e-16 / 1e-5)."""
+    """The value by plain loops, its gradient by central differences.
+
+    The penalties are quadratic: they are exact but for rounding of 1e-16 / 1e-5.
+    """
     regulariser, one, strength = RATES[name]
     net, rates = network(), some_rates(rng)
     penalty = regulariser(net, rates)
@@ -77,11 +83,12 @@ def test_rates_within_the_band_are_left_alone(rng):
 
 
 def test_what_differs_between_the_averages():
-    """One neuron with rates 0 and 0.6 in two samples: 0.3 on average, and within 0.2 ... 0.4; each sample is not."""
+    """A neuron of rates 0 and 0.6 in two samples: 0.3 on average, within 0.2 ... 0.4; each sample is not."""
     net = ns.Network(ns.Dense(2, 1), ns.LIF(1))
     rates = {"lif0": np.array([[0.0], [0.6]])}
     assert regularise.RateBand(0.2, 0.4)(net, rates).value == 0
-    assert np.isclose(regularise.RateBand(0.2, 0.4, over="sample")(net, rates).value, (0.2 ** 2 + 0.2 ** 2) / 2)
+    of_samples = regularise.RateBand(0.2, 0.4, over="sample")(net, rates)
+    assert np.isclose(of_samples.value, (0.2 ** 2 + 0.2 ** 2) / 2)
 
 
 def test_only_the_chosen_layers(rng):
@@ -125,16 +132,20 @@ def test_penalties_on_weights(name):
 
 def test_patterns_of_weights():
     net = network()
-    assert list(regularise.WeightL2(1, "dense[01].*")(net, {}).grads) == ["dense0.weight", "dense0.bias", "dense1.weight", "dense1.bias"]
-    assert list(regularise.WeightL1(1, ("dense0.*", "*.bias"))(net, {}).grads) == ["dense0.weight", "dense0.bias", "dense1.bias", "dense2.bias"]
+    penalty = regularise.WeightL2(1, "dense[01].*")(net, {})
+    assert list(penalty.grads) == ["dense0.weight", "dense0.bias", "dense1.weight", "dense1.bias"]
+    penalty = regularise.WeightL1(1, ("dense0.*", "*.bias"))(net, {})
+    assert list(penalty.grads) == ["dense0.weight", "dense0.bias", "dense1.bias", "dense2.bias"]
     penalty = regularise.WeightL2(2.0, "dense0.weight")(net, {})
     assert penalty.grads["dense0.weight"].dtype == np.float32
     assert np.array_equal(penalty.grads["dense0.weight"], 2 * net.params["dense0.weight"])
-    assert regularise.WeightL1(1)(ns.Network(ns.Dense(2, 2)), {}).value > 0         # no recurrent weights, and none asked for
+    without_recurrent_weights = ns.Network(ns.Dense(2, 2))
+    assert regularise.WeightL1(1)(without_recurrent_weights, {}).value > 0
 
 
 def test_config_makes_it_again():
-    for regulariser in (regularise.RateBand(0.1, 0.3, 2.0, ("lif0",), "sample"), regularise.RateL1(0.5, "alif0"), regularise.RateL2(),
+    for regulariser in (regularise.RateBand(0.1, 0.3, 2.0, ("lif0",), "sample"),
+                        regularise.RateL1(0.5, "alif0"), regularise.RateL2(),
                         regularise.WeightL1(0.1, "dense*"), regularise.WeightL2(1e-4)):
         config = json.loads(json.dumps(regulariser.config()))
         again = regularise.regulariser_from(config)
@@ -150,31 +161,39 @@ def test_config_makes_it_again():
     (lambda: regularise.RateBand(0.3, 0.2), "low must not be above high; got low=0.3, high=0.2"),
     (lambda: regularise.RateBand(-0.1, 0.2), r"RateBand: low must be a number in 0 \.\.\. 1; got -0.1"),
     (lambda: regularise.RateBand(0.1, 5), r"high must be a number in 0 \.\.\. 1; got 5"),
-    (lambda: regularise.RateBand(0.1, 0.2, over="time"), "over must be 'batch', 'sample' or 'layer'; got 'time'"),
+    (lambda: regularise.RateBand(0.1, 0.2, over="time"),
+     "over must be 'batch', 'sample' or 'layer'; got 'time'"),
     (lambda: regularise.RateL1(-1), "RateL1: strength must be a number from 0 on; got -1"),
     (lambda: regularise.WeightL2(np.nan), "strength must be a number from 0 on; got nan"),
     (lambda: regularise.WeightL2([1, 2]), "got \\[1, 2\\]"),
-    (lambda: regularise.RateL2(layers="lif7").layers(network()), "RateL2: no spiking population 'lif7'; there are alif0, lif0"),
+    (lambda: regularise.RateL2(layers="lif7").layers(network()),
+     "RateL2: no spiking population 'lif7'; there are alif0, lif0"),
     (lambda: regularise.RateL2(layers="li0").layers(network()), "no spiking population 'li0'"),
-    (lambda: regularise.RateL2().layers(ns.Network(ns.Dense(2, 2), ns.LI(2))), "the network has no spiking population"),
-    (lambda: regularise.WeightL1(1, ("dense0.*", "conv0.*"))(network(), {}), "WeightL1: no parameter is named 'conv0.\\*'; there are dense0.weight")])
+    (lambda: regularise.RateL2().layers(ns.Network(ns.Dense(2, 2), ns.LI(2))),
+     "the network has no spiking population"),
+    (lambda: regularise.WeightL1(1, ("dense0.*", "conv0.*"))(network(), {}),
+     "WeightL1: no parameter is named 'conv0.\\*'; there are dense0.weight")])
 def test_what_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
 
 
 def test_network_gradients_with_regularisers(rng):
-    """All parameters of a recurrent network with smooth spikes: the hand-written gradients of the loss with its penalties are its derivatives."""
+    """All parameters of a recurrent network with smooth spikes.
+
+    The hand-written gradients of the loss with its penalties are its derivatives.
+    """
     net = network(chunk=2).smoothed()
     x, labels, lengths = rng.normal(size=(11, 5, 5)), rng.integers(0, 3, 5), np.array([11, 4, 1, 9, 7])
     _, _, seen = net.run(x, lengths=lengths, record="rate")
     rates = np.sort(np.concatenate([seen[name]["rate"].ravel() for name in ("alif0", "lif0")]))
-    low, high = np.clip(np.quantile(rates, (0.4, 0.6)), 0, 1)           # something is below, and something above
+    low, high = np.clip(np.quantile(rates, (0.4, 0.6)), 0, 1)       # something is below, and something above
     loss = ns.loss.CrossEntropy()
     plain = net.loss_and_gradients(loss, x, labels, lengths=lengths)
     for over in ("batch", "sample", "layer"):
-        terms = (regularise.RateBand(low, high, 30.0, over=over), regularise.RateL1(2.0, "alif0"), regularise.RateL2(3.0),
-                 regularise.WeightL1(0.1), regularise.WeightL2(0.2, ("dense1.*", "*.recurrent")))
+        terms = (regularise.RateBand(low, high, 30.0, over=over), regularise.RateL1(2.0, "alif0"),
+                 regularise.RateL2(3.0), regularise.WeightL1(0.1),
+                 regularise.WeightL2(0.2, ("dense1.*", "*.recurrent")))
         result = net.loss_and_gradients(loss, x, labels, lengths=lengths, regularisers=terms)
         added = [r(net, {name: f["rate"] for name, f in seen.items()}).value for r in terms]
         assert abs(result.loss - plain.loss - sum(added)) < 1e-12
@@ -187,6 +206,8 @@ def test_network_gradients_with_regularisers(rng):
                 kept = p[place]
                 for shift in (1e-6, -1e-6):
                     p[place] = kept + shift
-                    values.append(net.loss_and_gradients(loss, x, labels, lengths=lengths, regularisers=terms).loss)
+                    moved = net.loss_and_gradients(loss, x, labels, lengths=lengths, regularisers=terms)
+                    values.append(moved.loss)
                 p[place] = kept
-                assert abs((values[0] - values[1]) / 2e-6 - grad[place]) < 1e-6 * scale, f"{over}: {key}{list(place)}"
+                numeric = (values[0] - values[1]) / 2e-6
+                assert abs(numeric - grad[place]) < 1e-6 * scale, f"{over}: {key}{list(place)}"

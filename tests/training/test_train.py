@@ -16,7 +16,7 @@ from numsnn.training.train import TrainingDiverged, evaluate, fit, predict
 
 
 def task(n=60, steps=20, per_step=False, seed=0):
-    """Which of two groups of inputs spikes more; with per_step which of them spiked more in the last steps."""
+    """Which of two groups of inputs spikes more; with per_step which of them did in the last steps."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, (steps, n)) if per_step else rng.integers(0, 2, n)
     rate = np.where(np.arange(6) < 3, y[..., None], 1 - y[..., None]) * 0.5 + 0.05
@@ -25,21 +25,24 @@ def task(n=60, steps=20, per_step=False, seed=0):
 
 def network(per_step=False, device="reference", seed=0, **more):
     last = () if per_step else (ns.OverTime("mean"),)
-    return ns.Network(ns.Dense(6, 8), ns.ALIF(8, recurrent=True, tau_mem=3, tau_adp=5, learn=("tau_mem", "tau_adp"),
-                                              init_state="author"),
-                      ns.Dense(8, 2), ns.LI(2, tau_mem=2), *last, device=device, seed=seed, **more)
+    hidden = ns.ALIF(8, recurrent=True, tau_mem=3, tau_adp=5, learn=("tau_mem", "tau_adp"),
+                     init_state="author")
+    return ns.Network(ns.Dense(6, 8), hidden, ns.Dense(8, 2), ns.LI(2, tau_mem=2), *last, device=device,
+                      seed=seed, **more)
 
 
 def arguments(**more):
-    return {"loss": ns.loss.CrossEntropy(), "optimizer": ns.optim.Adam(0.02, schedule=ns.optim.Step(3)), "epochs": 6, "batch_size": 16,
+    optimizer = ns.optim.Adam(0.02, schedule=ns.optim.Step(3))
+    return {"loss": ns.loss.CrossEntropy(), "optimizer": optimizer, "epochs": 6, "batch_size": 16,
             "progress": False, **more}
 
 
 def everything(net, optimizer, history):
     """The bytes of a training: parameters, optimiser, history without the clock."""
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history.epochs]
-    return (b"".join(p.tobytes() for p in net.params.values()) + b"".join(slot[name].tobytes() for slot in optimizer.state.values()
-                                                                         for name in net.params) + json.dumps(rows).encode())
+    parameters = [p.tobytes() for p in net.params.values()]
+    kept = [slot[name].tobytes() for slot in optimizer.state.values() for name in net.params]
+    return b"".join([*parameters, *kept]) + json.dumps(rows).encode()
 
 
 def test_it_learns_and_keeps_the_best_epoch():
@@ -48,7 +51,9 @@ def test_it_learns_and_keeps_the_best_epoch():
     history = fit(net, train, valid, watch={"train": train}, **arguments(epochs=12))
     assert evaluate(net, train).accuracy > 0.95
     assert history["loss"][-1] < history["loss"][0]
-    assert "loss" in history and "accuracy" not in history and [row["loss"] for row in history] == history["loss"]
+    assert "loss" in history
+    assert "accuracy" not in history
+    assert [row["loss"] for row in history] == history["loss"]
     best = history.best()
     assert best["valid_accuracy"] == max(history["valid_accuracy"])
     assert evaluate(net, valid).accuracy == best["valid_accuracy"]
@@ -71,8 +76,10 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(stop, device, tmp_
     whole, a = network(True, device), arguments(checkpoint=tmp_path / "whole.h5", keep_best=False, tbptt=8)
     expected = everything(whole, a["optimizer"], fit(whole, train, valid, **a))
     path = tmp_path / "part.h5"
-    fit(network(True, device), train, valid, **arguments(epochs=stop, checkpoint=path, keep_best=False, tbptt=8))
-    again, b = network(True, device, seed=9), arguments(checkpoint=path, resume=True, keep_best=False, tbptt=8)
+    interrupted = arguments(epochs=stop, checkpoint=path, keep_best=False, tbptt=8)
+    fit(network(True, device), train, valid, **interrupted)
+    again = network(True, device, seed=9)
+    b = arguments(checkpoint=path, resume=True, keep_best=False, tbptt=8)
     with pytest.raises(ValueError, match="trained with seed 0, this run has seed 3"):
         fit(again, train, valid, **b, seed=3)
     assert everything(again, b["optimizer"], fit(again, train, valid, **b)) == expected
@@ -92,14 +99,17 @@ Path(sys.argv[1] + ".done").write_bytes(everything(net, a["optimizer"], history)
 
 
 def test_killed_at_any_moment_and_resumed(tmp_path):
-    """kill -9 again and again: the checkpoint can always be read, and the end is that of an undisturbed training."""
+    """kill -9 again and again: the checkpoint can always be read, and the end is that of a calm training."""
+    def written():
+        return path.stat().st_mtime_ns if path.exists() else 0
+
     assert run_script(SCRIPT, tmp_path / "calm.h5", beside=__file__).returncode == 0
     path, rng, kills = tmp_path / "killed.h5", np.random.default_rng(0), 0
     while not (tmp_path / "killed.h5.done").exists():
         process = subprocess.Popen(command(SCRIPT, path), env=environment_of(__file__))
         deadline = time.time() + 60
-        before = path.stat().st_mtime_ns if path.exists() else 0
-        while process.poll() is None and time.time() < deadline and (path.stat().st_mtime_ns if path.exists() else 0) == before:
+        before = written()
+        while process.poll() is None and time.time() < deadline and written() == before:
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.05))            # somewhere in the next epochs and writes
         if process.poll() is None and kills < 8:
@@ -146,7 +156,8 @@ def test_truncated_bptt_learns_with_the_state_carried_on():
     whole, cut = network(True), network(True)
     fit(whole, data, **arguments(epochs=1))
     fit(cut, data, **arguments(epochs=1, tbptt=24))
-    assert all(a.tobytes() == b.tobytes() for a, b in zip(whole.params.values(), cut.params.values(), strict=True))
+    pairs = zip(whole.params.values(), cut.params.values(), strict=True)
+    assert all(a.tobytes() == b.tobytes() for a, b in pairs)
     sequence = task(60, steps=24)
     net = network()
     fit(net, sequence, **arguments(tbptt=8, epochs=8))
@@ -175,18 +186,21 @@ def test_predict_and_evaluate_agree_with_the_network():
     assert e.confusion.sum() == data.y.size == e.n
     assert "left" in str(e)
     assert e.rates.keys() == {"alif0"}
-    masked = Dataset(data.x, data.y, mask=np.arange(20)[:, None] >= np.full(60, 5), lengths=np.full(60, 15), labelled=data.y == 1)
+    mask = np.arange(20)[:, None] >= np.full(60, 5)
+    masked = Dataset(data.x, data.y, mask=mask, lengths=np.full(60, 15), labelled=data.y == 1)
     e = evaluate(net, masked)
-    assert e.accuracy == (classes == data.y)[5:15].mean()
+    right = (classes == data.y)[5:15]
+    assert e.accuracy == right.mean()
     assert e.n == 10 * 60
-    assert e.accuracy_labelled == (classes == data.y)[5:15][(data.y == 1)[5:15]].mean()
+    assert e.accuracy_labelled == right[(data.y == 1)[5:15]].mean()
 
 
 def test_divergence_names_epoch_batch_and_layer():
     data = task()
     net = network()
     net.params["alif0.recurrent"][...] = np.float32(3e38)
-    with pytest.raises(TrainingDiverged, match=r"epoch 0, batch 0: .*layer alif0 at time step \d"), np.errstate(all="ignore"):
+    place = r"epoch 0, batch 0: .*layer alif0 at time step \d"
+    with pytest.raises(TrainingDiverged, match=place), np.errstate(all="ignore"):
         fit(net, data, **arguments())
     net = network()
     net.layers["dense1"].params["bias"][0] = np.nan
@@ -228,7 +242,8 @@ def test_bad_data():
 def test_resume_with_another_network_names_the_difference(tmp_path):
     path = tmp_path / "c.h5"
     fit(network(), task(), **arguments(epochs=1, checkpoint=path))
-    other = ns.Network(ns.Dense(6, 9), ns.LIF(9), ns.Dense(9, 2), ns.LI(2), ns.OverTime("mean"), device="reference")
+    other = ns.Network(ns.Dense(6, 9), ns.LIF(9), ns.Dense(9, 2), ns.LI(2), ns.OverTime("mean"),
+                       device="reference")
     with pytest.raises(ValueError, match=r"layer 0 \(dense0\) has n_out = 8 there, 9 here"):
         fit(other, task(), **arguments(checkpoint=path, resume=True))
 
@@ -243,11 +258,10 @@ def test_checkpoint_round_trip_and_damage(tmp_path):
     with pytest.raises(CheckpointError, match="no training to continue"):
         load_training(path)
     content = path.read_bytes()
-    for what, data in (("empty", b""), ("text", b"hello"), ("half", content[:len(content) // 2]), ("head", content[:600])):
-        path.write_bytes(data)
+    for no_hdf5 in (b"", b"hello", content[:len(content) // 2], content[:600]):
+        path.write_bytes(no_hdf5)
         with pytest.raises(CheckpointError, match="cannot be opened as HDF5"):
             ns.load(path)
-        assert what
     with pytest.raises(CheckpointError, match="no checkpoint"):
         ns.load(tmp_path / "none.h5")
     with h5py.File(path, "w") as file:
@@ -255,7 +269,9 @@ def test_checkpoint_round_trip_and_damage(tmp_path):
     with pytest.raises(CheckpointError, match="not a checkpoint of numsnn"):
         ns.load(path)
     for key, message in (("version", "has format version 99; this numsnn reads version 1; update numsnn"),
-                         ("missing", "params/dense0/bias is missing"), ("shape", "finite numbers of shape"), ("config", "damaged|Expecting")):
+                         ("missing", "params/dense0/bias is missing"),
+                         ("shape", "finite numbers of shape"),
+                         ("config", "damaged|Expecting")):
         path.write_bytes(content)
         with h5py.File(path, "r+") as file:
             if key == "version":
@@ -286,13 +302,17 @@ def test_best_and_last_weights_of_a_checkpoint(tmp_path):
 def test_warming_up_changes_nothing():
     """Arrays, the state of the optimiser and later trainings are as without it."""
     data = ns.datasets.synthetic.ecg(6, seed=3)
+
     def trained(warm):
-        net, optimizer = ns.Network(ns.Dense(4, 5), ns.ALIF(5, recurrent=True), ns.Dense(5, 6), ns.LI(6)), ns.optim.Adam(1e-2)
+        net = ns.Network(ns.Dense(4, 5), ns.ALIF(5, recurrent=True), ns.Dense(5, 6), ns.LI(6))
+        optimizer, loss = ns.optim.Adam(1e-2), ns.loss.CrossEntropy()
         if warm:
             before = net.arrays()
             assert ns.warm_up(net, data, loss=ns.loss.CrossEntropy(), optimizer=optimizer) > 0
-            assert optimizer.steps == 0 and all(a.tobytes() == before[name].tobytes() for name, a in net.arrays().items())
-        ns.fit(net, data, loss=ns.loss.CrossEntropy(), optimizer=optimizer, epochs=1, batch_size=6, progress=False)
+            assert optimizer.steps == 0
+            assert all(a.tobytes() == before[name].tobytes() for name, a in net.arrays().items())
+        ns.fit(net, data, loss=loss, optimizer=optimizer, epochs=1, batch_size=6, progress=False)
         return net.arrays()
+
     a, b = trained(True), trained(False)
     assert all(a[name].tobytes() == b[name].tobytes() for name in a)
