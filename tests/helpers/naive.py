@@ -1,7 +1,7 @@
 """A slow, independent oracle, written from the papers: scalars, Python loops, forward-mode differentiation.
 
-It shares nothing with the library.  Gradients come from dual numbers carried forward through time, where the library goes backward;
-a spike is 0 or 1 with the surrogate psi as its derivative.
+It shares nothing with the library.  Gradients come from dual numbers carried forward through time, where the
+library goes backward; a spike is 0 or 1 with the surrogate psi as its derivative.
 """
 
 import math
