@@ -17,7 +17,7 @@ because the same name means different functions in different libraries:
     triangle        gamma max(0, 1 - slope |x|)        ("linear")                     Bellec et al. 2018
     exponential     gamma exp(-slope |x|)              ("slayer", slope = 5)          Shrestha & Orchard 2018
     rectangle       1 / (2a) for |x| < a, else 0                                      Wu et al. 2018
-    superspike      1 / (1 + slope |x|)^2              (derivative of "fast sigmoid"  )Zenke & Ganguli 2018
+    superspike      1 / (1 + slope |x|)^2              (derivative of "fast sigmoid") Zenke & Ganguli 2018
     atan            (alpha/2) / (1 + (pi alpha x / 2)^2)                              Fang et al. 2021
     sigmoid         slope S(slope x) (1 - S(slope x)),  S the logistic function
 
