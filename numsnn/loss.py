@@ -132,6 +132,7 @@ class CrossEntropy(Loss):
         return not self.label_smoothing
 
     def rows(self, y: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """(loss, dy): the device's loops know nothing of smoothing, it is added to what they give."""
         if self.class_weights is not None:
             weights = weights * self.class_weights[targets]
         loss, dy = devices.of(y).softmax_cross_entropy(y, targets, weights)

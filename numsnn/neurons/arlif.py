@@ -48,6 +48,7 @@ class State(NamedTuple):
 
 
 class Params(NamedTuple):
+    """Coefficients of a step; the last three are set by options."""
     leak: float         # sigmoid(decay)
     v_threshold: float
     v_reset: float

@@ -85,6 +85,7 @@ class Functions(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Model:
+    """A neuron model; the module says what each of its parts is."""
     name: str
     doc: str | None
     State: TupleClass

@@ -146,6 +146,7 @@ def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
 # ---- multi-gaussian
 
 class MultiGaussianConstants(NamedTuple):
+    """A main lobe of width sigma, and two lower and wider side lobes."""
     height: float       # gamma (1 + h) / (sigma sqrt(2 pi))
     width: float        # sqrt(log2(e) / 2) / sigma
     side_height: float  # gamma h / (s sigma sqrt(2 pi))

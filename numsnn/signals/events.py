@@ -1,9 +1,9 @@
 """`Events`: recordings of events, the form in which event data lie in memory before a network sees them.
 
-An event has a time and a place: a unit (a channel of a cochlea), or a pixel x, y and a polarity p (1 =
-brighter).  Many recordings lie one after the other in the same columns; recording s is `offsets[s] :
-offsets[s + 1]`, its times ascend.  `bin` makes `Spikes` of them, which the layers read as they are: on the
-way from a file to the first layer nothing is made dense.
+An event has a time and a place: a unit (a channel of a cochlea), or a pixel x, y and a polarity p
+(1 = brighter).  Many recordings lie one after the other in the same columns; recording s is
+`offsets[s] : offsets[s + 1]`, its times ascend.  `bin` makes `Spikes` of them, which the layers read as they
+are: on the way from a file to the first layer nothing is made dense.
 
 Pixels are numbered polarity first, then row, then column: unit = (p * H + y) * W + x, the order of an array
 (T, B, P, H, W).

@@ -13,8 +13,8 @@
 
 Time comes first.  Several units for one channel stand side by side on the last axis: all of channel 0, then
 all of channel 1 ...  Random codes draw from the generator handed in and from nothing else.  Decoders take
-arrays or `Spikes` and return float64; the error that each one promises holds up to rounding.  A train (T, B,
-N) goes into a network as it is or as `Spikes.from_dense(train)`.
+arrays or `Spikes` and return float64; the error that each one promises holds up to rounding.  A train
+(T, B, N) goes into a network as it is or as `Spikes.from_dense(train)`.
 """
 
 from .populations import (

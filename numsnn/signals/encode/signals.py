@@ -106,8 +106,8 @@ def decode_ternary(spikes: ArrayLike, threshold: float, peak: float = 1.0) -> np
     """The middle of each of the three ranges of |x| <= peak: -m, 0 or m = (threshold + peak) / 2.
 
     spikes: any shape -> the same.
-    |x - decoded| <= max(threshold, (peak - threshold) / 2); this is least, peak / 3, for threshold = peak /
-    3.
+    |x - decoded| <= max(threshold, (peak - threshold) / 2); this is least, peak / 3, for
+    threshold = peak / 3.
     """
     spikes = real(spikes, "spikes")
     positive("threshold", threshold)

@@ -55,8 +55,8 @@ def rate(x: ArrayLike, steps: int, max_rate: float = 1.0) -> np.ndarray:
 def decode_rate(spikes: ArrayLike | Spikes, max_rate: float = 1.0) -> np.ndarray:
     """The mean over time, divided by max_rate: spikes (T, ...) -> (...).
 
-    Of `rate`: |x - decoded| <= 1 / (2 T max_rate).  Of `poisson`: unbiased, standard deviation sqrt(p (1 -
-    p) / T) / max_rate.
+    Of `rate`: |x - decoded| <= 1 / (2 T max_rate).
+    Of `poisson`: unbiased, standard deviation sqrt(p (1 - p) / T) / max_rate.
     """
     return train(spikes).mean(0, dtype=np.float64) / share("max_rate", max_rate)
 
