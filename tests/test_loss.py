@@ -37,11 +37,20 @@ def from_targets(correct, incorrect):
     return lambda y, i: sum((y[c] - (correct if c == i else incorrect)) ** 2 for c in range(len(y)))
 
 
-CASES = {"CrossEntropy": (ns.loss.CrossEntropy, lambda y: y, lambda y, i: -np.log(softmax(y)[i])),
-         "smoothed": (smoothed, lambda y: y, smooth_value),
+def anything(y):
+    return y
+
+
+def counts(y):
+    return 3 * np.abs(y)
+
+
+# a loss, what makes answers for it from random numbers, and its value for one row and label
+CASES = {"CrossEntropy": (ns.loss.CrossEntropy, anything, lambda y, i: -np.log(softmax(y)[i])),
+         "smoothed": (smoothed, anything, smooth_value),
          "NLL": (ns.loss.NLL, softmax, lambda y, i: -np.log(y[i])),
-         "MSE": (ns.loss.MSE, lambda y: y, lambda y, i: np.mean((y - np.eye(len(y))[i]) ** 2)),
-         "SpikeCount": (spike_count, lambda y: 3 * np.abs(y), from_targets(3, 0.5)),
+         "MSE": (ns.loss.MSE, anything, lambda y, i: np.mean((y - np.eye(len(y))[i]) ** 2)),
+         "SpikeCount": (spike_count, counts, from_targets(3, 0.5)),
          "SpikeRate": (spike_rate, softmax, from_targets(0.8, 0.1))}
 
 
@@ -51,25 +60,28 @@ def test_values_and_normalisation(name, rng):
     y, labels = prepare(rng.normal(size=(7, 5, 5))), rng.integers(0, 5, (7, 5))
     lengths, mask = np.array([7, 3, 1, 7, 0]), rng.random((7, 5)) < 0.7
     rows = np.array([[one(y[t, b], labels[t, b]) for b in range(5)] for t in range(7)])
-    counts = mask & (np.arange(7)[:, None] < lengths)
+    counted = mask & (np.arange(7)[:, None] < lengths)
+    means = (rows * counted).sum(0) / np.maximum(counted.sum(0), 1)
     assert np.isclose(make()(y[0], labels[0])[0], rows[0].mean())
     assert np.isclose(make()(y, labels)[0], rows.sum(0).mean())
     assert np.isclose(make(steps="mean")(y, labels)[0], rows.mean())
-    assert np.isclose(make()(y, labels, mask, lengths)[0], (rows * counts).sum() / 5)
-    assert np.isclose(make(steps="mean")(y, labels, mask, lengths)[0], ((rows * counts).sum(0) / np.maximum(counts.sum(0), 1)).mean())
-    assert not make()(y, labels, mask, lengths)[1][~counts].any()
+    assert np.isclose(make()(y, labels, mask, lengths)[0], (rows * counted).sum() / 5)
+    assert np.isclose(make(steps="mean")(y, labels, mask, lengths)[0], means.mean())
+    assert not make()(y, labels, mask, lengths)[1][~counted].any()
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradient_against_central_differences(name, rng):
     make, prepare, _ = CASES[name]
-    y, labels, mask = prepare(rng.normal(size=(3, 4, 5))), rng.integers(0, 5, (3, 4)), rng.random((3, 4)) < 0.7
+    y = prepare(rng.normal(size=(3, 4, 5)))
+    labels, mask = rng.integers(0, 5, (3, 4)), rng.random((3, 4)) < 0.7
     _, dy = make()(y, labels, mask)
     for i in np.ndindex(y.shape):
         above, below = y.copy(), y.copy()
         above[i] += 1e-6
         below[i] -= 1e-6
-        assert abs((make()(above, labels, mask)[0] - make()(below, labels, mask)[0]) / 2e-6 - dy[i]) < 1e-8
+        difference = make()(above, labels, mask)[0] - make()(below, labels, mask)[0]
+        assert abs(difference / 2e-6 - dy[i]) < 1e-8
 
 
 def test_mse_takes_targets_of_the_answers_shape(rng):
@@ -92,12 +104,16 @@ def test_extreme_answers_stay_finite():
 
 @pytest.mark.parametrize(("call", "message"), (
     (lambda loss: loss(np.zeros(3), np.zeros(3, int)), r"expected y \(B, C\)"),
-    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros(2, int)), r"expected integer labels of shape \(4, 2\).*got int64 of shape \(2,\)"),
+    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros(2, int)),
+     r"expected integer labels of shape \(4, 2\).*got int64 of shape \(2,\)"),
     (lambda loss: loss(np.zeros((2, 3)), np.zeros(2)), "got float64"),
-    (lambda loss: loss(np.zeros((2, 3)), np.array([0, 3])), "labels must lie in 0 ... 2 for 3 outputs; got 0 ... 3"),
+    (lambda loss: loss(np.zeros((2, 3)), np.array([0, 3])),
+     "labels must lie in 0 ... 2 for 3 outputs; got 0 ... 3"),
     (lambda loss: loss(np.zeros((2, 3)), np.array([0, -1])), "got -1 ... 0"),
-    (lambda loss: loss(np.zeros((2, 3)), np.array([0, 1]), mask=np.ones(2)), "mask is for a decision per step"),
-    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros((4, 2), int), mask=np.ones((2, 4))), r"expected a mask \(T, B\) = \(4, 2\)"),
+    (lambda loss: loss(np.zeros((2, 3)), np.array([0, 1]), mask=np.ones(2)),
+     "mask is for a decision per step"),
+    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros((4, 2), int), mask=np.ones((2, 4))),
+     r"expected a mask \(T, B\) = \(4, 2\)"),
     (lambda loss: ns.loss.MSE(steps="some"), "steps must be 'sum' or 'mean'"),
 ))
 def test_what_is_refused(call, message):
@@ -117,7 +133,9 @@ def test_label_smoothing_against_torch(rng):
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    ({"label_smoothing": 1.5}, "must lie in 0"), ({"class_weights": [1, -1]}, "finite numbers from 0 on"), ({"class_weights": 3}, "one for each class")])
+    ({"label_smoothing": 1.5}, "must lie in 0"),
+    ({"class_weights": [1, -1]}, "finite numbers from 0 on"),
+    ({"class_weights": 3}, "one for each class")])
 def test_refused_options_of_the_cross_entropy(arguments, words):
     with pytest.raises(ValueError, match=words):
         ns.loss.CrossEntropy(**arguments)
@@ -126,7 +144,10 @@ def test_refused_options_of_the_cross_entropy(arguments, words):
 
 
 def test_spike_count_by_hand():
-    """Counts (5, 0, 1) and (2, 2, 2), labels 0 and 2, targets 4 and 1: (1 + 1 + 0) and (1 + 1 + 4), the mean of which is 4."""
+    """Counts (5, 0, 1) and (2, 2, 2), labels 0 and 2, targets 4 and 1.
+
+    The losses are 1 + 1 + 0 and 1 + 1 + 4, the mean of which is 4.
+    """
     y = np.array([[5.0, 0.0, 1.0], [2.0, 2.0, 2.0]], np.float32)
     loss, dy = ns.loss.SpikeCount(4, 1)(y, np.array([0, 2]))
     assert loss == 4.0
@@ -136,24 +157,35 @@ def test_spike_count_by_hand():
 
 
 def test_the_answer_of_a_network_is_the_count():
-    """What OverTime("sum") and OverTime("mean") hand out is counted by hand, and a loss chunk by chunk is the loss of the whole batch."""
-    x, labels, lengths = np.random.default_rng(1).random((9, 5, 4)) < 0.5, np.array([0, 1, 2, 0, 1]), np.array([9, 4, 7, 9, 1])
+    """What OverTime("sum") and OverTime("mean") hand out is counted by hand.
+
+    A loss chunk by chunk is the loss of the whole batch.
+    """
+    x = np.random.default_rng(1).random((9, 5, 4)) < 0.5
+    labels, lengths = np.array([0, 1, 2, 0, 1]), np.array([9, 4, 7, 9, 1])
     for reduce, loss in (("sum", ns.loss.SpikeCount(4, 1)), ("mean", ns.loss.SpikeRate(0.6, 0.05))):
-        net = ns.Network(ns.Dense(4, 3, weight=("uniform", 0, 1)), ns.LIF(3), ns.OverTime(reduce), dtype="float64", chunk=2)
+        net = ns.Network(ns.Dense(4, 3, weight=("uniform", 0, 1)), ns.LIF(3), ns.OverTime(reduce),
+                         dtype="float64", chunk=2)
         result = net.loss_and_gradients(loss, x, labels, lengths=lengths)
         _, _, seen = net.run(x, lengths=lengths, record={"lif0": "spike"})
-        counts = [[sum(seen["lif0"]["spike"][t, b, c] for t in range(lengths[b])) for c in range(3)] for b in range(5)]
-        want = 0.0
+        spikes = seen["lif0"]["spike"]
+        total, want = 0.0, 0.0
         for b in range(5):
             for c in range(3):
-                y = counts[b][c] if reduce == "sum" else counts[b][c] / lengths[b]
-                want += (y - (loss.correct if c == labels[b] else loss.incorrect)) ** 2 / 5
-        assert np.sum(counts) > 0
+                count = sum(spikes[t, b, c] for t in range(lengths[b]))
+                y = count if reduce == "sum" else count / lengths[b]
+                target = loss.correct if c == labels[b] else loss.incorrect
+                total += count
+                want += (y - target) ** 2 / 5
+        assert total > 0
         assert np.isclose(result.loss, want, rtol=1e-14)
 
 
 def test_spike_count_against_torch(rng):
-    """snnTorch's mse_count_loss is the mean square of the same differences over batch and classes, divided by T: 1 / (C T) of ours."""
+    """snnTorch's mse_count_loss is 1 / (C T) of ours.
+
+    It is the mean square of the same differences over batch and classes, divided by T.
+    """
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
     spikes, labels, steps = (rng.random((10, 6, 4)) < 0.3).astype(float), rng.integers(0, 4, 6), 10
     count = torch.tensor(spikes, requires_grad=True).sum(0)
@@ -166,20 +198,26 @@ def test_spike_count_against_torch(rng):
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda: ns.loss.SpikeCount(-1, 0), "SpikeCount: correct and incorrect are numbers of spikes, 0 or more; got correct=-1"),
-    (lambda: ns.loss.SpikeCount(5, -0.5), "got incorrect=-0.5"), (lambda: ns.loss.SpikeCount(np.inf, 0), "got correct=inf"),
-    (lambda: ns.loss.SpikeCount(np.nan, 0), "got correct=nan"), (lambda: ns.loss.SpikeCount(True, 0), "got correct=True"),
+    (lambda: ns.loss.SpikeCount(-1, 0),
+     "SpikeCount: correct and incorrect are numbers of spikes, 0 or more; got correct=-1"),
+    (lambda: ns.loss.SpikeCount(5, -0.5), "got incorrect=-0.5"),
+    (lambda: ns.loss.SpikeCount(np.inf, 0), "got correct=inf"),
+    (lambda: ns.loss.SpikeCount(np.nan, 0), "got correct=nan"),
+    (lambda: ns.loss.SpikeCount(True, 0), "got correct=True"),
     (lambda: ns.loss.SpikeCount([5, 1], 0), r"got correct=\[5, 1\]"),
     (lambda: ns.loss.SpikeRate(1.5, 0), "spikes per step, 0 ... 1; got correct=1.5"),
-    (lambda: ns.loss.SpikeRate(0.5, -0.1), "got incorrect=-0.1"), (lambda: ns.loss.SpikeRate(0.5, 0, "none"), "steps must be"),
-    (lambda: ns.loss.SpikeCount(5, 1)(np.zeros((2, 3)), np.zeros((2, 3))), r"expected integer labels of shape \(2,\)")])
+    (lambda: ns.loss.SpikeRate(0.5, -0.1), "got incorrect=-0.1"),
+    (lambda: ns.loss.SpikeRate(0.5, 0, "none"), "steps must be"),
+    (lambda: ns.loss.SpikeCount(5, 1)(np.zeros((2, 3)), np.zeros((2, 3))),
+     r"expected integer labels of shape \(2,\)")])
 def test_refused_targets_of_spike_losses(make, words):
     with pytest.raises(ValueError, match=words):
         make()
 
 
 def test_config_and_repr_name_every_argument():
-    for loss in (ns.loss.SpikeCount(5, 1, "mean"), ns.loss.SpikeRate(0.5, 0.01), ns.loss.MSE("mean"), ns.loss.CrossEntropy(label_smoothing=0.1)):
+    for loss in (ns.loss.SpikeCount(5, 1, "mean"), ns.loss.SpikeRate(0.5, 0.01), ns.loss.MSE("mean"),
+                 ns.loss.CrossEntropy(label_smoothing=0.1)):
         config = json.loads(json.dumps(loss.config()))
         again = getattr(ns.loss, config.pop("loss"))(**config)
         assert again.config() == loss.config()

@@ -12,8 +12,8 @@ from numsnn import optim
 def steps(optimizer, n=5, seed=0):
     """Parameters after each of n steps on random gradients, and these gradients; float64."""
     rng = np.random.default_rng(seed)
-    params, path, grads = {"a": rng.normal(size=(3, 2)), "b.tau_mem": rng.normal(size=4)}, [], []
-    path.append({k: v.copy() for k, v in params.items()})
+    params = {"a": rng.normal(size=(3, 2)), "b.tau_mem": rng.normal(size=4)}
+    path, grads = [{k: v.copy() for k, v in params.items()}], []
     for _ in range(n):
         grads.append({k: rng.normal(size=v.shape) for k, v in params.items()})
         optimizer.update(params, grads[-1])
@@ -73,8 +73,11 @@ def test_time_constants_are_projected_and_counted():
 
 
 def test_schedules():
-    values = {optim.Constant(): [1, 1, 1, 1], optim.Step(2, 0.1): [1, 1, 0.1, 0.1], optim.MultiStep([1, 3], 0.5): [1, 0.5, 0.5, 0.25],
-              optim.Exponential(0.5): [1, 0.5, 0.25, 0.125], optim.Cosine(2, 0.2): [1, 0.6, 0.2, 0.2],
+    values = {optim.Constant(): [1, 1, 1, 1],
+              optim.Step(2, 0.1): [1, 1, 0.1, 0.1],
+              optim.MultiStep([1, 3], 0.5): [1, 0.5, 0.5, 0.25],
+              optim.Exponential(0.5): [1, 0.5, 0.25, 0.125],
+              optim.Cosine(2, 0.2): [1, 0.6, 0.2, 0.2],
               optim.WarmUp(2, optim.Exponential(0.5)): [0.5, 1, 1, 0.5]}
     for schedule, expected in values.items():
         assert np.allclose([schedule(e) for e in range(4)], expected), schedule
@@ -83,11 +86,12 @@ def test_schedules():
 
 
 def test_config_makes_the_same_optimizer():
-    for make in (optim.SGD(0.1, 0.9, nesterov=True), optim.Adam(0.01, eps=1e-5, factors={"*.tau_*": 2}, clip_norm=1.0),
-                 optim.AdamW(0.01, schedule=optim.WarmUp(3, optim.Cosine(10)))):
-        twin = optim.optimizer_from(json.loads(json.dumps(make.config())))
-        assert json.dumps(twin.config()) == json.dumps(make.config())
-        assert steps(twin)[0][-1]["a"].tobytes() == steps(make)[0][-1]["a"].tobytes()
+    for optimizer in (optim.SGD(0.1, 0.9, nesterov=True),
+                      optim.Adam(0.01, eps=1e-5, factors={"*.tau_*": 2}, clip_norm=1.0),
+                      optim.AdamW(0.01, schedule=optim.WarmUp(3, optim.Cosine(10)))):
+        twin = optim.optimizer_from(json.loads(json.dumps(optimizer.config())))
+        assert json.dumps(twin.config()) == json.dumps(optimizer.config())
+        assert steps(twin)[0][-1]["a"].tobytes() == steps(optimizer)[0][-1]["a"].tobytes()
 
 
 def test_float32_stays_float32(rng):
@@ -102,27 +106,49 @@ def test_float32_stays_float32(rng):
     (lambda: optim.Adam(0), "learning rate must be a positive number; got 0"),
     (lambda: optim.SGD(np.nan), "got nan"),
     (lambda: optim.SGD(0.1, clip_norm=0), "clip_norm must be positive"),
-    (lambda: optim.SGD(0.1).update({"a": np.zeros(2)}, {"b": np.zeros(2)}), "unknown parameter 'b'; there are a"),
-    (lambda: optim.SGD(0.1).update({"a": np.zeros(2)}, {"a": np.zeros(3)}), r"gradient of a has shape \(3,\), the parameter \(2,\)"),
+    (lambda: optim.SGD(0.1).update({"a": np.zeros(2)}, {"b": np.zeros(2)}),
+     "unknown parameter 'b'; there are a"),
+    (lambda: optim.SGD(0.1).update({"a": np.zeros(2)}, {"a": np.zeros(3)}),
+     r"gradient of a has shape \(3,\), the parameter \(2,\)"),
 ))
 def test_what_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
+OPTIMIZERS = {"SGD": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
+              "nesterov": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+              "Adam": (optim.Adam, {"lr": 1e-2, "clip_norm": 0.5}),
+              "AdamW": (optim.AdamW, {"lr": 1e-2}),
+              "Adamax": (optim.Adamax, {"lr": 1e-2})}
+
+
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
-@pytest.mark.parametrize("make", (lambda: optim.SGD(0.1, 0.9, weight_decay=0.01), lambda: optim.SGD(0.1, 0.9, nesterov=True), lambda: optim.Adam(1e-2, clip_norm=0.5),
-                                  lambda: optim.AdamW(1e-2), lambda: optim.Adamax(1e-2)), ids=("SGD", "nesterov", "Adam", "AdamW", "Adamax"))
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_compiled_steps_have_the_bits_of_the_reference(make, dtype, monkeypatch):
-    """Gradients over twenty orders of magnitude, zeros among them; a parameter that is not contiguous is changed in its place too."""
+    """Gradients over twenty orders of magnitude, zeros among them.
+
+    A parameter that is not contiguous is changed in its place too.
+    """
     def path(device):
         monkeypatch.setattr(optim.devices, "fastest", lambda: ns.devices.get(device))
-        rng, optimizer = np.random.default_rng(0), make()
-        params = {"a": rng.standard_normal((61, 7)).astype(dtype), "b": rng.standard_normal((5, 8)).astype(dtype)[:, ::2]}
+        rng = np.random.default_rng(0)
+        kind, settings = make
+        optimizer = kind(**settings)
+
+        def gradient(p):
+            value = rng.standard_normal(p.shape)
+            size = 10.0 ** rng.integers(-18, 2, p.shape)
+            kept = rng.random(p.shape) < 0.8
+            return (value * size * kept).astype(dtype)
+
+        params = {"a": rng.standard_normal((61, 7)).astype(dtype),
+                  "b": rng.standard_normal((5, 8)).astype(dtype)[:, ::2]}
         for _ in range(7):
-            optimizer.update(params, {k: (rng.standard_normal(p.shape) * 10.0 ** rng.integers(-18, 2, p.shape) * (rng.random(p.shape) < 0.8)).astype(dtype)
-                                      for k, p in params.items()})
-        return [a.tobytes() for a in (*params.values(), *(a for slot in optimizer.state.values() for a in slot.values()))]
+            optimizer.update(params, {name: gradient(p) for name, p in params.items()})
+        slots = [a for slot in optimizer.state.values() for a in slot.values()]
+        return [a.tobytes() for a in (*params.values(), *slots)]
 
     found = path("cpu")
-    assert found == path("reference") and found[1] != np.random.default_rng(0).standard_normal((5, 4)).astype(dtype).tobytes()
+    assert found == path("reference")
+    assert found[1] != np.random.default_rng(0).standard_normal((5, 4)).astype(dtype).tobytes()

@@ -88,8 +88,11 @@ def tanh_slope(x):
 
 
 ACTIVATIONS = {a.name: a for a in (
-    Activation("identity", identity, identity_slope), Activation("relu", relu, relu_slope), Activation("selu", selu, selu_slope),
-    Activation("sigmoid", sigmoid, sigmoid_slope), Activation("tanh", tanh, tanh_slope))}
+    Activation("identity", identity, identity_slope),
+    Activation("relu", relu, relu_slope),
+    Activation("selu", selu, selu_slope),
+    Activation("sigmoid", sigmoid, sigmoid_slope),
+    Activation("tanh", tanh, tanh_slope))}
 
 
 def get(name: str) -> Activation:

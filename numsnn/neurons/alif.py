@@ -5,24 +5,25 @@
     eta_t   = rho eta_{t-1} + (1 - rho) s_{t-1}                          rho   = exp(-dt / tau_adp)
     theta_t = v_threshold + beta eta_t
     v_t     = alpha v_{t-1} + (1 - alpha) I_t - theta_t s_{t-1}          alpha = exp(-dt / tau_mem)
-    s_t     = H(v_t - theta_t)                                           H: `surrogate`, comparator ">" or ">="
+    s_t     = H(v_t - theta_t)                                           H: `surrogate`, comparator ">", ">="
 
-The order matters: the threshold moves first, and the soft reset subtracts the new threshold for the previous spike.  Neither
-is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next step.
+The order matters: the threshold moves first, and the soft reset subtracts the new threshold for the previous
+spike.  Neither is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next step.
 
     tau_mem      membrane time constant, in the unit of dt
     tau_adp      time constant of the adaptation, in the unit of dt
     v_threshold  resting threshold (b_j0 in the papers), in the unit of v
     beta         strength of the adaptation, in the unit of v
 
-`init_state="zeros"`: all 0; `"rest"`: v = s = 0, eta = v_threshold; `"uniform"`: v ~ U(0, 1), s = 0, eta = v_threshold; `"author"`:
-v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
+`init_state="zeros"`: all 0; `"rest"`: v = s = 0, eta = v_threshold; `"uniform"`: v ~ U(0, 1), s = 0,
+eta = v_threshold; `"author"`: v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is
+no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
 """
 
 from typing import NamedTuple
 
 from .elementwise import ONE
-from .model import Inputs, Out, decay, decay_adjoint
+from .model import Inputs, Options, Out, decay, decay_adjoint
 
 NAME = "ALIF"
 
@@ -72,13 +73,16 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
             Params(dv * (state.v - inputs.current), deta * (state.eta - state.spike), dtheta, dtheta * eta))
 
 
-def coefficients(settings, options, dt):
-    return Params(decay(settings.tau_mem, dt), decay(settings.tau_adp, dt), settings.v_threshold, settings.beta)
+def coefficients(settings: Settings, options: Options, dt: float) -> Params:
+    alpha = decay(settings.tau_mem, dt)
+    rho = decay(settings.tau_adp, dt)
+    return Params(alpha, rho, settings.v_threshold, settings.beta)
 
 
-def coefficients_adjoint(settings, options, dt, dparams):
-    return Settings(decay_adjoint(settings.tau_mem, dt, dparams.alpha), decay_adjoint(settings.tau_adp, dt, dparams.rho),
-                    dparams.v_threshold, dparams.beta)
+def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
+    dtau_mem = decay_adjoint(settings.tau_mem, dt, dparams.alpha)
+    dtau_adp = decay_adjoint(settings.tau_adp, dt, dparams.rho)
+    return Settings(dtau_mem, dtau_adp, dparams.v_threshold, dparams.beta)
 
 
 INITIAL_STATE = {

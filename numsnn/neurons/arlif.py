@@ -2,28 +2,30 @@
 
     theta_t = v_threshold + beta eta_{t-1}
     u_t = I_t + self_weight y_{t-1} + v_{t-1}
-    s_t = H(u_t - theta_t)                           H: `surrogate` (rectangle), comparator ">" unless told otherwise
+    s_t = H(u_t - theta_t)                           H: `surrogate` (rectangle), `comparator` (">")
     y_t = f(u_t)                                     threshold_related=False;  f: `activation` (selu)
           f(u_t - theta_t)                           threshold_related=True
     r_t = s_t v_reset + (1 - s_t) u_t                reset="hard";  u_t - s_t theta_t for "soft"
     v_t = sigmoid(decay) r_t
     eta_t = rho eta_{t-1} + (1 - rho) s_t            rho = exp(-dt / tau_adp)
 
-What the next layer receives is y_t (`output="analog"`), or s_t (`output="spike"`).  `recurrent` of the population adds a dense kernel to the
-diagonal one, self_weight.  `detach_reset=True` keeps the gradient from flowing through the spike of the reset.
+What the next layer receives is y_t (`output="analog"`), or s_t (`output="spike"`).  `recurrent` of the
+population adds a dense kernel to the diagonal one, self_weight.  `detach_reset=True` keeps the gradient from
+flowing through the spike of the reset.
 
-    decay        leak before the sigmoid: what remains of the membrane in one step is sigmoid(decay) (0.5: 0.62)
+    decay        leak before the sigmoid; sigmoid(decay) of the membrane remains in one step (0.5: 0.62)
     v_threshold  threshold, in the unit of v; the layer ARLIF moves it by its rate-band rule
     v_reset      value after a spike, in the unit of v
     self_weight  weight of a neuron's own last output (0: none)
     tau_adp      time constant of the trace of spikes, in the unit of dt
     beta         how far the trace moves the threshold, in the unit of v (0: not at all)
 
-Source: Gao, Wu, Wu, Li, Pei, HBAI 2021, of which the abstract alone was at hand.  From it: the name, hence recurrence, adaptive threshold and LIF;
-layers that replace SimpleRNN, LSTM and ConvLSTM2D with far fewer weights, hence no dense recurrent kernel by default.  From code of the
-same group that names ARLIF: u, the leak through a sigmoid with initial value 0.5, the hard reset to 0, the threshold 0.5, the output act(u), the
-rate-band rule.  Reconstructed, because neither says so: the reset potential, the soft reset, the trace (ALIF's), the diagonal kernel,
-gradients through the reset (that code detaches it).
+Source: Gao, Wu, Wu, Li, Pei, HBAI 2021, of which the abstract alone was at hand.  From it: the name, hence
+recurrence, adaptive threshold and LIF; layers that replace SimpleRNN, LSTM and ConvLSTM2D with far fewer
+weights, hence no dense recurrent kernel by default.  From code of the same group that names ARLIF: u, the
+leak through a sigmoid with initial value 0.5, the hard reset to 0, the threshold 0.5, the output act(u), the
+rate-band rule.  Reconstructed, because neither says so: the reset potential, the soft reset, the trace
+(ALIF's), the diagonal kernel, gradients through the reset (that code detaches it).
 """
 
 from typing import NamedTuple
@@ -31,7 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .elementwise import ONE, ZERO
-from .model import Inputs, decay, decay_adjoint
+from .model import Inputs, Options, decay, decay_adjoint
 
 NAME, OUTPUT = "ARLIF", "analog"
 OPTIONS = {"reset": ("hard", "soft"), "threshold_related": (False, True), "detach_reset": (False, True)}
@@ -46,6 +48,7 @@ class State(NamedTuple):
 
 
 class Params(NamedTuple):
+    """Coefficients of a step; the last three are set by options."""
     leak: float         # sigmoid(decay)
     v_threshold: float
     v_reset: float
@@ -82,20 +85,23 @@ def step(inputs, state, params, f):
     u = inputs.current + params.self_weight * state.last + state.v
     s = f.spike(u - theta, f.k)
     y = f.act(u - params.related * theta)
-    r = u + s * (params.hard * (params.v_reset - u) - (ONE - params.hard) * theta)
-    return Out(s, u, theta, y), State(params.leak * r, y, params.rho * state.eta + (ONE - params.rho) * s)
+    jump = params.hard * (params.v_reset - u) - (ONE - params.hard) * theta
+    r = u + s * jump
+    eta = params.rho * state.eta + (ONE - params.rho) * s
+    return Out(s, u, theta, y), State(params.leak * r, y, eta)
 
 
 def step_adjoint(inputs, state, params, f, dout, dstate):
     theta = params.v_threshold + params.beta * state.eta
     u = inputs.current + params.self_weight * state.last + state.v
     s = f.spike(u - theta, f.k)
-    r = u + s * (params.hard * (params.v_reset - u) - (ONE - params.hard) * theta)
+    jump = params.hard * (params.v_reset - u) - (ONE - params.hard) * theta
+    r = u + s * jump
     # out = (s, u, theta, y); v = leak * r; last = y; eta = rho * eta + (1 - rho) * s
     dr = params.leak * dstate.v
     dy = dout.analog + dstate.last
-    # r = u + s * (hard * (v_reset - u) - (1 - hard) * theta)
-    ds = dout.spike + (ONE - params.rho) * dstate.eta + params.attach * (dr * (params.hard * (params.v_reset - u) - (ONE - params.hard) * theta))
+    # r = u + s * jump, jump = hard * (v_reset - u) - (1 - hard) * theta
+    ds = dout.spike + (ONE - params.rho) * dstate.eta + params.attach * (dr * jump)
     # y = act(u - related * theta)
     da = dy * f.act_slope(u - params.related * theta)
     # s = spike(u - theta)
@@ -103,19 +109,28 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
     du = dout.v + dr * (ONE - params.hard * s) + dx + da
     # theta = v_threshold + beta * eta;  u = current + self_weight * last + v
     dtheta = dout.theta - dx - params.related * da - dr * s * (ONE - params.hard)
-    return (Inputs(du), State(du, params.self_weight * du, params.rho * dstate.eta + params.beta * dtheta),
-            Params(dstate.v * r, dtheta, dr * s * params.hard, du * state.last, dstate.eta * (state.eta - s), dtheta * state.eta, ZERO, ZERO, ZERO))
+    deta = params.rho * dstate.eta + params.beta * dtheta
+    dreset = dr * s * params.hard
+    drho = dstate.eta * (state.eta - s)
+    return (Inputs(du), State(du, params.self_weight * du, deta),
+            Params(dstate.v * r, dtheta, dreset, du * state.last, drho, dtheta * state.eta, ZERO, ZERO, ZERO))
 
 
-def coefficients(settings, options, dt):
-    return Params(_sigmoid(settings.decay), settings.v_threshold, settings.v_reset, settings.self_weight, decay(settings.tau_adp, dt), settings.beta,
-                  float(options["reset"] == "hard"), float(options["threshold_related"]), float(not options["detach_reset"]))
-
-
-def coefficients_adjoint(settings, options, dt, dparams):
+def coefficients(settings: Settings, options: Options, dt: float) -> Params:
     leak = _sigmoid(settings.decay)
-    return Settings(dparams.leak * leak * (1 - leak), dparams.v_threshold, dparams.v_reset, dparams.self_weight,
-                    decay_adjoint(settings.tau_adp, dt, dparams.rho), dparams.beta)
+    rho = decay(settings.tau_adp, dt)
+    hard = float(options["reset"] == "hard")
+    related = float(options["threshold_related"])
+    attach = float(not options["detach_reset"])
+    return Params(leak, settings.v_threshold, settings.v_reset, settings.self_weight, rho, settings.beta,
+                  hard, related, attach)
+
+
+def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
+    leak = _sigmoid(settings.decay)
+    ddecay = dparams.leak * leak * (1 - leak)
+    dtau_adp = decay_adjoint(settings.tau_adp, dt, dparams.rho)
+    return Settings(ddecay, dparams.v_threshold, dparams.v_reset, dparams.self_weight, dtau_adp, dparams.beta)
 
 
 def _sigmoid(x):

@@ -1,36 +1,42 @@
 """The dialect in which neuron models and surrogates are written.
 
-An *elementwise* function holds arithmetic of scalars only: sums, products, quotients, comparisons by `greater`, and the
-functions below.  The same function object is called on NumPy arrays (the reference), captured by Numba loops (CPU), and
-by whatever target comes next.  This file imports no Numba: `devices.jit` gives each function its compiled twin.
+An *elementwise* function holds arithmetic of scalars only: sums, products, quotients, comparisons by
+`greater`, and the functions below.  The same function object is called on NumPy arrays (the reference),
+captured by Numba loops (CPU), and by whatever target comes next.  This file imports no Numba: `devices.jit`
+gives each function its compiled twin.
 
-`exp`, `half_to`, `tanh`, `sigmoid`, `expm1` are ours, made of sums, products and a scaling by the exponent bits, so that every
-target computes the same operations in the same order and gives the same bits (`np.exp` and `math.exp` differ in 40 % of
-all float32 values, and a call to libm does not vectorise).  One polynomial serves float32 (2 ulp), one float64 (1e-15);
-the type of the argument chooses.  Arguments are clamped to the range in which the result is a normal number:
-`exp(-1000)` is the smallest normal number, never 0, and `exp(1000)` is finite.  NaN stays NaN.
+`exp`, `half_to`, `tanh`, `sigmoid`, `expm1` are ours, made of sums, products and a scaling by the exponent
+bits, so that every target computes the same operations in the same order and gives the same bits (`np.exp`
+and `math.exp` differ in 40 % of all float32 values, and a call to libm does not vectorise).  One polynomial
+serves float32 (2 ulp), one float64 (1e-15); the type of the argument chooses.  Arguments are clamped to the
+range in which the result is a normal number: `exp(-1000)` is the smallest normal number, never 0, and
+`exp(1000)` is finite.  NaN stays NaN.
 
-Constants of the module are exact in float32, so that they never widen a float32 expression; the coefficients of the
-polynomials are given in both precisions.
+Constants of the module are exact in float32, so that they never widen a float32 expression; the coefficients
+of the polynomials are given in both precisions.
 """
 
+from collections.abc import Callable
 from math import factorial, log
+from typing import TypeVar
 
 import numpy as np
 
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 
-ELEMENTWISE = []   # every marked function, in order of definition; devices.jit reads it
+Function = TypeVar("Function", bound=Callable)
+
+ELEMENTWISE: list[Callable] = []        # every marked function, in order of definition; devices.jit reads it
 
 
-def elementwise(function):
+def elementwise(function: Function) -> Function:
     """Mark a function as written in the dialect; it stays a plain Python function."""
     ELEMENTWISE.append(function)
     return function
 
 
-# ---- primitives: the few operations that NumPy spells differently from a scalar language.  Their compiled forms stand in
-# devices/jit.py and mean exactly the same, NaN and signed zero included.
+# ---- primitives: the few operations that NumPy spells differently from a scalar language
+# Their compiled forms stand in devices/jit.py and mean exactly the same, NaN and signed zero included.
 
 
 def minimum(a, b):
@@ -69,7 +75,7 @@ def sqrt(x):
 
 
 def erf(x):
-    """Error function, for the smooth twins of surrogates only (tests); no target needs it to run a network."""
+    """Error function, for the smooth twins of surrogates only (tests); no target needs it for a network."""
     from scipy.special import erf as scipy_erf
     return scipy_erf(x)
 
@@ -79,10 +85,12 @@ def arctan(x):
     return np.arctan(x)
 
 
-# ---- exp(x) = 2**n * exp(r), n = round(x / log 2), |r| <= log(2) / 2; log 2 in two parts, so that x - n log 2 is exact
+# ---- exp(x) = 2**n * exp(r), n = round(x / log 2), |r| <= log(2) / 2
+# log 2 comes in two parts, so that x - n log 2 is exact
 
 _f = np.float32
-MAGIC_32, LOG2E_32, LN2_HIGH_32, LN2_LOW_32 = _f(12582912), _f(1.4426950408889634), _f(0.693359375), _f(-2.12194440e-4)
+MAGIC_32, LOG2E_32 = _f(12582912), _f(1.4426950408889634)
+LN2_HIGH_32, LN2_LOW_32 = _f(0.693359375), _f(-2.12194440e-4)
 LOW_32, HIGH_32 = _f(-87), _f(88)
 C2, C3, C4, C5, C6, C7 = (_f(1 / factorial(k)) for k in range(2, 8))
 
@@ -128,10 +136,13 @@ def exp(x):
     return (p + ONE) * scale
 
 
-# ---- 2**-x = 2**n * p(t), n = -round(x), t = x + n exact, |t| <= 1/2: fewer operations than exp where a scale can take the factor log 2
+# ---- 2**-x = 2**n * p(t), n = -round(x), t = x + n exact, |t| <= 1/2
+# fewer operations than exp where a scale can take the factor log 2
 
 HIGHEST_32, HIGHEST_64 = _f(125), _d(1021)
-E1, E2, E3, E4, E5, E6 = map(_f, (-0.69314718, 0.24022651, -0.05550357, 0.0096180830, -0.0013390863, 0.00015453163))     # interpolates 2**-t
+# this polynomial interpolates 2**-t
+E1, E2, E3 = _f(-0.69314718), _f(0.24022651), _f(-0.05550357)
+E4, E5, E6 = _f(0.0096180830), _f(-0.0013390863), _f(0.00015453163)
 F1, F2, F3, F4, F5, F6, F7, F8, F9, F10, F11, F12 = (_d((-log(2)) ** k / factorial(k)) for k in range(1, 13))
 
 

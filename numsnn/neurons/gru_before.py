@@ -1,4 +1,6 @@
-"""Gated recurrent unit, reset gate before the product (`GRU(reset_after=False)`).  Three currents to a neuron, in Keras' order z, r, h.
+"""Gated recurrent unit, reset gate before the product (`GRU(reset_after=False)`).
+
+Three currents come to a neuron, in Keras' order z, r, h.
 
     z_t = S(I^z_t),   r_t = S(I^r_t)                 update and reset gate, S: the logistic function
     n_t = g(I^h_t)                                   candidate, g: `activation` (tanh)
@@ -7,9 +9,10 @@
     I^z_t = x^z_t + h_{t-1} U^z,  I^r_t likewise,  I^h_t = x^h_t + (r_t h_{t-1}) U^h:
     x (T, B, 3 n) from Dense(n_in, 3 n), U = `recurrent` (n, 3 n), in the order z, r, h
 
-What the third product takes is known only after the second one: two products a step, one after the other.  Recurrent unless told
-otherwise, without a recurrent bias, as in Keras (reset_after=False): Dense(m, 3 n) and this have 3 n (m + n + 1) parameters.
-Quantities are dimensionless and dt plays no part.  Source: Cho et al. 2014 (arXiv 1406.1078, third version).
+What the third product takes is known only after the second one: two products a step, one after the other.
+Recurrent unless told otherwise, without a recurrent bias, as in Keras (reset_after=False): Dense(m, 3 n) and
+this have 3 n (m + n + 1) parameters.  Quantities are dimensionless and dt plays no part.  Source: Cho et al.
+2014 (arXiv 1406.1078, third version).
 """
 
 from typing import NamedTuple
@@ -21,8 +24,8 @@ NAME, OUTPUT = "GRUBefore", "analog"
 DEFAULTS = {"activation": "tanh", "recurrent": True, "recurrent_bias_init": False}
 SECOND = "h"
 
-__all__ = ["DEFAULTS", "NAME", "OUTPUT", "SECOND", "Inputs", "Out", "Params", "Settings", "State", "between", "between_adjoint", "coefficients",
-           "coefficients_adjoint", "step", "step_adjoint"]
+__all__ = ["DEFAULTS", "NAME", "OUTPUT", "SECOND", "Inputs", "Out", "Params", "Settings", "State", "between",
+           "between_adjoint", "coefficients", "coefficients_adjoint", "step", "step_adjoint"]
 
 
 class Inputs(NamedTuple):

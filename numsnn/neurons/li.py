@@ -12,7 +12,7 @@ Source: Yin, Corradi, Bohte 2020 (the integrator readout).
 
 from typing import NamedTuple
 
-from .model import Inputs, decay, decay_adjoint
+from .model import Inputs, Options, decay, decay_adjoint
 
 NAME = "LI"
 OPTIONS = {"input_scale": ("1-alpha", "1")}
@@ -47,14 +47,14 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
     return Inputs(params.gain * dv), State(params.alpha * dv), Params(dv * state.v, dv * inputs.current)
 
 
-def coefficients(settings, options, dt):
+def coefficients(settings: Settings, options: Options, dt: float) -> Params:
     alpha = decay(settings.tau_mem, dt)
     return Params(alpha, 1 - alpha if options["input_scale"] == "1-alpha" else 1.0)
 
 
-def coefficients_adjoint(settings, options, dt, dparams):
-    return Settings(decay_adjoint(settings.tau_mem, dt, dparams.alpha
-                                  - (dparams.gain if options["input_scale"] == "1-alpha" else 0.0)))
+def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
+    dalpha = dparams.alpha - (dparams.gain if options["input_scale"] == "1-alpha" else 0.0)
+    return Settings(decay_adjoint(settings.tau_mem, dt, dalpha))
 
 
 INITIAL_STATE = {"uniform": lambda settings, draw: State(draw)}

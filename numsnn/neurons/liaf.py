@@ -1,15 +1,16 @@
 """Leaky integrate and analog fire neuron: it spikes inside, and hands out an analog value.
 
     u_t = I_t + v_{t-1}
-    s_t = H(u_t - v_threshold)                       H: `surrogate` (rectangle), comparator ">=" unless told otherwise
+    s_t = H(u_t - v_threshold)                       H: `surrogate` (rectangle), `comparator` (">=")
     r_t = s_t v_reset + (1 - s_t) u_t                hard reset
     v_t = alpha r_t + beta                           multiplicative and additive leak
     y_t = f(u_t - v_threshold)                       threshold_related=True (TR); f: `activation`
           f(u_t)                                     threshold_related=False (NTR)
 
-What the next layer receives is y_t (`output="analog"`); `output="spike"` is the LIF neuron of the same paper.  The spike resets the neuron
-and is not sent.  `v` that is handed out is u_t.  `detach_reset=True` keeps the gradient from flowing through the spike of the reset; with
-an NTR output nothing then reaches v_threshold, and learning it is refused.
+What the next layer receives is y_t (`output="analog"`); `output="spike"` is the LIF neuron of the same
+paper.  The spike resets the neuron and is not sent.  `v` that is handed out is u_t.  `detach_reset=True`
+keeps the gradient from flowing through the spike of the reset; with an NTR output nothing then reaches
+v_threshold, and learning it is refused.
 
     alpha        multiplicative leak, what remains of the membrane in one step (dimensionless)
     beta         additive leak, in the unit of v
@@ -17,13 +18,15 @@ an NTR output nothing then reaches v_threshold, and learning it is refused.
     v_reset      value after a spike, in the unit of v
 
 Leak and reset come after the output, in the same step; nothing is scaled by dt.  The initial v is 0.
-Source: Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net, IEEE Trans. Neural Netw. Learn. Syst. 2021 (arXiv 2011.06176).
+Source: Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net, IEEE Trans. Neural Netw. Learn. Syst. 2021
+(arXiv 2011.06176).
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from .elementwise import ONE, ZERO
-from .model import Inputs
+from .model import Inputs, Options
 
 NAME, OUTPUT = "LIAF", "analog"
 OPTIONS = {"threshold_related": (True, False), "detach_reset": (False, True)}
@@ -87,17 +90,19 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
             Params(dstate.v * r, dstate.v, dout.theta - dx - params.related * da, dr * s, ZERO, ZERO))
 
 
-def coefficients(settings, options, dt):
+def coefficients(settings: Settings, options: Options, dt: float) -> Params:
     return Params(*settings, float(options["threshold_related"]), float(not options["detach_reset"]))
 
 
-def coefficients_adjoint(settings, options, dt, dparams):
+def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
     return Settings(*dparams[:len(Settings._fields)])
 
 
-def conflict(learn, options, output):
+def conflict(learn: Collection[str], options: Options, output: str) -> str:
     """Which choices do not go together."""
-    if "v_threshold" in learn and output == "analog" and options["detach_reset"] and not options["threshold_related"]:
-        return ("v_threshold is to be learned, but with threshold_related=False and detach_reset=True no gradient reaches it; "
-                "change one of the three")
+    through_output = output != "analog" or options["threshold_related"]
+    through_reset = not options["detach_reset"]
+    if "v_threshold" in learn and not through_output and not through_reset:
+        return ("v_threshold is to be learned, but with threshold_related=False and detach_reset=True "
+                "no gradient reaches it; change one of the three")
     return ""

@@ -1,16 +1,20 @@
-"""LIAF neurons as the gates of an LSTM: each of the four currents charges a membrane that leaks and is reset by its own spikes.
+"""LIAF neurons as the gates of an LSTM.
+
+Each of the four currents charges a membrane that leaks and is reset by its own spikes.
 
     for each k in i, f, c, o (Keras' order):
         u^k_t = I^k_t + v^k_{t-1}
-        s^k_t = H(u^k_t - v_threshold)               H: `surrogate` (rectangle), comparator ">=" unless told otherwise
-        v^k_t = alpha (s^k_t v_reset + (1 - s^k_t) u^k_t) + beta         hard reset, multiplicative and additive leak
+        s^k_t = H(u^k_t - v_threshold)               H: `surrogate` (rectangle), `comparator` (">=")
+        r^k_t = s^k_t v_reset + (1 - s^k_t) u^k_t    hard reset
+        v^k_t = alpha r^k_t + beta                   multiplicative and additive leak
     i_t = S(u^i_t),   f_t = S(u^f_t),   o_t = S(u^o_t)                   S: the logistic function
     c_t = f_t c_{t-1} + i_t g(u^c_t)                 cell, g: `activation` (tanh)
     y_t = o_t g(c_t)                                 what the next layer receives, `analog`
 
-x is (T, B, 4 n), from Dense(n_in, 4 n).  Not recurrent unless told otherwise; recurrent=True feeds y back.  With alpha = beta = 0 this is an
-LSTM cell (forget_bias = 0), and with recurrent=True the `LSTM`.  Of the four spikes only that of the output gate is handed out: `spike`, `v` and
-`theta` are s^o, u^o and v_threshold.  The spikes reset and are not sent.
+x is (T, B, 4 n), from Dense(n_in, 4 n).  Not recurrent unless told otherwise; recurrent=True feeds y back.
+With alpha = beta = 0 this is an LSTM cell (forget_bias = 0), and with recurrent=True the `LSTM`.  Of the
+four spikes only that of the output gate is handed out: `spike`, `v` and `theta` are s^o, u^o and
+v_threshold.  The spikes reset and are not sent.
 
     alpha        multiplicative leak, what remains of a membrane in one step (dimensionless)
     beta         additive leak, in the unit of the current
@@ -18,14 +22,15 @@ LSTM cell (forget_bias = 0), and with recurrent=True the `LSTM`.  Of the four sp
     v_reset      value after a spike, in the unit of the current
 
 Leak and reset come after the gates, in the same step; nothing is scaled by dt.
-Source: LIAFLSTMCell of the code to Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net 2021.  Its comments write S and tanh, as here; its default
-functions are relu for the gates and selu for g; its beta and v_reset are 0.
+Source: LIAFLSTMCell of the code to Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net 2021.  Its comments write S and
+tanh, as here; its default functions are relu for the gates and selu for g; its beta and v_reset are 0.
 """
 
 from typing import NamedTuple
 
 from .elementwise import ONE, ZERO, elementwise, sigmoid
 from .lstm import Inputs
+from .model import Options
 
 NAME, OUTPUT, RECURS = "LIAFLSTM", "analog", "analog"
 DEFAULTS = {"surrogate": "rectangle", "comparator": ">=", "activation": "tanh", "recurrent_bias_init": False}
@@ -81,12 +86,17 @@ def leak_adjoint(u, params, f, ds, dv):
 @elementwise
 def total(a, b, c, d):
     """The sum of the gradients of four membranes."""
-    return Params(a.alpha + b.alpha + c.alpha + d.alpha, a.beta + b.beta + c.beta + d.beta,
-                  a.v_threshold + b.v_threshold + c.v_threshold + d.v_threshold, a.v_reset + b.v_reset + c.v_reset + d.v_reset)
+    return Params(a.alpha + b.alpha + c.alpha + d.alpha,
+                  a.beta + b.beta + c.beta + d.beta,
+                  a.v_threshold + b.v_threshold + c.v_threshold + d.v_threshold,
+                  a.v_reset + b.v_reset + c.v_reset + d.v_reset)
 
 
 def step(inputs, state, params, f):
-    u_i, u_f, u_c, u_o = inputs.i + state.v_i, inputs.f + state.v_f, inputs.c + state.v_c, inputs.o + state.v_o
+    u_i = inputs.i + state.v_i
+    u_f = inputs.f + state.v_f
+    u_c = inputs.c + state.v_c
+    u_o = inputs.o + state.v_o
     _, v_i = leak(u_i, params, f)
     _, v_f = leak(u_f, params, f)
     _, v_c = leak(u_c, params, f)
@@ -96,8 +106,14 @@ def step(inputs, state, params, f):
 
 
 def step_adjoint(inputs, state, params, f, dout, dstate):
-    u_i, u_f, u_c, u_o = inputs.i + state.v_i, inputs.f + state.v_f, inputs.c + state.v_c, inputs.o + state.v_o
-    i, keep, o, new = sigmoid(u_i), sigmoid(u_f), sigmoid(u_o), f.act(u_c)
+    u_i = inputs.i + state.v_i
+    u_f = inputs.f + state.v_f
+    u_c = inputs.c + state.v_c
+    u_o = inputs.o + state.v_o
+    i = sigmoid(u_i)
+    keep = sigmoid(u_f)
+    new = f.act(u_c)
+    o = sigmoid(u_o)
     c = keep * state.c + i * new
     # analog = o * act(c)
     do = dout.analog * f.act(c)
@@ -119,9 +135,9 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
             Params(p.alpha, p.beta, p.v_threshold + dout.theta, p.v_reset))
 
 
-def coefficients(settings, options, dt):
+def coefficients(settings: Settings, options: Options, dt: float) -> Params:
     return Params(*settings)
 
 
-def coefficients_adjoint(settings, options, dt, dparams):
+def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
     return Settings(*dparams)

@@ -8,13 +8,15 @@
           u_t - s_t (u_t - v_reset)                     reset="hard"
           u_t                                           reset="none"
 
-The membrane that is handed out, `v`, is u_t, before the reset.  `reset_when="next"` subtracts s_{t-1} instead of s_t (model
-`LIFNext`, snnTorch's default).  `detach_reset=True` keeps the gradient from flowing through the spike of the reset.
+The membrane that is handed out, `v`, is u_t, before the reset.  `reset_when="next"` subtracts s_{t-1}
+instead of s_t (model `LIFNext`, snnTorch's default).  `detach_reset=True` keeps the gradient from flowing
+through the spike of the reset.
 
     tau_mem      membrane time constant, in the unit of dt
     v_threshold  threshold, in the unit of v
     v_reset      value after a hard reset, in the unit of v
-    input_scale  gain = 1 ("1"; I in units of v per step) or gain = 1 - alpha ("1-alpha"; R = 1, I in the unit of v)
+    input_scale  gain = 1 ("1"; I in units of v per step), or
+                 gain = 1 - alpha ("1-alpha"; R = 1, I in the unit of v)
 
 The reset is not scaled by dt.  Source: Gerstner & Kistler 2002, section 4.1; exponential Euler.
 """
@@ -22,7 +24,7 @@ The reset is not scaled by dt.  Source: Gerstner & Kistler 2002, section 4.1; ex
 from typing import NamedTuple
 
 from .elementwise import ZERO
-from .model import Inputs, Out, decay, decay_adjoint
+from .model import Inputs, Options, Out, decay, decay_adjoint
 
 NAME = "LIF"
 OPTIONS = {"reset": ("soft", "hard", "none"), "input_scale": ("1", "1-alpha"), "detach_reset": (False, True)}
@@ -77,13 +79,16 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
             Params(du * state.v, du * inputs.current, dthreshold, -params.hard * dr, ZERO, ZERO, ZERO))
 
 
-def coefficients(settings, options, dt):
+def coefficients(settings: Settings, options: Options, dt: float) -> Params:
     alpha = decay(settings.tau_mem, dt)
-    return Params(alpha, 1 - alpha if options["input_scale"] == "1-alpha" else 1.0, settings.v_threshold, settings.v_reset,
-                  float(options["reset"] == "soft"), float(options["reset"] == "hard"), float(not options["detach_reset"]))
+    gain = 1 - alpha if options["input_scale"] == "1-alpha" else 1.0
+    soft = float(options["reset"] == "soft")
+    hard = float(options["reset"] == "hard")
+    attach = float(not options["detach_reset"])
+    return Params(alpha, gain, settings.v_threshold, settings.v_reset, soft, hard, attach)
 
 
-def coefficients_adjoint(settings, options, dt, dparams):
+def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
     dalpha = dparams.alpha - (dparams.gain if options["input_scale"] == "1-alpha" else 0.0)
     return Settings(decay_adjoint(settings.tau_mem, dt, dalpha), dparams.v_threshold, dparams.v_reset)
 

@@ -6,8 +6,9 @@
           w_t                                           reset="none"
     s_t = H(v_t - v_threshold)
 
-Meaning and units as in `LIF`.  With a soft reset v_threshold is subtracted one step later and so does not decay with v: this
-is not the neuron of `reset_when="same"`.  Source: snnTorch 1.0 (`Leaky`, reset_delay=True).
+Meaning and units as in `LIF`.  With a soft reset v_threshold is subtracted one step later and so does not
+decay with v: this is not the neuron of `reset_when="same"`.  Source: snnTorch 1.0 (`Leaky`,
+reset_delay=True).
 """
 
 from typing import NamedTuple

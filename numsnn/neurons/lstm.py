@@ -1,4 +1,6 @@
-"""Long short-term memory: a cell that gates write, keep and read.  Four currents to a neuron, in Keras' order i, f, c, o.
+"""Long short-term memory: a cell that gates write, keep and read.
+
+Four currents come to a neuron, in Keras' order i, f, c, o.
 
     i_t = S(I^i_t)                                   input gate, S: the logistic function
     f_t = S(I^f_t + forget_bias)                     forget gate
@@ -6,20 +8,25 @@
     o_t = S(I^o_t)                                   output gate
     h_t = o_t g(c_t)                                 what the next layer receives and what recurs, `analog`
 
-    I^k_t = x^k_t + h_{t-1} U^k  for k in i, f, c, o: x (T, B, 4 n) from Dense(n_in, 4 n), U = `recurrent` (n, 4 n)
+    I^k_t = x^k_t + h_{t-1} U^k  for k in i, f, c, o:
+    x (T, B, 4 n) from Dense(n_in, 4 n), U = `recurrent` (n, 4 n)
 
-    forget_bias  added to the current of the forget gate.  1 is Keras' unit_forget_bias=True, which is the initial value of a bias there:
-                 the same function.  0 for weights that bring their own (PyTorch, trained Keras layers)
+    forget_bias  added to the current of the forget gate.  1 is Keras' unit_forget_bias=True, which is the
+                 initial value of a bias there: the same function.  0 for weights that bring their own
+                 (PyTorch, trained Keras layers)
 
-Recurrent unless told otherwise, without a recurrent bias, as in Keras: Dense(m, 4 n) and LSTM(n) have 4 n (m + n + 1) parameters.
-Quantities are dimensionless and dt plays no part.  PyTorch orders the gates i, f, g, o as well (its g is the c here), holds transposed
-weights and has the second bias (`recurrent_bias_init="zeros"`).
-Source: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber, Cummins 2000; its bias: Jozefowicz, Zaremba, Sutskever 2015.
+Recurrent unless told otherwise, without a recurrent bias, as in Keras: Dense(m, 4 n) and LSTM(n) have
+4 n (m + n + 1) parameters.  Quantities are dimensionless and dt plays no part.  PyTorch orders the gates
+i, f, g, o as well (its g is the c here), holds transposed weights and has the second bias
+(`recurrent_bias_init="zeros"`).
+Source: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber, Cummins 2000; its bias: Jozefowicz,
+Zaremba, Sutskever 2015.
 """
 
 from typing import NamedTuple
 
 from .elementwise import ONE, sigmoid
+from .model import Options
 
 NAME, OUTPUT = "LSTM", "analog"
 DEFAULTS = {"activation": "tanh", "recurrent": True, "recurrent_bias_init": False}
@@ -50,13 +57,17 @@ class Settings(NamedTuple):
 
 
 def step(inputs, state, params, f):
-    i, keep, o = sigmoid(inputs.i), sigmoid(inputs.f + params.forget_bias), sigmoid(inputs.o)
+    i = sigmoid(inputs.i)
+    keep = sigmoid(inputs.f + params.forget_bias)
+    o = sigmoid(inputs.o)
     c = keep * state.c + i * f.act(inputs.c)
     return Out(c, o * f.act(c)), State(c)
 
 
 def step_adjoint(inputs, state, params, f, dout, dstate):
-    i, keep, o = sigmoid(inputs.i), sigmoid(inputs.f + params.forget_bias), sigmoid(inputs.o)
+    i = sigmoid(inputs.i)
+    keep = sigmoid(inputs.f + params.forget_bias)
+    o = sigmoid(inputs.o)
     new = f.act(inputs.c)
     c = keep * state.c + i * new
     # analog = o * act(c)
@@ -65,13 +76,15 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
     # c = keep * c + i * act(inputs.c)
     dnew = dc * i * f.act_slope(inputs.c)
     # i, keep, o = sigmoid(inputs.i), sigmoid(inputs.f + forget_bias), sigmoid(inputs.o)
+    dinput = dc * new * i * (ONE - i)
     dforget = dc * state.c * keep * (ONE - keep)
-    return Inputs(dc * new * i * (ONE - i), dforget, dnew, do * o * (ONE - o)), State(dc * keep), Params(dforget)
+    doutput = do * o * (ONE - o)
+    return Inputs(dinput, dforget, dnew, doutput), State(dc * keep), Params(dforget)
 
 
-def coefficients(settings, options, dt):
+def coefficients(settings: Settings, options: Options, dt: float) -> Params:
     return Params(*settings)
 
 
-def coefficients_adjoint(settings, options, dt, dparams):
+def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
     return Settings(*dparams)

@@ -1,32 +1,38 @@
 r"""Spike functions and the surrogate slopes that replace their derivative in the backward pass.
 
-A `Surrogate` is a triple of elementwise functions of the distance to the threshold x = v - theta (in the unit of v):
+A `Surrogate` is a triple of elementwise functions of the distance to the threshold x = v - theta (in the
+unit of v):
 
     spike(x, k)     what the forward pass uses: 1 where x > 0 (or x >= 0: `comparator=">="`), else 0
     slope(x, k)     what the backward pass uses for d spike / dx
-    smooth(x, k)    the primitive of `slope`, a stand-in for `spike` with an exact derivative: gradient tests swap it in
+    smooth(x, k)    the primitive of `slope`, a stand-in for `spike` with an exact derivative, for tests
 
-with `k` the constants derived from the parameters, in the working precision.  Names follow the formula, because the same
-name means different functions in different libraries:
+with `k` the constants derived from the parameters, in the working precision.  Names follow the formula,
+because the same name means different functions in different libraries:
 
-    name            slope(x)                                                                       source
-    gaussian        gamma N(x; 0, sigma)                                                           Yin et al. 2020
-    multi_gaussian  gamma [(1+h) N(x; 0, sigma) - h N(x; sigma, s sigma) - h N(x; -sigma, s sigma)]  Yin et al. 2021
-    triangle        gamma max(0, 1 - slope |x|)        ("linear")                                  Bellec et al. 2018
-    exponential     gamma exp(-slope |x|)              ("slayer", slope = 5)                       Shrestha & Orchard 2018
-    rectangle       1 / (2a) for |x| < a, else 0                                                   Wu et al. 2018
-    superspike      1 / (1 + slope |x|)^2              (derivative of the "fast sigmoid")          Zenke & Ganguli 2018
-    atan            (alpha/2) / (1 + (pi alpha x / 2)^2)                                           Fang et al. 2021
+    name            slope(x)                                                          source
+    gaussian        gamma N(x; 0, sigma)                                              Yin et al. 2020
+    multi_gaussian  gamma [(1+h) N(x; 0, sigma)
+                    - h N(x; sigma, s sigma) - h N(x; -sigma, s sigma)]               Yin et al. 2021
+    triangle        gamma max(0, 1 - slope |x|)        ("linear")                     Bellec et al. 2018
+    exponential     gamma exp(-slope |x|)              ("slayer", slope = 5)          Shrestha & Orchard 2018
+    rectangle       1 / (2a) for |x| < a, else 0                                      Wu et al. 2018
+    superspike      1 / (1 + slope |x|)^2              (derivative of "fast sigmoid") Zenke & Ganguli 2018
+    atan            (alpha/2) / (1 + (pi alpha x / 2)^2)                              Fang et al. 2021
     sigmoid         slope S(slope x) (1 - S(slope x)),  S the logistic function
 
-N(x; m, s) is the normal density.  `relu` stands apart: max(0, x) instead of the spike, for analog twins of spiking networks.  Every slope is finite for every x, infinities included.
+N(x; m, s) is the normal density.  `relu` stands apart: max(0, x) instead of the spike, for analog twins of
+spiking networks.  Every slope is finite for every x, infinities included.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from math import e, log2, pi, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from .elementwise import (
     HALF,
@@ -48,7 +54,7 @@ from .elementwise import (
 class Surrogate(NamedTuple):
     """The triple (see the module), its name, its parameters as given and the constants derived from them."""
     name: str
-    parameters: dict
+    parameters: dict[str, float]
     spike: Callable
     smooth: Callable
     slope: Callable
@@ -59,23 +65,25 @@ class Surrogate(NamedTuple):
         """True where the forward pass gives exactly 0 or 1."""
         return self.spike is not self.smooth
 
-    def smoothed(self) -> "Surrogate":
-        """The same surrogate with its smooth twin as the spike: a network whose gradient finite differences can check."""
+    def smoothed(self) -> Surrogate:
+        """The same surrogate with its smooth twin as the spike: finite differences can check the network."""
         return self._replace(spike=self.smooth)
 
-    def with_comparator(self, comparator: str) -> "Surrogate":
+    def with_comparator(self, comparator: str) -> Surrogate:
         """The same surrogate with a strict (">") or an inclusive (">=") spike test."""
         if comparator not in COMPARATORS:
-            raise ValueError(f"comparator must be one of {', '.join(map(repr, COMPARATORS))}; got {comparator!r}")
+            known = ", ".join(map(repr, COMPARATORS))
+            raise ValueError(f"comparator must be one of {known}; got {comparator!r}")
         return self._replace(spike=COMPARATORS[comparator]) if self.hard else self
 
-    def typed(self, dtype) -> NamedTuple:
+    def typed(self, dtype: DTypeLike) -> Any:
         """The constants as scalars of the working precision."""
         return type(self.constants)(*map(np.dtype(dtype).type, self.constants))
 
-    def __call__(self, x):
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """The slope at x (an array, or something that becomes one), for plots and tables."""
-        x = np.asarray(x, dtype=None if getattr(x, "dtype", None) in (np.float32, np.float64) else np.float64)
+        keeps_precision = getattr(x, "dtype", None) in (np.float32, np.float64)
+        x = np.asarray(x, dtype=None if keeps_precision else np.float64)
         return self.slope(x, self.typed(x.dtype))
 
 
@@ -92,13 +100,14 @@ def heaviside_inclusive(x, k):
 COMPARATORS = {">": heaviside, ">=": heaviside_inclusive}
 
 
-def _positive(**values):
+def _positive(**values: float) -> None:
     for name, value in values.items():
         if not value > 0 or not np.isfinite(value):
             raise ValueError(f"surrogate parameter {name} must be a positive number; got {value!r}")
 
 
-# Squares and quotients of an infinite x would give inf - inf or inf / inf: |x| is limited where the slope has long vanished.
+# Squares and quotients of an infinite x would give inf - inf or inf / inf: |x| is limited where the slope has
+# long vanished.
 
 # ---- gaussian
 
@@ -127,13 +136,17 @@ def gaussian_smooth(x, k):
 def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
     """gamma N(x; 0, sigma)."""
     _positive(gamma=gamma, sigma=sigma)
-    constants = GaussianConstants(gamma / (sigma * sqrt(2 * pi)), BITS / sigma, 1 / (sigma * sqrt(2)), gamma, 13 * sigma)
-    return Surrogate("gaussian", {"gamma": gamma, "sigma": sigma}, heaviside, gaussian_smooth, gaussian_slope, constants)
+    constants = GaussianConstants(
+        height=gamma / (sigma * sqrt(2 * pi)), width=BITS / sigma,
+        root=1 / (sigma * sqrt(2)), gamma=gamma, limit=13 * sigma)
+    return Surrogate("gaussian", {"gamma": gamma, "sigma": sigma},
+                     heaviside, gaussian_smooth, gaussian_slope, constants)
 
 
 # ---- multi-gaussian
 
 class MultiGaussianConstants(NamedTuple):
+    """A main lobe of width sigma, and two lower and wider side lobes."""
     height: float       # gamma (1 + h) / (sigma sqrt(2 pi))
     width: float        # sqrt(log2(e) / 2) / sigma
     side_height: float  # gamma h / (s sigma sqrt(2 pi))
@@ -149,7 +162,9 @@ class MultiGaussianConstants(NamedTuple):
 @elementwise
 def multi_gaussian_slope(x, k):
     x = minimum(abs(x), k.limit)
-    z, left, right = x * k.width, (x - k.sigma) * k.side_width, (x + k.sigma) * k.side_width
+    z = x * k.width
+    left = (x - k.sigma) * k.side_width
+    right = (x + k.sigma) * k.side_width
     return k.height * half_to(z * z) - k.side_height * (half_to(left * left) + half_to(right * right))
 
 
@@ -165,8 +180,10 @@ def multi_gaussian(gamma: float = 0.5, sigma: float = 0.5, h: float = 0.15, s: f
     """gamma [(1+h) N(x; 0, sigma) - h N(x; sigma, s sigma) - h N(x; -sigma, s sigma)]."""
     _positive(gamma=gamma, sigma=sigma, h=h, s=s)
     constants = MultiGaussianConstants(
-        gamma * (1 + h) / (sigma * sqrt(2 * pi)), BITS / sigma, gamma * h / (s * sigma * sqrt(2 * pi)), BITS / (s * sigma),
-        sigma, 1 / (sigma * sqrt(2)), 1 / (s * sigma * sqrt(2)), gamma, h, 13 * max(1, s) * sigma + sigma)
+        height=gamma * (1 + h) / (sigma * sqrt(2 * pi)), width=BITS / sigma,
+        side_height=gamma * h / (s * sigma * sqrt(2 * pi)), side_width=BITS / (s * sigma),
+        sigma=sigma, root=1 / (sigma * sqrt(2)), side_root=1 / (s * sigma * sqrt(2)),
+        gamma=gamma, h=h, limit=13 * max(1, s) * sigma + sigma)
     return Surrogate("multi_gaussian", {"gamma": gamma, "sigma": sigma, "h": h, "s": s},
                      heaviside, multi_gaussian_smooth, multi_gaussian_slope, constants)
 
@@ -195,8 +212,9 @@ def triangle_smooth(x, k):
 def triangle(gamma: float = 0.5, slope: float = 1.0) -> Surrogate:
     """gamma max(0, 1 - slope |x|)."""
     _positive(gamma=gamma, slope=slope)
-    return Surrogate("triangle", {"gamma": gamma, "slope": slope}, heaviside, triangle_smooth, triangle_slope,
-                     SlopeConstants(gamma, slope, gamma / slope, 1 / slope))
+    constants = SlopeConstants(gamma, slope, area=gamma / slope, limit=1 / slope)
+    return Surrogate("triangle", {"gamma": gamma, "slope": slope},
+                     heaviside, triangle_smooth, triangle_slope, constants)
 
 
 # ---- exponential
@@ -216,8 +234,9 @@ def exponential_smooth(x, k):
 def exponential(gamma: float = 0.5, slope: float = 5.0) -> Surrogate:
     """gamma exp(-slope |x|)."""
     _positive(gamma=gamma, slope=slope)
-    return Surrogate("exponential", {"gamma": gamma, "slope": slope}, heaviside, exponential_smooth, exponential_slope,
-                     SlopeConstants(gamma, slope, gamma / slope, 80 / slope))
+    constants = SlopeConstants(gamma, slope, area=gamma / slope, limit=80 / slope)
+    return Surrogate("exponential", {"gamma": gamma, "slope": slope},
+                     heaviside, exponential_smooth, exponential_slope, constants)
 
 
 # ---- rectangle
@@ -241,7 +260,8 @@ def rectangle_smooth(x, k):
 def rectangle(a: float = 0.5) -> Surrogate:
     """1 / (2a) for |x| < a, else 0."""
     _positive(a=a)
-    return Surrogate("rectangle", {"a": a}, heaviside, rectangle_smooth, rectangle_slope, RectangleConstants(a, 1 / (2 * a)))
+    constants = RectangleConstants(a, height=1 / (2 * a))
+    return Surrogate("rectangle", {"a": a}, heaviside, rectangle_smooth, rectangle_slope, constants)
 
 
 # ---- superspike
@@ -267,8 +287,9 @@ def superspike_smooth(x, k):
 def superspike(slope: float = 25.0) -> Surrogate:
     """1 / (1 + slope |x|)^2, the derivative of the fast sigmoid x / (1 + slope |x|)."""
     _positive(slope=slope)
-    return Surrogate("superspike", {"slope": slope}, heaviside, superspike_smooth, superspike_slope,
-                     SuperspikeConstants(slope, 1e18))
+    constants = SuperspikeConstants(slope, limit=1e18)
+    return Surrogate("superspike", {"slope": slope},
+                     heaviside, superspike_smooth, superspike_slope, constants)
 
 
 # ---- atan
@@ -294,8 +315,8 @@ def atan_smooth(x, k):
 def atan(alpha: float = 2.0) -> Surrogate:
     """(alpha/2) / (1 + (pi alpha x / 2)^2)."""
     _positive(alpha=alpha)
-    return Surrogate("atan", {"alpha": alpha}, heaviside, atan_smooth, atan_slope,
-                     AtanConstants(alpha / 2, pi * alpha / 2, 1 / pi))
+    constants = AtanConstants(height=alpha / 2, scale=pi * alpha / 2, inverse_pi=1 / pi)
+    return Surrogate("atan", {"alpha": alpha}, heaviside, atan_smooth, atan_slope, constants)
 
 
 # ---- sigmoid
@@ -319,7 +340,8 @@ def sigmoid_smooth(x, k):
 def sigmoid(slope: float = 4.0) -> Surrogate:
     """slope S(slope x) (1 - S(slope x)) with S the logistic function."""
     _positive(slope=slope)
-    return Surrogate("sigmoid", {"slope": slope}, heaviside, sigmoid_smooth, sigmoid_slope, SigmoidConstants(slope))
+    constants = SigmoidConstants(slope)
+    return Surrogate("sigmoid", {"slope": slope}, heaviside, sigmoid_smooth, sigmoid_slope, constants)
 
 
 SURROGATES = {make.__name__: make for make in
@@ -344,7 +366,10 @@ def relu_slope(x, k):
 
 
 def relu() -> Surrogate:
-    """max(0, x) in place of the spike: the analog twin of a spiking network (the ReLU-SRNN of Yin et al. 2020).  Exact derivative, no events."""
+    """max(0, x) in place of the spike, with its exact derivative and without events.
+
+    It makes the analog twin of a spiking network (the ReLU-SRNN of Yin et al. 2020).
+    """
     return Surrogate("relu", {}, relu_spike, relu_spike, relu_slope, ReluConstants())
 
 
@@ -352,12 +377,14 @@ ANALOG = {"relu": relu}
 ALIASES = {"linear": "triangle", "slayer": "exponential", "fast_sigmoid": "superspike", "arctan": "atan"}
 
 
-def get(surrogate) -> Surrogate:
-    """A surrogate from its name (or a name that papers use for it: linear, slayer, fast_sigmoid, arctan), from
-    {"name": ..., parameters}, or itself."""
+def get(surrogate: str | dict[str, Any] | Surrogate) -> Surrogate:
+    """A surrogate from its name, from {"name": ..., parameters}, or itself.
+
+    Names that papers use for them are known too: linear, slayer, fast_sigmoid, arctan.
+    """
     if isinstance(surrogate, Surrogate):
         return surrogate
-    settings = dict(surrogate) if isinstance(surrogate, dict) else {"name": surrogate}
+    settings: dict[str, Any] = dict(surrogate) if isinstance(surrogate, dict) else {"name": surrogate}
     name = settings.pop("name", None)
     name = ALIASES.get(name, name)
     if name not in SURROGATES | ANALOG:

@@ -1,71 +1,78 @@
-"""`Spikes`: binned spike trains as lists of unit indices, the form in which event data and spikes travel between layers.
+"""`Spikes`: binned spike trains as lists of unit indices.
 
-A train has the shape (T, B, N): time steps, samples, units.  Row r = t * B + b holds the units that spiked in step t of sample
-b, in ascending order: `index[start[r] : start[r] + count[r]]`.  Where units can spike several times in one step, `multiplicity`
-(float32, aligned with `index`) says how often; without it every entry counts 1.
+This is the form in which event data and spikes travel between layers.  A train has the shape (T, B, N): time
+steps, samples, units.  Row r = t * B + b holds the units that spiked in step t of sample b, in ascending
+order: `index[start[r] : start[r] + count[r]]`.  Where units can spike several times in one step,
+`multiplicity` (float32, aligned with `index`) says how often; without it every entry counts 1.
 
-Rows may lie anywhere in `index`, so that a slice in time or a choice of samples shares the buffer of the whole.
+Rows may lie anywhere in `index`, so that a slice in time or a choice of samples shares the buffer of the
+whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+Shape = tuple[int, int, int]        # (T, B, N)
 
 
 class Spikes:
     """Binned spike trains of shape (T, B, N) from compact rows.
 
-    offsets: (T * B + 1,) integers, row r is index[offsets[r] : offsets[r + 1]]; index: unit of each entry, ascending in a row;
-    multiplicity: None or a positive number for each entry.
+    offsets: (T * B + 1,) integers, row r is index[offsets[r] : offsets[r + 1]]; index: unit of each entry,
+    ascending in a row; multiplicity: None or a positive number for each entry.
     """
 
     __slots__ = ("count", "index", "multiplicity", "shape", "start")
 
-    def __init__(self, shape: tuple[int, int, int], offsets, index, multiplicity=None):
+    def __init__(self, shape: Sequence[int], offsets: ArrayLike, index: ArrayLike,
+                 multiplicity: ArrayLike | None = None):
         shape = tuple(int(n) for n in shape)
         if len(shape) != 3 or min(shape) < 0:
             raise ValueError(f"Spikes need a shape (T, B, N): time, samples, units; got {shape}")
-        offsets, index = np.asarray(offsets, np.int64), np.asarray(index)
-        if offsets.shape != (shape[0] * shape[1] + 1,) or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-            raise ValueError(f"offsets must hold T * B + 1 = {shape[0] * shape[1] + 1} ascending numbers from 0; "
-                             f"got shape {offsets.shape}")
-        if offsets[-1] != index.size or index.ndim != 1:
-            raise ValueError(f"index must be a vector of offsets[-1] = {offsets[-1]} entries; got shape {index.shape}")
-        if index.size and not (np.issubdtype(index.dtype, np.integer) and 0 <= index.min() and index.max() < shape[2]):
-            raise ValueError(f"unit indices must be integers from 0 to N - 1 = {shape[2] - 1}; "
-                             f"got {index.min()} to {index.max()} ({index.dtype})")
-        same_row = np.ones(max(index.size - 1, 0), bool)
-        inner = offsets[1:-1]
-        same_row[inner[(inner > 0) & (inner < index.size)] - 1] = False
-        if (np.diff(index.astype(np.int64))[same_row] <= 0).any():
-            raise ValueError("unit indices must ascend within each row, each unit once (use multiplicity for repeats)")
+        offsets = np.asarray(offsets, np.int64)
+        index = np.asarray(index)
+        _check_rows(shape, offsets, index)
         if multiplicity is not None:
             multiplicity = np.ascontiguousarray(multiplicity, np.float32)
-            if multiplicity.shape != index.shape or not (np.isfinite(multiplicity) & (multiplicity > 0)).all():
-                raise ValueError(f"multiplicity must hold {index.size} positive numbers; got shape {multiplicity.shape}")
-        self._set(shape, offsets[:-1].copy(), np.diff(offsets).astype(np.int32),
-                  np.ascontiguousarray(index, index_dtype(shape[2])), multiplicity)
+            positive = np.isfinite(multiplicity) & (multiplicity > 0)
+            if multiplicity.shape != index.shape or not positive.all():
+                raise ValueError(f"multiplicity must hold {index.size} positive numbers; "
+                                 f"got shape {multiplicity.shape}")
+        count = np.diff(offsets).astype(np.int32)
+        index = np.ascontiguousarray(index, index_dtype(shape[2]))
+        self._set(shape, offsets[:-1].copy(), count, index, multiplicity)
 
-    def _set(self, shape, start, count, index, multiplicity):
-        self.shape, self.start, self.count, self.index, self.multiplicity = shape, start, count, index, multiplicity
+    def _set(self, shape: Shape, start: np.ndarray, count: np.ndarray, index: np.ndarray,
+             multiplicity: np.ndarray | None) -> None:
+        self.shape = shape
+        self.start = start
+        self.count = count
+        self.index = index
+        self.multiplicity = multiplicity
 
     @classmethod
-    def of_rows(cls, shape, start, count, index, multiplicity=None) -> Spikes:
+    def of_rows(cls, shape: Sequence[int], start: np.ndarray, count: np.ndarray, index: np.ndarray,
+                multiplicity: np.ndarray | None = None) -> Spikes:
         """From rows that are known to be valid (loops and slices); nothing is checked or copied."""
+        steps, batch, units = shape
         spikes = cls.__new__(cls)
-        spikes._set(tuple(shape), start, count, index, multiplicity)
+        spikes._set((steps, batch, units), start, count, index, multiplicity)
         return spikes
 
     @classmethod
-    def from_dense(cls, x) -> Spikes:
+    def from_dense(cls, x: ArrayLike) -> Spikes:
         """From an array (T, B, N) of zeros and ones, or of counts."""
         x = np.asarray(x)
         if x.ndim != 3:
             raise ValueError(f"expected an array (T, B, N): time, samples, units; got shape {x.shape}. "
                              f"One sample (T, N) is x[:, None, :]")
         if x.dtype != bool and not (x >= 0).all():
-            raise ValueError("spikes and counts are zero or positive; this array has negative or undefined values. "
-                             "Real-valued input goes to the network as a float array")
+            raise ValueError("spikes and counts are zero or positive; this array has negative or undefined "
+                             "values. Real-valued input goes to the network as a float array")
         flat = x.reshape(-1, x.shape[2])
         row, index = np.nonzero(flat)
         values = flat[row, index]
@@ -75,14 +82,15 @@ class Spikes:
         multiplicity = None if x.dtype == bool or (values == 1).all() else values.astype(np.float32)
         return cls.of_rows(x.shape, start, count, index.astype(index_dtype(x.shape[2])), multiplicity)
 
-    def dense(self, dtype=np.float32) -> np.ndarray:
+    def dense(self, dtype: DTypeLike = np.float32) -> np.ndarray:
         """The array (T, B, N)."""
         x = np.zeros(self.shape, dtype)
         row, entry = self.entries()
-        x.reshape(-1, self.shape[2])[row, self.index[entry]] = 1 if self.multiplicity is None else self.multiplicity[entry]
+        rows = x.reshape(-1, self.shape[2])
+        rows[row, self.index[entry]] = 1 if self.multiplicity is None else self.multiplicity[entry]
         return x
 
-    def entries(self):
+    def entries(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and position in `index` of every entry, row by row."""
         row = np.repeat(np.arange(self.count.size), self.count)
         first = np.cumsum(self.count) - self.count
@@ -91,48 +99,60 @@ class Spikes:
     def __getitem__(self, time: slice) -> Spikes:
         """A slice in time, sharing the buffers: spikes[100:200]."""
         if not isinstance(time, slice) or time.step not in (None, 1):
-            raise TypeError("Spikes are sliced in time only, spikes[first:last]; choose samples with .select(...)")
+            raise TypeError("Spikes are sliced in time only, spikes[first:last]; "
+                            "choose samples with .select(...)")
         first, last, _ = time.indices(self.shape[0])
         last = max(first, last)
         batch, units = self.shape[1:]
         rows = slice(first * batch, last * batch)
-        return self.of_rows((last - first, batch, units), self.start[rows], self.count[rows], self.index, self.multiplicity)
+        return self._sharing((last - first, batch, units), self.start[rows], self.count[rows])
 
-    def select(self, samples) -> Spikes:
+    def select(self, samples: slice | Sequence[int] | np.ndarray) -> Spikes:
         """The given samples (indices along B), sharing the buffers."""
         steps, batch, units = self.shape
         pick = samples if isinstance(samples, slice) else np.arange(batch)[samples]
-        start, count = self.start.reshape(steps, batch)[:, pick], self.count.reshape(steps, batch)[:, pick]
-        return self.of_rows((steps, start.shape[1], units), start.ravel(), count.ravel(), self.index, self.multiplicity)
+        start = self.start.reshape(steps, batch)[:, pick]
+        count = self.count.reshape(steps, batch)[:, pick]
+        return self._sharing((steps, start.shape[1], units), start.ravel(), count.ravel())
 
     def repeated(self, times: int) -> Spikes:
         """Every step so many times in a row, sharing the buffers."""
         steps, batch, units = self.shape
-        start, count = (np.repeat(a.reshape(steps, batch), times, 0).ravel() for a in (self.start, self.count))
-        return self.of_rows((steps * times, batch, units), start, count, self.index, self.multiplicity)
+        start = np.repeat(self.start.reshape(steps, batch), times, 0)
+        count = np.repeat(self.count.reshape(steps, batch), times, 0)
+        return self._sharing((steps * times, batch, units), start.ravel(), count.ravel())
+
+    def _sharing(self, shape: Shape, start: np.ndarray, count: np.ndarray) -> Spikes:
+        """Other rows of the same buffers."""
+        return self.of_rows(shape, start, count, self.index, self.multiplicity)
 
     @classmethod
-    def join(cls, parts: list, axis: int) -> Spikes:
-        """Trains one after the other in time (axis 0), or samples (axis 1) or units (axis 2) beside each other."""
-        shape = list(parts[0].shape)
-        shape[axis] = sum(p.shape[axis] for p in parts)
-        index_type = index_dtype(shape[2])
-        start, count = ([getattr(p, a).reshape(p.shape[:2]) for p in parts] for a in ("start", "count"))
-        index, many = parts[0].index, parts[0].multiplicity
-        if axis == 2 or any(p.index is not index for p in parts):       # pieces of one train share its buffer
-            units = np.cumsum([0] + [p.shape[2] for p in parts[:-1]]) if axis == 2 else [0] * len(parts)
-            index = np.concatenate([p.index.astype(index_type) + index_type(n) for p, n in zip(parts, units, strict=True)])
-            if any(p.multiplicity is not None for p in parts):
-                many = np.concatenate([np.ones(p.index.size, np.float32) if p.multiplicity is None else p.multiplicity for p in parts])
+    def join(cls, parts: list[Spikes], axis: int) -> Spikes:
+        """Trains one after the other in time (axis 0), or samples (axis 1) or units (axis 2) side by side."""
+        sizes = list(parts[0].shape)
+        sizes[axis] = sum(p.shape[axis] for p in parts)
+        steps, batch, units = sizes
+        starts = [p.start.reshape(p.shape[:2]) for p in parts]
+        counts = [p.count.reshape(p.shape[:2]) for p in parts]
+        index, multiplicity = parts[0].index, parts[0].multiplicity
+        pieces_of_one = axis < 2 and all(p.index is index for p in parts)       # they share its buffer
+        if not pieces_of_one:
+            index = _joined_index(parts, axis, index_dtype(units))
+            multiplicity = _joined_multiplicity(parts)
             ahead = np.cumsum([0] + [p.index.size for p in parts[:-1]])
-            start = [a + n for a, n in zip(start, ahead, strict=True)]
+            starts = [start + n for start, n in zip(starts, ahead, strict=True)]
         if axis < 2:
-            return cls.of_rows(shape, *(np.ascontiguousarray(np.concatenate(a, axis)).ravel() for a in (start, count)), index, many)
-        # the rows of all parts, interleaved: first those of the first part, then of the second, ...
-        laid = cls.of_rows((shape[0], shape[1] * len(parts), shape[2]), *(np.stack(a, 2).ravel() for a in (start, count)), index, many)
+            start = np.ascontiguousarray(np.concatenate(starts, axis)).ravel()
+            count = np.ascontiguousarray(np.concatenate(counts, axis)).ravel()
+            return cls.of_rows((steps, batch, units), start, count, index, multiplicity)
+        # the rows of all parts, interleaved: a row of the first part, then the same of the second, ...
+        start, count = np.stack(starts, 2).ravel(), np.stack(counts, 2).ravel()
+        laid = cls.of_rows((steps, batch * len(parts), units), start, count, index, multiplicity)
         _, entry = laid.entries()
         total = laid.count.reshape(-1, len(parts)).sum(1, dtype=np.int32)
-        return cls.of_rows(shape, np.cumsum(total, dtype=np.int64) - total, total, index[entry], None if many is None else many[entry])
+        first = np.cumsum(total, dtype=np.int64) - total
+        multiplicity = None if multiplicity is None else multiplicity[entry]
+        return cls.of_rows((steps, batch, units), first, total, index[entry], multiplicity)
 
     @property
     def ndim(self) -> int:
@@ -155,6 +175,42 @@ class Spikes:
         return f"Spikes(shape={self.shape}, n_spikes={self.n_spikes}, rate={self.rate:.4f})"
 
 
-def index_dtype(n_units: int):
+def index_dtype(n_units: int) -> type[np.unsignedinteger]:
     """The smallest type that the loops use for unit indices."""
     return np.uint16 if n_units <= 1 << 16 else np.uint32
+
+
+def _check_rows(shape: tuple[int, ...], offsets: np.ndarray, index: np.ndarray) -> None:
+    """Refuses what are no rows of (T, B, N)."""
+    steps, batch, units = shape
+    rows = steps * batch
+    if offsets.shape != (rows + 1,) or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+        raise ValueError(f"offsets must hold T * B + 1 = {rows + 1} ascending numbers from 0; "
+                         f"got shape {offsets.shape}")
+    if offsets[-1] != index.size or index.ndim != 1:
+        raise ValueError(f"index must be a vector of offsets[-1] = {offsets[-1]} entries; "
+                         f"got shape {index.shape}")
+    whole = np.issubdtype(index.dtype, np.integer)
+    if index.size and not (whole and 0 <= index.min() and index.max() < units):
+        raise ValueError(f"unit indices must be integers from 0 to N - 1 = {units - 1}; "
+                         f"got {index.min()} to {index.max()} ({index.dtype})")
+    same_row = np.ones(max(index.size - 1, 0), bool)
+    inner = offsets[1:-1]
+    same_row[inner[(inner > 0) & (inner < index.size)] - 1] = False
+    if (np.diff(index.astype(np.int64))[same_row] <= 0).any():
+        raise ValueError("unit indices must ascend within each row, each unit once "
+                         "(use multiplicity for repeats)")
+
+
+def _joined_index(parts: list[Spikes], axis: int, dtype: type[np.unsignedinteger]) -> np.ndarray:
+    """The entries of all parts one after the other; units that are joined are numbered on."""
+    first = np.cumsum([0] + [p.shape[axis] for p in parts[:-1]]) if axis == 2 else [0] * len(parts)
+    return np.concatenate([p.index.astype(dtype) + dtype(n) for p, n in zip(parts, first, strict=True)])
+
+
+def _joined_multiplicity(parts: list[Spikes]) -> np.ndarray | None:
+    """How often each entry of all parts counts; None where none says so."""
+    if all(p.multiplicity is None for p in parts):
+        return None
+    return np.concatenate([np.ones(p.index.size, np.float32) if p.multiplicity is None else p.multiplicity
+                           for p in parts])

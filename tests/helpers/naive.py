@@ -1,7 +1,7 @@
 """A slow, independent oracle, written from the papers: scalars, Python loops, forward-mode differentiation.
 
-It shares nothing with the library.  Gradients come from dual numbers carried forward through time, where the library goes backward;
-a spike is 0 or 1 with the surrogate psi as its derivative.
+It shares nothing with the library.  Gradients come from dual numbers carried forward through time, where the
+library goes backward; a spike is 0 or 1 with the surrogate psi as its derivative.
 """
 
 import math
@@ -21,7 +21,9 @@ class Dual:
         return Dual(self.x + o.x, self.d + o.d) if isinstance(o, Dual) else Dual(self.x + o, self.d)
 
     def __mul__(self, o):
-        return Dual(self.x * o.x, self.d * o.x + self.x * o.d) if isinstance(o, Dual) else Dual(self.x * o, self.d * o)
+        if isinstance(o, Dual):
+            return Dual(self.x * o.x, self.d * o.x + self.x * o.d)
+        return Dual(self.x * o, self.d * o)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -51,7 +53,7 @@ class Dual:
 
 
 def variables(**named):
-    """Duals for all numbers of the named arrays, and a function that reads a gradient back into named arrays."""
+    """Duals for all numbers of the named arrays, and a function that reads a gradient into named arrays."""
     arrays = {name: np.asarray(a, float) for name, a in named.items()}
     total = sum(a.size for a in arrays.values())
     out, place, start = {}, {}, 0
@@ -60,7 +62,10 @@ def variables(**named):
         out[name] = np.array(flat, dtype=object).reshape(a.shape)
         place[name] = (start, a.shape)
         start += a.size
-    read = lambda d: {name: d[s:s + int(np.prod(shape))].reshape(shape) for name, (s, shape) in place.items()}
+
+    def read(d):
+        return {name: d[s:s + int(np.prod(shape))].reshape(shape) for name, (s, shape) in place.items()}
+
     return out, read
 
 
@@ -76,7 +81,9 @@ def psi_gaussian(x, gamma=0.5, sigma=0.5):
 
 
 def psi_multi_gaussian(x, gamma=0.5, sigma=0.5, h=0.15, s=6.0):
-    return gamma * ((1 + h) * normal(x, 0, sigma) - h * normal(x, sigma, s * sigma) - h * normal(x, -sigma, s * sigma))
+    main = normal(x, 0, sigma)
+    right, left = normal(x, sigma, s * sigma), normal(x, -sigma, s * sigma)
+    return gamma * ((1 + h) * main - h * right - h * left)
 
 
 def psi_triangle(x, gamma=0.5, slope=1.0):
@@ -123,7 +130,8 @@ def decay(tau, dt=1.0):
     return (-dt / tau).exp() if isinstance(tau, Dual) else math.exp(-dt / tau)
 
 
-def alif(current, u, s, eta, *, tau_mem, tau_adp, v_threshold, beta, psi=psi_multi_gaussian, inclusive=False, dt=1.0):
+def alif(current, u, s, eta, *, tau_mem, tau_adp, v_threshold, beta, psi=psi_multi_gaussian,
+         inclusive=False, dt=1.0):
     """SRNN neuron (Yin et al.): (u, s, eta, theta)."""
     alpha, rho = decay(tau_mem, dt), decay(tau_adp, dt)
     eta = rho * eta + (1 - rho) * s
@@ -132,8 +140,8 @@ def alif(current, u, s, eta, *, tau_mem, tau_adp, v_threshold, beta, psi=psi_mul
     return u, spike(u - theta, psi, inclusive), eta, theta
 
 
-def lif(current, v, s, *, tau_mem, v_threshold, v_reset, reset, when, scale, detach=False, psi=psi_multi_gaussian,
-        inclusive=False, dt=1.0):
+def lif(current, v, s, *, tau_mem, v_threshold, v_reset, reset, when, scale, detach=False,
+        psi=psi_multi_gaussian, inclusive=False, dt=1.0):
     """LIF neuron: (membrane that was compared, spike, membrane that is carried on)."""
     alpha = decay(tau_mem, dt)
     u = alpha * v + ((1 - alpha) if scale == "1-alpha" else 1.0) * current
@@ -152,13 +160,45 @@ def reset_by(u, s, v_threshold, v_reset, reset):
     return u
 
 
+def relu(x):
+    return x if x > 0 else 0.0
+
+
+def relu_slope(x):
+    return float(x > 0)
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def sigmoid_slope(x):
+    return 1 / (2 + math.exp(x) + math.exp(-x))
+
+
+def tanh_slope(x):
+    return 1 / math.cosh(x) ** 2
+
+
+# the constants of selu as they are in float32: 1.0507009873554805 and its product with 1.6732632423543772
+SCALE, SCALED_ALPHA = 1.0507010221481323, 1.7580993175506592
+
+
+def selu(x):
+    return SCALE * x if x > 0 else SCALED_ALPHA * (math.exp(x) - 1)
+
+
+def selu_slope(x):
+    return SCALE if x > 0 else SCALED_ALPHA * math.exp(x)
+
+
+# name -> (value, slope)
 ACTIVATIONS = {
-    "identity": (lambda x: x, lambda x: 1.0), "relu": (lambda x: x if x > 0 else 0.0, lambda x: float(x > 0)),
-    "sigmoid": (lambda x: 1 / (1 + math.exp(-x)), lambda x: 1 / (2 + math.exp(x) + math.exp(-x))),
-    "tanh": (math.tanh, lambda x: 1 / math.cosh(x) ** 2),
-    # the constants of selu as they are in float32: 1.0507009873554805 and its product with 1.6732632423543772
-    "selu": (lambda x: 1.0507010221481323 * x if x > 0 else 1.7580993175506592 * (math.exp(x) - 1),
-             lambda x: 1.0507010221481323 if x > 0 else 1.7580993175506592 * math.exp(x)),
+    "identity": (float, lambda x: 1.0),
+    "relu": (relu, relu_slope),
+    "sigmoid": (sigmoid, sigmoid_slope),
+    "tanh": (math.tanh, tanh_slope),
+    "selu": (selu, selu_slope),
 }
 
 
@@ -168,7 +208,8 @@ def activate(name, x):
     return Dual(f(x.x), slope(x.x) * x.d)
 
 
-def liaf(current, v, *, alpha, beta, v_threshold, v_reset, related, detach=False, activation="relu", psi=psi_rectangle, inclusive=True):
+def liaf(current, v, *, alpha, beta, v_threshold, v_reset, related, detach=False, activation="relu",
+         psi=psi_rectangle, inclusive=True):
     """LIAF-Net, in the order of the paper's list: (U, F, V, Y)."""
     u = current + v
     f = spike(u - v_threshold, psi, inclusive)
@@ -180,30 +221,43 @@ def liaf(current, v, *, alpha, beta, v_threshold, v_reset, related, detach=False
 _decay = decay      # the ARLIF has a setting of this name
 
 
-def arlif(current, v, last, eta, *, decay, v_threshold, v_reset, self_weight, tau_adp, beta, reset, related, detach=False, activation="selu",
-          psi=psi_rectangle, inclusive=False, dt=1.0):
-    """ARLIF as the notes on the paper's code have it, with leak and reset of the last step at its end: (U, F, theta, V, Y, eta)."""
+def arlif(current, v, last, eta, *, decay, v_threshold, v_reset, self_weight, tau_adp, beta, reset, related,
+          detach=False, activation="selu", psi=psi_rectangle, inclusive=False, dt=1.0):
+    """ARLIF as the notes on the paper's code have it, with leak and reset of the last step at its end.
+
+    (U, F, theta, V, Y, eta)
+    """
     theta = v_threshold + beta * eta
     u = v + current + last * self_weight
     f = spike(u - theta, psi, inclusive)
     held = constant(f) if detach else f
     after = u * (1 - held) + v_reset * held if reset == "hard" else u - theta * held
     rho = _decay(tau_adp, dt)
-    return u, f, theta, after * logistic(decay), activate(activation, u - theta if related else u), eta * rho + f * (1 - rho)
+    y = activate(activation, u - theta if related else u)
+    return u, f, theta, after * logistic(decay), y, eta * rho + f * (1 - rho)
 
 
 def logistic(x):
     return activate("sigmoid", x)
 
 
-def liaf_lstm(currents, membranes, c, *, alpha, beta, v_threshold, v_reset, activation="tanh", psi=psi_rectangle, inclusive=True):
-    """The authors' LIAFLSTMCell, gates i, f, g, o, with the neuron of LIAF-Net: (u, spikes, membranes after leak, c, y)."""
-    neurons = [liaf(x, v, alpha=alpha, beta=beta, v_threshold=v_threshold, v_reset=v_reset, related=False, activation="identity",
-                    psi=psi, inclusive=inclusive) for x, v in zip(currents, membranes, strict=True)]
-    u = [n[0] for n in neurons]
+def liaf_lstm(currents, membranes, c, *, alpha, beta, v_threshold, v_reset, activation="tanh",
+              psi=psi_rectangle, inclusive=True):
+    """The authors' LIAFLSTMCell, gates i, f, g, o, with the neuron of LIAF-Net.
+
+    (u, spikes, membranes after leak, c, y)
+    """
+    u, spikes, after = [], [], []
+    for x, v in zip(currents, membranes, strict=True):
+        membrane, spiked, leaked, _ = liaf(
+            x, v, alpha=alpha, beta=beta, v_threshold=v_threshold, v_reset=v_reset, related=False,
+            activation="identity", psi=psi, inclusive=inclusive)
+        u.append(membrane)
+        spikes.append(spiked)
+        after.append(leaked)
     i, f, g, o = logistic(u[0]), logistic(u[1]), activate(activation, u[2]), logistic(u[3])
     c = c * f + i * g
-    return u, [n[1] for n in neurons], [n[2] for n in neurons], c, activate(activation, c) * o
+    return u, spikes, after, c, activate(activation, c) * o
 
 
 def lstm(i, f, c, o, cell, *, forget_bias=0.0, activation="tanh"):
@@ -219,17 +273,24 @@ def gru(z, r, h, h_recurrent, before, *, activation="tanh"):
 
 
 def gru_before(x, h, weight, bias, *, activation="tanh"):
-    """Keras, reset_after=False: the h of each step of one sample; x (T, 3 n), weight (n, 3 n), gates z, r, h."""
+    """Keras, reset_after=False: h after each step of a sample; x (T, 3 n), weight (n, 3 n), gates z, r, h."""
     n, hs = len(h), []
+    of_z, of_r, of_h = slice(n), slice(n, 2 * n), slice(2 * n, None)
+
+    def current(row, gate, fed_back):
+        return row[gate] + bias[gate] + fed_back @ weight[:, gate]
+
     for row in x:
-        z, r = (np.array([logistic(v) for v in row[k * n:(k + 1) * n] + bias[k * n:(k + 1) * n] + h @ weight[:, k * n:(k + 1) * n]]) for k in (0, 1))
-        new = np.array([activate(activation, v) for v in row[2 * n:] + bias[2 * n:] + (r * h) @ weight[:, 2 * n:]])
+        z = np.array([logistic(v) for v in current(row, of_z, h)])
+        r = np.array([logistic(v) for v in current(row, of_r, h)])
+        new = np.array([activate(activation, v) for v in current(row, of_h, r * h)])
         h = z * h + (1 - z) * new
         hs.append(h)
     return np.array(hs)
 
 
-def liaf_gru(z, r, h, h_recurrent, before, *, alpha, v_threshold, activation="relu", psi=psi_rectangle, inclusive=True):
+def liaf_gru(z, r, h, h_recurrent, before, *, alpha, v_threshold, activation="relu", psi=psi_rectangle,
+             inclusive=True):
     """The authors' LIAFGRUCell, but with the membrane of the same step in the leak: (u, spike, y, new h)."""
     z = logistic(z)
     u = (1 - z) * before + z * activate("tanh", h + logistic(r) * h_recurrent)
@@ -251,18 +312,24 @@ def product(x, w, b):
 
 
 def srnn(x, p, *, beta, v_threshold, eta0, psi=psi_multi_gaussian):
-    """One sample x (T, n_in) through dense, recurrent ALIF, dense, ALIF; p: arrays of numbers or Duals; beta, v_threshold: of the
-    hidden and the output layer.  (membranes (T, n_out), hidden spikes (T, n))."""
+    """One sample through dense, recurrent ALIF, dense, ALIF: (membranes (T, n_out), hidden spikes (T, n)).
+
+    x: (T, n_in).  p: arrays of numbers or Duals.  beta, v_threshold: of the hidden and the output layer.
+    """
+    def layer(number, currents, states):
+        kind = {"v_threshold": v_threshold[number - 1], "beta": beta[number - 1], "psi": psi}
+        taus = zip(p[f"tau_mem{number}"], p[f"tau_adp{number}"], strict=True)
+        return [alif(current, *state, tau_mem=tau_mem, tau_adp=tau_adp, **kind)[:3]
+                for current, state, (tau_mem, tau_adp) in zip(currents, states, taus, strict=True)]
+
     hidden, output = ([(Dual(0), Dual(0), Dual(eta0))] * len(p[b]) for b in ("b1", "b2"))
     membranes, spikes = [], []
     for row in x:
-        current = product([float(v) for v in row], p["w1"], p["b1"])
+        forward = product([float(v) for v in row], p["w1"], p["b1"])
         back = product([h[1] for h in hidden], p["v"], p["bv"])
-        hidden = [alif(i + r, *h, tau_mem=tm, tau_adp=ta, v_threshold=v_threshold[0], beta=beta[0], psi=psi)[:3]
-                  for i, r, h, tm, ta in zip(current, back, hidden, p["tau_mem1"], p["tau_adp1"], strict=True)]
+        hidden = layer(1, [i + r for i, r in zip(forward, back, strict=True)], hidden)
         spikes.append([h[1] for h in hidden])
-        output = [alif(i, *o, tau_mem=tm, tau_adp=ta, v_threshold=v_threshold[1], beta=beta[1], psi=psi)[:3]
-                  for i, o, tm, ta in zip(product(spikes[-1], p["w2"], p["b2"]), output, p["tau_mem2"], p["tau_adp2"], strict=True)]
+        output = layer(2, product(spikes[-1], p["w2"], p["b2"]), output)
         membranes.append([o[0] for o in output])
     return membranes, spikes
 

@@ -8,31 +8,47 @@ from numsnn.neurons.activation import ACTIVATIONS
 
 
 def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=False, bias=True, seed=0):
-    """(dynamics, x, start, recurrent) with random coefficients, state and weights.  recur: whether, or the field."""
-    rng, (steps, batch, units) = np.random.default_rng(seed), shape
+    """(dynamics, x, start, recurrent) with random coefficients, state and weights.
+
+    recur: whether, or the field.
+    """
+    rng = np.random.default_rng(seed)
+    steps, batch, units = shape
     options = {name: allowed[0] for name, allowed in model.options.items()}
     settings = model.Settings(*(np.asarray(v) * rng.uniform(0.8, 1.2, units) for v in model.Settings()))
     coefficients = model.coefficients(settings, options, 1.0)
     coefficients = model.Params(*(np.broadcast_to(c, units).astype(dtype) for c in coefficients))
     state = model.State(*(0.1 * rng.random((batch, units)).astype(dtype) for _ in model.State._fields))
     field = {True: model.recurs, False: None}.get(recur, recur)
-    last = None if not recur else getattr(state, field) if model.carries(field) else rng.random((batch, units)).astype(dtype)
-    surrogate, gates = sg.multi_gaussian(), model.recurrent
-    recurrent = Recurrent(tuple((rng.normal(size=(units, units)) / np.sqrt(units)).astype(dtype) for _ in gates),
-                          tuple(rng.normal(size=units).astype(dtype) for _ in gates) if bias else None) if recur else None
+    last = None
+    if model.carries(field):
+        last = getattr(state, field)
+    elif recur:
+        last = rng.random((batch, units)).astype(dtype)
+    recurrent = weights(model, units, dtype, bias, rng) if recur else None
     lengths = rng.integers(0, steps + 1, batch) if ragged else None
+    surrogate = sg.multi_gaussian().smoothed() if smooth else sg.multi_gaussian()
     activation = ACTIVATIONS["tanh" if "activation" in model.defaults else "identity"]
-    return (Dynamics(model, surrogate.smoothed() if smooth else surrogate, field, activation),
-            model.Inputs(*(rng.normal(0.5, 3, shape).astype(dtype) for _ in model.Inputs._fields)),
-            Start(coefficients, state, last, lengths), recurrent)
+    x = model.Inputs(*(rng.normal(0.5, 3, shape).astype(dtype) for _ in model.Inputs._fields))
+    dynamics = Dynamics(model, surrogate, field, activation)
+    return dynamics, x, Start(coefficients, state, last, lengths), recurrent
+
+
+def weights(model, units, dtype, bias, rng):
+    """Random recurrent weights, and biases or None."""
+    gates = model.recurrent
+    matrices = tuple((rng.normal(size=(units, units)) / np.sqrt(units)).astype(dtype) for _ in gates)
+    biases = tuple(rng.normal(size=units).astype(dtype) for _ in gates) if bias else None
+    return Recurrent(matrices, biases)
 
 
 def gradients(dynamics, shape, dtype, seed=1):
     """Random gradients of everything that a population hands out."""
     rng, model = np.random.default_rng(seed), dynamics.model
     draw = lambda s: rng.normal(size=s).astype(dtype)
-    return Gradients(model.Out(*(draw(shape) for _ in model.Out._fields)), model.State(*(draw(shape[1:]) for _ in model.State._fields)),
-                     draw(shape[1:]) if dynamics.recur else None)
+    dout = model.Out(*(draw(shape) for _ in model.Out._fields))
+    dstate = model.State(*(draw(shape[1:]) for _ in model.State._fields))
+    return Gradients(dout, dstate, draw(shape[1:]) if dynamics.recur else None)
 
 
 def everything(model, events=True):

@@ -1,4 +1,4 @@
-"""Activations: values and slopes by their formulas, no NaN for a number, precision kept, the same bits compiled."""
+"""Activations: values and slopes by formulas, no NaN for a number, precision kept, the same bits compiled."""
 
 import naive
 import numpy as np

@@ -13,8 +13,9 @@ RANGE = {np.float32: (-87, 88), np.float64: (-708, 709)}
 
 def arguments(dtype):
     low, high = RANGE[dtype]
-    return np.concatenate([np.linspace(low, high, 400_001), np.linspace(-2, 2, 200_001), np.geomspace(1e-30, 1, 5_001),
-                           -np.geomspace(1e-30, 1, 5_001), [0.0]]).astype(dtype)
+    tiny = np.geomspace(1e-30, 1, 5_001)
+    wide, narrow = np.linspace(low, high, 400_001), np.linspace(-2, 2, 200_001)
+    return np.concatenate([wide, narrow, tiny, -tiny, [0.0]]).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", RANGE)
@@ -51,7 +52,8 @@ def test_powers_of_a_half(dtype):
     """half_to is accurate, the same compiled, clamped, and hands a NaN on."""
     jit.prepare()
     most = {np.float32: 125, np.float64: 1021}[dtype]
-    x = np.concatenate([np.linspace(0, most, 400_001), np.geomspace(1e-30, 2, 5_001), [0.0, 1e9, np.inf, np.nan]]).astype(dtype)
+    wide, tiny = np.linspace(0, most, 400_001), np.geomspace(1e-30, 2, 5_001)
+    x = np.concatenate([wide, tiny, [0.0, 1e9, np.inf, np.nan]]).astype(dtype)
     y, compiled = ew.half_to(x), np.empty_like(x)
 
     @njit(error_model="numpy")
@@ -61,8 +63,11 @@ def test_powers_of_a_half(dtype):
 
     run(x, compiled)
     exact = np.exp2(-np.minimum(x, dtype(most)).astype(np.longdouble))
-    assert compiled.tobytes() == y.tobytes() and y.dtype == dtype
-    assert (np.abs(y - exact) / exact)[:-1].max() < 2 * np.finfo(dtype).eps and np.isnan(y[-1]) and y[-4] == 1
+    assert compiled.tobytes() == y.tobytes()
+    assert y.dtype == dtype
+    assert (np.abs(y - exact) / exact)[:-1].max() < 2 * np.finfo(dtype).eps
+    assert np.isnan(y[-1])
+    assert y[-4] == 1
 
 
 @pytest.mark.parametrize("dtype", RANGE)
@@ -90,7 +95,8 @@ def test_primitives_compiled_equal_numpy(dtype):
 
     out = [np.empty_like(a) for _ in range(4)]
     compiled(a, b, *out)
-    for compiled_result, function in zip(out, (ew.minimum, ew.maximum, ew.greater, ew.greater_equal), strict=True):
+    functions = (ew.minimum, ew.maximum, ew.greater, ew.greater_equal)
+    for compiled_result, function in zip(out, functions, strict=True):
         expected = function(a, b)
         assert expected.dtype == dtype
         assert compiled_result.tobytes() == expected.tobytes(), function.__name__

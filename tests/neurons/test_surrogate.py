@@ -27,7 +27,8 @@ def test_slope_is_the_derivative_of_smooth(name):
     s = sg.SURROGATES[name]()
     k, h = s.typed(np.float64), 1e-6
     x = np.linspace(-4, 4, 4001) + 1e-5
-    x = x[np.all([np.abs(x - kink) > 1e-4 for kink in KINKS.get(name, ())] or [np.ones(x.size, bool)], axis=0)]
+    for kink in KINKS.get(name, ()):
+        x = x[np.abs(x - kink) > 1e-4]
     numeric = (s.smooth(x + h, k) - s.smooth(x - h, k)) / (2 * h)
     assert np.abs(numeric - s.slope(x, k)).max() < 1e-8
 
@@ -100,17 +101,21 @@ def test_get_and_bad_names():
 
 
 def test_relu_in_place_of_the_spike():
-    """The analog twin of a spiking network: exact gradients without any smoothing, nothing travels as events."""
+    """The analog twin of a spiking network: exact gradients without smoothing, nothing travels as events."""
     import numsnn as ns
     rng = np.random.default_rng(0)
     x, labels = rng.normal(0.5, 1, (8, 5, 3)), rng.integers(0, 2, 5)
     for device in ("reference", "cpu"):
-        net = ns.Network(ns.Dense(3, 6, weight=("normal", 0, 1)), ns.ALIF(6, recurrent=True, recurrent_init=("normal", 0, 0.3), surrogate="relu"), ns.Dense(6, 2),
-                         ns.OverTime("mean"), dtype="float64", device=device)
-        assert not net.layers["alif0"].emits_events and max(ns.check_gradients(net, x, labels).values()) < 1e-7
+        net = ns.Network(
+            ns.Dense(3, 6, weight=("normal", 0, 1)),
+            ns.ALIF(6, recurrent=True, recurrent_init=("normal", 0, 0.3), surrogate="relu"),
+            ns.Dense(6, 2), ns.OverTime("mean"), dtype="float64", device=device)
+        assert not net.layers["alif0"].emits_events
+        assert max(ns.check_gradients(net, x, labels).values()) < 1e-7
         _, _, seen = net.run(x, record={"alif0": ("v", "theta", "spike")})
         v, theta, spike = seen["alif0"].values()
-        assert np.array_equal(spike, np.maximum(v - theta, 0)) and len(np.unique(spike)) > 20
+        assert np.array_equal(spike, np.maximum(v - theta, 0))
+        assert len(np.unique(spike)) > 20
         grads = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels).grads
         same = net.smoothed().loss_and_gradients(ns.loss.CrossEntropy(), x, labels).grads
         assert all(np.array_equal(grads[name], same[name]) for name in grads)

@@ -7,7 +7,8 @@ from numsnn import Spikes
 
 
 def test_round_trip_binary_and_counts(rng):
-    for x in (rng.random((7, 5, 11)) < 0.3, (rng.random((7, 5, 11)) < 0.3).astype(np.uint8), rng.poisson(0.4, (7, 5, 11))):
+    shape = (7, 5, 11)
+    for x in (rng.random(shape) < 0.3, (rng.random(shape) < 0.3).astype(np.uint8), rng.poisson(0.4, shape)):
         spikes = Spikes.from_dense(x)
         assert (spikes.dense() == x).all()
         assert spikes.n_spikes == (x > 0).sum()

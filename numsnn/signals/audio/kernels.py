@@ -1,15 +1,16 @@
-"""The compiled steps of the cochlea: one time step of every unit after the other, all state in arrays (K, N), float32.
+"""The compiled steps of the cochlea: one time step of every unit after the other.
 
-Each step is a loop of its own over few arrays, so that LLVM's overlap checks succeed and it vectorises; without `fastmath`, so that the
-same signal gives the same spikes whatever it is cut into.  numsnn/signals/audio/ear.py has the equations.
+All state lies in arrays (K, N), float32.  Each step is a loop of its own over few arrays, so that LLVM's
+overlap checks succeed and it vectorises; without `fastmath`, so that the same signal gives the same spikes
+whatever it is cut into.  numsnn/signals/audio/ear.py has the equations.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
-OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 ZERO, ONE = np.float32(0), np.float32(1)
 BLOCK = 128                     # time steps from one call of the filter bank to the next
 
@@ -47,21 +48,27 @@ class Cell(NamedTuple):
 
 @numba.njit(**OPTIONS)
 def filter_bank(signal, re, im, gain, z, out):
-    """The gammatone filters over a block.  signal (T,), poles re + i im (N,), gain (N,); z (8, N) real and imaginary parts of four
-    stages; out (2, BLOCK, N) real and imaginary part."""
+    """The gammatone filters over a block.
+
+    signal (T,), poles re + i im (N,), gain (N,); z (8, N) real and imaginary parts of four stages;
+    out (2, BLOCK, N) real and imaginary part.
+    """
     for t in range(signal.size):
         x = signal[t]
         for n in range(re.size):
-            zr, zi = z[0, n], z[1, n]
+            zr = z[0, n]
+            zi = z[1, n]
             z[0, n] = re[n] * zr - im[n] * zi + gain[n] * x
             z[1, n] = re[n] * zi + im[n] * zr
         for k in range(2, 8, 2):
             _stage(re, im, gain, z[k - 2], z[k - 1], z[k], z[k + 1])
-        out[0, t], out[1, t] = z[6], z[7]
+        out[0, t] = z[6]
+        out[1, t] = z[7]
 
 
 @numba.njit(**OPTIONS)
 def _stage(re, im, gain, ur, ui, zr, zi):
+    """One of the later stages, whose input is u and whose state is z."""
     for n in range(re.size):
         r = re[n] * zr[n] - im[n] * zi[n] + gain[n] * ur[n]
         zi[n] = re[n] * zi[n] + im[n] * zr[n] + gain[n] * ui[n]
@@ -70,15 +77,19 @@ def _stage(re, im, gain, ur, ui, zr, zi):
 
 @numba.njit(**OPTIONS)
 def _receptor(re, im, locked, smooth, knee, drive):
-    """Half-wave rectified, where phase locking lasts, else the envelope / pi (its mean over a cycle); compressed."""
+    """The half wave where phase locking lasts, else the envelope / pi (its mean over a cycle); compressed."""
     for n in range(re.size):
-        e = np.sqrt(re[n] * re[n] + im[n] * im[n])
-        drive[n] = (locked[n] * max(re[n], ZERO) + smooth[n] * e) / np.sqrt(ONE + knee * e)
+        envelope = np.sqrt(re[n] * re[n] + im[n] * im[n])
+        blend = locked[n] * max(re[n], ZERO) + smooth[n] * envelope
+        drive[n] = blend / np.sqrt(ONE + knee * envelope)
 
 
 @numba.njit(**OPTIONS)
 def _release(drive, q, c, w, p, rate):
-    """Transmitter: store q, cleft c, reprocessed w; rate is the release of one hair cell above that of silence, 1/s."""
+    """Transmitter: store q, cleft c, reprocessed w.
+
+    rate: the release of one hair cell above that of silence, 1/s.
+    """
     for n in range(drive.size):
         s = drive[n] + p.a
         freed = p.g * s / (s + p.b) * q[n]
@@ -91,7 +102,10 @@ def _release(drive, q, c, w, p, rate):
 
 @numba.njit(**OPTIONS)
 def _fire(rate, current, v, waits, threshold, p, fired):
-    """Leaky integration; a unit that reaches its threshold fires, returns to 0 and stays there while it is refractory."""
+    """Leaky integration.
+
+    A unit that reaches its threshold fires, returns to 0 and stays there while it is refractory.
+    """
     for n in range(rate.size):
         current[n] = p.syn * current[n] + rate[n]
         u = p.mem * v[n] + p.gain * current[n]
@@ -104,12 +118,17 @@ def _fire(rate, current, v, waits, threshold, p, fired):
 
 @numba.njit(**OPTIONS)
 def spikes(bank, steps, places, hair, cell, noise, pools, cells, step, unit):
-    """Hair and bushy cells over the first `steps` of the filter bank's output: number of spikes, whose steps and units go to step, unit.
+    """Hair and bushy cells over the first `steps` of the filter bank's output: the number of spikes.
 
-    noise: (T, N) standard normal, or (0, 0).  pools (3, N): q, c, w.  cells (3, N): current, v, steps to wait.
+    step, unit: the time step and the unit of each spike are written here.
+    noise: (T, N) standard normal, or (0, 0).  pools (3, N): q, c, w.  cells (3, N): current, v, steps to
+    wait.
     """
-    n_units, found = places.threshold.size, 0
-    drive, rate, fired = np.empty(n_units, np.float32), np.empty(n_units, np.float32), np.empty(n_units, np.float32)
+    n_units = places.threshold.size
+    found = 0
+    drive = np.empty(n_units, np.float32)
+    rate = np.empty(n_units, np.float32)
+    fired = np.empty(n_units, np.float32)
     for t in range(steps):
         _receptor(bank[0, t], bank[1, t], places.locked, places.smooth, hair.knee, drive)
         _release(drive, pools[0], pools[1], pools[2], hair, rate)
@@ -119,6 +138,7 @@ def spikes(bank, steps, places, hair, cell, noise, pools, cells, step, unit):
         _fire(rate, cells[0], cells[1], cells[2], places.threshold, cell, fired)
         for n in range(n_units):
             if fired[n] > ZERO:
-                step[found], unit[found] = t, n
+                step[found] = t
+                unit[found] = n
                 found += 1
     return found

@@ -1,11 +1,16 @@
 """What may come in; all else is refused here, in words."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..spikes import Spikes
 
 
-def real(x, name="x"):
+def real(x: ArrayLike, name: str = "x") -> np.ndarray:
     """x as an array of finite real numbers."""
     x = np.asarray(x)
     if x.dtype.kind not in "biuf":
@@ -16,7 +21,7 @@ def real(x, name="x"):
     return x
 
 
-def fractions(x):
+def fractions(x: ArrayLike) -> np.ndarray:
     """x from 0 to 1."""
     x = real(x)
     if not ((x >= 0) & (x <= 1)).all():
@@ -25,7 +30,7 @@ def fractions(x):
     return x
 
 
-def channels(x):
+def channels(x: ArrayLike) -> np.ndarray:
     """x (..., C)."""
     x = real(x)
     if x.ndim < 1:
@@ -33,7 +38,7 @@ def channels(x):
     return x
 
 
-def counts(spikes, name):
+def counts(spikes: ArrayLike | Spikes, name: str) -> np.ndarray:
     """Spikes, counts or activities as an array: zero or positive."""
     spikes = real(spikes.dense() if isinstance(spikes, Spikes) else spikes, name)
     if not (spikes >= 0).all():
@@ -41,7 +46,7 @@ def counts(spikes, name):
     return spikes
 
 
-def train(spikes, steps=1):
+def train(spikes: ArrayLike | Spikes, steps: int = 1) -> np.ndarray:
     """Spikes (T, ...) of at least `steps` steps."""
     spikes = counts(spikes, "spikes")
     if spikes.ndim < 1 or len(spikes) < steps:
@@ -49,35 +54,36 @@ def train(spikes, steps=1):
     return spikes
 
 
-def units_of(code, name, n):
+def units_of(code: ArrayLike | Spikes, name: str, n: int) -> np.ndarray:
     """(..., C n) -> (..., C, n)."""
     code = counts(code, name)
     if code.ndim < 1 or code.shape[-1] % n:
-        raise ValueError(f"{name} must have the shape (..., C n), {n} units for each channel; got shape {code.shape}")
+        raise ValueError(f"{name} must have the shape (..., C n), {n} units for each channel; "
+                         f"got shape {code.shape}")
     return code.reshape(*code.shape[:-1], code.shape[-1] // n, n)
 
 
-def whole(name, value, least):
+def whole(name: str, value: Any, least: int) -> int:
     """An integer of at least `least`."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     return int(value)
 
 
-def positive(name, value):
+def positive(name: str, value: Any) -> None:
     """A finite number above 0."""
     if np.ndim(value) or not 0 < value < np.inf:
         raise ValueError(f"{name} must be positive and finite; got {value!r}")
 
 
-def share(name, value):
+def share(name: str, value: Any) -> float:
     """A number above 0, at most 1."""
     if np.ndim(value) or not 0 < value <= 1:
         raise ValueError(f"{name} must be above 0 and at most 1; got {value!r}")
     return float(value)
 
 
-def extent(low, high):
+def extent(low: float, high: float) -> float:
     """high - low, above 0."""
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"low and high must be numbers with low < high; got low={low!r}, high={high!r}")

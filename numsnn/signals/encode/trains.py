@@ -1,39 +1,50 @@
 """One value, a train in time: rates and latencies."""
 
-import numpy as np
+from __future__ import annotations
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..spikes import Spikes
 from .check import fractions, positive, share, train, whole
 
 
-def poisson(x, steps: int, rng: np.random.Generator, max_rate: float = 1.0) -> np.ndarray:
-    """Poisson (Bernoulli) rate coding: in each step a unit spikes with the probability p = max_rate x, independently of all others.
+def poisson(x: ArrayLike, steps: int, rng: np.random.Generator, max_rate: float = 1.0) -> np.ndarray:
+    """Poisson (Bernoulli) rate coding: each unit spikes in each step with the probability p = max_rate x.
 
+    All draws are independent of each other.
     x: any shape, from 0 to 1; max_rate: spikes per step of x = 1, at most 1 -> (steps, *x.shape) bool.
-    Drawn step by step in float32: p holds to 2^-24, 0 never and 1 always spikes, and a longer train begins with the shorter one.
-    Values that change in time, x (T, ...): poisson(x, 1, rng)[0] draws once for each.
+    Drawn step by step in float32: p holds to 2^-24, 0 never and 1 always spikes, and a longer train begins
+    with the shorter one.  Values that change in time, x (T, ...): poisson(x, 1, rng)[0] draws once for
+    each.
     """
-    x, steps = fractions(x), whole("steps", steps, 1)
+    x = fractions(x)
+    steps = whole("steps", steps, 1)
     p = np.multiply(x, share("max_rate", max_rate), dtype=np.float32)
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a NumPy generator such as np.random.default_rng(seed); got {type(rng).__name__}")
+        raise TypeError(f"rng must be a NumPy generator such as np.random.default_rng(seed); "
+                        f"got {type(rng).__name__}")
     spikes = np.empty((steps, *x.shape), bool)
     for t in range(steps):
         np.less(rng.random(x.shape, np.float32), p, out=spikes[t, ...])
     return spikes
 
 
-def rate(x, steps: int, max_rate: float = 1.0) -> np.ndarray:
+def rate(x: ArrayLike, steps: int, max_rate: float = 1.0) -> np.ndarray:
     """Deterministic rate coding: integrate and fire with a soft reset (error diffusion), p = max_rate x.
 
         v[t] = v[t-1] - s[t-1] + p,     s[t] = 1 if v[t] >= 1,     v[-1] = 1/2,     s[-1] = 0
         in closed form: s[t] = floor((t+1) p + 1/2) - floor(t p + 1/2)
 
-    The first t steps hold t p spikes, rounded to the nearest number, for every t; they are as evenly spread as steps allow.
+    The first t steps hold t p spikes, rounded to the nearest number, for every t; they are as evenly spread
+    as steps allow.
     x: any shape, from 0 to 1; max_rate: spikes per step of x = 1, at most 1 -> (steps, *x.shape) bool.
     """
-    x, steps = fractions(x), whole("steps", steps, 1)
+    x = fractions(x)
+    steps = whole("steps", steps, 1)
     p = np.multiply(x, share("max_rate", max_rate), dtype=np.float64)
-    spikes, before = np.empty((steps, *x.shape), bool), np.zeros(x.shape)
+    spikes = np.empty((steps, *x.shape), bool)
+    before = np.zeros(x.shape)
     for t in range(steps):
         count = np.floor((t + 1) * p + 0.5)         # the closed form: no rounding errors pile up
         np.greater(count, before, out=spikes[t, ...])
@@ -41,28 +52,34 @@ def rate(x, steps: int, max_rate: float = 1.0) -> np.ndarray:
     return spikes
 
 
-def decode_rate(spikes, max_rate: float = 1.0) -> np.ndarray:
+def decode_rate(spikes: ArrayLike | Spikes, max_rate: float = 1.0) -> np.ndarray:
     """The mean over time, divided by max_rate: spikes (T, ...) -> (...).
 
-    Of `rate`: |x - decoded| <= 1 / (2 T max_rate).  Of `poisson`: unbiased, standard deviation sqrt(p (1 - p) / T) / max_rate.
+    Of `rate`: |x - decoded| <= 1 / (2 T max_rate).
+    Of `poisson`: unbiased, standard deviation sqrt(p (1 - p) / T) / max_rate.
     """
     return train(spikes).mean(0, dtype=np.float64) / share("max_rate", max_rate)
 
 
-def latency(x, steps: int, tau: float | None = None, threshold: float = 0.01) -> np.ndarray:
-    """Latency (time to first spike) coding: one spike for each value, the larger the earlier, in step round(t).
+def latency(x: ArrayLike, steps: int, tau: float | None = None, threshold: float = 0.01) -> np.ndarray:
+    """Latency (time to first spike) coding: a spike for each value in step round(t), the larger the earlier.
 
-        tau None:   t = (steps - 1) (1 - x)                 linear; x below threshold never spikes
-        tau given:  t = tau log(x / (x - threshold))        tau v' = x - v, v(0) = 0, reaches the threshold at t; x up to threshold
-                                                            never does, and what would come after the last step is not sent
-    x: any shape, from 0 to 1; steps: at least 2; tau: in steps; threshold: between 0 and 1 -> (steps, *x.shape) bool.
-    With tau, x = 1 spikes at about tau threshold: choose tau of the order of steps, or many large values share step 0.
-    Differs from snnTorch's: times are never rescaled to the batch, and what lies below the threshold or comes too late stays silent.
+        tau None:   t = (steps - 1) (1 - x)             linear; x below threshold never spikes
+        tau given:  t = tau log(x / (x - threshold))    tau v' = x - v, v(0) = 0, reaches the threshold at t;
+                                                        x up to threshold never does, and what would come
+                                                        after the last step is not sent
+
+    x: any shape, from 0 to 1; steps: at least 2; tau: in steps; threshold: between 0 and 1 -> (steps,
+    *x.shape) bool.  With tau, x = 1 spikes at about tau threshold: choose tau of the order of steps, or many
+    large values share step 0.  Differs from snnTorch's: times are never rescaled to the batch, and what lies
+    below the threshold or comes too late stays silent.
     """
-    x, steps = fractions(x).astype(np.float64), whole("steps", steps, 2)
+    x = fractions(x).astype(np.float64)
+    steps = whole("steps", steps, 2)
     _check_latency(tau, threshold)
     if tau is None:
-        fires, when = x >= threshold, (steps - 1) * (1 - x)
+        fires = x >= threshold
+        when = (steps - 1) * (1 - x)
     else:
         fires = x > threshold
         above = np.where(fires, x, 1.0)
@@ -70,16 +87,20 @@ def latency(x, steps: int, tau: float | None = None, threshold: float = 0.01) ->
     when = np.rint(when)
     fires &= when < steps
     spikes = np.zeros((steps, *x.shape), bool)
-    np.put_along_axis(spikes, np.where(fires, when, 0).astype(np.int64)[None], fires[None], 0)
+    step = np.where(fires, when, 0).astype(np.int64)
+    np.put_along_axis(spikes, step[None], fires[None], 0)
     return spikes
 
 
-def decode_latency(spikes, tau: float | None = None, threshold: float = 0.01) -> np.ndarray:
-    """The value of the first spike, with the tau and threshold of `latency`: spikes (T, ...) -> (...); 0 for units that are silent.
+def decode_latency(spikes: ArrayLike | Spikes, tau: float | None = None,
+                   threshold: float = 0.01) -> np.ndarray:
+    """The value of the first spike, with the tau and threshold of `latency`: spikes (T, ...) -> (...).
 
+    Units that are silent have the value 0.
     tau None:   1 - t / (T - 1);    |x - decoded| <= 1 / (2 (T - 1)), or x < threshold where silent
-    tau given:  min(1, f(t)) with f(t) = threshold / (1 - exp(-t / tau));    fine for small values, coarse for large ones:
-                |x - decoded| <= h (h - threshold) / (2 tau threshold), h = min(1, f(t - 1/2)), or x <= f(T - 1/2) where silent
+    tau given:  min(1, f(t)) with f(t) = threshold / (1 - exp(-t / tau)), fine for small values, coarse for
+                large ones:  |x - decoded| <= h (h - threshold) / (2 tau threshold), h = min(1, f(t - 1/2)),
+                or x <= f(T - 1/2) where silent
     """
     spikes = train(spikes, 2)
     _check_latency(tau, threshold)
@@ -93,7 +114,7 @@ def decode_latency(spikes, tau: float | None = None, threshold: float = 0.01) ->
     return np.where(fired.any(0), value, 0.0)
 
 
-def _check_latency(tau, threshold):
+def _check_latency(tau: float | None, threshold: float) -> None:
     if np.ndim(threshold) or not 0 < threshold < 1:
         raise ValueError(f"threshold must lie between 0 and 1; got {threshold!r}")
     if tau is not None:
