@@ -36,7 +36,7 @@ def data(folder: Path | str | None = None, seed: int = 0, options: dict = OPTION
 
 def sizes(data: Data) -> dict:
     """Words of both parts, and answers."""
-    last_word = max(int(np.max(part.x)) for part in data)
+    last_word = max(int(np.asarray(part.x).max()) for part in data)
     return {"words": 1 + last_word, "answers": len(data.train.classes)}
 
 
