@@ -90,7 +90,7 @@ def _peers(path):
     peers, others = given.get("PEERS"), given.get("OTHERS", {})
     if not isinstance(peers, dict) or not isinstance(others, dict):
         wanted = "PEERS = {name: function(case, problem)}, and OTHERS likewise if at all"
-        raise ValueError(f"--peers: {path} does not define {wanted}")   # noqa: TRY004  what the user handed in
+        raise ValueError(f"--peers: {path} does not define {wanted}")   # noqa: TRY004  what a user gave
     return peers, others
 
 
