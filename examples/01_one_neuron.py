@@ -9,14 +9,17 @@ import numpy as np
 
 import numsnn as ns
 
-# One ALIF neuron without a layer in front: its input is the current itself.  Sequences are (time, batch, features).
+# One ALIF neuron without a layer in front: its input is the current itself.
+# Sequences are (time, batch, features).
 net = ns.Network(ns.ALIF(1, tau_mem=20, tau_adp=80, v_threshold=0.1, beta=1.0))
 current = np.zeros((300, 1, 1))
 current[40:220] = 0.7
 
 spikes, state, seen = net.run(current, record={"alif0": ("v", "theta")})
 times = np.flatnonzero(spikes[:, 0, 0])
-print(f"{len(times)} spikes; the first intervals {np.diff(times)[:4]} grow to {np.diff(times)[-3:]} steps: the neuron adapts")
+intervals = np.diff(times)
+print(f"{len(times)} spikes; the first intervals {intervals[:4]} grow to {intervals[-3:]} steps: "
+      "the neuron adapts")
 
 # The same, one step at a time, with the state in the open: the same bits.
 state, by_step = None, []
@@ -28,7 +31,8 @@ print("step by step gives the same bits:", np.array(by_step).tobytes() == spikes
 fig, (top, bottom) = ns.plot.figure(7, 3.4, 2, 1, sharex=True, height_ratios=(1, 3))
 top.plot(current[:, 0, 0], color=ns.plot.INK, lw=1)
 top.set_ylabel("current")
-ns.plot.membrane(bottom, np.arange(300), seen["alif0"]["v"][:, 0, 0], seen["alif0"]["theta"][:, 0, 0], spikes[:, 0, 0])
+v, theta = (seen["alif0"][field][:, 0, 0] for field in ("v", "theta"))
+ns.plot.membrane(bottom, np.arange(300), v, theta, spikes[:, 0, 0])
 bottom.set(xlabel="time step", ylabel="potential", xlim=(0, 299))
 Path("runs").mkdir(exist_ok=True)
 print("written to", ns.plot.save(fig, "runs/one_neuron.png"))

@@ -1,6 +1,7 @@
 """Backpropagation through time by hand, in fifteen lines, and the library's beside it.
 
-One ALIF neuron with a weight w, a connection v to itself and twelve inputs; the loss is the number of its spikes.
+One ALIF neuron with a weight w, a connection v to itself and twelve inputs; the loss is the number of its
+spikes.
 
     python examples/02_gradient_by_hand.py
 """
@@ -14,7 +15,8 @@ x = np.array([float(k % 3 != 0) for k in range(1, 13)])
 alpha, rho = np.exp(-1 / tau_mem), np.exp(-1 / tau_adp)
 psi = ns.surrogate.multi_gaussian()             # the slope that stands for the derivative of a spike
 
-# Forward, as Yin et al. write it: the threshold moves first, the reset takes the new threshold and the previous spike.
+# Forward, as Yin et al. write it: the threshold moves first, the reset takes the new threshold and the
+# previous spike.
 u, s, eta, tape = 0.0, 0.0, 0.01, []
 for x_t in x:
     before, current = (u, s, eta), w * x_t + v * s
@@ -42,9 +44,10 @@ by_hand = {"dense0.weight": dw, "alif0.recurrent": dv, "alif0.tau_mem": dalpha *
            "alif0.tau_adp": drho * rho / tau_adp ** 2, "alif0.beta": dbeta, "alif0.v_threshold": db0}
 
 # The library, in float64.
-net = ns.Network(ns.Dense(1, 1, weight=w, bias=False),
-                 ns.ALIF(1, recurrent=True, recurrent_init=v, tau_mem=tau_mem, tau_adp=tau_adp, beta=beta, v_threshold=b0,
-                         learn=("tau_mem", "tau_adp", "beta", "v_threshold")), dtype="float64")
+net = ns.Network(
+    ns.Dense(1, 1, weight=w, bias=False),
+    ns.ALIF(1, recurrent=True, recurrent_init=v, tau_mem=tau_mem, tau_adp=tau_adp, beta=beta, v_threshold=b0,
+            learn=("tau_mem", "tau_adp", "beta", "v_threshold")), dtype="float64")
 state = net.initial_state(1)
 state["alif0"] = state["alif0"]._replace(eta=np.full((1, 1), 0.01))
 y, _, tape = net.forward(x[:, None, None], state)

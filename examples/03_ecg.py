@@ -1,7 +1,8 @@
 """The SRNN on ECG waves, in plain Python: data, network, training, evaluation, and a stream of single steps.
 
     python examples/03_ecg.py                                   on the synthetic sample of data/, a minute
-    python examples/03_ecg.py --data FOLDER --epochs 400        on the coded QT Database (data/README.md says where it is)
+    python examples/03_ecg.py --data FOLDER --epochs 400        on the coded QT Database (data/README.md says
+    where it is)
 """
 
 import argparse
@@ -23,12 +24,12 @@ else:
 train, valid = train.split(0.1, seed=0)
 print(train, test, sep="\n")
 
-learn = ("tau_mem", "tau_adp")
+common = {"tau_mem": 20, "v_threshold": 0.01, "learn": ("tau_mem", "tau_adp"), "init_state": "author"}
 net = ns.Network(
-    ns.Dense(4, 36), ns.ALIF(36, recurrent=True, tau_mem=20, tau_adp=7, beta=0.0, v_threshold=0.01, learn=learn, init_state="author"),
-    ns.Dense(36, 6), ns.ALIF(6, output="v", tau_mem=20, tau_adp=100, beta=1.8, v_threshold=0.01, learn=learn, init_state="author"),
-    seed=0)
-optimizer = ns.optim.Adam(2e-2, schedule=ns.optim.Cosine(options.epochs), factors={"alif0.tau_*": 3, "alif1.tau_*": 2})
+    ns.Dense(4, 36), ns.ALIF(36, recurrent=True, tau_adp=7, beta=0.0, **common),
+    ns.Dense(36, 6), ns.ALIF(6, output="v", tau_adp=100, beta=1.8, **common), seed=0)
+optimizer = ns.optim.Adam(2e-2, schedule=ns.optim.Cosine(options.epochs),
+                          factors={"alif0.tau_*": 3, "alif1.tau_*": 2})
 history = ns.fit(net, train, valid, loss=ns.loss.CrossEntropy(), optimizer=optimizer, epochs=options.epochs,
                  batch_size=64 if options.data else 16)
 

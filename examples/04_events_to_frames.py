@@ -1,7 +1,7 @@
 """From a file of events to pictures and to spikes: python examples/04_events_to_frames.py [FILE]
 
-Without a file an edge that turns before a camera of 64 x 64 pixels is made up, written as AEDAT 4 and read again.  Draws
-runs/events_frames.png and runs/events_surface.png.
+Without a file an edge that turns before a camera of 64 x 64 pixels is made up, written as AEDAT 4 and read
+again.  Draws runs/events_frames.png and runs/events_surface.png.
 """
 
 import sys
@@ -16,14 +16,19 @@ from numsnn.reports.plot import event_frames, save, time_surface
 
 
 def turning_edge(seconds=1.0, turns=1.0, size=64, rate=60_000, seed=0):
-    """Events of an edge that turns around the middle: brighter where it comes, darker where it goes; and some noise."""
+    """Events of an edge that turns around the middle: brighter where it comes, darker where it goes.
+
+    A twentieth of them is noise.
+    """
     rng = np.random.default_rng(seed)
     n = int(rate * seconds)
     t = np.sort(rng.integers(0, int(1e6 * seconds), n))
-    angle, along = 2 * np.pi * turns * t * 1e-6, rng.uniform(0, size / 2 - 2, n)
+    angle = 2 * np.pi * turns * t * 1e-6
+    along = rng.uniform(0, size / 2 - 2, n)
     p = rng.integers(0, 2, n)
     angle += np.where(p == 1, 0.06, -0.06) + rng.normal(0, 0.03, n)
-    x, y = size / 2 + along * np.cos(angle), size / 2 - along * np.sin(angle)
+    x = size / 2 + along * np.cos(angle)
+    y = size / 2 - along * np.sin(angle)
     noise = rng.random(n) < 0.05
     x, y = (np.where(noise, rng.integers(0, size, n), place).astype(int) for place in (x, y))
     return ns.Events(t, x=x, y=y, p=p, shape=(2, size, size))

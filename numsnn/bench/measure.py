@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,8 @@ from .. import devices
 from ..devices import threads
 from ..devices.buffers import held
 
-WARM = 0.03         # seconds that the threads of a library (OpenMP, BLAS) may spin on after its step, holding a core
+# seconds that the threads of a library (OpenMP, BLAS) may spin on after its step, holding a core
+WARM = 0.03
 
 
 class Part(NamedTuple):
@@ -31,30 +32,35 @@ class Times(NamedTuple):
     runs: int
 
 
-def interleaved(parts: dict, runs: int) -> dict:
-    """Times of several things in turns, after two rounds of warm-up: whatever disturbs the machine disturbs all of them.
+def interleaved(parts: dict[str, Part], runs: int) -> dict[str, Times]:
+    """Times of several things in turns, after two rounds of warm-up: what disturbs the machine disturbs all.
 
-    In its turn each runs for a while, as it does in training, and the last run counts: then the threads of the one before sleep, and its data
-    have left the cache.
+    In its turn each runs for a while, as it does in training, and the last run counts: then the threads of
+    the one before sleep, and its data have left the cache.
     """
-    seconds = {name: [] for name in parts}
+    seconds: dict[str, list[float]] = {name: [] for name in parts}
     for r in range(runs + 2):
         for name, part in parts.items():
-            turn = time.perf_counter()
-            warm = False
-            while True:
-                if part.setup is not None:
-                    part.setup()
-                started = time.perf_counter()
-                part.run()
-                part.wait()
-                took = time.perf_counter() - started
-                if warm:
-                    break
-                warm = time.perf_counter() - turn > WARM
+            took = _turn(part)
             if r >= 2:
                 seconds[name].append(took / part.divide)
     return {name: Times(min(s), float(np.median(s)), runs) for name, s in seconds.items()}
+
+
+def _turn(part: Part) -> float:
+    """Seconds of the last run of a turn."""
+    turn = time.perf_counter()
+    warm = False
+    while True:
+        if part.setup is not None:
+            part.setup()
+        started = time.perf_counter()
+        part.run()
+        part.wait()
+        took = time.perf_counter() - started
+        if warm:
+            return took
+        warm = time.perf_counter() - turn > WARM
 
 
 def peak_memory(part: Part, held: Callable = held) -> int:
@@ -65,9 +71,14 @@ def peak_memory(part: Part, held: Callable = held) -> int:
 
 
 class Machine(NamedTuple):
-    """What this machine can do at most, measured."""
-    flops: float        # per second: float32, product of two large matrices by NumPy's BLAS, on a GPU by our own kernel
-    copy: float         # bytes per second, read and written: a large copy by all threads, on a GPU from one place there to another
+    """What this machine can do at most, measured.
+
+    flops: per second: float32, product of two large matrices by NumPy's BLAS, on a GPU by our own kernel.
+    copy: bytes per second, read and written: a large copy by all threads, on a GPU from one place there to
+    another.
+    """
+    flops: float
+    copy: float
     threads: int
     cores: int
     kind: str
@@ -80,23 +91,36 @@ def machine(n: int = 2048, megabytes: float = 256, device: str = "cpu") -> Machi
     rng, count = np.random.default_rng(0), threads.get_num_threads()
     a, b = (rng.standard_normal((n, n), np.float32) for _ in range(2))
     source = np.ones(int(megabytes * 2**18), np.float32)
-    target, cuts = np.empty_like(source), np.linspace(0, len(source), count + 1).astype(int)
+    target = np.empty_like(source)
+    cuts = np.linspace(0, len(source), count + 1).astype(int)
+
+    def copy_part(c):
+        part = slice(cuts[c], cuts[c + 1])
+        np.copyto(target[part], source[part])
 
     def copy():
-        threads.run(lambda c: np.copyto(target[cuts[c]:cuts[c + 1]], source[cuts[c]:cuts[c + 1]]), count, 1 << 30)
+        threads.run(copy_part, count, 1 << 30)
 
     found = interleaved({"product": Part(lambda: a @ b), "copy": Part(copy)}, 7)
-    return Machine(2 * n ** 3 / found["product"].best, 2 * source.nbytes / found["copy"].best, count, os.cpu_count() or 1, platform.machine())
+    return _machine(found, n, source, count, platform.machine())
 
 
 def _device(here, n, megabytes):
     rng = np.random.default_rng(0)
-    a, b = here.put(rng.standard_normal((1, n, n), np.float32)), here.put(rng.standard_normal((n, n), np.float32))
+    a = here.put(rng.standard_normal((1, n, n), np.float32))
+    b = here.put(rng.standard_normal((n, n), np.float32))
     source, bias = here.zeros(int(megabytes * 2**18), np.float32), here.zeros(n, np.float32)
-    found = interleaved({"product": Part(lambda: here.dense_forward(a, b, bias), wait=here.finish), "copy": Part(source.copy, wait=here.finish)}, 7)
-    return Machine(2 * n ** 3 / found["product"].best, 2 * source.nbytes / found["copy"].best, 1, os.cpu_count() or 1, here.name())
+    product = Part(lambda: here.dense_forward(a, b, bias), wait=here.finish)
+    found = interleaved({"product": product, "copy": Part(source.copy, wait=here.finish)}, 7)
+    return _machine(found, n, source, 1, here.name())
 
 
-def exponent(sizes, seconds) -> float:
+def _machine(found, n, source, count, kind):
+    """From the times of a product of n x n matrices and of a copy of `source`."""
+    flops, copy = 2 * n ** 3 / found["product"].best, 2 * source.nbytes / found["copy"].best
+    return Machine(flops, copy, count, os.cpu_count() or 1, kind)
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """k of seconds ~ size^k, by least squares of the logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,34 +35,46 @@ class Run(NamedTuple):
     say: Callable
 
 
-def bench(names: list, *, runs: int = 15, tiny: bool = False, peers: str | None = None, growth: bool = False, first: bool = False, out: str | None = None,
-          device: str = "cpu", batches: tuple = (), say=print) -> dict:
-    """Run cases; what was found, as it goes to JSON.  out: file for the plot of the growth.  batches: numbers of samples in place of the cases' own."""
-    unknown = [name for name in names if name not in CASES]
-    if unknown:
-        raise ValueError(f"no case {unknown[0]!r}; there are {', '.join(CASES)}")
-    if runs < 1:
-        raise ValueError(f"runs must be at least 1; got {runs}")
-    elsewhere = sorted(set(names) - set(on_device(device)))
-    if elsewhere:
-        raise ValueError(f"case {elsewhere[0]} does not run on device {device!r}; there are {', '.join(on_device(device))}")
+def bench(names: Sequence[str], *, runs: int = 15, tiny: bool = False, peers: str | None = None,
+          growth: bool = False, first: bool = False, out: Path | str | None = None, device: str = "cpu",
+          batches: tuple[int, ...] = (), say: Callable[[str], object] = print) -> dict:
+    """Run cases; what was found, as it goes to JSON.
+
+    out: file for the plot of the growth.  batches: numbers of samples in place of the cases' own.
+    """
+    _check(names, runs, device)
     limits = _limits(tiny, device)
-    run = Run(device, tiny, runs, *_peers(peers), limits, growth, first, say)
-    found = {"machine": limits._asdict(), "cases": {}}
-    say(f"{limits.threads} threads, {limits.cores} cores, {limits.kind}; a large product {limits.flops / 1e9:,.0f} GFLOP/s, a large copy {limits.copy / 1e9:.1f} GB/s\n")
+    agreeing, others = _peers(peers)
+    run = Run(device, tiny, runs, agreeing, others, limits, growth, first, say)
+    found: dict = {"machine": limits._asdict(), "cases": {}}
+    say(f"{limits.threads} threads, {limits.cores} cores, {limits.kind}; "
+        f"a large product {limits.flops / 1e9:,.0f} GFLOP/s, a large copy {limits.copy / 1e9:.1f} GB/s\n")
     say("| case | | best | median | peak memory | limit |\n| --- | --- | --- | --- | --- | --- |")
     for name in names:
         for size in _sizes(CASES[name], tiny, batches):
             label = f"{name}, B = {size.batch}" if batches and "batch" in CASES[name].grows else name
             found["cases"][label] = _case(name, label, size, run)
     if growth and out is not None:
-        grown = {name: c["growth"] for name, c in found["cases"].items() if c.get("growth")}
+        grown = {label: facts["growth"] for label, facts in found["cases"].items() if facts.get("growth")}
         if grown:
             plot.save(_drawn(grown), out)
     return found
 
 
-def on_device(device: str) -> list:
+def _check(names, runs, device):
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        raise ValueError(f"no case {unknown[0]!r}; there are {', '.join(CASES)}")
+    if runs < 1:
+        raise ValueError(f"runs must be at least 1; got {runs}")
+    there = on_device(device)
+    elsewhere = sorted(set(names) - set(there))
+    if elsewhere:
+        raise ValueError(f"case {elsewhere[0]} does not run on device {device!r}; "
+                         f"there are {', '.join(there)}")
+
+
+def on_device(device: str) -> list[str]:
     """The names of the cases that run on a device."""
     here = devices.get(device)
     return [name for name, case in CASES.items() if case.runs_on(here)]
@@ -77,7 +89,8 @@ def _peers(path):
     given = runpy.run_path(path)
     peers, others = given.get("PEERS"), given.get("OTHERS", {})
     if not isinstance(peers, dict) or not isinstance(others, dict):
-        raise ValueError(f"--peers: {path} does not define PEERS = {{name: function(case, problem)}}, and OTHERS likewise if at all")     # noqa: TRY004  what the user handed in
+        wanted = "PEERS = {name: function(case, problem)}, and OTHERS likewise if at all"
+        raise ValueError(f"--peers: {path} does not define {wanted}")   # noqa: TRY004  what a user gave
     return peers, others
 
 
@@ -90,43 +103,63 @@ def _limits(tiny, device):
 
 def _sizes(case, tiny, batches):
     size = case.tiny if tiny else case.size
-    return [size._replace(batch=batch) for batch in batches] if batches and "batch" in case.grows else [size]
+    if batches and "batch" in case.grows:
+        return [size._replace(batch=batch) for batch in batches]
+    return [size]
 
 
 def _case(name, label, size, run):
-    case, device, say = CASES[name], run.device, run.say
+    """Time a case and those that stand beside it; what was found."""
+    case, device = CASES[name], run.device
     made = _made(case, size, device)
-    own, facts = _parts(made, device), {"about": case.about, "device": device, "size": size._asdict(), "parts": {}, "peers": {}}
-    theirs = _agreeing(name, made, own, run.peers, facts, say) if isinstance(made, Problem) else {}
-    theirs |= _others(name, made, run.others, facts) if isinstance(made, (Problem, Driven)) else {}
+    own, theirs = _parts(made, device), {}
+    facts = {"about": case.about, "device": device, "size": size._asdict(), "parts": {}, "peers": {}}
+    if isinstance(made, Problem):
+        theirs |= _agreeing(name, made, own, run.peers, facts, run.say)
+    if isinstance(made, (Problem, Driven)):
+        theirs |= _others(name, made, run.others, facts)
     if isinstance(made, Problem) and run.limits.threads > 1:
         own["step, one thread"] = Part(_on_one_thread(own["step"].run))
-    times, here = interleaved({**own, **theirs}, run.runs), devices.get(device)
+    times = interleaved({**own, **theirs}, run.runs)
     for part, spec in own.items():
-        t, limit = times[part], {}
-        kernels = here.busy(spec.run) if part == "step" else None
-        if kernels is not None:
-            limit["in_kernels"] = kernels / t.best
-        if spec.flops:
-            limit["of_peak"] = spec.flops / t.best / run.limits.flops
-        if spec.bytes:
-            limit["of_copy"] = spec.bytes / t.best / run.limits.copy
-        facts["parts"][part] = {**t._asdict(), "peak_bytes": peak_memory(spec, here.held), **limit}
-        shown = ", ".join(f"{100 * value:.0f} % {key.replace('_', ' ')}" for key, value in limit.items())
-        say(f"| {label} | {part} | {_time(t.best)} | {_time(t.median)} | {facts['parts'][part]['peak_bytes'] / 1e6:,.1f} MB | {shown} |")
+        facts["parts"][part] = _of_part(label, part, spec, times[part], run)
     whole = [times[part] for part in (["step"] if "step" in own else own)]
     for peer in theirs:
-        t, ratio = times[peer], {key: getattr(times[peer], key) / sum(getattr(part, key) for part in whole) for key in ("best", "median")}
-        facts["peers"][peer] |= {**t._asdict(), "ratio": ratio}
-        other = " (its own neurons)" if facts["peers"][peer].get("other_neurons") else ""
-        say(f"| {label} | {peer}{other} | {_time(t.best)} | {_time(t.median)} | | {ratio['median']:.1f} x ours |")
+        facts["peers"][peer] |= _of_peer(label, peer, times[peer], whole, facts["peers"][peer], run.say)
     if run.growth and case.grows:
         facts["growth"] = _growth(case, size, run, label)
     if run.first and isinstance(made, Problem):
-        facts["first_call"] = _first(name, run)
-        say(f"| {name} | first step, nothing compiled | {_time(facts['first_call']['empty'])} | | | |\n"
-            f"| {name} | first step, loops in the cache | {_time(facts['first_call']['cached'])} | | | |")
+        facts["first_call"] = seconds = _first(name, run)
+        run.say(f"| {name} | first step, nothing compiled | {_time(seconds['empty'])} | | | |\n"
+                f"| {name} | first step, loops in the cache | {_time(seconds['cached'])} | | | |")
     return facts
+
+
+def _of_part(label, part, spec, times, run):
+    """Facts of a part of ours: times, memory, how far from the machine's limits it is."""
+    here, limit = devices.get(run.device), {}
+    kernels = here.busy(spec.run) if part == "step" else None
+    if kernels is not None:
+        limit["in_kernels"] = kernels / times.best
+    if spec.flops:
+        limit["of_peak"] = spec.flops / times.best / run.limits.flops
+    if spec.bytes:
+        limit["of_copy"] = spec.bytes / times.best / run.limits.copy
+    peak = peak_memory(spec, here.held)
+    shown = ", ".join(f"{100 * value:.0f} % {key.replace('_', ' ')}" for key, value in limit.items())
+    run.say(f"| {label} | {part} | {_time(times.best)} | {_time(times.median)} "
+            f"| {peak / 1e6:,.1f} MB | {shown} |")
+    return {**times._asdict(), "peak_bytes": peak, **limit}
+
+
+def _of_peer(label, peer, times, whole, known, say):
+    """Facts of a peer's step beside the whole of ours."""
+    ratio = {key: getattr(times, key) / sum(getattr(part, key) for part in whole)
+             for key in ("best", "median")}
+    other = " (its own neurons)" if known.get("other_neurons") else ""
+    say(f"| {label} | {peer}{other} | {_time(times.best)} | {_time(times.median)} "
+        f"| | {ratio['median']:.1f} x ours |")
+    return {**times._asdict(), "ratio": ratio}
 
 
 def _on_one_thread(run):
@@ -162,41 +195,68 @@ def _agreeing(name, problem, own, others, facts, say):
         if step is None:
             continue
         (loss, grads), (their_loss, theirs) = own["step"].run(), step()
-        theirs = {k: np.asarray(g.cpu() if hasattr(g, "cpu") else g) for k, g in theirs.items()}
-        worst = max(float(np.abs(theirs[k] - g).max() / np.abs(g).max()) for k, g in ((k, np.asarray(g)) for k, g in grads.items()) if k in theirs and np.abs(g).max() > 0)
+        worst = _difference(grads, theirs)
         facts["peers"][peer] = {"loss": [float(loss), float(their_loss)], "gradient_difference": worst}
-        if not abs(loss - their_loss) <= 1e-3 * abs(loss) or not worst <= 2e-2 or set(grads) - set(theirs):
-            say(f"{peer} computes something else ({name}): loss {loss:.5f} and {their_loss:.5f}, gradients differ by {worst:.1e}; it is not timed")
-            continue
-        steps[peer] = Part(step)
+        same_loss = abs(loss - their_loss) <= 1e-3 * abs(loss)
+        same_gradients = worst <= 2e-2 and not set(grads) - set(theirs)
+        if same_loss and same_gradients:
+            steps[peer] = Part(step)
+        else:
+            say(f"{peer} computes something else ({name}): loss {loss:.5f} and {their_loss:.5f}, "
+                f"gradients differ by {worst:.1e}; it is not timed")
     return steps
+
+
+def _difference(grads, theirs):
+    """The largest of the differences of gradients, each relative to the largest number of ours."""
+    worst = []
+    for key, given in grads.items():
+        ours = np.asarray(given)
+        if key not in theirs or not np.abs(ours).max() > 0:
+            continue
+        other = np.asarray(theirs[key].cpu() if hasattr(theirs[key], "cpu") else theirs[key])
+        worst.append(float(np.abs(other - ours).max() / np.abs(ours).max()))
+    return max(worst)
 
 
 def _growth(case, size, run, label):
     grown = {}
     for what in case.grows:
-        value = getattr(size, what)
-        sizes = [type(value)(max(value * p, 1) if isinstance(value, int) else value * p) for p in POINTS]
-        seconds = []
-        for s in sizes:
-            own = _parts(_made(case, size._replace(**{what: s}), run.device), run.device)
-            pick = {"step": own["step"]} if "step" in own else own
-            seconds.append(sum(t.best for t in interleaved(pick, max(3, run.runs // 3)).values()))
-        grown[what] = {"sizes": sizes, "seconds": seconds, "exponent": exponent(sizes, seconds)}
-        run.say(f"| {label} | with {NAMES[what]} = {', '.join(f'{s:g}' for s in sizes)} | {', '.join(_time(s) for s in seconds)} | | | "
-            f"~ {NAMES[what]}^{grown[what]['exponent']:.2f} |")
+        sizes = _points(getattr(size, what))
+        seconds = [_step_seconds(case, size._replace(**{what: point}), run) for point in sizes]
+        k = exponent(sizes, seconds)
+        grown[what] = {"sizes": sizes, "seconds": seconds, "exponent": k}
+        all_sizes = ", ".join(f"{point:g}" for point in sizes)
+        all_times = ", ".join(_time(s) for s in seconds)
+        run.say(f"| {label} | with {NAMES[what]} = {all_sizes} | {all_times} | | | ~ {NAMES[what]}^{k:.2f} |")
     return grown
 
 
+def _points(value):
+    """A quarter to twice of a size; whole numbers stay whole, and at least 1."""
+    if isinstance(value, int):
+        return [type(value)(max(value * p, 1)) for p in POINTS]
+    return [type(value)(value * p) for p in POINTS]
+
+
+def _step_seconds(case, size, run):
+    """Best time of a step; of all parts where there is no step."""
+    own = _parts(_made(case, size, run.device), run.device)
+    pick = {"step": own["step"]} if "step" in own else own
+    return sum(times.best for times in interleaved(pick, max(3, run.runs // 3)).values())
+
+
 def _first(name, run):
-    """Seconds from the start of the program to the end of the first step, with an empty cache of loops and with a full one."""
-    script = "import sys; from numsnn.bench.run import first_step; first_step(sys.argv[1], sys.argv[2] == 'tiny', sys.argv[3])"
+    """Seconds from the program's start to the end of the first step, with an empty cache and a full one."""
+    script = ("import sys; from numsnn.bench.run import first_step; "
+              "first_step(sys.argv[1], sys.argv[2] == 'tiny', sys.argv[3])")
+    command = [sys.executable, "-c", script, name, "tiny" if run.tiny else "all", run.device]
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder, "PYTHONPATH": os.pathsep.join(sys.path)}
         for cache in ("empty", "cached"):
             started = time.perf_counter()
-            done = subprocess.run([sys.executable, "-c", script, name, "tiny" if run.tiny else "all", run.device], check=False,
-                                  env={**os.environ, "NUMBA_CACHE_DIR": folder, "PYTHONPATH": os.pathsep.join(sys.path)})
+            done = subprocess.run(command, check=False, env=environment)
             if done.returncode:
                 raise OSError(f"the first step of {name} failed in a new process; what it said stands above")
             seconds[cache] = time.perf_counter() - started
@@ -205,31 +265,42 @@ def _first(name, run):
 
 def first_step(name: str, tiny: bool, device: str) -> None:
     """One step of a case, rates as they come."""
-    parts(CASES[name].make(CASES[name].tiny if tiny else CASES[name].size, device))["step"].run()
+    case = CASES[name]
+    size = case.tiny if tiny else case.size
+    parts(case.make(size, device))["step"].run()
 
 
 def _drawn(grown):
     """Time of a step over T, B, N and rate, one row for each case; dotted: in proportion."""
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
     fig, axes = plot.figure(8, 2.1 * len(grown), len(grown), 4, squeeze=False, sharey="row")
     for row, (name, curves) in zip(axes, grown.items(), strict=True):
-        every = [1e3 * s for c in curves.values() for s in c["seconds"]]
+        every = [1e3 * s for curve in curves.values() for s in curve["seconds"]]
+        limits = min(every) / 1.6, max(every) * 1.6
         for ax, what in zip(row, NAMES, strict=True):
-            if what not in curves:
+            if what in curves:
+                _draw(ax, name, what, curves[what], limits)
+            else:
                 ax.set_visible(False)
-                continue
-            c = curves[what]
-            ms = [1e3 * s for s in c["seconds"]]
-            ax.loglog(c["sizes"], ms, "o-", color=plot.COLOURS[0], ms=3.5, lw=1.2)
-            ax.loglog(c["sizes"], [ms[-1] * s / c["sizes"][-1] for s in c["sizes"]], ":", color=plot.INK, lw=0.8)
-            ax.set(xlabel=NAMES[what], title=f"{name}: ~ {NAMES[what]}$^{{{c['exponent']:.2f}}}$", ylim=(min(every) / 1.6, max(every) * 1.6))
-            ax.set_xticks(c["sizes"], [f"{s:g}" for s in c["sizes"]])
-            ax.xaxis.set_minor_locator(NullLocator())
-            ax.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=StrMethodFormatter("{x:g}"), minor_locator=NullLocator())
         row[0].set_ylabel("ms per step")
     return fig
 
 
-def _time(seconds):
-    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"
+def _draw(ax, name, what, curve, limits):
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+    sizes, ms = curve["sizes"], [1e3 * s for s in curve["seconds"]]
+    proportional = [ms[-1] * size / sizes[-1] for size in sizes]
+    ax.loglog(sizes, ms, "o-", color=plot.COLOURS[0], ms=3.5, lw=1.2)
+    ax.loglog(sizes, proportional, ":", color=plot.INK, lw=0.8)
+    ax.set(xlabel=NAMES[what], title=f"{name}: ~ {NAMES[what]}$^{{{curve['exponent']:.2f}}}$", ylim=limits)
+    ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=StrMethodFormatter("{x:g}"),
+                 minor_locator=NullLocator())
 
+
+def _time(seconds):
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} us"
+    if seconds < 10:
+        return f"{seconds * 1e3:.1f} ms"
+    return f"{seconds:.1f} s"

@@ -1,4 +1,7 @@
-"""Recipes: the papers' experiments; every file of this folder that sets RECIPE, or RECIPES where it holds several, is found."""
+"""Recipes: the papers' experiments.
+
+Every file of this folder that sets RECIPE, or RECIPES where it holds several, is found.
+"""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -15,7 +18,8 @@ for _info in iter_modules(__path__):
 def get(name: str) -> Recipe:
     """The recipe of a name."""
     if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)} (numsnn recipes lists them)")
+        there = ", ".join(RECIPES)
+        raise ValueError(f"unknown recipe {name!r}; there are {there} (numsnn recipes lists them)")
     return RECIPES[name]
 
 

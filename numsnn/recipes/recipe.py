@@ -16,10 +16,16 @@ class Data(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """name, summary: for lists.  options: name -> default, what `--set` may change.  data(folder or None, seed, options) -> Data.
-    network(options, seed, device) -> Network.  optimizer(options), loss: of the training.  epochs, batch_size: of the paper.
-    expected: what the paper and we got, for reports.  figure(net, data): a figure of one test sequence, or None.
-    fit: further keywords of `numsnn.fit`, such as tbptt, or None.  sizes(data): options of the network that only the data tell, or None."""
+    """An experiment: how its data, network and training are made.
+
+    name, summary: for lists.  options: name -> default, what `--set` may change.
+    data(folder or None, seed, options) -> Data.  network(options, seed, device) -> Network.
+    optimizer(options), loss: of the training.  epochs, batch_size: of the paper.
+    expected: what the paper and we got, for reports.
+    figure(net, data): a figure of one test sequence, or None.
+    fit: further keywords of `numsnn.fit`, such as tbptt, or None.
+    sizes(data): options of the network that only the data tell, or None.
+    """
     name: str
     summary: str
     options: dict
@@ -42,8 +48,16 @@ class Recipe(NamedTuple):
                 raise ValueError(f"recipe {self.name} has no option {key!r}; there are {', '.join(options)}")
             default = options[key]
             try:
-                options[key] = type(default)(value) if not isinstance(default, bool) else {"true": True, "false": False}[str(value).lower()]
+                options[key] = _like(default, value)
             except (ValueError, KeyError):
-                raise ValueError(f"option {key} of recipe {self.name} is a {type(default).__name__} such as {default!r}; "
+                kind = type(default).__name__
+                raise ValueError(f"option {key} of recipe {self.name} is a {kind} such as {default!r}; "
                                  f"got {value!r}") from None
         return options
+
+
+def _like(default, value):
+    """A value, or its text, as what the default is."""
+    if isinstance(default, bool):
+        return {"true": True, "false": False}[str(value).lower()]
+    return type(default)(value)

@@ -1,15 +1,20 @@
 """ECG wave labelling with the adaptive spiking recurrent network of Yin, Corradi, Bohte 2020 (and 2021).
 
-4 level-crossing spike trains of two leads -> 36 recurrent neurons -> 6 adaptive output neurons, whose membrane is read at each step.
-The hidden layer is not adaptive (beta = 0; its tau_adp is declared and has no effect), the output layer is (beta = 1.8).  Loss: cross-
-entropy of every step from 10 on, summed over steps; Adam, 400 epochs.  A tenth of the training sequences is held out to choose the epoch.
+4 level-crossing spike trains of two leads -> 36 recurrent neurons -> 6 adaptive output neurons, whose
+membrane is read at each step.  The hidden layer is not adaptive (beta = 0; its tau_adp is declared and has no
+effect), the output layer is (beta = 1.8).  Loss: cross-entropy of every step from 10 on, summed over steps;
+Adam, 400 epochs.  A tenth of the training sequences is held out to choose the epoch.
 
-The authors' two settings: v_threshold (b_j0) = 0.01 (the published script, accuracy 0.844) or 0.1 (the saved network, 0.859).  They halve
-a learning rate of 1e-2 every 100 epochs: lr=0.01, schedule=step.  The default here is twice that, lowered along a cosine, because the
-network underfits (its training accuracy stays below the test accuracy) and this gets it about half a point further.
+The authors' two settings: v_threshold (b_j0) = 0.01 (the published script, accuracy 0.844) or 0.1 (the saved
+network, 0.859).  They halve a learning rate of 1e-2 every 100 epochs: lr=0.01, schedule=step.  The default
+here is twice that, lowered along a cosine, because the network underfits (its training accuracy stays below
+the test accuracy) and this gets it about half a point further.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,18 +24,23 @@ from ..loss import CrossEntropy
 from ..network.network import Network
 from ..optim import Adam, Cosine, Step
 from ..reports.plot import sequence
+from ..signals.spikes import Spikes
 from .recipe import Data, Recipe
 
-OPTIONS = {"hidden": 36, "v_threshold": 0.01, "beta": 0.0, "tau_adp": 7.0, "lr": 2e-2, "schedule": "cosine", "surrogate": "multi_gaussian",
-           "init_state": "author"}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OPTIONS = {"hidden": 36, "v_threshold": 0.01, "beta": 0.0, "tau_adp": 7.0, "lr": 2e-2, "schedule": "cosine",
+           "surrogate": "multi_gaussian", "init_state": "author"}
 EPOCHS = 400
 SCHEDULES = {"cosine": Cosine(EPOCHS), "step": Step(100, 0.5)}
 
 
-def data(folder=None, seed: int = 0, options: dict = OPTIONS) -> Data:
+def data(folder: Path | str | None = None, seed: int = 0, options: dict = OPTIONS) -> Data:
     """The coded QT Database in `folder`; without one synthetic ECG of the same size and form."""
     if folder is None:
-        train, test = (synthetic.ecg(n, seed=s, part=part) for n, s, part in ((618, 1, "train"), (141, 2, "test")))
+        train = synthetic.ecg(618, seed=1, part="train")
+        test = synthetic.ecg(141, seed=2, part="test")
     else:
         train, test = (qtdb.coded(Path(folder), part) for part in ("train", "test"))
     rest, held_out = train.split(0.1, seed)
@@ -38,37 +48,60 @@ def data(folder=None, seed: int = 0, options: dict = OPTIONS) -> Data:
 
 
 def network(options: dict, seed: int = 0, device: str = "cpu") -> Network:
-    common = {"learn": ("tau_mem", "tau_adp"), "v_threshold": options["v_threshold"], "surrogate": options["surrogate"],
-              "init_state": options["init_state"], "tau_mem": 20.0}
     hidden = options["hidden"]
-    return Network(Dense(4, hidden), ALIF(hidden, recurrent=True, tau_adp=options["tau_adp"], beta=options["beta"], **common),
-                   Dense(hidden, 6), ALIF(6, output="v", tau_adp=100.0, beta=1.8, **common), seed=seed, device=device)
+    common = {"learn": ("tau_mem", "tau_adp"), "v_threshold": options["v_threshold"],
+              "surrogate": options["surrogate"], "init_state": options["init_state"], "tau_mem": 20.0}
+    return Network(
+        Dense(4, hidden),
+        ALIF(hidden, recurrent=True, tau_adp=options["tau_adp"], beta=options["beta"], **common),
+        Dense(hidden, 6), ALIF(6, output="v", tau_adp=100.0, beta=1.8, **common), seed=seed, device=device)
 
 
 def optimizer(options: dict) -> Adam:
-    if options["schedule"] not in SCHEDULES:
-        raise ValueError(f"option schedule of recipe srnn-ecg must be one of {', '.join(SCHEDULES)}; got {options['schedule']!r}")
-    return Adam(options["lr"], schedule=SCHEDULES[options["schedule"]], factors={"alif0.tau_*": 3.0, "alif1.tau_*": 2.0})
+    schedule = options["schedule"]
+    if schedule not in SCHEDULES:
+        raise ValueError(f"option schedule of recipe srnn-ecg must be one of {', '.join(SCHEDULES)}; "
+                         f"got {schedule!r}")
+    return Adam(options["lr"], schedule=SCHEDULES[schedule], factors={"alif0.tau_*": 3.0, "alif1.tau_*": 2.0})
 
 
-def figure(net: Network, data: Dataset):
-    """A test sequence over time: spikes of both leads, the hidden layer, the neuron whose threshold moves most, labels."""
+def figure(net: Network, data: Dataset) -> Figure:
+    """A test sequence over time: input, hidden layer, the neuron whose threshold moves most, labels.
+
+    The input are spikes of both leads.  The sequence is the one with most labelled steps, where labels are
+    known.
+    """
     example = data.select([0 if data.labelled is None else int(data.labelled.sum(0).argmax())])
+    assert isinstance(example.x, Spikes) and example.mask is not None
     fields = ("v", "theta", "spike")
     y, _, seen = net.run(example.x, record={"alif0": fields, "alif1": fields})
-    v, theta, spikes = (np.concatenate([seen[name][field][:, 0] for name in ("alif0", "alif1")], 1) for field in fields)
-    hidden, moves = seen["alif0"]["spike"].shape[2], theta.std(0) / np.maximum(v.std(0), 1e-6)
-    # in the paper's network only output neurons adapt; where training has silenced all of them: the hidden neuron nearest to half its steps
-    neuron = int(moves.argmax() if moves.max() > 1e-5 else np.abs(spikes[:, :hidden].mean(0) - 0.5).argmin())
-    name = f"hidden neuron {neuron + 1}" if neuron < hidden else f"output {data.classes[neuron - hidden]}"
-    predicted = y[:, 0].argmax(-1)
-    right = (predicted == example.y[:, 0])[example.mask[:, 0]].mean()
-    return sequence(np.arange(len(y)) / 250, example.x.dense()[:, 0], spikes[:, :hidden],
+    v, theta, spikes = (np.concatenate([seen[name][field][:, 0] for name in ("alif0", "alif1")], 1)
+                        for field in fields)
+    n_hidden = seen["alif0"]["spike"].shape[2]
+    neuron = _to_draw(v, theta, spikes[:, :n_hidden])
+    hidden = neuron < n_hidden
+    name = f"hidden neuron {neuron + 1}" if hidden else f"output {data.classes[neuron - n_hidden]}"
+    true, predicted = example.y[:, 0], y[:, 0].argmax(-1)
+    right = (predicted == true)[example.mask[:, 0]].mean()
+    return sequence(np.arange(len(y)) / 250, example.x.dense()[:, 0], spikes[:, :n_hidden],
                     (name, v[:, neuron], theta[:, neuron], spikes[:, neuron]),
-                    {"true": example.y[:, 0], "predicted": predicted}, data.classes,
+                    {"true": true, "predicted": predicted}, data.classes,
                     input_names=["lead 1 up", "down", "lead 2 up", "down"],
                     title=f"{data.name}: one sequence, {100 * right:.1f} % of its steps right")
 
 
-RECIPE = Recipe("srnn-ecg", "ECG wave labelling, 36 recurrent neurons (Yin et al. 2020)", OPTIONS, data, network, optimizer,
-                CrossEntropy(), EPOCHS, 64, "the authors report 0.844 to 0.859 on the coded QT Database", figure)
+def _to_draw(v, theta, hidden_spikes):
+    """The neuron whose threshold moves most.
+
+    In the paper's network only output neurons adapt; where training has silenced all of them, it is the
+    hidden neuron nearest to half its steps.
+    """
+    moves = theta.std(0) / np.maximum(v.std(0), 1e-6)
+    if moves.max() > 1e-5:
+        return int(moves.argmax())
+    return int(np.abs(hidden_spikes.mean(0) - 0.5).argmin())
+
+
+RECIPE = Recipe("srnn-ecg", "ECG wave labelling, 36 recurrent neurons (Yin et al. 2020)", OPTIONS,
+                data, network, optimizer, CrossEntropy(), EPOCHS, 64,
+                "the authors report 0.844 to 0.859 on the coded QT Database", figure)

@@ -1,4 +1,7 @@
-"""`numsnn bench` with tiny sizes: it runs, its numbers hang together, peers must agree before they are timed.  No time is judged."""
+"""`numsnn bench` with tiny sizes: it runs, its numbers hang together, peers must agree before they are timed.
+
+No time is judged.
+"""
 
 import json
 
@@ -30,18 +33,27 @@ def test_cases_and_growth(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "peers.py").write_text(PEERS)
     names = ["ecg", "convlif", "lif", "stream-ecg", "adam"]
-    assert cli.main(["bench", *names, "--tiny", "--runs", "1", "--growth", "--peers", "peers.py", "--json", "out.json"]) == 0
+    assert cli.main(["bench", *names, "--tiny", "--runs", "1", "--growth", "--peers", "peers.py",
+                     "--json", "out.json"]) == 0
     said, found = capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
-    assert list(found["cases"]) == names and found["machine"]["flops"] > 1e8 and found["machine"]["copy"] > 1e8
-    ecg = found["cases"]["ecg"]
-    assert set(ecg["parts"]) - {"step, one thread"} == {"forward", "backward", "step"} and set(ecg["growth"]) == {"steps", "batch", "units", "rate"}
+    cases, machine = found["cases"], found["machine"]
+    assert list(cases) == names
+    assert machine["flops"] > 1e8 and machine["copy"] > 1e8
+    ecg = cases["ecg"]
+    assert set(ecg["parts"]) - {"step, one thread"} == {"forward", "backward", "step"}
+    assert set(ecg["growth"]) == {"steps", "batch", "units", "rate"}
     for part in (ecg["parts"][name] for name in ("forward", "backward", "step")):
         assert 0 < part["best"] <= part["median"] and part["peak_bytes"] > 0 and 0 < part["of_peak"] < 1
-    assert ecg["peers"]["reference"]["gradient_difference"] < 1e-4 and ecg["peers"]["reference"]["ratio"]["best"] > 0
-    assert "best" not in ecg["peers"]["something else"] and "something else computes something else (ecg)" in said
-    assert ecg["peers"]["of this size"]["other_neurons"] and "| ecg | of this size (its own neurons) |" in said and "of none" not in said
-    assert set(found["cases"]["convlif"]["peers"]) == {"of this size"} and set(found["cases"]["stream-ecg"]["parts"]) == {"net.step"}
-    assert set(found["cases"]["lif"]["parts"]["forward"]) >= {"of_copy"}
+    assert ecg["peers"]["reference"]["gradient_difference"] < 1e-4
+    assert ecg["peers"]["reference"]["ratio"]["best"] > 0
+    assert "best" not in ecg["peers"]["something else"]
+    assert "something else computes something else (ecg)" in said
+    assert ecg["peers"]["of this size"]["other_neurons"]
+    assert "| ecg | of this size (its own neurons) |" in said
+    assert "of none" not in said
+    assert set(cases["convlif"]["peers"]) == {"of this size"}
+    assert set(cases["stream-ecg"]["parts"]) == {"net.step"}
+    assert set(cases["lif"]["parts"]["forward"]) >= {"of_copy"}
     assert (tmp_path / "growth.png").stat().st_size > 10_000
 
 
@@ -54,7 +66,10 @@ def test_rates_are_those_of_the_case():
 
 
 def test_operations():
-    """What a dense network of values takes: forward 2 per weight and step, backward twice that but for dx of the first layer."""
+    """A dense network of values takes, forward, 2 per weight and step; backward twice that.
+
+    There is no dx of the first layer.
+    """
     import numsnn as ns
     net = ns.Network(ns.Dense(5, 7), ns.Dense(7, 3))
     x = np.ones((4, 2, 5), np.float32)
@@ -66,8 +81,11 @@ def test_exponent():
     assert bench.exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
 
 
-@pytest.mark.parametrize(("arguments", "message"), ((["nothing"], "no case 'nothing'; there are shd, ecg"), (["ecg", "--runs", "0"], "runs must be at least 1; got 0"),
-                                                  (["ecg", "--peers", "none.py"], "there is no file none.py"), (["--json", "no/where.json"], "make it first")))
+@pytest.mark.parametrize(("arguments", "message"), (
+    (["nothing"], "no case 'nothing'; there are shd, ecg"),
+    (["ecg", "--runs", "0"], "runs must be at least 1; got 0"),
+    (["ecg", "--peers", "none.py"], "there is no file none.py"),
+    (["--json", "no/where.json"], "make it first")))
 def test_bad_input(arguments, message, capsys):
     assert cli.main(["bench", "--tiny", *arguments]) == 2
     assert message in capsys.readouterr().err

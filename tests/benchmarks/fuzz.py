@@ -1,15 +1,19 @@
-"""Damaged files by the thousand, for every reader: python tests/benchmarks/fuzz.py [--n 10000] [--data FOLDER]
+"""Damaged files by the thousand, for every reader.
 
-Method: files that our writers make, that the tests build by hand, and where --data is given real ones (the first 20 kB of each), are
-changed at random (cut short, bytes changed, left out, put in, repeated; the same ones each time) and read, in turns strictly and not.  A
-reader may answer, or refuse with ValueError (FormatError) or FileNotFoundError.  Any other exception, more memory than --memory, or more
-than ten seconds for a file is a defect; the file is kept and the script ends with 1.
+    python tests/benchmarks/fuzz.py [--n 10000] [--data FOLDER]
+
+Method: files that our writers make, that the tests build by hand, and where --data is given real ones (the
+first 20 kB of each), are changed at random (cut short, bytes changed, left out, put in, repeated; the same
+ones each time) and read, in turns strictly and not.  A reader may answer, or refuse with ValueError
+(FormatError) or FileNotFoundError.  Any other exception, more memory than --memory, or more than ten seconds
+for a file is a defect; the file is kept and the script ends with 1.
 """
 
 import argparse
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,18 +38,24 @@ def seeds(folder, data):
     formats.write(folder / "bs3", recording(60), "bs2")
     yield "bs3", folder / "bs3", lambda path, strict: formats.read(path, "bs3", strict=strict)
     shd_file(folder / "shd", [[0.1, 0.2], [0.3]], [[1, 2], [3]], [0, 1], speakers=[1, 2])
-    yield "shd", folder / "shd", lambda path, strict: [item.read() for item in shd.layout(path, strict=strict).items]
+    yield "shd", folder / "shd", lambda path, strict: read_all(shd.layout(path, strict=strict))
     events = recording(60)
-    converted.write(folder / "converted", Listing("x", "", events.shape, 1e-6, ("a",), [Item("a", 0, "", lambda: events)]))
-    yield "converted", folder / "converted", lambda path, strict: [item.read() for item in converted.listing(path).items]
+    listing = Listing("x", "", events.shape, 1e-6, ("a",), [Item("a", 0, "", lambda: events)])
+    converted.write(folder / "converted", listing)
+    yield "converted", folder / "converted", lambda path, strict: read_all(converted.listing(path))
     idx.write(folder / "idx", np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
     yield "idx", folder / "idx", lambda path, strict: idx.read(path)
     wav.write(folder / "wav", np.sin(np.arange(200) / 9), 8000)
     yield "wav", folder / "wav", lambda path, strict: wav.read(path)
-    (folder / "babi").write_text("1 Mary moved to the bathroom.\n2 John went home.\n3 Where is Mary? \tbathroom\t1\n" * 5)
+    story = "1 Mary moved to the bathroom.\n2 John went home.\n3 Where is Mary? \tbathroom\t1\n"
+    (folder / "babi").write_text(story * 5)
     yield "babi", folder / "babi", lambda path, strict: babi.read(path, strict=strict)
     if data is not None:
         yield from real(folder, data)
+
+
+def read_all(listing):
+    return [item.read() for item in listing.items]
 
 
 def real(folder, data):
@@ -60,7 +70,8 @@ def real(folder, data):
     for suffix, content in parts.items():
         (folder / f"sel100.{suffix}").write_bytes(content)
     yield "hea", folder / "sel100.hea", lambda path, strict: wfdb.header(folder, "sel100", strict)
-    yield "annotations", folder / "sel100.q1c", lambda path, strict: wfdb.annotations(folder, "sel100", "q1c", strict)
+    annotations = lambda path, strict: wfdb.annotations(folder, "sel100", "q1c", strict)
+    yield "annotations", folder / "sel100.q1c", annotations
 
 
 def main():
@@ -74,19 +85,28 @@ def main():
         for name, path, read in seeds(Path(folder), options.data):
             if options.only and options.only != name:
                 continue
-            content, good, started = path.read_bytes(), 0, time.perf_counter()
-            for i, bad in enumerate(mutations(content, options.n, 1)):
-                path.write_bytes(bad)
-                begin = time.perf_counter()
-                try:
-                    good += survives(lambda path=path, read=read, i=i: read(path, bool(i % 2)), options.memory)
-                    assert time.perf_counter() - begin < 10, "more than ten seconds"
-                except BaseException:
-                    Path("fuzz-defect").write_bytes(bad)
-                    print(f"{name}: mutation {i} is a defect; the file is kept as fuzz-defect", flush=True)
-                    raise
+            content, started = path.read_bytes(), time.perf_counter()
+            good = fuzz(name, path, read, options)
             path.write_bytes(content)
-            print(f"{name:14} {options.n:,} mutations, {good:,} answered, the others refused; {time.perf_counter() - started:.0f} s", flush=True)
+            seconds = time.perf_counter() - started
+            print(f"{name:14} {options.n:,} mutations, {good:,} answered, the others refused; "
+                  f"{seconds:.0f} s", flush=True)
+
+
+def fuzz(name, path, read, options):
+    """Read mutations of the file in its place; how many were answered."""
+    good = 0
+    for i, bad in enumerate(mutations(path.read_bytes(), options.n, 1)):
+        path.write_bytes(bad)
+        begin = time.perf_counter()
+        try:
+            good += survives(partial(read, path, bool(i % 2)), options.memory)
+            assert time.perf_counter() - begin < 10, "more than ten seconds"
+        except BaseException:
+            Path("fuzz-defect").write_bytes(bad)
+            print(f"{name}: mutation {i} is a defect; the file is kept as fuzz-defect", flush=True)
+            raise
+    return good
 
 
 if __name__ == "__main__":

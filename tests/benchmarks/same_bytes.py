@@ -3,9 +3,10 @@
     python tests/benchmarks/same_bytes.py > before.txt      # at the commit before
     python tests/benchmarks/same_bytes.py | diff before.txt -
 
-Each network is trained for four epochs on random sequences of different lengths, with clipping.  The hash is of its losses, accuracies
-and parameters and of what it answers in the end.  Hashes are of one machine and one set of packages: another processor, BLAS or LLVM
-may round otherwise.  --device reference takes NumPy instead of the compiled loops.
+Each network is trained for four epochs on random sequences of different lengths, with clipping.  The hash is
+of its losses, accuracies and parameters and of what it answers in the end.  Hashes are of one machine and one
+set of packages: another processor, BLAS or LLVM may round otherwise.  --device reference takes NumPy instead
+of the compiled loops.
 """
 
 import argparse
@@ -21,8 +22,8 @@ PICTURE = (2, 8, 8)
 
 
 def srnn():
-    return (ns.Dense(FEATURES, 16), ns.ALIF(16, recurrent=True, tau_adp=30.0, beta=0.5, learn=("tau_mem", "tau_adp")),
-            ns.Dense(16, 12), ns.LIF(12, recurrent=True, v_threshold=0.4),
+    adaptive = ns.ALIF(16, recurrent=True, tau_adp=30.0, beta=0.5, learn=("tau_mem", "tau_adp"))
+    return (ns.Dense(FEATURES, 16), adaptive, ns.Dense(16, 12), ns.LIF(12, recurrent=True, v_threshold=0.4),
             ns.Dense(12, CLASSES), ns.LI(CLASSES, tau_mem=10.0, learn="tau_mem"), ns.OverTime("mean"))
 
 
@@ -48,21 +49,25 @@ def liaf():
 
 
 def convolutions():
-    return (ns.Conv2d(2, 4, 3, padding=1), ns.LIF(), ns.AvgPool2d(2), ns.Conv2d(4, 6, 3, padding=1), ns.ALIF(), ns.MaxPool2d(2),
+    return (ns.Conv2d(2, 4, 3, padding=1), ns.LIF(), ns.AvgPool2d(2),
+            ns.Conv2d(4, 6, 3, padding=1), ns.ALIF(), ns.MaxPool2d(2),
             ns.Flatten(), ns.Dense(6 * 2 * 2, CLASSES), ns.LI(CLASSES), ns.OverTime("mean"))
 
 
 def conv_arlif():
-    return ns.ConvARLIF2D(2, 4, 3, padding=1), ns.AvgPool2d(2), ns.Dense(4 * 4 * 4, CLASSES), ns.OverTime("sum")
+    return (ns.ConvARLIF2D(2, 4, 3, padding=1), ns.AvgPool2d(2), ns.Dense(4 * 4 * 4, CLASSES),
+            ns.OverTime("sum"))
 
 
 def conv_lstm():
-    return ns.ConvLSTM2D(2, 4, 3, padding=1), ns.AvgPool2d(2), ns.Dense(4 * 4 * 4, CLASSES), ns.OverTime("last")
+    return (ns.ConvLSTM2D(2, 4, 3, padding=1), ns.AvgPool2d(2), ns.Dense(4 * 4 * 4, CLASSES),
+            ns.OverTime("last"))
 
 
-TRAININGS = {"SRNN": (srnn, FEATURES), "GRU": (gru, FEATURES), "LSTM": (lstm, FEATURES), "ARLIF": (arlif, FEATURES),
-             "SimpleRNN": (simple_rnn, FEATURES), "LIAF": (liaf, FEATURES), "convolutions": (convolutions, PICTURE),
-             "ConvARLIF2D": (conv_arlif, PICTURE), "ConvLSTM2D": (conv_lstm, PICTURE)}
+TRAININGS = {"SRNN": (srnn, FEATURES), "GRU": (gru, FEATURES), "LSTM": (lstm, FEATURES),
+             "ARLIF": (arlif, FEATURES), "SimpleRNN": (simple_rnn, FEATURES), "LIAF": (liaf, FEATURES),
+             "convolutions": (convolutions, PICTURE), "ConvARLIF2D": (conv_arlif, PICTURE),
+             "ConvLSTM2D": (conv_lstm, PICTURE)}
 
 
 def sequences(shape):
@@ -75,7 +80,8 @@ def sequences(shape):
 def digest(layers, shape, device):
     net = ns.Network(*layers, seed=3, device=device, input_shape=shape)
     data = sequences(shape)
-    history = ns.fit(net, data, data, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(1e-2, clip_norm=1.0), epochs=4,
+    optimizer = ns.optim.Adam(1e-2, clip_norm=1.0)
+    history = ns.fit(net, data, data, loss=ns.loss.CrossEntropy(), optimizer=optimizer, epochs=4,
                      batch_size=8, progress=False, keep_best=False)
     found = hashlib.sha256()
     for column in ("loss", "valid_accuracy"):

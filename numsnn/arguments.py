@@ -1,0 +1,160 @@
+"""What the command line takes: the commands of numsnn and their arguments."""
+
+import argparse
+
+from . import __version__
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the program; `command` of what it gives is the name of the command."""
+    about = "Spiking neural networks with hand-written backpropagation through time."
+    program = argparse.ArgumentParser("numsnn", description=about)
+    program.add_argument("--version", action="version", version=f"numsnn {__version__}")
+    commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_energy(commands)
+    _add_recipes(commands)
+    _add_warmup(commands)
+    _add_bench(commands)
+    _add_convert(commands)
+    _add_info(commands)
+    return program
+
+
+# ---- the arguments of each command
+
+
+def _add_train(commands):
+    train = commands.add_parser("train", help="train a recipe, then write a report")
+    add = train.add_argument
+    add("recipe", help="a name that `numsnn recipes` lists")
+    _add_data(train)
+    add("--epochs", type=int, metavar="N", help="number of epochs (default: the paper's)")
+    add("--batch-size", type=int, metavar="N", help="sequences in a batch (default: the paper's)")
+    add("--seed", type=int, default=0, metavar="S", help="of weights, shuffling and the split (default 0)")
+    add("--out", metavar="DIR", help="folder for checkpoint, report and figures (default runs/RECIPE-seedS)")
+    add("--resume", action="store_true", help="go on with the training in --out")
+    _add_set(train, "change an option of the recipe; repeatable")
+    _add_device(train)
+
+
+def _add_evaluate(commands):
+    evaluate = commands.add_parser("evaluate", help="test accuracy of a checkpoint")
+    _add_checkpoint(evaluate)
+    _add_data(evaluate)
+    _add_last(evaluate)
+    _add_device(evaluate)
+
+
+def _add_energy(commands):
+    energy = commands.add_parser(
+        "energy", help="operations and energy of a checkpoint beside LSTM, GRU and RNN of its size",
+        description="Count the operations of a trained network on its test set, and set its energy beside "
+                    "that of others of its size.")
+    add = energy.add_argument
+    _add_checkpoint(energy)
+    _add_data(energy)
+    add("--constants", default="fp32", metavar="SET",
+        help="fp32 (default), int32, or pJ of a MAC and of an AC: 4.6,0.9")
+    add("--out", metavar="PNG", help="where to draw (default energy.png beside the checkpoint)")
+    add("--batch", type=int, default=64, metavar="N", help="sequences at a time (default 64)")
+    _add_last(energy)
+    _add_device(energy)
+
+
+def _add_recipes(commands):
+    commands.add_parser("recipes", help="list the recipes with their options")
+
+
+def _add_warmup(commands):
+    warmup = commands.add_parser(
+        "warmup", help="compile ahead what recipes need",
+        description="Compile what training and running recipes takes, so that later runs load it from the "
+                    "cache on disk.")
+    warmup.add_argument("recipes", nargs="*", metavar="RECIPE", default=["srnn-ecg"],
+                        help="names that `numsnn recipes` lists (default srnn-ecg)")
+
+
+def _add_bench(commands):
+    bench = commands.add_parser(
+        "bench", help="times, memory and growth of training steps, and the machine's limits",
+        description="Time training steps, single steps and updates.  The method stands in "
+                    "numsnn/bench/__init__.py.")
+    add = bench.add_argument
+    add("cases", nargs="*", metavar="CASE",
+        help="shd, ecg, smnist, convliaf, convlif, lif, stream-ecg, stream-shd, decode, adam "
+             "(default: shd ecg)")
+    add("--all", action="store_true", help="every case, with growth and first calls")
+    add("--growth", action="store_true", help="how times grow with T, B, N and the rate")
+    add("--first", action="store_true", help="the first step in a new process, compiled and from the cache")
+    add("--runs", type=int, default=15, metavar="N", help="timed runs of each (default 15)")
+    add("--tiny", action="store_true", help="tiny sizes, to see that it runs")
+    add("--peers", metavar="FILE",
+        help="a Python file with steps of other libraries: PEERS = {name: function(case, problem)}")
+    add("--json", metavar="FILE", help="where to write what was found")
+    add("--out", metavar="PNG", help="where to draw the growth (default growth.png)")
+    add("--device", default="cpu", choices=("cpu", "cuda"),
+        help='"cpu" (default) or "cuda", an NVIDIA GPU: '
+             "shd, ecg, smnist, convliaf, convlif, lif, dense-lif, adam")
+    add("--batch", type=int, nargs="+", default=[], metavar="B",
+        help="numbers of samples in place of the cases' own")
+    add("--threads", type=int, metavar="N", help="threads (default: all cores)")
+
+
+def _add_convert(commands):
+    convert = commands.add_parser(
+        "convert", help="write event recordings to one HDF5 file",
+        description="Write a file of events, or a whole data set, to one HDF5 file that trains fast.")
+    add = convert.add_argument
+    add("input", metavar="IN", help="a file of events, or the folder or zip archive of a data set")
+    add("output", metavar="OUT.h5")
+    add_either = convert.add_mutually_exclusive_group().add_argument
+    add_either("--dataset", metavar="NAME",
+               help="what the folder is: nmnist, shd, dvs128-gesture, mnist ...; a wrong name lists them")
+    add_either("--format", metavar="NAME",
+               help="what the file is, where it does not say itself: bin, bs2, aedat2, dat, evt3 ...")
+    add("--part", default="train", help="train (default), test ...")
+    _add_set(convert, "an option of the format or data set; repeatable")
+    add("--skip-bad", action="store_true", help="skip and count bad parts instead of stopping at the first")
+
+
+def _add_info(commands):
+    info = commands.add_parser(
+        "info", help="what a file holds: events, recordings, checkpoints, images, sound ...")
+    add = info.add_argument
+    add("file")
+    add("--format", metavar="NAME", help="of an event file that does not say itself what it is")
+    _add_set(info, "an option of the format; repeatable")
+    add("--recording", type=int, default=0, metavar="N",
+        help="which one of a file that holds several (default 0)")
+    add("--plot", choices=("raster", "frames", "surface"), help="draw the events")
+    add("--out", metavar="PNG", help="where to draw (default FILE.raster.png ...)")
+
+
+# ---- arguments that several commands share
+
+
+def _add_checkpoint(command):
+    command.add_argument("checkpoint", help="a file that `numsnn train` wrote")
+
+
+def _add_data(command):
+    command.add_argument("--data", metavar="DIR",
+                         help="folder of the real data; without it synthetic data are made")
+
+
+def _add_last(command):
+    command.add_argument("--last", action="store_true",
+                         help="the weights of the last epoch instead of the best one")
+
+
+def _add_set(command, what):
+    command.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help=what)
+
+
+def _add_device(command):
+    command.add_argument("--device", default="cpu",
+                         help='"cpu" (compiled, default), "cuda" (an NVIDIA GPU) or "reference" (NumPy only)')
+    command.add_argument("--threads", type=int, metavar="N",
+                         help="threads (default: all cores); results do not depend on it")
