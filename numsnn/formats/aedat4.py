@@ -61,11 +61,11 @@ class _Table:
             raise ValueError(f"an offset points to byte {at} of {len(self.raw)}")
         return struct.unpack_from(form, self.raw, at)[0]
 
-    def number(self, field, form, default):
+    def number(self, field: int, form: str, default: int) -> int:
         place = self._place(field)
         return default if place is None else self._unpack(form, place)
 
-    def vector(self, field, item):
+    def vector(self, field: int, item: int) -> tuple[int, int]:
         """(first byte, length) of a vector of items of `item` bytes."""
         place = self._place(field)
         if place is None:

@@ -59,8 +59,8 @@ def write(path: Path | str, recordings: Iterable[tuple], classes: Iterable, *, u
         while group := list(islice(left, TOGETHER)):
             trains = [_checked(Train(*train), number, units, len(names), kind)
                       for number, train in enumerate(group, n)]
-            for key, values in zip(Train._fields, zip(*trains, strict=True), strict=True):
-                _append(sets[key], values, n)
+            for field, column in zip(Train._fields, zip(*trains, strict=True), strict=True):
+                _append(sets[field], column, n)
             n += len(group)
         if not n:
             raise ValueError(f"there is no recording to write to {path}")
