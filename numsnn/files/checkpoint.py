@@ -7,10 +7,14 @@
     /training             JSON: epoch, seed, optimiser and schedule, history, the recipe's options
     /optimizer/SLOT/NAME  arrays of the optimiser   /best/NAME          arrays of the best epoch
 
-Files are written beside their place and renamed into it, so that a crash leaves the old file or the new one, never half of one.
+Files are written beside their place and renamed into it, so that a crash leaves the old file or the new one,
+never half of one.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +26,9 @@ from ..optim import Optimizer, optimizer_from
 
 FORMAT, VERSION = "numsnn checkpoint", 1
 
+# what reading a damaged file raises
+MISREAD = (OSError, KeyError, TypeError, AttributeError, RuntimeError, json.JSONDecodeError)
+
 
 class CheckpointError(ValueError):
     """A file that cannot be read as a checkpoint, and why."""
@@ -32,10 +39,11 @@ class Training(NamedTuple):
     net: Network
     optimizer: Optimizer
     facts: dict             # epoch, seed, history ...
-    best: dict              # arrays of the best epoch, may be empty
+    best: dict[str, np.ndarray]     # arrays of the best epoch, may be empty
 
 
-def save(net: Network, path, *, optimizer: Optimizer | None = None, facts: dict | None = None, best: dict | None = None) -> None:
+def save(net: Network, path: Path | str, *, optimizer: Optimizer | None = None, facts: dict | None = None,
+         best: Mapping[str, np.ndarray] | None = None) -> None:
     """Write a network, or with the further arguments a training, to an HDF5 file."""
     import h5py
 
@@ -48,9 +56,12 @@ def save(net: Network, path, *, optimizer: Optimizer | None = None, facts: dict 
                 for key, array in getattr(layer, kind).items():
                     file[f"{kind}/{name}/{key}"] = array
         if optimizer is not None:
-            file["training"] = json.dumps({**(facts or {}), "optimizer": optimizer.config(), "optimizer_steps": optimizer.steps,
-                                           "optimizer_epoch": optimizer.epoch})
-            _write(file, "optimizer", {f"{slot}/{name}": a for slot, arrays in optimizer.state.items() for name, a in arrays.items()})
+            about = {"optimizer": optimizer.config(), "optimizer_steps": optimizer.steps,
+                     "optimizer_epoch": optimizer.epoch}
+            file["training"] = json.dumps({**(facts or {}), **about})
+            state = {f"{slot}/{name}": array
+                     for slot, arrays in optimizer.state.items() for name, array in arrays.items()}
+            _write(file, "optimizer", state)
             _write(file, "best", best or {})
 
 
@@ -60,53 +71,67 @@ def _write(file, group, arrays):
         file[f"{group}/{name}"] = array
 
 
-def load(path, *, which: str = "best", **changes) -> Network:
+def load(path: Path | str, *, which: str = "best", **changes) -> Network:
     """The network of a checkpoint.
 
-    which: of a training with a validation set the weights of the "best" epoch or of the "last" one.  changes: device=, chunk=.
+    which: of a training with a validation set the weights of the "best" epoch or of the "last" one.
+    changes: device=, chunk=.
     """
     if which not in ("best", "last"):
         raise ValueError(f"which must be 'best' or 'last'; got {which!r}")
     with _Open(path) as file:
         net = _network(file, changes)
         if which == "best":
-            net.restore({name: _array(file, f"best/{name}", like) for name, like in net.arrays().items() if name in file.get("best", {})})
+            stored = file.get("best", {})
+            net.restore({name: _array(file, f"best/{name}", like)
+                         for name, like in net.arrays().items() if name in stored})
         return net
 
 
-def load_training(path, **changes) -> Training:
+def load_training(path: Path | str, **changes) -> Training:
     """The training of a checkpoint."""
     with _Open(path) as file:
         if "training" not in file:
-            raise CheckpointError(f"{path} holds a network but no training to continue; ns.load reads the network")
+            raise CheckpointError(f"{path} holds a network but no training to continue; "
+                                  f"ns.load reads the network")
         net = _network(file, changes)
         facts = json.loads(file["training"].asstr()[()])
         optimizer = optimizer_from(facts.pop("optimizer"))
-        optimizer.steps, optimizer.epoch = facts.pop("optimizer_steps"), facts.pop("optimizer_epoch")
+        optimizer.steps = facts.pop("optimizer_steps")
+        optimizer.epoch = facts.pop("optimizer_epoch")
         for slot in optimizer.slots:
-            optimizer.state[slot] = {name: a[()] for name, a in file.get(f"optimizer/{slot}", {}).items()}
-        return Training(net, optimizer, facts, {name: a[()] for name, a in file["best"].items()})
+            stored = file.get(f"optimizer/{slot}", {})
+            optimizer.state[slot] = {name: array[()] for name, array in stored.items()}
+        return Training(net, optimizer, facts, {name: array[()] for name, array in file["best"].items()})
 
 
-def describe(path) -> dict:
+def describe(path: Path | str) -> dict[str, object]:
     """What a checkpoint says of itself: versions, configuration, training (None for a plain network)."""
     with _Open(path) as file:
-        return {"format_version": int(file.attrs["format_version"]), "numsnn_version": str(file.attrs["numsnn_version"]),
-                "config": json.loads(file["config"].asstr()[()]),
-                "training": json.loads(file["training"].asstr()[()]) if "training" in file else None}
+        return {
+            "format_version": int(file.attrs["format_version"]),
+            "numsnn_version": str(file.attrs["numsnn_version"]),
+            "config": json.loads(file["config"].asstr()[()]),
+            "training": json.loads(file["training"].asstr()[()]) if "training" in file else None,
+        }
 
 
 def first_difference(saved: dict, here: dict) -> str:
-    """Where two network configurations differ first, in words; "" where they do not.  Device and chunk may differ."""
+    """Where two network configurations differ first, in words; "" where they do not.
+
+    Device and chunk may differ.
+    """
     saved, here = (json.loads(json.dumps(config)) for config in (saved, here))
     for i, (a, b) in enumerate(zip(saved["layers"], here["layers"], strict=False)):
         for key in ("layer", *sorted(a.keys() | b.keys())):
             if a.get(key) != b.get(key):
                 return f"layer {i} ({a['name']}) has {key} = {a.get(key)!r} there, {b.get(key)!r} here"
-    for key, a, b in (("number of layers", len(saved["layers"]), len(here["layers"])),
-                      *((key, saved[key], here[key]) for key in ("dt", "dtype"))):
-        if a != b:
-            return f"{key} = {a!r} there, {b!r} here"
+    there_layers, here_layers = len(saved["layers"]), len(here["layers"])
+    if there_layers != here_layers:
+        return f"number of layers = {there_layers!r} there, {here_layers!r} here"
+    for key in ("dt", "dtype"):
+        if saved[key] != here[key]:
+            return f"{key} = {saved[key]!r} there, {here[key]!r} here"
     return ""
 
 
@@ -121,38 +146,47 @@ def _network(file, changes):
 
 def _array(file, key, like):
     if key not in file:
-        raise CheckpointError(f"{file.filename}: {key} is missing, although the configuration has it; the file is damaged")
+        raise CheckpointError(f"{file.filename}: {key} is missing, although the configuration has it; "
+                              f"the file is damaged")
     value = file[key][()]
     if value.shape != like.shape or not np.isfinite(value).all():
-        raise CheckpointError(f"{file.filename}: {key} should hold finite numbers of shape {like.shape}; got shape {value.shape}")
+        raise CheckpointError(f"{file.filename}: {key} should hold finite numbers of shape {like.shape}; "
+                              f"got shape {value.shape}")
     return value
 
 
 class _Open:
-    """An HDF5 file that is a checkpoint of a version we know; every failure on the way becomes a CheckpointError that says why."""
+    """An HDF5 file that is a checkpoint of a version we know.
+
+    Every failure on the way becomes a CheckpointError that says why.
+    """
 
     def __init__(self, path):
-        self.path, self.file = Path(path), None
+        self.path = Path(path)
+        self.file = None
 
     def __enter__(self):
         import h5py
         if not self.path.is_file():
-            raise CheckpointError(f"no checkpoint {self.path}; give the path of a file that numsnn wrote (checkpoint.h5)")
+            raise CheckpointError(f"no checkpoint {self.path}; "
+                                  f"give the path of a file that numsnn wrote (checkpoint.h5)")
         try:
             self.file = h5py.File(self.path, "r")
         except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be opened as HDF5: it is damaged, cut short, or something else ({error})") from error
+            raise CheckpointError(f"{self.path} cannot be opened as HDF5: "
+                                  f"it is damaged, cut short, or something else ({error})") from error
         if self.file.attrs.get("format") != FORMAT:
             self.file.close()
             raise CheckpointError(f"{self.path} is an HDF5 file, but not a checkpoint of numsnn")
         version = int(self.file.attrs.get("format_version", 0))
         if version != VERSION:
             self.file.close()
-            raise CheckpointError(f"{self.path} has format version {version}; this numsnn reads version {VERSION}"
-                                  + ("; update numsnn" if version > VERSION else ""))
+            advice = "; update numsnn" if version > VERSION else ""
+            raise CheckpointError(f"{self.path} has format version {version}; "
+                                  f"this numsnn reads version {VERSION}{advice}")
         return self.file
 
     def __exit__(self, kind, error, trace):
         self.file.close()
-        if isinstance(error, (OSError, KeyError, TypeError, AttributeError, RuntimeError, json.JSONDecodeError)):
+        if isinstance(error, MISREAD):
             raise CheckpointError(f"{self.path} is damaged: {error}") from error

@@ -4,9 +4,11 @@
     2 John went to the hallway.
     3 Where is Mary? <TAB> bathroom <TAB> 1
 
-A question has its answer behind a tab, and behind a second one the numbers of the lines that support it.  The number 1 begins a new story.
+A question has its answer behind a tab, and behind a second one the numbers of the lines that support it.  The
+number 1 begins a new story.
 
-Source: Weston et al., Towards AI-Complete Question Answering, arXiv 1502.05698 (2015), and the files themselves.
+Source: Weston et al., Towards AI-Complete Question Answering, arXiv 1502.05698 (2015), and the files
+themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ class Statement(NamedTuple):
 
 
 class Question(NamedTuple):
-    """number: of its line; text; answer, as it stands ("milk,football" is one answer); supports: the lines that answer it."""
+    """number: of its line; text; answer, as it stands ("milk,football" is one answer).
+
+    supports: the lines that answer it.
+    """
     number: int
     text: str
     answer: str
@@ -43,18 +48,25 @@ class Story(NamedTuple):
 class Stories(NamedTuple):
     """stories; problems: what was wrong and skipped, kind -> how often (strict=False)."""
     stories: tuple[Story, ...]
-    problems: Counter
+    problems: Counter[str]
 
 
-def read(path, strict: bool = True) -> Stories:
-    """The stories of a file.  strict: raise FormatError at the first line that is wrong, else skip and count such lines."""
+def read(path: Path | str, strict: bool = True) -> Stories:
+    """The stories of a file.
+
+    strict: raise FormatError at the first line that is wrong, else skip and count such lines.
+    """
     return parse(existing(Path(path)).read_bytes(), path, strict)
 
 
-def parse(content: bytes, path, strict: bool = True) -> Stories:
+def parse(content: bytes, path: Path | str, strict: bool = True) -> Stories:
     """The stories in the bytes of a file; path: what errors call it."""
-    problems, stories, statements, questions = Problems(path, strict), [], [], []
-    expected, seen = 1, set()
+    problems = Problems(path, strict)
+    stories: list[Story] = []
+    statements: list[Statement] = []        # of the story that is being read, as the next three
+    questions: list[Question] = []
+    seen: set[int] = set()                  # numbers of its statements
+    expected = 1                            # number of its next line
     for i, line in enumerate(content.split(b"\n"), 1):
         where = f"line {i}"
         if not line.strip():
@@ -64,7 +76,8 @@ def parse(content: bytes, path, strict: bool = True) -> Stories:
             continue
         if number == 1:
             _keep(stories, statements, questions)
-            statements, questions, seen, expected = [], [], set(), 1
+            statements, questions, seen = [], [], set()
+            expected = 1
         if number != expected:
             problems.found("line out of order", f"expected the number {expected}, got {number}", where)
         if len(fields) == 1:
@@ -75,7 +88,8 @@ def parse(content: bytes, path, strict: bool = True) -> Stories:
         expected = number + 1
     _keep(stories, statements, questions)
     if not any(story.questions for story in stories):
-        raise problems.fatal("no question in it", remedy="a bAbI file has lines like `3 Where is Mary?<TAB>bathroom<TAB>1`")
+        raise problems.fatal("no question in it",
+                             remedy="a bAbI file has lines like `3 Where is Mary?<TAB>bathroom<TAB>1`")
     return Stories(tuple(stories), problems.counts)
 
 
@@ -91,21 +105,26 @@ def _line(line, where, problems):
     except UnicodeDecodeError as error:
         problems.found("text is not UTF-8", str(error), where)
         return None, None
-    if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) and text.strip()):
+    if not (_is_number(number) and int(number) and text.strip()):
         problems.found("line without number or text", f"expected `number text`; got {line[:40]!r}", where)
         return None, None
     return int(number), [field.strip() for field in text.split("\t")]
+
+
+def _is_number(text):
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _question(number, fields, seen, where, problems):
     """A question, or None where it is none."""
     text, answer, supports = (*fields, "")[:3]
     ids = supports.split()
-    if len(fields) > 3 or not text or not answer or not all(s.isascii() and s.isdigit() and len(s) < 10 for s in ids):
+    if len(fields) > 3 or not text or not answer or not all(map(_is_number, ids)):
         problems.found("question without answer or with wrong fields", f"got {fields[:4]!r}", where)
         return None
     supports = tuple(map(int, ids))
     if not seen.issuperset(supports):
-        problems.found("support is no earlier statement", f"{supports} of the statements {sorted(seen)[:20]}", where)
+        detail = f"{supports} of the statements {sorted(seen)[:20]}"
+        problems.found("support is no earlier statement", detail, where)
         supports = tuple(s for s in supports if s in seen)
     return Question(number, text, answer, supports)

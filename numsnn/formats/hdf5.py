@@ -1,23 +1,29 @@
 """HDF5 files of strangers: opened, and their data sets looked at, before anything is read from them.
 
-The HDF5 library takes sizes as the file gives them: a damaged one makes it ask for gigabytes.  What is stored bounds what can be there.
+The HDF5 library takes sizes as the file gives them: a damaged one makes it ask for gigabytes.  What is
+stored bounds what can be there.
 """
 
 from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .problems import FormatError, existing
 
+if TYPE_CHECKING:
+    import h5py
+
 RATIO = 1032                    # Deflate makes nothing smaller than this
 FREE = 1 << 20                  # bytes that anything may take
-DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, OverflowError, SystemError)     # what h5py raises
+# what h5py raises
+DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, OverflowError, SystemError)
 
 
-def opened(path):
+def opened(path: Path | str) -> h5py.File:
     """An h5py.File, or an error that says why not."""
     import h5py
     try:
@@ -25,35 +31,44 @@ def opened(path):
     except DAMAGED as error:
         if isinstance(error, (FormatError, FileNotFoundError)):
             raise
-        raise FormatError(path, f"cannot be read as HDF5: damaged, cut short, or something else ({error})") from error
+        problem = f"cannot be read as HDF5: damaged, cut short, or something else ({error})"
+        raise FormatError(path, problem) from error
 
 
-def dataset(path, file, key: str, kinds: str = "iufb", ndim: int | None = None, of: str = ""):
-    """The data set `key` of a file, which must hold numbers of these kinds (NumPy's letters), and no more than fits into the file.
+def dataset(path: Path | str, file: h5py.File, key: str, kinds: str = "iufb", ndim: int | None = None,
+            of: str = "") -> h5py.Dataset:
+    """The data set `key` of a file: numbers of these kinds, and no more than fits into the file.
 
-    of: what such files are called in the error.
+    kinds: NumPy's letters; of: what such files are called in the error.
     """
     import h5py
     found = file.get(key)
     if not isinstance(found, h5py.Dataset):
-        raise FormatError(path, f"no data set {key}; {of or 'it'} should have it, this file has {', '.join(sorted(file)) or 'nothing'}")
+        there = ", ".join(sorted(file)) or "nothing"
+        raise FormatError(path, f"no data set {key}; {of or 'it'} should have it, this file has {there}")
     if found.dtype.kind not in kinds or (ndim is not None and found.ndim != ndim):
-        raise FormatError(path, f"{key} should hold numbers of kind {kinds}{f' in {ndim} dimensions' * (ndim is not None)}; got {found.dtype} "
-                                f"of shape {found.shape}")
-    most = RATIO * Path(path).stat().st_size + FREE
-    if found.size * max(found.dtype.itemsize, 1) > most:
-        raise FormatError(path, f"{key} of shape {found.shape} cannot fit into a file of {Path(path).stat().st_size:,} bytes")
+        wanted = f"numbers of kind {kinds}" + ("" if ndim is None else f" in {ndim} dimensions")
+        raise FormatError(path, f"{key} should hold {wanted}; got {found.dtype} of shape {found.shape}")
+    stored = Path(path).stat().st_size
+    if found.size * max(found.dtype.itemsize, 1) > RATIO * stored + FREE:
+        raise FormatError(path, f"{key} of shape {found.shape} cannot fit into a file of {stored:,} bytes")
     return found
 
 
-def number(file, name: str):
-    """A number among the attributes, or None.  Others are not read: a damaged heap of texts can keep the HDF5 library busy for ever."""
-    if name not in file.attrs or file.attrs.get_id(name).dtype.kind not in "iuf" or file.attrs.get_id(name).shape not in ((), (1,)):
+def number(file: h5py.Group, name: str) -> int | float | None:
+    """A number among the attributes, or None.
+
+    Others are not read: a damaged heap of texts can keep the HDF5 library busy for ever.
+    """
+    if name not in file.attrs:
+        return None
+    attribute = file.attrs.get_id(name)
+    if attribute.dtype.kind not in "iuf" or attribute.shape not in ((), (1,)):
         return None
     return np.ravel(file.attrs[name])[0].item()
 
 
-def text(file, name: str) -> str:
+def text(file: h5py.Group, name: str) -> str:
     """A text of fixed length among the attributes, or ""."""
     if name not in file.attrs or file.attrs.get_id(name).dtype.kind != "S":
         return ""
@@ -61,24 +76,34 @@ def text(file, name: str) -> str:
 
 
 class Vectors:
-    """A data set whose entries are vectors of variable length, read without the HDF5 library, which a damaged heap can keep busy for ever.
+    """A data set whose entries are vectors of variable length.
 
-    An entry is 16 bytes: length, address of a heap, number of an object in it.  A heap is GCOL, its size, and then its objects: number,
-    length, bytes, filled up to eight.  Where the file hides this (filters that are not known here, small addresses) h5py reads it.
+    It is read without the HDF5 library, which a damaged heap can keep busy for ever.
+
+    An entry is 16 bytes: length, address of a heap, number of an object in it.  A heap is GCOL, its size,
+    and then its objects: number, length, bytes, filled up to eight.  Where the file hides this (filters that
+    are not known here, small addresses) h5py reads it.
     """
 
-    def __init__(self, path, found, name: str):
+    def __init__(self, path: Path | str, found: h5py.Dataset, name: str):
         import h5py
-        self.path, self.name, self.found, self.size = path, name, found, Path(path).stat().st_size
+        self.path = path
+        self.name = name
+        self.found = found
+        self.size = Path(path).stat().st_size
         base = "u1" if h5py.check_string_dtype(found.dtype) else h5py.check_vlen_dtype(found.dtype)
         if base is None or found.ndim != 1:
-            raise FormatError(path, f"{name} should hold a vector for each recording; got {found.dtype} of shape {found.shape}")
-        self.dtype, self.shape = np.dtype(base), found.shape
+            got = f"{found.dtype} of shape {found.shape}"
+            raise FormatError(path, f"{name} should hold a vector for each recording; got {got}")
+        self.dtype = np.dtype(base)
+        self.shape = found.shape
         self.entries = _entries(path, found)
-        self.heap = (None, b"", {})
-        if self.entries is not None and self.lengths.sum() * self.dtype.itemsize > self.size:
-            raise FormatError(path, f"{name} promises vectors of {self.lengths.max():,} items and {self.lengths.sum():,} together, the file "
-                                    f"has {self.size:,} bytes")
+        # the heap that was read last: its address, its bytes, number -> (first byte, length) of its objects
+        self.heap: tuple[int | None, bytes, dict[int, tuple[int, int]]] = (None, b"", {})
+        lengths = self.lengths
+        if lengths is not None and lengths.sum() * self.dtype.itemsize > self.size:
+            promised = f"vectors of {lengths.max():,} items and {lengths.sum():,} together"
+            raise FormatError(path, f"{name} promises {promised}, the file has {self.size:,} bytes")
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -100,24 +125,29 @@ class Vectors:
             self.heap = (address, *self._read_heap(address, i))
         at, size = self.heap[2].get(number, (0, -1))
         if size < length * self.dtype.itemsize:
-            raise FormatError(self.path, f"damaged heap: object {number} has {max(size, 0)} bytes, {length} items were promised",
-                              f"{self.name}, entry {i}")
+            problem = f"damaged heap: object {number} has {max(size, 0)} bytes, {length} items were promised"
+            raise FormatError(self.path, problem, f"{self.name}, entry {i}")
         return np.frombuffer(self.heap[1], self.dtype, length, at)
 
     def _read_heap(self, address, i):
         """(bytes, number -> (first byte, length)) of a heap."""
         where = f"{self.name}, entry {i}"
         if address + 16 > self.size:
-            raise FormatError(self.path, f"damaged heap: address {address:,} in a file of {self.size:,} bytes", where)
+            problem = f"damaged heap: address {address:,} in a file of {self.size:,} bytes"
+            raise FormatError(self.path, problem, where)
         with open(self.path, "rb") as file:
             file.seek(address)
             head = file.read(16)
             size = int.from_bytes(head[8:], "little")
             if head[:4] != b"GCOL" or not 16 < size <= self.size - address:
-                raise FormatError(self.path, f"damaged heap at byte {address:,}: {head[:4]!r} of {size:,} bytes", where)
-            content, objects, at = head + file.read(size - 16), {}, 16
+                problem = f"damaged heap at byte {address:,}: {head[:4]!r} of {size:,} bytes"
+                raise FormatError(self.path, problem, where)
+            content = head + file.read(size - 16)
+        objects = {}
+        at = 16
         while at + 16 <= len(content):
-            number, length = int.from_bytes(content[at:at + 2], "little"), int.from_bytes(content[at + 8:at + 16], "little")
+            number = int.from_bytes(content[at:at + 2], "little")
+            length = int.from_bytes(content[at + 8:at + 16], "little")
             if not number or length > len(content) - at - 16:
                 break
             objects[number] = at + 16, length

@@ -2,7 +2,8 @@
 
     0 0 dtype ndim | ndim sizes, 4 bytes each | the values, last axis fastest        all big-endian
 
-dtype: 0x08 uint8, 0x09 int8, 0x0B int16, 0x0C int32, 0x0D float32, 0x0E float64.  Whether a file is compressed is seen from its first bytes.
+dtype: 0x08 uint8, 0x09 int8, 0x0B int16, 0x0C int32, 0x0D float32, 0x0E float64.  Whether a file is
+compressed is seen from its first bytes.
 
 Source: LeCun, Cortes, Burges, The MNIST database of handwritten digits (the page that describes the format).
 """
@@ -15,20 +16,22 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .problems import FormatError, existing
 from .source import RATIO
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-MOST_DIMENSIONS, PIECE = 32, 1 << 20
+MOST_DIMENSIONS = 32
+PIECE = 1 << 20                 # bytes that are unpacked at once
 AGAIN = "the file may be damaged or incomplete, fetch it again"
 
 
-def read(path) -> np.ndarray:
+def read(path: Path | str) -> np.ndarray:
     """The array of an IDX file, in the byte order of this machine.
 
-    The sizes in the header are compared with the size of the file before any memory is taken, and a compressed file is unpacked piece by
-    piece and never further than its header promises.
+    The sizes in the header are compared with the size of the file before any memory is taken, and a
+    compressed file is unpacked piece by piece and never further than its header promises.
     """
     path = existing(path)
     with open(path, "rb") as file:
@@ -36,23 +39,36 @@ def read(path) -> np.ndarray:
     try:
         with gzip.open(path) if packed else open(path, "rb") as file:
             dtype, sizes = _header(file, path)
-            promised, stored = prod(sizes) * dtype.itemsize, path.stat().st_size
-            head = 4 + 4 * len(sizes)
-            if promised > RATIO * stored if packed else promised != stored - head:
-                raise FormatError(path, f"the header promises {promised:,} bytes for {' x '.join(map(str, sizes))} {dtype.name}; the file has "
-                                        f"{stored - head * (not packed):,}" + " compressed" * packed, 4, AGAIN)
-            content = _content(file, promised, path)
+            _check_size(path, packed, dtype, sizes)
+            content = _content(file, prod(sizes) * dtype.itemsize, path)
     except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(path, f"cannot be unpacked ({type(error).__name__}: {error})", remedy=AGAIN) from error
+        problem = f"cannot be unpacked ({type(error).__name__}: {error})"
+        raise FormatError(path, problem, remedy=AGAIN) from error
     values = np.frombuffer(content, dtype).reshape(sizes)
     return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _check_size(path, packed, dtype, sizes):
+    """Refuse a header that promises what the file cannot hold."""
+    promised = prod(sizes) * dtype.itemsize
+    stored = path.stat().st_size
+    if packed:
+        fits, there = promised <= RATIO * stored, f"{stored:,} compressed"
+    else:
+        behind_header = stored - (4 + 4 * len(sizes))
+        fits, there = promised == behind_header, f"{behind_header:,}"
+    if not fits:
+        values = f"{' x '.join(map(str, sizes))} {dtype.name}"
+        problem = f"the header promises {promised:,} bytes for {values}; the file has {there}"
+        raise FormatError(path, problem, 4, AGAIN)
 
 
 def _header(file, path):
     """(dtype, sizes) from the first bytes."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
-        raise FormatError(path, f"expected 0 0, a type and a number of dimensions; got the bytes {magic.hex(' ')}", 0, "this is no IDX file")
+        problem = f"expected 0 0, a type and a number of dimensions; got the bytes {magic.hex(' ')}"
+        raise FormatError(path, problem, 0, "this is no IDX file")
     if not 0 < magic[3] <= MOST_DIMENSIONS:
         raise FormatError(path, f"expected 1 to {MOST_DIMENSIONS} dimensions; got {magic[3]}", 3)
     raw = file.read(4 * magic[3])
@@ -70,19 +86,23 @@ def _content(file, promised, path):
     while len(content) <= promised and (piece := file.read(min(PIECE, promised + 1 - len(content)))):
         content += piece
     if len(content) != promised:
-        raise FormatError(path, f"the header promises {promised:,} bytes; there are {'more' if len(content) > promised else f'{len(content):,}'}",
-                          remedy=AGAIN)
+        there = "more" if len(content) > promised else f"{len(content):,}"
+        raise FormatError(path, f"the header promises {promised:,} bytes; there are {there}", remedy=AGAIN)
     return content
 
 
-def write(path, array) -> None:
-    """Write an array as IDX, compressed if the name ends in .gz; bool becomes uint8, other types must be those of the format."""
+def write(path: Path | str, array: ArrayLike) -> None:
+    """Write an array as IDX, compressed if the name ends in .gz.
+
+    bool becomes uint8, other types must be those of the format.
+    """
     array = np.asarray(array)
     array = array.astype(np.uint8) if array.dtype == bool else array
-    code = {np.dtype(d).newbyteorder("="): code for code, d in DTYPES.items()}.get(array.dtype.newbyteorder("="))
+    codes = {np.dtype(d).newbyteorder("="): code for code, d in DTYPES.items()}
+    code = codes.get(array.dtype.newbyteorder("="))
     if code is None or not 0 < array.ndim <= MOST_DIMENSIONS or max(array.shape) >= 1 << 32:
-        raise ValueError(f"IDX holds uint8, int8, int16, int32, float32 and float64 of 1 to {MOST_DIMENSIONS} dimensions; got {array.dtype} of "
-                         f"shape {array.shape}")
+        raise ValueError(f"IDX holds uint8, int8, int16, int32, float32 and float64 "
+                         f"of 1 to {MOST_DIMENSIONS} dimensions; got {array.dtype} of shape {array.shape}")
     head = bytes((0, 0, code, array.ndim)) + np.array(array.shape, ">u4").tobytes()
     content = head + np.ascontiguousarray(array, DTYPES[code]).tobytes()
     path = Path(path)

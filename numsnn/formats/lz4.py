@@ -1,4 +1,7 @@
-"""LZ4 frames, decompressed.  Source: the LZ4 frame and block format descriptions (Collet).  Checksums are passed over, not verified."""
+"""LZ4 frames, decompressed; checksums are passed over, not verified.
+
+Source: the LZ4 frame and block format descriptions (Collet).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from .sift import jit
 
 MAGIC = 0x184D2204
 RATIO = 255                         # a byte of a block never becomes more than this many
+PLAIN = 1 << 31                     # of the word before a block: the block is not compressed
+DAMAGED, TOO_SMALL = -1, -2         # what `_block` says instead of a length
 
 
 class LZ4Error(ValueError):
@@ -16,7 +21,10 @@ class LZ4Error(ValueError):
 
 @jit
 def _length(raw, at, end, value):
-    """A length that goes on in further bytes while they are 255: (length, position), position -1 at the end of the bytes."""
+    """A length that goes on in further bytes while they are 255: (length, position).
+
+    The position is -1 where the bytes end before the length does.
+    """
     if value == 15:
         while True:
             if at >= end:
@@ -31,31 +39,34 @@ def _length(raw, at, end, value):
 
 @jit
 def _block(raw, at, end, out, n):
-    """Decompress a block into out from n on; matches may reach back into earlier blocks.  The new n; -1 damaged; -2 out is too small."""
+    """Decompress a block into out from n on; matches may reach back into earlier blocks.
+
+    The new n, or DAMAGED, or TOO_SMALL where out has no room.
+    """
     while at < end:
         token = np.int64(raw[at])
         literals, at = _length(raw, at + 1, end, token >> 4)
         if at < 0 or at + literals > end:
-            return -1
+            return DAMAGED
         if n + literals > len(out):
-            return -2
+            return TOO_SMALL
         out[n:n + literals] = raw[at:at + literals]
         n, at = n + literals, at + literals
         if at == end:
             return n                # the last sequence has no match
         if at + 2 > end:
-            return -1
+            return DAMAGED
         offset = np.int64(raw[at]) | np.int64(raw[at + 1]) << 8
         match, at = _length(raw, at + 2, end, token & 15)
         match += 4
         if at < 0 or offset == 0 or offset > n:
-            return -1
+            return DAMAGED
         if n + match > len(out):
-            return -2
+            return TOO_SMALL
         for i in range(n, n + match):
             out[i] = out[i - offset]
         n += match
-    return -1
+    return DAMAGED
 
 
 def decompress(raw: np.ndarray, limit: int) -> np.ndarray:
@@ -64,7 +75,8 @@ def decompress(raw: np.ndarray, limit: int) -> np.ndarray:
     limit = min(limit, len(raw) * RATIO)
     if size is not None and size > limit:
         raise LZ4Error(f"the frame promises {size:,} bytes, more than {limit:,}")
-    out, n = np.empty(size if size is not None else min(4 * len(raw), limit), np.uint8), 0
+    out = np.empty(size if size is not None else min(4 * len(raw), limit), np.uint8)
+    n = 0
     while True:
         if at + 4 > len(raw):
             raise LZ4Error("the frame is cut short")
@@ -72,21 +84,28 @@ def decompress(raw: np.ndarray, limit: int) -> np.ndarray:
         at += 4
         if not word:
             return out[:n]
-        end = at + (word & 0x7FFFFFFF)
+        end = at + (word & ~PLAIN)
         if end > len(raw):
             raise LZ4Error("a block is longer than the frame")
-        while True:
-            m = _block(raw, at, end, out, n) if not word >> 31 else n + end - at if n + end - at <= len(out) else -2
-            if m != -2:
-                break
+        while (m := _unpacked(raw, at, end, out, n, bool(word & PLAIN))) == TOO_SMALL:
             if size is not None or len(out) >= limit:
                 raise LZ4Error("the frame holds more than it promises")
-            out = np.concatenate((out[:n], np.empty(min(2 * len(out) + 64, limit) - n, np.uint8)))
-        if m < 0:
+            larger = min(2 * len(out) + 64, limit)
+            out = np.concatenate((out[:n], np.empty(larger - n, np.uint8)))
+        if m == DAMAGED:
             raise LZ4Error("a block is damaged")
-        if word >> 31:
-            out[n:m] = raw[at:end]
         n, at = m, end + 4 * bool(flags & 0x10)
+
+
+def _unpacked(raw, at, end, out, n, plain):
+    """Put the content of one block into out from n on; what `_block` returns."""
+    if not plain:
+        return _block(raw, at, end, out, n)
+    m = n + end - at
+    if m > len(out):
+        return TOO_SMALL
+    out[n:m] = raw[at:end]
+    return m
 
 
 def _header(raw):
@@ -98,5 +117,6 @@ def _header(raw):
         raise LZ4Error(f"LZ4 frame version {flags >> 6}, expected 1")
     if flags & 1:
         raise LZ4Error("the frame needs a dictionary")
-    size = int.from_bytes(raw[6:14].tobytes(), "little") if flags & 8 else None
-    return 7 + 8 * bool(flags & 8), flags, size
+    has_size = bool(flags & 8)
+    size = int.from_bytes(raw[6:14].tobytes(), "little") if has_size else None
+    return 7 + 8 * has_size, flags, size

@@ -1,7 +1,8 @@
-"""Event files, read piece by piece: bytes come in through one reused buffer, events go out through reused columns.
+"""Event files, read piece by piece.
 
-A format is a decoder: a compiled function that turns bytes into events until the bytes run out, and keeps what
-it must remember between two pieces in `state`.  Everything else is here, once: reading, orientation, limits, errors.
+Bytes come in through one reused buffer, events go out through reused columns.  A format is a decoder: a
+compiled function that turns bytes into events until the bytes run out, and keeps what it must remember
+between two pieces in `state`.  Everything else is here, once: reading, orientation, limits, errors.
 
     decode(raw, end, columns, none, state, strict) -> (bytes used, events written, problem)
 
@@ -15,8 +16,9 @@ import functools
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -25,12 +27,25 @@ from .problems import FormatError, Problems, existing
 PIECE = 1 << 18                     # bytes read at once: they stay in the cache until they are decoded
 BEFORE = -(1 << 62)                 # before any time; a number that can still be subtracted from
 
-# problems that a decoder reports, and its state: what every decoder knows stands first (MISSING: bytes of a packet that are still to
-# come), from OWN on each keeps its own
+# problems that a decoder reports
 FINE, PLACE, BACKWARDS, KIND, DAMAGED = range(5)
-KINDS = {PLACE: "coordinate outside the sensor", BACKWARDS: "time runs backwards", KIND: "unknown kind of record",
-         DAMAGED: "damaged packet"}
-LAST, WIDTH, HEIGHT, COUNTS, MISSING, BASE, WRAP, OVERFLOW_ROW, OVERFLOW_STEP, OWN, SIZE = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 28
+KINDS = {
+    PLACE: "coordinate outside the sensor",
+    BACKWARDS: "time runs backwards",
+    KIND: "unknown kind of record",
+    DAMAGED: "damaged packet",
+}
+
+# the state of a decoder, an array: what every decoder knows stands first
+LAST = 0                            # time of the last event
+WIDTH, HEIGHT = 1, 2                # of the sensor
+COUNTS = 3                          # four numbers: how often each of KINDS was skipped
+MISSING = 7                         # bytes of a packet that are still to come
+BASE = 8                            # what is added to the times of the file
+WRAP = 9                            # the time at which the clock goes over, 0 where it does not
+OVERFLOW_ROW, OVERFLOW_STEP = 10, 11    # records of this row say that the clock went over, by this step
+OWN = 12                            # from here on each decoder keeps its own
+SIZE = 28                           # the last three places hold the numbers of a problem
 
 
 class Columns(NamedTuple):
@@ -43,7 +58,9 @@ class Columns(NamedTuple):
     @classmethod
     def empty(cls, n: int) -> Columns:
         """Room for n events."""
-        return cls(*(np.empty(n, dtype) for dtype in (np.int64, np.uint16, np.uint16, np.uint8)))
+        t = np.empty(n, np.int64)
+        x, y = np.empty(n, np.uint16), np.empty(n, np.uint16)
+        return cls(t, x, y, np.empty(n, np.uint8))
 
     def part(self, first: int, last: int) -> Columns:
         """Views of the events first to last - 1."""
@@ -51,7 +68,7 @@ class Columns(NamedTuple):
 
 
 class Orientation(NamedTuple):
-    """How the columns of a file become a picture: first swap x and y, then mirror.  Nothing is done by default."""
+    """How the columns of a file become a picture: first swap x and y, then mirror; by default nothing."""
     swap: bool = False
     flip_x: bool = False
     flip_y: bool = False
@@ -84,24 +101,29 @@ class Decoder(NamedTuple):
 def state(width: int, height: int) -> np.ndarray:
     """The state of a decoder before the first byte."""
     s = np.zeros(SIZE, np.int64)
-    s[LAST], s[WIDTH], s[HEIGHT], s[OVERFLOW_ROW] = BEFORE, width, height, -1
+    s[LAST] = BEFORE
+    s[WIDTH] = width
+    s[HEIGHT] = height
+    s[OVERFLOW_ROW] = -1
     return s
 
 
 @functools.lru_cache(maxsize=4)
 def _archive(path, modified):
-    """An open archive; large ones take long to open."""
+    """An open archive, kept because large ones take long to open."""
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise FormatError(path, f"cannot be read as a zip archive ({error})", remedy="fetch it again") from error
+        problem = f"cannot be read as a zip archive ({error})"
+        raise FormatError(path, problem, remedy="fetch it again") from error
 
 
 class File:
     """Where the bytes of a file come from: a file on disk, or ARCHIVE.zip/MEMBER."""
 
-    def __init__(self, path):
-        self.path, self.member = Path(path), None
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.member: str | None = None
         for folder in self.path.parents:
             if folder.suffix == ".zip" and folder.is_file():
                 self.member = self.path.relative_to(folder).as_posix()
@@ -112,35 +134,46 @@ class File:
 
     def size(self) -> int:
         """Number of bytes."""
-        return existing(self.path).stat().st_size if self.member is None else self.archive.getinfo(self.member).file_size
+        if self.member is None:
+            return existing(self.path).stat().st_size
+        return self.archive.getinfo(self.member).file_size
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileIO | zipfile.ZipExtFile:
         """The file, to be read from its first byte."""
-        return open(existing(self.path), "rb", buffering=0) if self.member is None else self.archive.open(self.member)
+        if self.member is None:
+            return open(existing(self.path), "rb", buffering=0)
+        return cast(zipfile.ZipExtFile, self.archive.open(self.member))
 
 
-def names(folder) -> list[str]:
-    """Paths of all files below a folder or in a zip archive, relative to it, in natural order (2 before 10)."""
+def names(folder: Path | str) -> list[str]:
+    """Relative paths of all files below a folder or in a zip archive, in natural order (2 before 10)."""
     folder = Path(folder)
     if folder.suffix == ".zip" and folder.is_file():
-        found = [name for name in _archive(folder, folder.stat().st_mtime_ns).namelist() if not name.endswith("/")]
+        archive = _archive(folder, folder.stat().st_mtime_ns)
+        found = [name for name in archive.namelist() if not name.endswith("/")]
     elif folder.is_dir():
         found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     else:
         raise FileNotFoundError(f"no folder and no zip archive {folder}")
-    return sorted(found, key=lambda name: [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)])
+    return sorted(found, key=_natural)
 
 
-def pieces(path, decoder: Decoder, problems: Problems) -> Iterator[Columns]:
+def _natural(name):
+    """What to sort by so that the numbers in names count as numbers."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def pieces(path: Path | str, decoder: Decoder, problems: Problems) -> Iterator[Columns]:
     """The events of a file in its order, as views into columns that are used again for the next piece."""
-    raw, held, at = np.empty(PIECE, np.uint8), 0, decoder.begin
-    columns, none = Columns.empty(PIECE // decoder.record * decoder.events), np.empty(PIECE // decoder.record, np.uint8)
+    raw = np.empty(PIECE, np.uint8)
+    held = 0                                # bytes in raw
+    at = decoder.begin                      # where in the file they begin
+    records = PIECE // decoder.record
+    columns = Columns.empty(records * decoder.events)
+    none = np.empty(records, np.uint8)
     with File(path).open() as file:
         file.seek(decoder.begin)
-        while True:
-            got = file.readinto(memoryview(raw)[held:])
-            if not got:
-                break
+        while got := file.readinto(raw.data[held:]):
             held += got
             used, events, damaged = decoded(decoder, raw, held, columns, none, at, problems)
             if len(events.t):
@@ -148,32 +181,41 @@ def pieces(path, decoder: Decoder, problems: Problems) -> Iterator[Columns]:
             if damaged:                     # nothing behind it can be found
                 skipped(decoder, problems)
                 return
-            at, held = at + used, held - used
+            at += used
+            held -= used
             raw[:held] = raw[used:used + held].copy()
     missing = int(decoder.state[MISSING])
     if held or missing:
-        problems.found("the file ends inside a record", f"{held} bytes are left over, {missing} are missing", at, n=max(held, 1))
+        detail = f"{held} bytes are left over, {missing} are missing"
+        problems.found("the file ends inside a record", detail, at, n=max(held, 1))
     skipped(decoder, problems)
 
 
-def decoded(decoder: Decoder, raw, held, columns: Columns, none, at, problems: Problems) -> tuple[int, Columns, bool]:
+def decoded(decoder: Decoder, raw: np.ndarray, held: int, columns: Columns, none: np.ndarray, at: int,
+            problems: Problems) -> tuple[int, Columns, bool]:
     """(bytes used, events, whether the rest is lost) of `held` bytes at position `at` of the file."""
     used, n, problem = decoder.decode(raw, held, tuple(columns), none, decoder.state, problems.strict)
     if problem != FINE:
-        problems.found(*_describe(problem, decoder.state), at + used)
+        problems.found(KINDS[problem], _numbers(problem, decoder.state), at + used)
     return used, columns.part(0, n), problem == DAMAGED
 
 
 def skipped(decoder: Decoder, problems: Problems) -> None:
     """Report what the decoder passed over."""
     for kind, name in KINDS.items():
-        if decoder.state[COUNTS + kind - 1]:
-            problems.counts[name] += int(decoder.state[COUNTS + kind - 1])
+        n = int(decoder.state[COUNTS + kind - 1])
+        if n:
+            problems.counts[name] += n
 
 
-def _describe(problem, s):
-    """A problem and its numbers, which the decoder left behind."""
-    return KINDS[problem], {
-        PLACE: f"x = {s[SIZE - 3]}, y = {s[SIZE - 2]}, the sensor has {s[WIDTH]} x {s[HEIGHT]} pixels (option sensor or camera)",
-        BACKWARDS: f"{s[SIZE - 1]} after {s[LAST]}", KIND: f"type {s[SIZE - 1]}",
-        DAMAGED: f"its header (type {s[SIZE - 1]}) gives impossible sizes"}[problem]
+def _numbers(problem, s):
+    """The numbers of a problem, which the decoder left behind, in words."""
+    x, y, number = s[SIZE - 3:]
+    if problem == PLACE:
+        sensor = f"{s[WIDTH]} x {s[HEIGHT]} pixels"
+        return f"x = {x}, y = {y}, the sensor has {sensor} (option sensor or camera)"
+    if problem == BACKWARDS:
+        return f"{number} after {s[LAST]}"
+    if problem == KIND:
+        return f"type {number}"
+    return f"its header (type {number}) gives impossible sizes"

@@ -9,25 +9,43 @@ from pathlib import Path
 class FormatError(ValueError):
     """A file that is not what its format says: which file, where in it, what is wrong, what to do."""
 
-    def __init__(self, path, problem: str, position: int | str | None = None, remedy: str = ""):
-        where = "" if position is None else f", {position if isinstance(position, str) else f'byte {position:,}'}"
-        super().__init__(f"{path}{where}: {problem}" + f"; {remedy}" * bool(remedy))
-        self.path, self.problem, self.position, self.remedy = path, problem, position, remedy
+    def __init__(self, path: Path | str, problem: str, position: int | str | None = None, remedy: str = ""):
+        if position is None:
+            where = ""
+        elif isinstance(position, str):
+            where = f", {position}"
+        else:
+            where = f", byte {position:,}"
+        advice = f"; {remedy}" if remedy else ""
+        super().__init__(f"{path}{where}: {problem}{advice}")
+        self.path = path
+        self.problem = problem
+        self.position = position
+        self.remedy = remedy
 
 
 class Problems:
-    """What a reader does with the bad parts of one file: strict raises FormatError at the first, otherwise each is skipped and counted.
+    """What a reader does with the bad parts of one file.
 
+    strict raises FormatError at the first; otherwise each is skipped and counted.
     counts: kind of problem -> how often it was skipped.
     """
 
-    def __init__(self, path, strict: bool = True):
-        self.path, self.strict, self.counts = path, strict, Counter()
+    def __init__(self, path: Path | str, strict: bool = True):
+        self.path = path
+        self.strict = strict
+        self.counts: Counter[str] = Counter()
 
-    def found(self, kind: str, detail: str = "", position: int | str | None = None, remedy: str = "", n: int = 1) -> None:
-        """A bad part of the file.  kind: short and the same each time, it is what is counted; detail: what was expected and received."""
+    def found(self, kind: str, detail: str = "", position: int | str | None = None, remedy: str = "",
+              n: int = 1) -> None:
+        """A bad part of the file.
+
+        kind: short and the same each time, it is what is counted; detail: what was expected and received.
+        """
         if self.strict:
-            raise FormatError(self.path, f"{kind}: {detail}" if detail else kind, position, remedy or "strict=False skips and counts such parts")
+            problem = f"{kind}: {detail}" if detail else kind
+            remedy = remedy or "strict=False skips and counts such parts"
+            raise FormatError(self.path, problem, position, remedy)
         self.counts[kind] += n
 
     def fatal(self, problem: str, position: int | str | None = None, remedy: str = "") -> FormatError:
@@ -35,11 +53,12 @@ class Problems:
         return FormatError(self.path, problem, position, remedy)
 
 
-def existing(path) -> Path:
+def existing(path: Path | str) -> Path:
     """The path of a file that is there and not empty."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     if not path.stat().st_size:
-        raise FormatError(path, "the file is empty", remedy="it may not have been downloaded to the end; fetch it again")
+        raise FormatError(path, "the file is empty",
+                          remedy="it may not have been downloaded to the end; fetch it again")
     return path

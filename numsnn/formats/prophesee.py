@@ -1,16 +1,21 @@
 """Prophesee's raw formats EVT 2.0 and EVT 3.0: lines that begin with %, then little-endian words.
 
-EVT 2.0  32 bits, kind in the highest four: 0 darker, 1 brighter (time 6 bits, x 11, y 11), 8 upper 28 bits of the time, 10 trigger
-EVT 3.0  16 bits, kind in the highest four: 0 y (11), 2 one event (polarity, x), 3 base of a vector (polarity, x), 4 and 5 the next 12 or 8
-         pixels as a mask, 6 lower and 8 upper 12 bits of the time, which goes over after 16.8 s
+EVT 2.0  32 bits, kind in the highest four: 0 darker, 1 brighter (time 6 bits, x 11, y 11), 8 upper 28 bits of
+         the time, 10 trigger
+EVT 3.0  16 bits, kind in the highest four: 0 y (11), 2 one event (polarity, x), 3 base of a vector (polarity,
+         x), 4 and 5 the next 12 or 8 pixels as a mask, 6 lower and 8 upper 12 bits of the time, which goes
+         over after 16.8 s
 
-Times in us.  Events before the first time are dropped: nobody knows when they were.  Triggers and the makers' other words are passed over.
+Times in us.  Events before the first time are dropped: nobody knows when they were.  Triggers and the makers'
+other words are passed over.
 File: Prophesee's description of the formats.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +28,7 @@ from .piecewise import (
     LAST,
     OWN,
     WIDTH,
+    Columns,
     Decoder,
     File,
     state,
@@ -31,7 +37,8 @@ from .problems import FormatError, Problems
 from .records import fits, lines
 from .sift import jit, report
 
-TIMED, HIGH, LOW, ROW, COLUMN, POLARITY = range(OWN, OWN + 6)     # a time was seen; parts of the time; where the vector is
+# a time was seen; the parts of the time; where the vector is
+TIMED, HIGH, LOW, ROW, COLUMN, POLARITY = range(OWN, OWN + 6)
 
 
 @jit
@@ -46,40 +53,56 @@ def unknown(kind, s, strict):
 @jit
 def decode_evt2(raw, end, columns, none, s, strict):
     """EVT 2.0."""
-    (t, x, y, p), words, n, last, high = columns, raw[:end // 4 * 4].view(np.uint32), 0, s[LAST], s[BASE] + s[HIGH]
-    timed, width, height = s[TIMED], s[WIDTH], s[HEIGHT]
+    t, x, y, p = columns
+    words = raw[:end // 4 * 4].view(np.uint32)
+    n = 0
+    last = s[LAST]
+    high = s[BASE] + s[HIGH]
+    timed = s[TIMED]
+    width, height = s[WIDTH], s[HEIGHT]
     for i in range(len(words)):
         word = np.int64(words[i])
         kind = word >> 28
         if kind <= 1:
-            column, row, time = word >> 11 & 0x7FF, word & 0x7FF, high | word >> 22 & 63
+            column, row = word >> 11 & 0x7FF, word & 0x7FF
+            time = high | word >> 22 & 63
             if timed:
                 if column >= width or row >= height or time < last:
                     found = report(column, row, time, last, s, strict)
                     if strict:
                         return 4 * i, n, found
                 else:
-                    t[n], x[n], y[n], p[n], last = time, column, row, kind, time
+                    t[n], x[n], y[n], p[n] = time, column, row, kind
+                    last = time
                     n += 1
         elif kind == 8:
             new = (word & 0xFFFFFFF) << 6
             if new < s[HIGH] - (1 << 33):
                 s[BASE] += 1 << 34
-            timed, s[HIGH], high = 1, new, s[BASE] + new
+            timed = 1
+            s[HIGH] = new
+            high = s[BASE] + new
         elif kind not in (10, 14, 15):
             unknown(kind, s, strict)
             if strict:
                 return 4 * i, n, KIND
-    s[LAST], s[TIMED] = last, timed
+    s[LAST] = last
+    s[TIMED] = timed
     return 4 * len(words), n, FINE
 
 
 @jit
 def decode_evt3(raw, end, columns, none, s, strict):
     """EVT 3.0."""
-    (t, x, y, p), words, n, last = columns, raw[:end // 2 * 2].view(np.uint16), 0, s[LAST]
-    timed, base, high, low, row, column, polarity = s[TIMED], s[BASE], s[HIGH], s[LOW], s[ROW], s[COLUMN], s[POLARITY]
-    time, found, done, width, height = base + (high << 12 | low), FINE, len(words), s[WIDTH], s[HEIGHT]
+    t, x, y, p = columns
+    words = raw[:end // 2 * 2].view(np.uint16)
+    n = 0
+    last = s[LAST]
+    timed, base, high, low = s[TIMED], s[BASE], s[HIGH], s[LOW]
+    row, column, polarity = s[ROW], s[COLUMN], s[POLARITY]
+    width, height = s[WIDTH], s[HEIGHT]
+    time = base + (high << 12 | low)
+    found, done = FINE, len(words)
     for i in range(len(words)):
         word = np.int64(words[i])
         kind, value = word >> 12, word & 0xFFF
@@ -97,19 +120,22 @@ def decode_evt3(raw, end, columns, none, s, strict):
         elif kind == 3:
             column, polarity = value & 0x7FF, value >> 11
         elif kind == 6:
-            low, time = value, base + (high << 12 | value)
+            low = value
+            time = base + (high << 12 | low)
         elif kind == 8:
             if value != high:
                 if timed and value < high - 0x800:
                     base += 1 << 24
                 high, low = value, 0
-            timed, time = 1, base + (high << 12 | low)
+            timed = 1
+            time = base + (high << 12 | low)
         elif kind not in (7, 10, 14, 15):
             unknown(kind, s, strict)
             found = KIND
         if mask and timed:
             if row < height and time >= last and first + 12 <= width and kind != 2:
-                for bit in range(12):               # each pixel is written, those in the mask stay: no branch to guess wrong
+                # each pixel is written, those in the mask stay: no branch to guess wrong
+                for bit in range(12):
                     t[n], x[n], y[n], p[n] = time, first + bit, row, sign
                     n += mask >> bit & 1
                 last, mask = time, 0
@@ -118,7 +144,8 @@ def decode_evt3(raw, end, columns, none, s, strict):
                     if first >= width or row >= height or time < last:
                         found = report(first, row, time, last, s, strict)
                     else:
-                        t[n], x[n], y[n], p[n], last = time, first, row, sign, time
+                        t[n], x[n], y[n], p[n] = time, first, row, sign
+                        last = time
                         n += 1
                 mask = 0 if strict and found != FINE else mask >> 1
                 first += 1
@@ -128,37 +155,48 @@ def decode_evt3(raw, end, columns, none, s, strict):
         found = FINE
     if found == FINE:                               # report has left the last time there otherwise
         s[LAST] = last
-    s[TIMED], s[BASE], s[HIGH], s[LOW], s[ROW], s[COLUMN], s[POLARITY] = timed, base, high, low, row, column, polarity
+    s[TIMED], s[BASE], s[HIGH], s[LOW] = timed, base, high, low
+    s[ROW], s[COLUMN], s[POLARITY] = row, column, polarity
     return 2 * done, n, found
 
 
-def header(path) -> tuple[str, tuple[int, int] | None, int]:
+def header(path: Path | str) -> tuple[str, tuple[int, int] | None, int]:
     """(version such as "3.0", sensor or None, first byte of the data) of a file's lines."""
     found = lines(path, b"%")
     text = "\n".join(line.decode("latin-1") for line, _ in found)
-    version = re.search(r"%\s*evt\s+(\d(?:\.\d)?)", text, re.IGNORECASE) or re.search(r"%\s*format\s+EVT(\d)", text, re.IGNORECASE)
-    size = re.search(r"%\s*geometry\s+(\d{1,5})x(\d{1,5})", text, re.IGNORECASE)
-    width, height = (re.search(rf"\b{key}[ =](\d{{1,5}})", text, re.IGNORECASE) for key in ("width", "height"))
-    sensor = (int(size[1]), int(size[2])) if size else (int(width[1]), int(height[1])) if width and height else None
+
+    def search(pattern):
+        return re.search(pattern, text, re.IGNORECASE)
+
+    version = search(r"%\s*evt\s+(\d(?:\.\d)?)") or search(r"%\s*format\s+EVT(\d)")
+    size = search(r"%\s*geometry\s+(\d{1,5})x(\d{1,5})")
+    width, height = search(r"\bwidth[ =](\d{1,5})"), search(r"\bheight[ =](\d{1,5})")
+    sensor = None
+    if size:
+        sensor = int(size[1]), int(size[2])
+    elif width and height:
+        sensor = int(width[1]), int(height[1])
     return version[1] if version else "", sensor, found[-1][1] if found else 0
 
 
-def open_evt2(path, problems: Problems, sensor=None) -> Decoder:
+def open_evt2(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None) -> Decoder:
     """EVT 2.0; the sensor from the header, or given."""
-    return _opened(path, "2", decode_evt2, sensor, 4, 1)
+    return _opened(path, "2", decode_evt2, sensor, record=4, events=1)
 
 
-def open_evt3(path, problems: Problems, sensor=None) -> Decoder:
+def open_evt3(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None) -> Decoder:
     """EVT 3.0; the sensor from the header, or given."""
-    return _opened(path, "3", decode_evt3, sensor, 2, 12)
+    return _opened(path, "3", decode_evt3, sensor, record=2, events=12)
 
 
 def _opened(path, wanted, decode, sensor, record, events):
     version, found, begin = header(path)
     if version and not version.startswith(wanted):
-        raise FormatError(path, f"the header says EVT {version}, expected EVT {wanted}", 0, f"format='evt{version[0]}' reads it")
+        raise FormatError(path, f"the header says EVT {version}, expected EVT {wanted}", 0,
+                          f"format='evt{version[0]}' reads it")
     if not version and not begin and File(path).size() % record:
-        raise FormatError(path, f"no header lines (%), and not a whole number of words of {record} bytes", 0, "is it an EVT file?")
+        problem = f"no header lines (%), and not a whole number of words of {record} bytes"
+        raise FormatError(path, problem, 0, "is it an EVT file?")
     sensor = sensor or found or (2048, 2048)
     return Decoder(decode, state(*sensor), sensor, begin, record, events=events)
 
@@ -166,38 +204,46 @@ def _opened(path, wanted, decode, sensor, record, events):
 # ---- writing
 
 
-def write_evt2(path, chunks, sensor: tuple[int, int]) -> None:
+def write_evt2(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
     """EVT 2.0: times up to 4.7 hours."""
+    limit = min(sensor[0], 2048), min(sensor[1], 2048)
     high = -1
     with open(path, "wb") as file:
         file.write(f"% evt 2.0\n% geometry {sensor[0]}x{sensor[1]}\n% end\n".encode())
         for columns in chunks:
-            fits(path, columns, (min(sensor[0], 2048), min(sensor[1], 2048)), 1 << 34)
+            fits(path, columns, limit, 1 << 34)
             t, x, y, p = (column.astype(np.int64) for column in columns)
-            words = np.stack((8 << 28 | t >> 6, p << 28 | (t & 63) << 22 | x << 11 | y), 1)
+            time_word = 8 << 28 | t >> 6
+            event_word = p << 28 | (t & 63) << 22 | x << 11 | y
             new = np.diff(t >> 6, prepend=high) != 0
-            file.write(words[np.stack((new, np.ones_like(new)), 1)].astype("<u4").tobytes())
+            needed = np.stack((new, np.ones_like(new)), 1)
+            words = np.stack((time_word, event_word), 1)
+            file.write(words[needed].astype("<u4").tobytes())
             high = int(t[-1] >> 6) if len(t) else high
 
 
-def write_evt3(path, chunks, sensor: tuple[int, int]) -> None:
+def write_evt3(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
     """EVT 3.0, each event by itself; times up to 19 hours."""
-    before = np.array([[0, -1, -1, -1]])                       # loops of the clock, upper time, lower time, row
+    limit = min(sensor[0], 2048), min(sensor[1], 2048)
+    before = np.array([[0, -1, -1, -1]])            # loops of the clock, upper time, lower time, row
     with open(path, "wb") as file:
         file.write(f"% evt 3.0\n% geometry {sensor[0]}x{sensor[1]}\n% end\n".encode())
         for columns in chunks:
-            fits(path, columns, (min(sensor[0], 2048), min(sensor[1], 2048)), 1 << 36)
+            fits(path, columns, limit, 1 << 36)
             t, x, y, p = (column.astype(np.int64) for column in columns)
-            now = np.stack((t >> 24, t >> 12 & 0xFFF, t & 0xFFF, y), 1)
+            upper, lower = t >> 12 & 0xFFF, t & 0xFFF
+            now = np.stack((t >> 24, upper, lower, y), 1)
             change = np.diff(now, axis=0, prepend=before)
-            new = change != 0
-            new[:, 2] |= new[:, 1] | new[:, 0]                 # the upper time sets the lower to zero
-            words = np.stack((8 << 12 | now[:, 1], 6 << 12 | now[:, 2], y, 2 << 12 | p << 11 | x), 1).astype("<u2")
-            mask = np.stack((new[:, 0] | new[:, 1], new[:, 2], new[:, 3], np.ones_like(new[:, 0])), 1)
+            new_loop, new_upper, new_lower, new_row = (change != 0).T
+            new_upper |= new_loop
+            new_lower |= new_upper                  # the upper time sets the lower to zero
+            event_word = 2 << 12 | p << 11 | x
+            words = np.stack((8 << 12 | upper, 6 << 12 | lower, y, event_word), 1).astype("<u2")
+            needed = np.stack((new_upper, new_lower, new_row, np.ones_like(new_row)), 1)
             first = 0
-            for i in np.flatnonzero(change[:, 0]):             # each loop of the clock: to its end, and to zero again
-                file.write(words[first:i][mask[first:i]].tobytes())
+            for i in np.flatnonzero(change[:, 0]):  # each loop of the clock: to its end, and to zero again
+                file.write(words[first:i][needed[first:i]].tobytes())
                 file.write(np.array([0x8FFF, 0x8000] * int(change[i, 0]), "<u2").tobytes())
-                first = i
-            file.write(words[first:][mask[first:]].tobytes())
+                first = int(i)
+            file.write(words[first:][needed[first:]].tobytes())
             before = now[-1:] if len(t) else before

@@ -20,7 +20,10 @@ CHUNK = 1 << 20                     # events that a writer takes at once
 
 
 class Format(NamedTuple):
-    """open(path, problems, **options) -> (sensor, pieces of the file).  write(path, chunks, sensor), or None."""
+    """A format of events.
+
+    open(path, problems, **options) -> (sensor, pieces of the file).  write(path, chunks, sensor), or None.
+    """
     name: str
     about: str
     suffixes: tuple[str, ...]
@@ -29,25 +32,28 @@ class Format(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-def _records(opener):
-    """A format of records: its sensor, and its pieces."""
+def _of_records(opener):
+    """What opens a format of records, from what gives its decoder."""
     def opened(path, problems, **options):
         decoder = opener(path, problems, **options)
         return decoder.sensor, pieces(path, decoder, problems)
-    return opened, tuple(inspect.signature(opener).parameters)[2:]
+    return opened
 
 
 def _format(name, about, suffixes, opener, write=None):
-    opened, options = (opener, tuple(inspect.signature(opener).parameters)[2:]) if opener in WHOLE else _records(opener)
+    options = tuple(inspect.signature(opener).parameters)[2:]
+    opened = opener if opener in WHOLE else _of_records(opener)
     return Format(name, about, suffixes, opened, write, options)
 
 
 WHOLE = (aedat4.pieces, tables.open_hdf5, tables.open_npz, tables.open_csv)
-FORMATS = {f.name: f for f in (
-    _format("bin", "N-MNIST, N-Caltech101 (ATIS), 5 bytes an event", (".bin",), records.open_bin, records.write_bin),
+FORMATS: dict[str, Format] = {f.name: f for f in (
+    _format("bin", "N-MNIST, N-Caltech101 (ATIS), 5 bytes an event", (".bin",),
+            records.open_bin, records.write_bin),
     _format("bs2", "SLAYER, 5 bytes an event", (".bs2",), records.open_bs2, records.write_bs2),
     _format("bs3", "SLAYER, 7 bytes an event", (".bs3",), records.open_bs3),
-    _format("aedat2", "AEDAT 2.0 (jAER): MNIST-DVS, CIFAR10-DVS", (".aedat",), records.open_aedat2, records.write_aedat2),
+    _format("aedat2", "AEDAT 2.0 (jAER): MNIST-DVS, CIFAR10-DVS", (".aedat",),
+            records.open_aedat2, records.write_aedat2),
     _format("aedat3", "AEDAT 3.1 (cAER): DVS128 Gesture", (".aedat",), aedat3.open_aedat3),
     _format("aedat4", "AEDAT 4.0 (DV), plain or LZ4", (".aedat4",), aedat4.pieces, aedat4.write),
     _format("dat", "Prophesee DAT", (".dat",), records.open_dat, records.write_dat),
@@ -59,14 +65,19 @@ FORMATS = {f.name: f for f in (
 )}
 
 
-def guess(path) -> str:
+# how files begin that say what they are
+STARTS = {b"#!AER-DAT2": "aedat2", b"#!AER-DAT3": "aedat3", b"#!AER-DAT4": "aedat4", b"\x89HDF\r\n": "hdf5"}
+
+
+def guess(path: Path | str) -> str:
     """The name of a file's format, from its first bytes, or where they say nothing from its suffix."""
     path = Path(path)
     with File(path).open() as file:
         head = file.read(4096)
     if not head:
-        raise FormatError(path, "the file is empty", remedy="it may not have been downloaded to the end; fetch it again")
-    for start, name in ((b"#!AER-DAT2", "aedat2"), (b"#!AER-DAT3", "aedat3"), (b"#!AER-DAT4", "aedat4"), (b"\x89HDF\r\n", "hdf5")):
+        raise FormatError(path, "the file is empty",
+                          remedy="it may not have been downloaded to the end; fetch it again")
+    for start, name in STARTS.items():
         if head.startswith(start):
             return name
     if head.startswith(b"%"):
@@ -74,33 +85,40 @@ def guess(path) -> str:
         return f"evt{version[0]}" if version[:1] in ("2", "3") else "dat"
     found = [f.name for f in FORMATS.values() if path.suffix.lower() in f.suffixes]
     if len(found) != 1 or found == ["aedat4"] or found == ["hdf5"]:
-        raise FormatError(path, f"cannot tell its format: it begins with {head[:12]!r} and is named {path.suffix or 'without a suffix'!r}", 0,
-                          f"say format=, one of {', '.join(FORMATS)}")
+        suffix = path.suffix or "without a suffix"
+        problem = f"cannot tell its format: it begins with {head[:12]!r} and is named {suffix!r}"
+        raise FormatError(path, problem, 0, f"say format=, one of {', '.join(FORMATS)}")
     return found[0]
 
 
 class Stream:
     """An event file being read: iterate for Columns, views that are valid until the next ones.
 
-    path; format: a name of FORMATS; sensor: (width, height); problems: what was skipped; tick: seconds in a unit of time.
+    path; format: a name of FORMATS; sensor: (width, height); problems: what was skipped; tick: seconds in a
+    unit of time.
     """
 
-    def __init__(self, path, format=None, *, strict=True, swap=False, flip_x=False, flip_y=False, flip_polarity=False, tick=1e-6, **options):
-        self.path, self.tick = Path(path), tick
+    def __init__(self, path: Path | str, format: str | None = None, *, strict: bool = True,
+                 swap: bool = False, flip_x: bool = False, flip_y: bool = False, flip_polarity: bool = False,
+                 tick: float = 1e-6, **options):
+        self.path = Path(path)
+        self.tick = tick
         self.format = guess(path) if format is None else format
         if self.format not in FORMATS:
             raise ValueError(f"no format {self.format!r}; there are {', '.join(FORMATS)}")
         known = FORMATS[self.format]
         for option in options:
             if option not in known.options:
-                raise ValueError(f"format {self.format} has no option {option!r}; it has "
-                                 f"{', '.join(('swap', 'flip_x', 'flip_y', 'flip_polarity', 'tick', *known.options))}")
+                there = ", ".join(("swap", "flip_x", "flip_y", "flip_polarity", "tick", *known.options))
+                raise ValueError(f"format {self.format} has no option {option!r}; it has {there}")
         self.problems = Problems(path, strict)
         self._orientation = Orientation(swap, flip_x, flip_y, flip_polarity)
         self._stored, self._pieces = known.open(path, self.problems, **options)
-        if not 0 < min(self._stored) <= max(self._stored) <= LARGEST_SENSOR:
-            raise FormatError(path, f"impossible sensor of {self._stored[0]} x {self._stored[1]} pixels", remedy="give sensor=(width, height)")
-        self.sensor = self._stored[::-1] if swap else self._stored
+        width, height = self._stored
+        if not 0 < min(width, height) <= max(width, height) <= LARGEST_SENSOR:
+            raise FormatError(path, f"impossible sensor of {width} x {height} pixels",
+                              remedy="give sensor=(width, height)")
+        self.sensor = (height, width) if swap else self._stored
 
     def __iter__(self) -> Iterator[Columns]:
         for columns in self._pieces:
@@ -109,49 +127,59 @@ class Stream:
     def read(self) -> Events:
         """The whole file as one recording."""
         parts = [Columns(*(column.copy() for column in columns)) for columns in self] or [Columns.empty(0)]
-        t, x, y, p = (np.concatenate(columns) if len(parts) > 1 else columns[0] for columns in zip(*parts, strict=True))
-        return Events(t, x=x, y=y, p=p, shape=(2, self.sensor[1], self.sensor[0]), tick=self.tick)
+        if len(parts) > 1:
+            t, x, y, p = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        else:
+            t, x, y, p = parts[0]
+        width, height = self.sensor
+        return Events(t, x=x, y=y, p=p, shape=(2, height, width), tick=self.tick)
 
 
-def stream(path, format: str | None = None, **options) -> Stream:
+def stream(path: Path | str, format: str | None = None, **options) -> Stream:
     """A file of events of one camera recording, read piece by piece; constant memory for any size.
 
     path: a file, or ARCHIVE.zip/MEMBER.  format: see FORMATS; None: by the file's first bytes or its suffix.
-    strict: True: the first bad part raises FormatError with its position; False: bad parts are skipped and counted in `.problems.counts`.
-    swap, flip_x, flip_y, flip_polarity: orientation, in this order; by default pixels and polarities are as the file has them.
-    tick: seconds in a unit of the file's times (1e-6).  sensor=(width, height), camera=: where the format does not say.
+    strict: True: the first bad part raises FormatError with its position; False: bad parts are skipped and
+    counted in `.problems.counts`.  swap, flip_x, flip_y, flip_polarity: orientation, in this order; by
+    default pixels and polarities are as the file has them.  tick: seconds in a unit of the file's times
+    (1e-6).  sensor=(width, height), camera=: where the format does not say.
     """
     return Stream(path, format, **options)
 
 
-def read(path, format: str | None = None, **options) -> Events:
+def read(path: Path | str, format: str | None = None, **options) -> Events:
     """The events of a file; see `stream` for the options."""
     return Stream(path, format, **options).read()
 
 
-def write(path, events: Events | Iterable[Columns], format: str | None = None, *, sensor: tuple[int, int] | None = None) -> None:
+def write(path: Path | str, events: Events | Iterable[Columns], format: str | None = None, *,
+          sensor: tuple[int, int] | None = None) -> None:
     """Write one recording of a camera; the file appears when it is complete.
 
-    events: Events with one recording and two polarities, or chunks of Columns (then sensor=(width, height) is needed), in microseconds.
-    format: a name of FORMATS; None: by the suffix.
+    events: Events with one recording and two polarities, or chunks of Columns (then sensor=(width, height) is
+    needed), in microseconds.  format: a name of FORMATS; None: by the suffix.
     """
     path = Path(path)
-    names = [f.name for f in FORMATS.values() if path.suffix.lower() in f.suffixes and f.write]
-    name = format or (names[0] if len(names) == 1 else None)
-    if name not in FORMATS or FORMATS[name].write is None:
-        raise ValueError(f"{path}: say format=, one of {', '.join(f.name for f in FORMATS.values() if f.write)}; got {format!r}")
+    writers = {f.name: f.write for f in FORMATS.values() if f.write}
+    by_suffix = [name for name in writers if path.suffix.lower() in FORMATS[name].suffixes]
+    name = format or (by_suffix[0] if len(by_suffix) == 1 else None)
+    if name not in writers:
+        raise ValueError(f"{path}: say format=, one of {', '.join(writers)}; got {format!r}")
     if isinstance(events, Events):
         events, sensor = _chunks(path, events)
     elif sensor is None:
         raise ValueError("chunks of Columns need sensor=(width, height)")
     with whole(path) as part:
-        FORMATS[name].write(part, events, sensor)
+        writers[name](part, events, sensor)
 
 
 def _chunks(path, events):
     """(chunks of Columns in microseconds, sensor) of a recording."""
     if len(events.shape) != 3 or len(events) != 1 or events.shape[0] != 2:
         raise ValueError(f"{path}: expected one recording of pixels with two polarities; got {events!r}")
-    t = events.t if events.tick == 1e-6 and events.t.dtype.kind in "iu" else np.rint(events.t * (events.tick * 1e6))
+    in_microseconds = events.tick == 1e-6 and events.t.dtype.kind in "iu"
+    t = events.t if in_microseconds else np.rint(events.t * (events.tick * 1e6))
     columns = Columns(t.astype(np.int64), events.x, events.y, events.p)
-    return [columns.part(i, i + CHUNK) for i in range(0, events.n_events, CHUNK)], (events.shape[2], events.shape[1])
+    chunks = [columns.part(i, i + CHUNK) for i in range(0, events.n_events, CHUNK)]
+    _, height, width = events.shape
+    return chunks, (width, height)

@@ -1,7 +1,8 @@
-"""What all decoders share: bytes as numbers, and `sift`, which looks at unpacked events and takes out what is none.
+"""What all decoders share: bytes as numbers, and `sift`, which takes out of records what is no event.
 
-Unpacking and sifting are two passes over a piece that lies in the cache.  The first has no branches, so that it runs at the speed of SIMD;
-the second only compares where every record is a good event, which is nearly always.
+Unpacking and sifting are two passes over a piece that lies in the cache.  The first has no branches, so that
+it runs at the speed of SIMD; the second only compares where every record is a good event, which is nearly
+always.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def big(word):
 @jit
 def little(raw, at):
     """Four bytes, little-endian."""
-    return np.int64(raw[at + 3]) << 24 | np.int64(raw[at + 2]) << 16 | np.int64(raw[at + 1]) << 8 | np.int64(raw[at])
+    high = np.int64(raw[at + 3]) << 24 | np.int64(raw[at + 2]) << 16
+    return high | np.int64(raw[at + 1]) << 8 | np.int64(raw[at])
 
 
 @jit
@@ -59,7 +61,8 @@ def report(x, y, t, last, s, strict):
     """What is wrong with an event: counted, or left in the state for the message where it is an error."""
     kind = PLACE if x >= s[WIDTH] or y >= s[HEIGHT] else BACKWARDS
     if strict:
-        s[SIZE - 3], s[SIZE - 2], s[SIZE - 1], s[LAST] = x, y, t, last
+        s[SIZE - 3], s[SIZE - 2], s[SIZE - 1] = x, y, t
+        s[LAST] = last
     else:
         s[COUNTS + kind - 1] += 1
     return kind
@@ -67,12 +70,14 @@ def report(x, y, t, last, s, strict):
 
 @jit
 def sift(columns, none, n, s, strict):
-    """Take out of n unpacked records what is no event, and give the others their full time: (events, record of a problem, problem).
+    """Take out of n unpacked records what is no event, and give the others their full time.
 
-    none: 1 where the record is no event of a pixel.  The state has BASE, which is added to the times; WRAP: a time that falls by more
-    than half of it has gone over once; OVERFLOW_ROW: records of this row say that the clock went over, by OVERFLOW_STEP.
+    Returns (events, record of a problem, problem).  none: 1 where the record is no event of a pixel.  The
+    state has BASE, which is added to the times; WRAP: a time that falls by more than half of it has gone
+    over once; OVERFLOW_ROW: records of this row say that the clock went over, by OVERFLOW_STEP.
     """
-    (t, x, y, p), base = columns, s[BASE]
+    t, x, y, p = columns
+    base = s[BASE]
     if _all_good(columns, none, n, s):
         if n:
             if base:
@@ -80,7 +85,10 @@ def sift(columns, none, n, s, strict):
                     t[i] += base
             s[LAST] = t[n - 1]
         return n, n, FINE
-    kept, last, wrap, width, height = 0, s[LAST], s[WRAP], s[WIDTH], s[HEIGHT]
+    kept = 0
+    last = s[LAST]
+    wrap = s[WRAP]
+    width, height = s[WIDTH], s[HEIGHT]
     for i in range(n):
         if none[i]:
             continue
@@ -89,13 +97,16 @@ def sift(columns, none, n, s, strict):
             continue
         time = t[i] + base
         if wrap and time < last - wrap // 2:
-            base, time = base + wrap, time + wrap
+            base += wrap
+            time += wrap
         if x[i] >= width or y[i] >= height or time < last:
             kind = report(x[i], y[i], time, last, s, strict)
             if strict:
                 return kept, i, kind
             continue
-        t[kept], x[kept], y[kept], p[kept], last = time, x[i], y[i], p[i], time
+        t[kept], x[kept], y[kept], p[kept] = time, x[i], y[i], p[i]
+        last = time
         kept += 1
-    s[LAST], s[BASE] = last, base
+    s[LAST] = last
+    s[BASE] = base
     return kept, n, FINE

@@ -1,4 +1,4 @@
-"""Where the files of a data set come from: a folder, a zip file, or a folder inside a zip file; nothing is unpacked.
+"""Where the files of a data set come from: a folder, a zip file, or a folder inside one; nothing is unpacked.
 
     Source("qtdb")  Source("qtdb_records.zip")  Source("tasks.zip/tasks_1-20_v1-2/en")
 """
@@ -16,11 +16,13 @@ RATIO = 1032                    # Deflate makes nothing smaller than this: a mem
 class Source:
     """The files of a folder or of a zip file, by their name without folders.
 
-    path: a folder; a zip file, whose members may lie in any folder as long as each name occurs once; or ZIP/FOLDER for one folder of it.
+    path: a folder; a zip file, whose members may lie in any folder as long as each name occurs once; or
+    ZIP/FOLDER for one folder of it.
     """
 
-    def __init__(self, path):
-        self.path, self.inside = Path(path), None
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.inside: Path | None = None
         for place in (self.path, *self.path.parents):
             if place.is_file():
                 self.inside = self.path.relative_to(place)
@@ -28,16 +30,17 @@ class Source:
                 break
         if self.inside is None and not self.path.is_dir():
             raise FileNotFoundError(f"no folder or zip file {self.path}")
-        self.members = {} if self.inside is None else self._members()
+        self.members = {} if self.inside is None else self._members(PurePosixPath(self.inside.as_posix()))
 
-    def _members(self):
-        """Name -> every member of the zip file that has it."""
+    def _members(self, inside: PurePosixPath) -> dict[str, list[zipfile.ZipInfo]]:
+        """Name -> every member of the zip file, or of its folder `inside`, that has it."""
         members: dict[str, list] = {}
+        anywhere = str(inside) == "."
         try:
             with zipfile.ZipFile(existing(self.path)) as archive:
                 for info in archive.infolist():
                     place = PurePosixPath(info.filename)
-                    if not info.is_dir() and (str(self.inside) == "." or place.parent == PurePosixPath(self.inside.as_posix())):
+                    if not info.is_dir() and (anywhere or place.parent == inside):
                         members.setdefault(place.name, []).append(info)
         except FormatError:
             raise
@@ -48,7 +51,10 @@ class Source:
 
     def names(self, suffix: str = "") -> list[str]:
         """Names of the files that end in suffix, in order."""
-        names = self.members if self.inside is not None else (p.name for p in self.path.iterdir() if p.is_file())
+        if self.inside is not None:
+            names = list(self.members)
+        else:
+            names = [path.name for path in self.path.iterdir() if path.is_file()]
         return sorted(name for name in names if name.endswith(suffix))
 
     def where(self, name: str) -> str:
@@ -56,7 +62,10 @@ class Source:
         return str(self.path / (self.inside or "") / name)
 
     def read(self, name: str, most: int) -> bytes:
-        """The bytes of a file.  most: a file with more bytes cannot be what it should be, and is refused before it is read."""
+        """The bytes of a file.
+
+        most: a file with more bytes cannot be what it should be, and is refused before it is read.
+        """
         if self.inside is not None:
             return self._read_member(name, most)
         path = self.path / name
@@ -68,15 +77,20 @@ class Source:
 
     def _read_member(self, name, most):
         found = self.members.get(name, ())
-        if len(found) != 1:
+        if not found:
+            raise FileNotFoundError(f"no file {self.where(name)}")
+        if len(found) > 1:
             places = ", ".join(info.filename for info in found)
-            raise FileNotFoundError(f"{self.path} holds {len(found)} files {name} ({places}); name the folder, ZIP/FOLDER" if found else
-                                    f"no file {self.where(name)}")
+            raise FileNotFoundError(f"{self.path} holds {len(found)} files {name} ({places}); "
+                                    f"name the folder, ZIP/FOLDER")
         info, = found
         self._check_size(name, info.file_size, most)
-        if (info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.compress_size > self.path.stat().st_size
-                or info.file_size > RATIO * info.compress_size + 64):
-            raise FormatError(self.where(name), f"claims to hold {info.file_size:,} bytes in {info.compress_size:,}, method {info.compress_type}",
+        known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        stored_fits = info.compress_size <= self.path.stat().st_size
+        content_fits = info.file_size <= RATIO * info.compress_size + 64
+        if not (known and stored_fits and content_fits):
+            claim = f"{info.file_size:,} bytes in {info.compress_size:,}, method {info.compress_type}"
+            raise FormatError(self.where(name), f"claims to hold {claim}",
                               remedy="members must be stored or deflated; the zip file may be damaged")
         try:
             with zipfile.ZipFile(self.path) as archive:
@@ -90,4 +104,5 @@ class Source:
 
     def _check_size(self, name, size, most):
         if size > most:
-            raise FormatError(self.where(name), f"has {size:,} bytes, more than the {most:,} that it can need")
+            problem = f"has {size:,} bytes, more than the {most:,} that it can need"
+            raise FormatError(self.where(name), problem)

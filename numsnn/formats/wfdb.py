@@ -1,30 +1,34 @@
 """WFDB records, the format of PhysioNet: header, signals, annotations.
 
-`NAME.hea` is text.  Its first line says `name nsig rate[/counter] samples ...`, then one line for each signal says
+`NAME.hea` is text.  Its first line says `name nsig rate[/counter] samples ...`; then each signal has a line
 
-    file format[xframe][:skew][+offset] gain[(baseline)][/units] adcres adczero initval checksum blocksize description
+    file format[xframe][:skew][+offset] gain[(baseline)][/units] adcres adczero initval checksum blocksize
+    description
 
-(everything after the format may be missing: gain 200 per mV, baseline = adczero, adczero 0), and lines that begin with # are comments.
+(everything after the format may be missing: gain 200 per mV, baseline = adczero, adczero 0), and lines that
+begin with # are comments.
 
 Signal files hold the samples of their signals in turn: s0[0] s1[0] s0[1] s1[1] ...
 
 * format 16: int16, little-endian
-* format 212: two samples in three bytes, 12 bits each in two's complement: b0 | (b1 & 0x0F) << 8 and b2 | (b1 & 0xF0) << 4
+* format 212: two samples in three bytes, 12 bits each in two's complement: b0 | (b1 & 0x0F) << 8 and
+  b2 | (b1 & 0xF0) << 4
 
-The header tells the first sample of each signal (initval) and the sum of all its samples modulo 2^16 (checksum); both are verified.
+The header tells the first sample of each signal (initval) and the sum of all its samples modulo 2^16
+(checksum); both are verified.
 
-Annotation files (`NAME.atr`, `.q1c` ...) are 16-bit words, little-endian: code = word >> 10, interval = word & 0x3FF.  Intervals add up to the
-sample of the annotation.  Some codes change what stands before them: SKIP 59 (the next four bytes are a longer interval, high word
-first), NUM 60, SUB 61, CHN 62 (number, subtype, channel; the first and the last also hold for what follows) and AUX 63 (so many bytes of text
-follow, padded to an even number).  A word 0 ends the file.
+Annotation files (`NAME.atr`, `.q1c` ...) are 16-bit words, little-endian: code = word >> 10, interval = word
+& 0x3FF.  Intervals add up to the sample of the annotation.  Some codes change what stands before them: SKIP
+59 (the next four bytes are a longer interval, high word first), NUM 60, SUB 61, CHN 62 (number, subtype,
+channel; the first and the last also hold for what follows) and AUX 63 (so many bytes of text follow, padded
+to an even number).  A word 0 ends the file.
 
 Source: PhysioNet, WFDB Applications Guide, header(5), signal(5), annot(5).
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -35,18 +39,26 @@ from .source import Source
 TEXT, ANNOTATIONS = 1 << 20, 1 << 26            # bytes that a header and an annotation file can have
 BITS = {16: 16, 212: 12}                        # formats read here -> bits of a sample
 SKIP, NUM, SUB, CHN, AUX, LAST_CODE = 59, 60, 61, 62, 63, 49
-SYMBOLS = " NLRaVFJASEj/Q~ | sT*D\"=pB^t+u?![]en@xf()r"         # the letter of each code from 0 to 41, as PhysioNet prints it
+# the letter of each code from 0 to 41, as PhysioNet prints it
+SYMBOLS = " NLRaVFJASEj/Q~ | sT*D\"=pB^t+u?![]en@xf()r"
 
-NAME, FILE = re.compile(r"[A-Za-z0-9_\-]+"), re.compile(r"[A-Za-z0-9_.\-]{1,200}")
+NAME = re.compile(r"[A-Za-z0-9_\-]+")
+FILE = re.compile(r"[A-Za-z0-9_.\-]{1,200}")
 NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
 RECORD = re.compile(rf"(?P<name>[^\s/]+)(?P<segments>/\d+)?\s+(?P<signals>\d{{1,4}})"
-                    rf"(?:\s+(?P<rate>{NUMBER})(?:/(?P<counter>{NUMBER})(?:\({NUMBER}\))?)?(?:\s+(?P<samples>\d{{1,15}}))?)?(?:\s.*)?")
-SIGNAL = re.compile(rf"(?P<file>\S+)\s+(?P<format>\d{{1,4}})(?:x(?P<frame>\d{{1,6}}))?(?::(?P<skew>\d{{1,9}}))?(?:\+(?P<offset>\d{{1,15}}))?"
-                    rf"(?:\s+(?P<gain>{NUMBER})(?:\((?P<baseline>[-+]?\d{{1,10}})\))?(?:/(?P<units>\S+))?(?P<rest>(?:\s.*)?))?\s*")
+                    rf"(?:\s+(?P<rate>{NUMBER})(?:/(?P<counter>{NUMBER})(?:\({NUMBER}\))?)?"
+                    rf"(?:\s+(?P<samples>\d{{1,15}}))?)?(?:\s.*)?")
+SIGNAL = re.compile(rf"(?P<file>\S+)\s+(?P<format>\d{{1,4}})(?:x(?P<frame>\d{{1,6}}))?"
+                    rf"(?::(?P<skew>\d{{1,9}}))?(?:\+(?P<offset>\d{{1,15}}))?"
+                    rf"(?:\s+(?P<gain>{NUMBER})(?:\((?P<baseline>[-+]?\d{{1,10}})\))?(?:/(?P<units>\S+))?"
+                    rf"(?P<rest>(?:\s.*)?))?\s*")
 
 
 class Signal(NamedTuple):
-    """What the header says of a signal.  gain: steps of the converter for one unit; baseline: its value at 0 units; None: not told."""
+    """What the header says of a signal.
+
+    gain: steps of the converter for one unit; baseline: its value at 0 units; None: not told.
+    """
     file: str
     format: int
     offset: int = 0
@@ -61,7 +73,10 @@ class Signal(NamedTuple):
 
 
 class Header(NamedTuple):
-    """name; rate: samples per second; samples of each signal (0: not told); signals; comments: lines; counter: its frequency."""
+    """name; rate: samples per second; samples of each signal (0: not told); signals; comments: lines.
+
+    counter: its frequency.
+    """
     name: str
     rate: float
     samples: int
@@ -71,28 +86,33 @@ class Header(NamedTuple):
 
 
 class Record(NamedTuple):
-    """header; adc: (T, C) int16 as stored; problems: what was wrong and skipped, kind -> how often (strict=False)."""
+    """header; adc: (T, C) int16 as stored; problems: what was skipped, kind -> how often (strict=False)."""
     header: Header
     adc: np.ndarray
-    problems: Counter
+    problems: Counter[str]
 
     def physical(self) -> np.ndarray:
-        """(T, C) float64 in the units of the header, (adc - baseline) / gain; NaN where the file marks a sample as missing."""
-        gain, baseline = (np.array([getattr(s, key) for s in self.header.signals]) for key in ("gain", "baseline"))
-        missing = [-1 << BITS[s.format] - 1 for s in self.header.signals]
+        """(T, C) float64 in the units of the header: (adc - baseline) / gain, or NaN for a missing sample."""
+        signals = self.header.signals
+        gain = np.array([signal.gain for signal in signals])
+        baseline = np.array([signal.baseline for signal in signals])
+        missing = [-1 << BITS[signal.format] - 1 for signal in signals]        # what marks such a sample
         return np.where(self.adc == missing, np.nan, (self.adc - baseline.astype(float)) / gain)
 
 
 class Annotations(NamedTuple):
-    """Columns, one row for each annotation: sample int64 (at the rate of the record), code uint8 (SYMBOLS has the letters), subtype int8,
-    channel uint8, num int8, aux (texts); problems as in `Record`."""
+    """Columns, one row for each annotation.
+
+    sample: at the rate of the record, int64; code: uint8, SYMBOLS has the letters; subtype: int8; channel:
+    uint8; num: int8; aux: texts; problems: as in `Record`.
+    """
     sample: np.ndarray
     code: np.ndarray
     subtype: np.ndarray
     channel: np.ndarray
     num: np.ndarray
     aux: tuple[str, ...]
-    problems: Counter
+    problems: Counter[str]
 
     @property
     def symbols(self) -> list[str]:
@@ -100,50 +120,54 @@ class Annotations(NamedTuple):
         return [SYMBOLS[code] if code < len(SYMBOLS) else " " for code in self.code.tolist()]
 
 
-def records(source) -> list[str]:
+def records(source: Path | str) -> list[str]:
     """Names of the records in a folder or zip file: those that have a header."""
     return [name.removesuffix(".hea") for name in Source(source).names(".hea")]
 
 
-def header(source, record: str, strict: bool = True) -> Header:
+def header(source: Path | str, record: str, strict: bool = True) -> Header:
     """The header of a record."""
     return _header(Source(source), record, strict)[0]
 
 
-def read(source, record: str, strict: bool = True) -> Record:
+def read(source: Path | str, record: str, strict: bool = True) -> Record:
     """A record with its signals.
 
-    source: folder or zip file (see `Source`); strict: raise FormatError at the first part that is wrong, else skip it and count it.
+    source: folder or zip file (see `Source`); strict: raise FormatError at the first part that is wrong,
+    else skip it and count it.
     """
-    source = Source(source)
-    head, problems = _header(source, record, strict)
-    groups: dict[str, list] = {}
+    files = Source(source)
+    head, problems = _header(files, record, strict)
+    signals_of: dict[str, list[Signal]] = {}
     for signal in head.signals:
-        groups.setdefault(signal.file, []).append(signal)
-    columns = []
-    for file, signals in groups.items():
-        if {(s.format, s.offset) for s in signals} != {signals[0][1:3]}:
+        signals_of.setdefault(signal.file, []).append(signal)
+    columns: list[np.ndarray] = []
+    for file, signals in signals_of.items():
+        if len({(signal.format, signal.offset) for signal in signals}) > 1:
             raise problems.fatal(f"the signals of {file} differ in format or offset")
-        columns += list(_samples(source, file, signals, head.samples, problems).T)
-    length = min(map(len, columns))
-    if length < max(map(len, columns)):
-        problems.found("signals of unequal length", f"{', '.join(str(len(c)) for c in columns)} samples")
+        columns += list(_samples(files, file, signals, head.samples, problems).T)
+    lengths = [len(column) for column in columns]
+    length = min(lengths)
+    if length < max(lengths):
+        problems.found("signals of unequal length", f"{', '.join(map(str, lengths))} samples")
     adc = np.stack([c[:length] for c in columns], -1)
     _verify(adc, head, problems)
     return Record(head, adc, problems.counts)
 
 
-def annotations(source, record: str, annotator: str, strict: bool = True) -> Annotations:
+def annotations(source: Path | str, record: str, annotator: str, strict: bool = True) -> Annotations:
     """The annotations NAME.annotator of a record; parameters as in `read`."""
-    source, name = Source(source), f"{_plain(record)}.{_plain(annotator)}"
-    problems = Problems(source.where(name), strict)
-    content = source.read(name, ANNOTATIONS)
+    files = Source(source)
+    name = f"{_plain(record)}.{_plain(annotator)}"
+    problems = Problems(files.where(name), strict)
+    content = files.read(name, ANNOTATIONS)
     if len(content) % 2:
         problems.found("odd number of bytes", f"{len(content)}", len(content) - 1)
-    rows, aux = _rows(np.frombuffer(content, "<u2", len(content) // 2).tolist(), content, problems)
-    columns = np.array(rows, np.int64).reshape(-1, 5).T
-    kinds = (np.int64, np.uint8, np.int8, np.uint8, np.int8)
-    return Annotations(*(c.astype(kind) for c, kind in zip(columns, kinds, strict=True)), tuple(aux), problems.counts)
+    words = np.frombuffer(content, "<u2", len(content) // 2).tolist()
+    rows, aux = _rows(words, content, problems)
+    sample, code, subtype, channel, num = np.array(rows, np.int64).reshape(-1, 5).T
+    return Annotations(sample.astype(np.int64), code.astype(np.uint8), subtype.astype(np.int8),
+                       channel.astype(np.uint8), num.astype(np.int8), tuple(aux), problems.counts)
 
 
 def _plain(name):
@@ -154,22 +178,28 @@ def _plain(name):
 
 
 def _header(source, record, strict):
+    """(header, its problems)."""
     name = f"{_plain(record)}.hea"
     problems = Problems(source.where(name), strict)
-    lines = [line.strip() for line in source.read(name, TEXT).decode("utf-8", "replace").splitlines()]
-    comments = tuple(line[1:].strip() for line in lines if line.startswith("#"))
-    lines = [(i, line) for i, line in enumerate(lines, 1) if line and not line.startswith("#")]
-    first = RECORD.fullmatch(lines[0][1]) if lines else None
+    text = [line.strip() for line in source.read(name, TEXT).decode("utf-8", "replace").splitlines()]
+    comments = tuple(line[1:].strip() for line in text if line.startswith("#"))
+    lines = [(i, line) for i, line in enumerate(text, 1) if line and not line.startswith("#")]
+    begin = lines[0][1] if lines else ""
+    first = RECORD.fullmatch(begin)
     if first is None or not int(first["signals"]):
-        raise problems.fatal("expected a line `name signals rate samples`; got " + repr(lines[0][1][:60] if lines else ""), "line 1",
+        raise problems.fatal(f"expected a line `name signals rate samples`; got {begin[:60]!r}", "line 1",
                              "a WFDB header with at least one signal is needed")
     if first["segments"]:
-        raise problems.fatal("records of several segments are not read; name the record of one segment", "line 1")
-    n, rate = int(first["signals"]), float(first["rate"] or 250)
-    if len(lines) - 1 < n:
-        raise problems.fatal(f"{n} signals are announced, {len(lines) - 1} are described")
-    if len(lines) - 1 > n:
-        problems.found("line that belongs to nothing", lines[n + 1][1][:60], f"line {lines[n + 1][0]}", n=len(lines) - 1 - n)
+        raise problems.fatal("records of several segments are not read; name the record of one segment",
+                             "line 1")
+    n = int(first["signals"])
+    rate = float(first["rate"] or 250)
+    described = len(lines) - 1
+    if described < n:
+        raise problems.fatal(f"{n} signals are announced, {described} are described")
+    if described > n:
+        i, line = lines[n + 1]
+        problems.found("line that belongs to nothing", line[:60], f"line {i}", n=described - n)
     if not 0 < rate < 1e9:
         raise problems.fatal(f"the rate must be positive; got {first['rate']}", "line 1")
     signals = tuple(_signal(line, i, problems) for i, line in lines[1:n + 1])
@@ -182,37 +212,56 @@ def _signal(line, i, problems):
     m = SIGNAL.fullmatch(line)
     if m is None:
         raise problems.fatal(f"expected `file format gain ...`; got {line[:60]!r}", f"line {i}")
-    if int(m["format"]) not in BITS or int(m["frame"] or 1) != 1 or int(m["skew"] or 0):
-        raise problems.fatal(f"formats {' and '.join(map(str, BITS))} with one sample per frame and no skew are read; got "
-                             f"{line.split()[1]}", f"line {i}")
+    where = f"line {i}"
+    form = int(m["format"])
+    if form not in BITS or int(m["frame"] or 1) != 1 or int(m["skew"] or 0):
+        known = " and ".join(map(str, BITS))
+        raise problems.fatal(f"formats {known} with one sample per frame and no skew are read; "
+                             f"got {line.split()[1]}", where)
     if not FILE.fullmatch(m["file"]):
-        raise problems.fatal(f"expected the name of a signal file beside the header; got {m['file']!r}", f"line {i}")
+        raise problems.fatal(f"expected the name of a signal file beside the header; got {m['file']!r}",
+                             where)
     fields = re.match(r"((?:\s+[-+]?\d{1,15}(?=\s|$)){0,5})\s*(.*)", m["rest"] or "")
     numbers = [int(field) for field in fields[1].split()]
     resolution, zero, initial, checksum, _ = numbers + [None] * (5 - len(numbers))
-    zero, gain = zero or 0, float(m["gain"] or 0) or 200.0
-    baseline = zero if m["baseline"] is None else int(m["baseline"])
+    zero = zero or 0
+    gain = float(m["gain"] or 0) or 200.0
     if not np.isfinite(gain):
-        raise problems.fatal(f"the gain must be a number; got {m['gain']}", f"line {i}")
-    bits = BITS[int(m["format"])]
-    return Signal(m["file"], int(m["format"]), int(m["offset"] or 0), gain, baseline, m["units"] or "mV", resolution or bits, zero,
-                  initial, checksum, fields[2])
+        raise problems.fatal(f"the gain must be a number; got {m['gain']}", where)
+    return Signal(
+        file=m["file"],
+        format=form,
+        offset=int(m["offset"] or 0),
+        gain=gain,
+        baseline=zero if m["baseline"] is None else int(m["baseline"]),
+        units=m["units"] or "mV",
+        resolution=resolution or BITS[form],
+        zero=zero,
+        initial=initial,
+        checksum=checksum,
+        description=fields[2],
+    )
 
 
 def _samples(source, file, signals, samples, problems):
     """(T, C) int16, the samples of a signal file.  samples: what the header promises, or 0."""
-    channels, bits, skipped = len(signals), BITS[signals[0].format], signals[0].offset
+    channels = len(signals)
+    bits = BITS[signals[0].format]
+    offset = signals[0].offset
     most = (samples * channels * bits + 7) // 8
-    content = source.read(file, most + skipped + (1 << 16) if samples else 1 << 31)[skipped:]
+    content = source.read(file, most + offset + (1 << 16) if samples else 1 << 31)[offset:]
     there = len(content) * 8 // bits // channels
     if samples and there < samples:
-        problems.found("signal file is too short", f"{file} holds {there:,} of {samples:,} samples", n=samples - there)
+        detail = f"{file} holds {there:,} of {samples:,} samples"
+        problems.found("signal file is too short", detail, n=samples - there)
     elif samples and len(content) > most:
-        problems.found("signal file is too long", f"{file} has {len(content):,} bytes, {most:,} were expected", n=len(content) - most)
+        detail = f"{file} has {len(content):,} bytes, {most:,} were expected"
+        problems.found("signal file is too long", detail, n=len(content) - most)
     n = min(samples or there, there) * channels
     if not n:
         raise FormatError(source.where(file), "no sample in it", remedy="fetch it again")
-    return (_unpack_212(content, n) if bits == 12 else np.frombuffer(content, "<i2", n).astype(np.int16)).reshape(-1, channels)
+    flat = _unpack_212(content, n) if bits == 12 else np.frombuffer(content, "<i2", n).astype(np.int16)
+    return flat.reshape(-1, channels)
 
 
 def _unpack_212(content, n):
@@ -227,13 +276,17 @@ def _unpack_212(content, n):
 
 def _verify(adc, head, problems):
     """The first sample and the checksum of each signal."""
+    modulus = 1 << 16
     for i, signal in enumerate(head.signals):
         if signal.initial is not None and adc[0, i] != signal.initial:
-            problems.found("first sample differs from the header", f"signal {i}: expected {signal.initial}, got {adc[0, i]}")
+            detail = f"signal {i}: expected {signal.initial}, got {adc[0, i]}"
+            problems.found("first sample differs from the header", detail)
         total = int(adc[:, i].sum(dtype=np.int64))
-        if signal.checksum is not None and (total - signal.checksum) % (1 << 16):
-            problems.found("checksum differs", f"signal {i}: expected {signal.checksum % (1 << 16)}, got {total % (1 << 16)}",
-                           remedy="the signal file is damaged, or belongs to another header; strict=False reads it all the same")
+        if signal.checksum is not None and (total - signal.checksum) % modulus:
+            detail = f"signal {i}: expected {signal.checksum % modulus}, got {total % modulus}"
+            problems.found("checksum differs", detail,
+                           remedy="the signal file is damaged, or belongs to another header; "
+                                  "strict=False reads it all the same")
 
 
 def _rows(words, content, problems):
@@ -242,7 +295,8 @@ def _rows(words, content, problems):
     time = subtype = channel = num = i = 0
     while i < len(words):
         word, at = words[i], 2 * i
-        code, interval, i = word >> 10, word & 0x3FF, i + 1
+        code, interval = word >> 10, word & 0x3FF
+        i += 1
         if not word:
             if any(content[2 * i:]):
                 problems.found("bytes after the end", f"{len(content) - 2 * i}", 2 * i)
@@ -250,7 +304,8 @@ def _rows(words, content, problems):
         if code == SKIP:
             if i + 2 > len(words):
                 break
-            time, i = time + _signed(words[i] << 16 | words[i + 1], 32), i + 2
+            time += _signed(words[i] << 16 | words[i + 1], 32)
+            i += 2
         elif code in (NUM, SUB, CHN, AUX):
             if not rows:
                 problems.found("modifies an annotation before the first", f"code {code}", at)
@@ -288,4 +343,5 @@ def _append(rows, aux, row, at, problems):
 
 
 def _signed(value, bits):
+    """A number of so many bits in two's complement."""
     return value - (1 << bits) if value >> bits - 1 else value

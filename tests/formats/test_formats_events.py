@@ -1,6 +1,7 @@
-"""Event files: real ones, ones built byte by byte here, round trips, mutations, and what is refused with which words."""
+"""Event files: real ones, ones built byte by byte, round trips, mutations, and what is refused and how."""
 
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -29,7 +30,9 @@ def options(name):
 @pytest.mark.parametrize("name, n", [("1.bs2", 63_471), ("5.bs2", 181_179), ("7.bs2", 159_617)])
 def test_dvs_clips(data_folder, name, n):
     events = formats.read(data_folder / "dvs_gesture_clips" / name)
-    assert events.n_events == n and events.shape == (2, 128, 128) and abs(events.durations[0] - 1.45) < 1e-3
+    assert events.n_events == n
+    assert events.shape == (2, 128, 128)
+    assert abs(events.durations[0] - 1.45) < 1e-3
 
 
 def test_bs3_is_the_same_clip(data_folder):
@@ -40,22 +43,25 @@ def test_bs3_is_the_same_clip(data_folder):
 def test_aedat4_of_a_davis(data_folder):
     path = data_folder / "aedat" / "davis.aedat4"
     events = formats.read(path)
-    assert events.n_events == 117_667 and events.shape == (2, 260, 346) and abs(events.durations[0] - 0.13) < 1e-3
+    assert events.n_events == 117_667
+    assert events.shape == (2, 260, 346)
+    assert abs(events.durations[0] - 0.13) < 1e-3
     assert aedat4.contents(path) == {"EVTS": 117_667, "FRME": 3, "IMUS": 130, "TRIG": 15}
 
 
 def test_nmnist_subset(data_folder):
     from numsnn.datasets.cameras import nmnist
-    train, test = (nmnist(data_folder / "nmnist" / "nmnist_subset.zip", part) for part in ("train", "test"))
-    labels = [np.bincount([item.label for item in part.items], minlength=10).tolist() for part in (train, test)]
-    assert labels == [[87, 106, 93, 86, 95, 81, 82, 98, 80, 92], [6, 10, 5, 5, 10, 7, 5, 6, 0, 6]]
+    archive = data_folder / "nmnist" / "nmnist_subset.zip"
+    train, test = nmnist(archive, "train"), nmnist(archive, "test")
+    for part, want in ((train, [87, 106, 93, 86, 95, 81, 82, 98, 80, 92]),
+                       (test, [6, 10, 5, 5, 10, 7, 5, 6, 0, 6])):
+        assert np.bincount([item.label for item in part.items], minlength=10).tolist() == want
     sizes = [item.read().n_events for item in test.items]
     assert 3000 < np.mean(sizes) < 5500
     events = train.items[0].read()
-    raw = (data_folder / "nmnist" / "nmnist_subset.zip")
-    import zipfile
-    bytes_ = zipfile.ZipFile(raw).read(train.items[0].name)
-    want = [(b[0], b[1], b[2] >> 7, (b[2] & 127) * 65536 + b[3] * 256 + b[4]) for b in zip(*[iter(bytes_)] * 5, strict=True)]
+    content = zipfile.ZipFile(archive).read(train.items[0].name)
+    want = [(x, y, third >> 7, (third & 127) * 65536 + fourth * 256 + fifth)
+            for x, y, third, fourth, fifth in zip(*[iter(content)] * 5, strict=True)]
     assert np.array_equal(np.array(want).T, [events.x, events.y, events.p, events.t])
 
 
@@ -106,13 +112,20 @@ def test_orientation_is_an_option(tmp_path):
 def test_aedat3_by_hand(tmp_path):
     later = [(t + 2000, x, y, p) for t, x, y, p in FOUR]
     other = struct.pack("<hhiiiiii", 3, 1, 36, 4, 0, 2, 2, 2) + bytes(72)
-    content = AEDAT3 + aedat3_packet(FOUR, capacity=9) + other + aedat3_packet(later, valid=[1, 0, 1, 1]) + aedat3_packet(FOUR, overflow=1)
-    assert rows(formats.read(file(tmp_path, content))) == FOUR + [later[0], *later[2:]] + [(t + 2**31, *rest) for t, *rest in FOUR]
+    not_full = aedat3_packet(FOUR, capacity=9)
+    one_invalid = aedat3_packet(later, valid=[1, 0, 1, 1])
+    after_overflow = aedat3_packet(FOUR, overflow=1)
+    path = file(tmp_path, AEDAT3 + not_full + other + one_invalid + after_overflow)
+    want = FOUR + [later[0], *later[2:]] + [(t + 2**31, *rest) for t, *rest in FOUR]
+    assert rows(formats.read(path)) == want
 
 
 def test_bin_overflow_rule(tmp_path):
-    content = bits((1, 8), (2, 8), (1, 1), (8_000_000, 23)) + bits((0, 8), (240, 8), (0, 1), (0, 23)) + bits((3, 8), (4, 8), (0, 1), (8_000_000, 23))
-    assert rows(formats.read(file(tmp_path, content), "bin")) == [(8_000_000, 1, 2, 1), (8_008_192, 3, 4, 0)]
+    one = bits((1, 8), (2, 8), (1, 1), (8_000_000, 23))
+    overflow = bits((0, 8), (240, 8), (0, 1), (0, 23))
+    other = bits((3, 8), (4, 8), (0, 1), (8_000_000, 23))
+    path = file(tmp_path, one + overflow + other)
+    assert rows(formats.read(path, "bin")) == [(8_000_000, 1, 2, 1), (8_008_192, 3, 4, 0)]
 
 
 def test_bs3_by_hand(tmp_path):
@@ -121,40 +134,53 @@ def test_bs3_by_hand(tmp_path):
 
 
 def test_dat_by_hand(tmp_path):
-    content = b"% Data file\n% Width 640\n% Height 480\n" + bytes((12, 8)) + struct.pack("<II", 77, 639 | 479 << 14 | 1 << 28)
+    event = struct.pack("<II", 77, 639 | 479 << 14 | 1 << 28)
+    content = b"% Data file\n% Width 640\n% Height 480\n" + bytes((12, 8)) + event
     events = formats.read(file(tmp_path, content))
-    assert rows(events) == [(77, 639, 479, 1)] and events.shape == (2, 480, 640)
+    assert rows(events) == [(77, 639, 479, 1)]
+    assert events.shape == (2, 480, 640)
 
 
 def test_evt2_by_hand(tmp_path):
-    words = [1 << 28 | 9 << 11, 8 << 28 | 3, 1 << 28 | 5 << 22 | 100 << 11 | 50, 10 << 28, 0 << 28 | 63 << 22 | 7 << 11 | 8]
+    words = [1 << 28 | 9 << 11,                         # an event before the first time
+             8 << 28 | 3,
+             1 << 28 | 5 << 22 | 100 << 11 | 50,
+             10 << 28,
+             0 << 28 | 63 << 22 | 7 << 11 | 8]
     content = b"% evt 2.0\n% geometry 640x480\n% end\n" + struct.pack("<5I", *words)
     assert rows(formats.read(file(tmp_path, content))) == [(3 * 64 + 5, 100, 50, 1), (3 * 64 + 63, 7, 8, 0)]
 
 
 def test_evt3_by_hand(tmp_path):
-    words = [8 << 12 | 0xFFF, 6 << 12 | 10, 0 << 12 | 300, 2 << 12 | 1 << 11 | 77,          # one event
-             3 << 12 | 0 << 11 | 1260, 4 << 12 | 0b100000000101, 5 << 12 | 0b00000011,      # a vector of 12, and 8 more
-             8 << 12 | 0, 6 << 12 | 1, 2 << 12 | 5]                                         # the clock goes over
-    content = b"% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n" + struct.pack(f"<{len(words)}H", *words)
+    one = [8 << 12 | 0xFFF, 6 << 12 | 10, 0 << 12 | 300, 2 << 12 | 1 << 11 | 77]
+    vector_of_12_and_8 = [3 << 12 | 0 << 11 | 1260, 4 << 12 | 0b100000000101, 5 << 12 | 0b00000011]
+    clock_goes_over = [8 << 12 | 0, 6 << 12 | 1, 2 << 12 | 5]
+    words = one + vector_of_12_and_8 + clock_goes_over
+    header = b"% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n"
+    content = header + struct.pack(f"<{len(words)}H", *words)
     t = 0xFFF << 12 | 10
-    want = [(t, 77, 300, 1), (t, 1260, 300, 0), (t, 1262, 300, 0), (t, 1271, 300, 0), (t, 1272, 300, 0), (t, 1273, 300, 0), (2**24 + 1, 5, 300, 0)]
+    vector = [(t, x, 300, 0) for x in (1260, 1262, 1271, 1272, 1273)]
     events = formats.read(file(tmp_path, content))
-    assert rows(events) == want and events.shape == (2, 720, 1280)
+    assert rows(events) == [(t, 77, 300, 1), *vector, (2**24 + 1, 5, 300, 0)]
+    assert events.shape == (2, 720, 1280)
 
 
 def lz4_literals(data):
     """A frame of one block of literals and a match back into them, by hand."""
     n = len(data)
-    token = bytes([min(n, 15) << 4 | 3]) + (b"" if n < 15 else bytes([255] * ((n - 15) // 255) + [(n - 15) % 255]))
+    token = bytes([min(n, 15) << 4 | 3])
+    if n >= 15:
+        token += bytes([255] * ((n - 15) // 255) + [(n - 15) % 255])
     block = token + data + struct.pack("<H", n) + bytes([0 << 4])
-    return struct.pack("<IBBB", lz4.MAGIC, 0x60, 0x40, 0) + struct.pack("<I", len(block)) + block + struct.pack("<I", 0)
+    head = struct.pack("<IBBB", lz4.MAGIC, 0x60, 0x40, 0)
+    return head + struct.pack("<I", len(block)) + block + struct.pack("<I", 0)
 
 
 def test_lz4_by_hand():
     for n in (8, 15, 270, 1000):
         data = bytes(np.random.default_rng(n).integers(0, 256, n, np.uint8))
-        assert lz4.decompress(np.frombuffer(lz4_literals(data), np.uint8), 1 << 20).tobytes() == data + data[:7]
+        frame = np.frombuffer(lz4_literals(data), np.uint8)
+        assert lz4.decompress(frame, 1 << 20).tobytes() == data + data[:7]
     with pytest.raises(lz4.LZ4Error):
         lz4.decompress(np.frombuffer(lz4_literals(data)[:-20], np.uint8), 1 << 20)
     with pytest.raises(lz4.LZ4Error):
@@ -203,8 +229,10 @@ def test_formats_are_guessed(tmp_path):
 
 def test_bad_events_are_named_or_skipped_and_counted(tmp_path):
     late, outside = (3, 1, 1, 1), (2000, 1, 40, 1)
-    for bad, words in ((late, "time runs backwards: 3 after 1000"), (outside, "outside the sensor: x = 1, y = 40")):
-        content = b"".join(bits((x, 8), (y, 8), (p, 1), (t, 23)) for t, x, y, p in [(5, 1, 2, 1), (1000, 3, 4, 0), bad, (3000, 5, 6, 1)])
+    for bad, words in ((late, "time runs backwards: 3 after 1000"),
+                       (outside, "outside the sensor: x = 1, y = 40")):
+        events = [(5, 1, 2, 1), (1000, 3, 4, 0), bad, (3000, 5, 6, 1)]
+        content = b"".join(bits((x, 8), (y, 8), (p, 1), (t, 23)) for t, x, y, p in events)
         path = file(tmp_path, content, "a.bin")
         with pytest.raises(FormatError, match=f"a.bin, byte 10: .*{words}"):
             formats.read(path)
@@ -218,7 +246,8 @@ def test_bad_events_are_named_or_skipped_and_counted(tmp_path):
     ("a.bin", bytes(7), "ends inside a record: 2 bytes are left over"),
     ("a.xyz", b"whatever", "cannot tell its format"),
     ("a.aedat", aedat2_bytes(FOUR)[:-3], "ends inside a record"),
-    ("a.aedat", AEDAT3 + aedat3_packet(FOUR)[:40], "ends inside a record: 4 bytes are left over, 20 are missing"),
+    ("a.aedat", AEDAT3 + aedat3_packet(FOUR)[:40],
+     "ends inside a record: 4 bytes are left over, 20 are missing"),
     ("a.aedat", AEDAT3 + struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, 5, 6, 6), "damaged packet"),
     ("a.aedat", AEDAT3[:40], "the header does not end"),
     ("a.aedat4", b"#!AER-DAT4.0\r\n" + struct.pack("<I", 1 << 30), "cut short"),

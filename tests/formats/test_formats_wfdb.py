@@ -15,9 +15,13 @@ A, B = [5, -3, 2047, -2048, 100], [-1, 0, 1, 2, -2000]          # the two signal
 def pack_212(samples):
     """Two 12-bit samples in three bytes, written the slow way: 24 bits, then cut."""
     raw = b""
-    for first, second in zip(samples[::2], [*samples[1::2], None][:len(samples[::2])], strict=True):
+    firsts = samples[::2]
+    seconds = [*samples[1::2], None][:len(firsts)]
+    for first, second in zip(firsts, seconds, strict=True):
         one, two = first & 0xFFF, (second or 0) & 0xFFF
-        raw += bytes([one & 0xFF, one >> 8 | two >> 8 << 4]) + (bytes([two & 0xFF]) if second is not None else b"")
+        raw += bytes([one & 0xFF, one >> 8 | two >> 8 << 4])
+        if second is not None:
+            raw += bytes([two & 0xFF])
     return raw
 
 
@@ -54,7 +58,10 @@ def qtdb(data_folder):
 
 
 def test_the_records_of_the_qt_database(qtdb):
-    """All 90 have 2 signals; strict reading verifies the first sample and the checksum of each, which nobody here wrote."""
+    """All 90 have 2 signals; strict reading verifies the first sample and the checksum of each.
+
+    Nobody here wrote these.
+    """
     names = wfdb.records(qtdb)
     assert names == (qtdb.parent / "RECORDS").read_text().split()
     assert len(names) == 90
@@ -62,7 +69,10 @@ def test_the_records_of_the_qt_database(qtdb):
         record = wfdb.read(qtdb, name)
         assert record.adc.shape in ((225000, 2), (224993, 2), (224999, 2))
         assert record.header.rate == 250
-        assert all(s.checksum is not None and s.initial is not None and s.units == "mV" for s in record.header.signals)
+        for signal in record.header.signals:
+            assert signal.checksum is not None
+            assert signal.initial is not None
+            assert signal.units == "mV"
         assert not record.problems
         assert abs(np.nanmedian(record.physical())) < 12
 
@@ -75,12 +85,14 @@ def test_the_annotations_of_the_qt_database(qtdb):
         assert 0 < found.sample[0] <= found.sample[-1] < 225000
         for symbol in found.symbols:
             counts[symbol] = counts.get(symbol, 0) + 1
-    assert {s: n for s, n in counts.items() if s not in "()ptu"} == {"N": 3054, "A": 30, "B": 50, "Q": 7, "V": 8}
-    others = [wfdb.annotations(qtdb, "sel100", suffix) for suffix in ("atr", "man", "pu", "pu0", "pu1", "q2c", "qt1", "qt2")]
-    assert len(wfdb.annotations(qtdb, "sel100", "atr").sample) > 1000
-    assert not any(found.problems for found in others)
+    beats = {symbol: n for symbol, n in counts.items() if symbol not in "()ptu"}
+    assert beats == {"N": 3054, "A": 30, "B": 50, "Q": 7, "V": 8}
+    for suffix in ("atr", "man", "pu", "pu0", "pu1", "q2c", "qt1", "qt2"):
+        assert not wfdb.annotations(qtdb, "sel100", suffix).problems
+    manual = wfdb.annotations(qtdb, "sel100", "q1c")
+    reference = wfdb.annotations(qtdb, "sel100", "atr")
+    assert len(reference.sample) > 1000
     # the manual R peaks are beats of the reference annotation too
-    manual, reference = wfdb.annotations(qtdb, "sel100", "q1c"), wfdb.annotations(qtdb, "sel100", "atr")
     peaks = manual.sample[manual.code == 1]
     assert np.abs(peaks[:, None] - reference.sample).min(1).max() <= 3
 
@@ -90,9 +102,11 @@ def test_a_record_made_by_hand(hand, tmp_path):
     assert record.adc.dtype == np.int16
     assert record.adc.T.tolist() == [A, B]
     first, second = record.header.signals
-    assert (record.header.name, record.header.rate, record.header.counter, record.header.samples) == ("hand", 250, 360, 5)
-    assert record.header.comments == ("69 M", "drug")
-    assert (first.gain, first.baseline, first.zero, first.units, first.description) == (200, 10, 1024, "mV", "MLII")
+    header = record.header
+    assert (header.name, header.rate, header.counter, header.samples) == ("hand", 250, 360, 5)
+    assert header.comments == ("69 M", "drug")
+    assert (first.gain, first.baseline, first.zero) == (200, 10, 1024)
+    assert (first.units, first.description) == ("mV", "MLII")
     assert (second.gain, second.baseline, second.description) == (100, 7, "V5 second lead")
     mv = record.physical()
     assert mv[:3, 0].tolist() == [(a - 10) / 200 for a in A[:3]]
@@ -111,14 +125,17 @@ def test_a_record_made_by_hand(hand, tmp_path):
 def test_one_signal_of_each_format(tmp_path, n):
     samples = [-2047, 2046, -1, 0, 1, 1024, -1025][:n]
     for kind, raw in ((212, pack_212(samples)), (16, np.array(samples, "<i2").tobytes())):
-        (tmp_path / "one.hea").write_text(f"one 1 100 {n}\nsignal.bin {kind} 0 0 0 {samples[0]} {checksum(samples)}\n")
+        header = tmp_path / "one.hea"
+        header.write_text(f"one 1 100 {n}\nsignal.bin {kind} 0 0 0 {samples[0]} {checksum(samples)}\n")
         (tmp_path / "signal.bin").write_bytes(raw)
         assert wfdb.read(tmp_path, "one").adc[:, 0].tolist() == samples
-        (tmp_path / "one.hea").write_text(f"one 1\nsignal.bin {kind}\n")       # the shortest header: 250 Hz, samples from the size
+        # the shortest header: 250 Hz, samples from the size
+        header.write_text(f"one 1\nsignal.bin {kind}\n")
         record = wfdb.read(tmp_path, "one")
         assert record.adc[:, 0].tolist() == samples
-        assert (record.header.rate, record.header.signals[0].gain, record.header.signals[0].checksum) == (250, 200, None)
-        (tmp_path / "one.hea").write_text(f"one 1 100 {n}\nsignal.bin {kind}+2\n")
+        signal, = record.header.signals
+        assert (record.header.rate, signal.gain, signal.checksum) == (250, 200, None)
+        header.write_text(f"one 1 100 {n}\nsignal.bin {kind}+2\n")
         (tmp_path / "signal.bin").write_bytes(b"XX" + raw)
         assert wfdb.read(tmp_path, "one").adc[:, 0].tolist() == samples
 
@@ -133,51 +150,71 @@ def test_annotations_made_by_hand(hand):
     assert found.aux == ("", "", "abc", "")
 
 
+def read_with(folder, name, strict=True):
+    """What reads this file of the record made by hand: its annotations, or its signals and header."""
+    if name == "hand.atr":
+        return wfdb.annotations(folder, "hand", "atr", strict)
+    return wfdb.read(folder, "hand", strict)
+
+
 def test_what_is_wrong_is_told_or_counted(hand):
     dat = (hand / "hand.dat").read_bytes()
+    back_in_time = word(1, 9) + word(59, 0) + b"\xff\xff\xfe\xff" + word(1, 0) + word(0, 0)
     for name, content, message, kind in (
-            ("hand.dat", bytes([dat[0] + 1]) + dat[1:], "signal 0: expected 5, got 6", "first sample differs from the header"),
+            ("hand.dat", bytes([dat[0] + 1]) + dat[1:],
+             "signal 0: expected 5, got 6", "first sample differs from the header"),
             ("hand.dat", dat[:-1] + b"\0", "checksum differs: signal 1", "checksum differs"),
             ("hand.dat", dat[:-3], "holds 4 of 5 samples", "signal file is too short"),
             ("hand.dat", dat + b"\0\0", "17 bytes, 15 were expected", "signal file is too long"),
-            ("hand.hea", HEADER.encode() + b"more\n", "line 6: line that belongs to nothing: more", "line that belongs to nothing"),
+            ("hand.hea", HEADER.encode() + b"more\n",
+             "line 6: line that belongs to nothing: more", "line that belongs to nothing"),
             ("hand.atr", ANNOTATIONS[:-2], "no end mark", "no end mark"),
             ("hand.atr", ANNOTATIONS + b"\1\0", "bytes after the end", "bytes after the end"),
             ("hand.atr", ANNOTATIONS[:-1], "odd number of bytes", "odd number of bytes"),
             ("hand.atr", word(55, 1) + ANNOTATIONS, "byte 0: unknown code: 55", "unknown code"),
-            ("hand.atr", word(61, 1) + ANNOTATIONS, "modifies an annotation before the first", "modifies an annotation before the first"),
-            ("hand.atr", word(1, 9) + word(59, 0) + b"\xff\xff\xfe\xff" + word(1, 0) + word(0, 0), "sample 7", "time runs backwards")):
+            ("hand.atr", word(61, 1) + ANNOTATIONS,
+             "modifies an annotation before the first", "modifies an annotation before the first"),
+            ("hand.atr", back_in_time, "sample 7", "time runs backwards")):
         kept = (hand / name).read_bytes()
         (hand / name).write_bytes(content)
-        call = (lambda **kw: wfdb.annotations(hand, "hand", "atr", **kw)) if name == "hand.atr" else (lambda **kw: wfdb.read(hand, "hand", **kw))
         with pytest.raises(FormatError, match=message):
-            call()
-        assert kind in call(strict=False).problems
+            read_with(hand, name)
+        assert kind in read_with(hand, name, strict=False).problems
         (hand / name).write_bytes(kept)
+
+
+CANNOT_BE_READ = (
+    ("hand.hea", b"", "the file is empty"),
+    ("hand.hea", b"# only this\n", "expected a line"),
+    ("hand.hea", b"\x89PNG\r\n\x1a\n", "expected a line"),
+    ("hand.hea", b"hand/3 2 250 5\n", "several segments"),
+    ("hand.hea", b"hand 0 250 5\n", "at least one signal"),
+    ("hand.hea", b"hand 3 250 5\nhand.dat 212\n", "3 signals are announced, 1 are described"),
+    ("hand.hea", b"hand 1 0 5\nhand.dat 212\n", "the rate must be positive"),
+    ("hand.hea", b"hand 1 250 5\nhand.dat 8\n", "formats 16 and 212 .* are read; got 8"),
+    ("hand.hea", b"hand 1 250 5\nhand.dat 212x4\n", "one sample per frame"),
+    ("hand.hea", b"hand 1 250 5\n../hand.dat 212\n", "signal file beside the header"),
+    ("hand.hea", b"hand 1 250 5\nhand.dat 212 1e999\n", "gain must be a number"),
+    ("hand.hea", b"hand 2 250 5\nhand.dat 212\nhand.dat 16\n", "differ in format"),
+    ("hand.dat", b"", "the file is empty"),
+    ("hand.dat", b"\0", "no sample in it|too short"),
+    ("hand.atr", b"", "the file is empty"),
+)
 
 
 def test_files_that_cannot_be_read(hand, tmp_path):
-    for name, content, message in (
-            ("hand.hea", b"", "the file is empty"), ("hand.hea", b"# only this\n", "expected a line"), ("hand.hea", b"\x89PNG\r\n\x1a\n", "expected a line"),
-            ("hand.hea", b"hand/3 2 250 5\n", "several segments"), ("hand.hea", b"hand 0 250 5\n", "at least one signal"),
-            ("hand.hea", b"hand 3 250 5\nhand.dat 212\n", "3 signals are announced, 1 are described"),
-            ("hand.hea", b"hand 1 0 5\nhand.dat 212\n", "the rate must be positive"),
-            ("hand.hea", b"hand 1 250 5\nhand.dat 8\n", "formats 16 and 212 .* are read; got 8"),
-            ("hand.hea", b"hand 1 250 5\nhand.dat 212x4\n", "one sample per frame"),
-            ("hand.hea", b"hand 1 250 5\n../hand.dat 212\n", "signal file beside the header"),
-            ("hand.hea", b"hand 1 250 5\nhand.dat 212 1e999\n", "gain must be a number"),
-            ("hand.hea", b"hand 2 250 5\nhand.dat 212\nhand.dat 16\n", "differ in format"),
-            ("hand.dat", b"", "the file is empty"), ("hand.dat", b"\0", "no sample in it|too short"), ("hand.atr", b"", "the file is empty")):
+    for name, content, message in CANNOT_BE_READ:
         kept = (hand / name).read_bytes()
         (hand / name).write_bytes(content)
         with pytest.raises(FormatError, match=message):
-            wfdb.annotations(hand, "hand", "atr") if name == "hand.atr" else wfdb.read(hand, "hand")
+            read_with(hand, name)
         (hand / name).write_bytes(kept)
     (hand / "hand.dat").unlink()
-    for call, message in ((lambda: wfdb.read(hand, "hand"), "no file .*hand.dat"), (lambda: wfdb.read(hand, "none"), "no file .*none.hea"),
-                          (lambda: wfdb.read(tmp_path / "none", "hand"), "no folder or zip file .*none")):
+    for folder, record, message in ((hand, "hand", "no file .*hand.dat"),
+                                    (hand, "none", "no file .*none.hea"),
+                                    (tmp_path / "none", "hand", "no folder or zip file .*none")):
         with pytest.raises(FileNotFoundError, match=message):
-            call()
+            wfdb.read(folder, record)
     with pytest.raises(ValueError, match="letters, digits"):
         wfdb.read(hand, "../hand")
 
@@ -194,11 +231,10 @@ def test_a_signal_that_cannot_be_as_long_as_its_header_says_takes_no_memory(hand
 @pytest.mark.parametrize("name", ["hand.hea", "hand.dat", "hand.atr"])
 @pytest.mark.parametrize("strict", [True, False])
 def test_mutated_files(hand, name, strict):
-    call = (lambda: wfdb.annotations(hand, "hand", "atr", strict)) if name == "hand.atr" else (lambda: wfdb.read(hand, "hand", strict))
     taken = 0
     for content in mutations((hand / name).read_bytes(), 400):
         (hand / name).write_bytes(content)
-        taken += survives(call, 1 << 20)
+        taken += survives(lambda: read_with(hand, name, strict), 1 << 20)
     assert 0 < taken < 400
 
 
@@ -226,7 +262,8 @@ def test_zip_files_that_promise_too_much_or_twice(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds 2 files x.hea \(a/x.hea, b/x.hea\); name the folder"):
         source.read("x.hea", 10)
     assert Source(path / "b").read("x.hea", 10) == b"x"
-    for name, message in (("big", "has 4,194,304 bytes, more than the 1,000"), ("empty", "the file is empty")):
+    for name, message in (("big", "has 4,194,304 bytes, more than the 1,000"),
+                          ("empty", "the file is empty")):
         with pytest.raises(FormatError, match=message):
             source.read(name, 1000)
     raw = bytearray(path.read_bytes())

@@ -14,8 +14,9 @@ FOUR = [(5, 1, 2, 1), (9, 127, 0, 0), (9, 3, 127, 1), (1000, 64, 65, 0)]
 
 def recording(n, seed=0, width=34, height=34, step=300):
     rng = np.random.default_rng(seed)
-    return Events(np.cumsum(rng.integers(0, step, n)), x=rng.integers(0, width, n), y=rng.integers(0, height, n), p=rng.integers(0, 2, n),
-                  shape=(2, height, width))
+    t = np.cumsum(rng.integers(0, step, n))
+    x, y, p = rng.integers(0, width, n), rng.integers(0, height, n), rng.integers(0, 2, n)
+    return Events(t, x=x, y=y, p=p, shape=(2, height, width))
 
 
 def aedat2_bytes(events, header=b"#!AER-DAT2.0\r\n# a comment\r\n"):
@@ -23,10 +24,13 @@ def aedat2_bytes(events, header=b"#!AER-DAT2.0\r\n# a comment\r\n"):
 
 
 def aedat3_packet(events, capacity=None, overflow=0, valid=None):
-    capacity = len(events) if capacity is None else capacity
-    body = b"".join(struct.pack("<II", (1 if valid is None else valid[i]) | p << 1 | y << 2 | x << 17, t)
+    n = len(events)
+    capacity = n if capacity is None else capacity
+    valid = [1] * n if valid is None else valid
+    body = b"".join(struct.pack("<II", valid[i] | p << 1 | y << 2 | x << 17, t)
                     for i, (t, x, y, p) in enumerate(events))
-    return struct.pack("<hhiiiiii", 1, 1, 8, 4, overflow, capacity, len(events), len(events)) + body.ljust(8 * capacity, b"\0")
+    head = struct.pack("<hhiiiiii", 1, 1, 8, 4, overflow, capacity, n, n)
+    return head + body.ljust(8 * capacity, b"\0")
 
 
 def shd_file(path, times, units, labels, speakers=(4, 5, 4), keys=(b"zero", b"one"), dtype=np.float16):
@@ -35,4 +39,6 @@ def shd_file(path, times, units, labels, speakers=(4, 5, 4), keys=(b"zero", b"on
         u = file.create_dataset("spikes/units", (len(times),), h5py.vlen_dtype(np.uint16))
         for i, (a, b) in enumerate(zip(times, units, strict=True)):
             t[i], u[i] = np.array(a, dtype), np.array(b, np.uint16)
-        file["labels"], file["extra/speaker"], file["extra/keys"] = np.array(labels, np.uint16), np.array(speakers), np.array(keys)
+        file["labels"] = np.array(labels, np.uint16)
+        file["extra/speaker"] = np.array(speakers)
+        file["extra/keys"] = np.array(keys)

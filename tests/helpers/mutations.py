@@ -5,12 +5,15 @@ import tracemalloc
 
 import numpy as np
 
+EXTREMES = (b"\xff", b"\0", b"\x7f", b"9", b"\t")
+
 
 def mutations(content: bytes, n: int, seed: int = 0):
-    """n damaged versions of a file: cut short, bytes changed, left out, put in, repeated, set to the extremes."""
+    """n damaged versions of a file: cut short, bytes changed, left out, put in, repeated, set to extremes."""
     rng = np.random.default_rng([seed, len(content)])
     for i in range(n):
-        raw, at = bytearray(content), int(rng.integers(len(content)))
+        raw = bytearray(content)
+        at = int(rng.integers(len(content)))
         size = int(rng.integers(1, 9))
         kind = i % 6
         if kind == 0:
@@ -23,7 +26,7 @@ def mutations(content: bytes, n: int, seed: int = 0):
         elif kind == 3:
             raw[at:at] = rng.bytes(size)
         elif kind == 4:
-            raw[at:at + size] = (b"\xff", b"\0", b"\x7f", b"9", b"\t")[i // 6 % 5] * size
+            raw[at:at + size] = EXTREMES[i // 6 % 5] * size
         else:
             raw[at:at] = raw[max(at - 8 * size, 0):at]
         yield bytes(raw)
@@ -41,7 +44,10 @@ def modest(most: int):
 
 
 def survives(call, most: int) -> bool:
-    """Whether a reader took a file.  It may refuse it with FormatError, ValueError or FileNotFoundError; any other exception is a defect."""
+    """Whether a reader took a file.
+
+    It may refuse it with FormatError, ValueError or FileNotFoundError; any other exception is a defect.
+    """
     with modest(most):
         try:
             call()
