@@ -12,6 +12,10 @@ from numsnn import optim, surrogate
 from numsnn.devices.cuda import (
     conv as cuda_conv,
     dense as cuda_dense,
+    conv_tables as cuda_conv_tables,
+    alone as cuda_alone,
+    recurrent as cuda_recurrent,
+    layer_norm as cuda_layer_norm,
     gated as cuda_gated,
     norm as cuda_norm,
     over_time as cuda_over_time,
@@ -55,7 +59,7 @@ for model in NEURONS.values():
     x, p, state, sums = (each(cls, many) for cls in (model.Inputs, model.Params, model.State, model.Params))
     out = each(model.Out, lambda f, own=model.output: many if f == own else absent)
     neuron, kept = named(cuda_population.Neuron, p, k), named(cuda_population.Kept, state, out)
-    forward, backward = cuda_population.alone_kernels(model, s.spike, s.slope, ACTIVATIONS["tanh"], 4, model.spiking)
+    forward, backward = cuda_alone.alone_kernels(model, s.spike, s.slope, ACTIVATIONS["tanh"], 4, model.spiking)
     check(model.name + " forward", forward, sizes, x, neuron, state, kept, words, ints)
     check(model.name + " backward", backward, sizes, x, neuron, kept, state, x, sums, ints)
     first, between = set(model.recurrent) - {model.second}, many if model.second else absent
@@ -64,7 +68,7 @@ for model in NEURONS.values():
         incoming = named(cuda_population.Incoming, out, each(model.Out, lambda f, own=recur: many if f == own else absent))
         what = model, s.spike, s.slope, ACTIVATIONS["tanh"], recur, 100
         forward, backward = (cuda_two_stage.two_stage_kernels(*what, "float32") if model.second else
-                             cuda_population.recurrent_kernels(*what, recur == "spike", "float32"))
+                             cuda_recurrent.recurrent_kernels(*what, recur == "spike", "float32"))
         check(model.name + " recurrent forward", forward, sizes, x, neuron, state, kept, many, weights, words, flag, ints)
         check(model.name + " recurrent backward", backward, sizes, x, neuron, named(cuda_population.Kept, state, incoming), state, x, sums, weights, ints)
 check("columns", cuda_gated._columns(), many, index, index, many, index, index, index, index)
@@ -81,7 +85,7 @@ check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"), many, ints, m
 window = each(cuda_conv.Window, index)
 check("conv, spikes", cuda_conv.spikes_kernel(), words, index, many, many, window, index, many, index)
 check("conv, spikes, weights", cuda_conv.spikes_weight_kernel("float32"), words, index, many, window, index, index, index, many, index)
-taps, places, seen = each(cuda_conv.Taps, ints), each(cuda_conv.Places, ints), each(cuda_conv.Sizes, index)
+taps, places, seen = each(cuda_conv_tables.Taps, ints), each(cuda_conv_tables.Places, ints), each(cuda_conv_tables.Sizes, index)
 for tiles, biased in ((cuda_product.Cut(16, 16, 16), True), (cuda_product.Cut(4, 64, 16), False)):
     check("conv", cuda_conv.gathered_kernel(tiles, "float32", biased), many, many, many, taps, places, seen, many)
     check("conv, weights", cuda_conv.weight_kernel(tiles, "float32"), many, many, taps, places, seen, index, many)
@@ -89,7 +93,7 @@ check("largest", cuda_pool.largest_kernel(), many, window, many, ints, index)
 check("summed", cuda_pool.summed_kernel("float32"), many, window, real, many, index)
 check("spread", cuda_pool.spread_kernel(True, "float32"), many, ints, window, real, many, index)
 planes, norming, channels = each(cuda_norm.Planes, index), each(cuda_norm.Norming, real), each(cuda_norm.Channels, many)
-features, moments = each(cuda_norm.Features, index), each(cuda_norm.Sums, many)
+features, moments = each(cuda_layer_norm.Features, index), each(cuda_norm.Sums, many)
 for of in (False, True):
     check("moment", cuda_norm.moment_kernel(of, "float32"), planes, many, many, ints, many, index)
     check("pair", cuda_norm.pair_kernel(of, "float32"), planes, many, many, many, ints, many, index)
@@ -99,7 +103,7 @@ unbiased = each(cuda_norm.Channels, lambda f: absent if f == "bias" else many)
 check("back", cuda_norm.back_kernel("float32"), planes, norming, real, many, many, unbiased, moments, ints, many, index)
 check("gain", cuda_norm.gain_kernel(), norming, many, many, many, index)
 for lanes, across, keeps in ((128, 1, True), (4, 32, True), (1, 32, False)):
-    forward, backward = cuda_norm.layer_kernels(lanes, across, keeps, "float32")
+    forward, backward = cuda_layer_norm.layer_kernels(lanes, across, keeps, "float32")
     check("layer norm", forward, features, real, many, many, many, many, many, many)
     check("layer norm backward", backward, features, many, many, many, many, many)
 for activation in ACTIVATIONS.values():

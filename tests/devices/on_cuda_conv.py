@@ -8,6 +8,7 @@ import numsnn as ns
 from numsnn.devices.cuda import (
     array as cuda_array,
     conv as cuda_conv,
+    conv_tables as cuda_conv_tables,
     device as cuda,
     product as cuda_product,
 )
@@ -130,7 +131,7 @@ def test_blocks_are_of_few_threads_where_there_is_little_to_do(monkeypatch):
     for m, n in ((1, 1), (5, 1 << 20), (32, 1 << 20), (64, 1 << 20), (1 << 20, 1 << 20), (1 << 20, 10), (128, 128), (700, 128), (17, 65)):
         tiles = cuda_product.cut(m, n)
         assert all(side & (side - 1) == 0 and 4 <= side <= 64 for side in tiles[:2]) and 16 <= tiles.threads <= cuda_product.THREADS
-        assert tiles.wide <= cuda_conv.BEYOND and (tiles.threads <= 32 or np.prod(tiles.grid(m, n)) >= cuda_product.BLOCKS)
+        assert tiles.wide <= cuda_conv_tables.BEYOND and (tiles.threads <= 32 or np.prod(tiles.grid(m, n)) >= cuda_product.BLOCKS)
         assert tiles.tall < max(2 * m, 17) and tiles.wide < max(2 * n, 17)
     assert cuda_product.cut(1 << 20, 1 << 20)[:2] == (16, 16) and cuda_product.cut(5, 1 << 20)[:2] == (4, 64)
 

@@ -5,7 +5,13 @@ import pytest
 from cuda_compare import EPS, SIMULATED, SMALL, close, same, small  # noqa: F401
 
 import numsnn as ns
-from numsnn.devices.cuda import array as cuda_array, dense as cuda_dense, device as cuda, norm as cuda_norm
+from numsnn.devices.cuda import (
+    array as cuda_array,
+    dense as cuda_dense,
+    device as cuda,
+    layer_norm as cuda_layer_norm,
+    norm as cuda_norm,
+)
 from numsnn.devices.reference import device as reference
 from numsnn.layers.layer import Context
 from numsnn.neurons.activation import ACTIVATIONS
@@ -21,8 +27,8 @@ def tiny(monkeypatch):
     if SMALL:
         monkeypatch.setattr(cuda_dense, "SEGMENT", 4)
         monkeypatch.setattr(cuda_norm, "SEGMENT", 3)
-        monkeypatch.setattr(cuda_norm, "THREADS", 4)
-        monkeypatch.setattr(cuda_norm, "ACROSS", 2)
+        monkeypatch.setattr(cuda_layer_norm, "THREADS", 4)
+        monkeypatch.setattr(cuda_layer_norm, "ACROSS", 2)
 
 
 def ready(make, shape, loops, seed=0):
