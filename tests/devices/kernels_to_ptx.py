@@ -10,19 +10,19 @@ from numba import cuda, types
 numba.cuda.dispatcher.get_current_device = lambda: python.SimpleNamespace(compute_capability=(8, 0))
 from numsnn import optim, surrogate
 from numsnn.devices.cuda import (
-    conv as cuda_conv,
-    dense as cuda_dense,
-    conv_tables as cuda_conv_tables,
     alone as cuda_alone,
-    recurrent as cuda_recurrent,
-    layer_norm as cuda_layer_norm,
+    conv as cuda_conv,
+    conv_tables as cuda_conv_tables,
+    dense as cuda_dense,
     gated as cuda_gated,
+    layer_norm as cuda_layer_norm,
     norm as cuda_norm,
     over_time as cuda_over_time,
     pointwise as cuda_pointwise,
     pool as cuda_pool,
     population as cuda_population,
     product as cuda_product,
+    recurrent as cuda_recurrent,
     two_stage as cuda_two_stage,
 )
 from numsnn.neurons import NEURONS
