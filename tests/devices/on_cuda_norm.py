@@ -137,7 +137,7 @@ def test_batch_norm_of_nothing_and_of_one_value():
 
 
 def test_channels_far_from_zero():
-    """Means first, then what is left: m^2 is 10^4 times the variance, and m has an error of many roundings."""
+    """Means first, then what is left: m^2 is 10^4 times the variance, m has an error of `terms` roundings."""
     x, dy = data((5,))
     x += np.float32(130)
     here, there = (passes(ready(ns.BatchNorm, (5,), loops), loops, x, dy) for loops in (reference, cuda))
@@ -283,7 +283,7 @@ def test_network(make, padded):
 
 
 def test_what_moves_between_host_and_gpu():
-    """Of a norm: down go the moments of the batch, once for each BatchNorm; up running estimates in inference.
+    """Of a norm: down the moments of the batch, once for each BatchNorm; up running estimates in inference.
 
     Of Dropout: its state.
     """
