@@ -66,7 +66,8 @@ def check_alone(model):
     x, p, state = (each(cls, many) for cls in (model.Inputs, model.Params, model.State))
     neuron = named(cuda_population.Neuron, p, k)
     kept = named(cuda_population.Kept, state, some(model.Out, {model.output}))
-    forward, backward = cuda_alone.alone_kernels(model, s.spike, s.slope, ACTIVATIONS["tanh"], 4, model.spiking)
+    what = model, s.spike, s.slope, ACTIVATIONS["tanh"]
+    forward, backward = cuda_alone.alone_kernels(*what, 4, model.spiking)
     check(model.name + " forward", forward, sizes, x, neuron, state, kept, words, ints)
     check(model.name + " backward", backward, sizes, x, neuron, kept, state, x, p, ints)
 
@@ -105,9 +106,11 @@ check("rows", cuda_dense.rows_kernel("float32"), many, index, index, index, many
 check("from bits", cuda_dense.from_bits_kernel(), words, index, many, many, index, many, index)
 for of in ("squares", "values", "broken"):
     check("total", cuda_dense.total_kernel(of, 256), many, index, index, many, index)
-check("outer", cuda_dense.outer_kernel("float32"), words, index, index, many, index, index, index, many, index)
+check("outer", cuda_dense.outer_kernel("float32"),
+      words, index, index, many, index, index, index, many, index)
 check("softmax", cuda_dense.softmax_kernel(), many, many, index, index)
-check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"), many, ints, many, many, many, index, index)
+check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"),
+      many, ints, many, many, many, index, index)
 window = each(cuda_conv.Window, index)
 check("conv, spikes", cuda_conv.spikes_kernel(), words, index, many, many, window, index, many, index)
 check("conv, spikes, weights", cuda_conv.spikes_weight_kernel("float32"),
@@ -141,7 +144,8 @@ for lanes, across, keeps in ((128, 1, True), (4, 32, True), (1, 32, False)):
 for activation in ACTIVATIONS.values():
     check(activation.name, cuda_pointwise.value_kernel(activation.value), many, many, index)
     check(activation.name + " slope", cuda_pointwise.slope_kernel(activation.slope), many, many, many, index)
-check("factors", cuda_pointwise.factors_kernel("float32"), many, index, index, types.uint32, real, many, index)
+check("factors", cuda_pointwise.factors_kernel("float32"),
+      many, index, index, types.uint32, real, many, index)
 check("times", cuda_pointwise.times_kernel(), many, many, index, many, index)
 for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants),
                                (optim.sgd, optim.Momentum, optim.SGDConstants),

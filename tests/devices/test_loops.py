@@ -1,4 +1,4 @@
-"""Loops: the reference and the compiled ones agree, bit for bit in the forward pass; events, values, padding."""
+"""Loops: the reference and the compiled ones agree, bit for bit in the forward pass; events, padding."""
 
 import platform
 
@@ -17,7 +17,7 @@ from numsnn.devices.reference import device as reference
 from numsnn.neurons import NEURONS
 from numsnn.signals.spikes import Spikes
 
-SHAPES = ((13, 9, 11), (7, 1, 1), (5, 3, 1), (4, 1, 37), (3, 41, 20))        # the last in several groups of samples
+SHAPES = ((13, 9, 11), (7, 1, 1), (5, 3, 1), (4, 1, 37), (3, 41, 20))    # the last in groups of samples
 LENGTHS = (None, "ragged")
 
 
@@ -84,7 +84,7 @@ def test_backward_equals_reference(model, recur):
     ("LIAFLSTM", "spike"), ("LIAFGRU", "spike"), ("LIAFLSTM", "c"), ("ALIF", "v"), ("LIAF", "v"),
 ))
 def test_other_fields_that_recur(name, field):
-    """Spikes that recur into several currents, as events; values that recur beside spikes on lists; without a bias."""
+    """Spikes that recur into several currents, as events; values beside spikes on lists; no bias."""
     model = NEURONS[name]
     c = case(model, SHAPES[0], recur=field, ragged=True, bias=False)
     a, b = (run(loops, c, everything(model)) for loops in (reference, cpu))
@@ -113,7 +113,7 @@ def test_float64_and_real_valued_recurrence(model):
 
 @pytest.mark.parametrize("loops", (reference, cpu), ids=("reference", "cpu"))
 def test_padding_changes_nothing(loops):
-    """A sample of a ragged batch gives what it gives alone, and padded steps are zero and without gradient."""
+    """A sample of a ragged batch gives what it gives alone; padded steps are zero and without gradient."""
     model, shape = NEURONS["ALIF"], SHAPES[0]
     dynamics, x, start, recurrent = case(model, shape, ragged=True)
     whole = loops.population_forward(dynamics, copied(x), start, recurrent, everything(model))
@@ -122,8 +122,8 @@ def test_padding_changes_nothing(loops):
     for b, n in enumerate(start.lengths):
         state = model.State(*(a[b:b + 1] for a in start.state))
         own = type(x)(*(np.ascontiguousarray(a[:n, b:b + 1]) for a in x))
-        alone = loops.population_forward(dynamics, own, Start(start.coefficients, state, start.last[b:b + 1], None),
-                                         recurrent, everything(model))
+        own_start = Start(start.coefficients, state, start.last[b:b + 1], None)
+        alone = loops.population_forward(dynamics, own, own_start, recurrent, everything(model))
         for padded, wanted in zip(whole.out, alone.out, strict=True):
             assert padded[:n, b].tobytes() == wanted[:, 0].tobytes()
             assert not padded[n:, b].any()
@@ -166,7 +166,8 @@ def test_dense_events_values_and_reference_give_the_same_bits(counts, rng):
 @pytest.mark.parametrize("form", ("binary", "counts", "values"))
 def test_dense_backward(form, rng):
     shape = (300, 5, 23)
-    x = {"binary": rng.random(shape) < 0.1, "counts": rng.poisson(0.3, shape), "values": rng.normal(size=shape)}[form]
+    x = {"binary": rng.random(shape) < 0.1, "counts": rng.poisson(0.3, shape),
+         "values": rng.normal(size=shape)}[form]
     weight, dy = rng.normal(size=(23, 13)), rng.normal(size=(300, 5, 13))
     source = x if form == "values" else Spikes.from_dense(x)
     rows, grad = x.reshape(-1, 23).astype(np.float64), dy.reshape(-1, 13)
@@ -181,7 +182,7 @@ def test_dense_backward(form, rng):
 
 @pytest.mark.parametrize("ragged", (False, True), ids=("whole", "ragged"))
 def test_many_units_go_to_blas_and_need_not(ragged, monkeypatch):
-    """Products of wide populations: by BLAS, by our own loops where SciPy's cannot be pinned, by the reference."""
+    """Products of wide populations by BLAS, by our own loops where SciPy's cannot be pinned; the reference."""
     from numsnn.devices.cpu import blas, population as cpu_population
     model, shape = NEURONS["LIF"], (6, 5, 67)
     c, g = case(model, shape, ragged=ragged), gradients(case(model, shape)[0], shape, np.float32)

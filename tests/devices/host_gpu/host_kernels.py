@@ -1,9 +1,10 @@
 """A plugin for pytest: functions of the host in place of kernels of a GPU, for driver.c.
 
-numba-cuda does all that it does for a GPU, down to the machine code and the words that a kernel is started with.
-The code between Numba's front end and NVIDIA's compiler (LLVM's) is compiled for the host as well: registers of a
-thread, barriers and a few functions of the GPU become calls of driver.c and of the C library.  So the arithmetic,
-its types and its indices are those that a GPU runs; products and sums are not fused, and exp is the C library's.
+numba-cuda does all that it does for a GPU, down to the machine code and the words that a kernel is started
+with.  The code between Numba's front end and NVIDIA's compiler (LLVM's) is compiled for the host as well:
+registers of a thread, barriers and a few functions of the GPU become calls of driver.c and of the C library.
+So the arithmetic, its types and its indices are those that a GPU runs; products and sums are not fused, and
+exp is the C library's.
 """
 
 import ctypes
@@ -35,8 +36,9 @@ llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 driver = ctypes.CDLL("libcuda.so.1")
 llvm.load_library_permanently(driver._name)
-driver.host_register.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_char_p]
-driver.host_shared.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
+text, address, number, size = ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+driver.host_register.argtypes = [text, address, number, number, text]
+driver.host_shared.argtypes = [text, address, size]
 driver.host_order(ORDERS.index(os.environ.get("HOST_GPU_ORDER", "drawn")))
 machine = llvm.Target.from_default_triple().create_target_machine(opt=2, jit=True)
 engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
@@ -70,7 +72,7 @@ def called_with_words(own, name, types):
 
 
 def shared_memory(module, own):
-    """(name, bytes) of the variables in shared memory, which are named after the kernel; all others are hidden."""
+    """(name, bytes) of the variables in shared memory, named after the kernel; all others are hidden."""
     shared = []
     for g in module.global_variables:
         size = re.search(r"addrspace\(3\) global \[(\d+) x (\w+)\]", str(g))
