@@ -182,7 +182,7 @@ def test_dense_backward(form, rng):
 
 @pytest.mark.parametrize("ragged", (False, True), ids=("whole", "ragged"))
 def test_many_units_go_to_blas_and_need_not(ragged, monkeypatch):
-    """Products of wide populations by BLAS, by our own loops where SciPy's cannot be pinned; the reference."""
+    """Products of wide populations by BLAS, by our loops where SciPy's cannot be pinned, by the reference."""
     from numsnn.devices.cpu import blas, population as cpu_population
     model, shape = NEURONS["LIF"], (6, 5, 67)
     c, g = case(model, shape, ragged=ragged), gradients(case(model, shape)[0], shape, np.float32)
