@@ -29,7 +29,7 @@ WORD = 32               # spikes in a word, as many as threads that run together
 ALIGNED = 256           # bytes
 CONTIGUOUS = SimpleNamespace(c_contiguous=True)
 
-Tuple = TypeVar("Tuple", bound=NamedTuple)
+Named = TypeVar("Named", bound=NamedTuple)
 
 # many kernels are small, and none of that is the user's doing
 warnings.filterwarnings("ignore", "Grid size .* under-utilization")
@@ -213,14 +213,14 @@ def put(a, dtype=None):
     return own
 
 
-def put_all(values: Tuple, dtype: DTypeLike) -> Tuple:
+def put_all(values: Named, dtype: DTypeLike) -> Named:
     """A named tuple of arrays of one shape, on the GPU in memory of their own; the host's go up together."""
     on_host = [a for a in values if not isinstance(a, Array)]
     up = iter(_rows(put(np.stack(on_host), dtype)) if on_host else ())
     return values._make(a.copy() if isinstance(a, Array) else next(up) for a in values)
 
 
-def host_all(values: Tuple) -> Tuple:
+def host_all(values: Named) -> Named:
     """A named tuple of Arrays of one shape (or None), copied to the host together."""
     there = [a for a in values if a is not None]
     if not there:

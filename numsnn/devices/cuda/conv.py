@@ -53,6 +53,8 @@ def window(g: Geometry) -> Window:
 
 @lru_cache(None)
 def spikes_kernel() -> Kernel:
+    """y[r, o, row, column] = bias[o] + the weights of the taps that see a spike, in their order."""
+
     @cuda.jit
     def forward(bits, n_words, weight, bias, g, channels_out, y, n):
         i = cuda.grid(1)
@@ -78,11 +80,11 @@ def spikes_kernel() -> Kernel:
 
 @lru_cache(None)
 def spikes_weight_kernel(real: str) -> Kernel:
+    """dweight[s, o, c, a, b]: over the pictures of segment s and the places of each, ascending."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def weight_gradient(bits, n_words, dy, g, channels_out, pictures, segment, dweight, n):
-        """dweight[s, o, c, a, b]: over the pictures of segment s and the places of each, ascending."""
         i = cuda.grid(1)
         if i < n:
             b, a = i % g.columns, i // g.columns % g.rows
@@ -233,11 +235,11 @@ def gather(x: Array, weight: Array, bias: Array | None, taps: Taps, places: Plac
 
 @lru_cache(None)
 def places_kernel(real: str) -> Kernel:
+    """out[i] = the sum of a[i], of so many values."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def places(a, size, out, n):
-        """out[i] = the sum of a[i], of so many values."""
         i = cuda.grid(1)
         if i < n:
             total = zero

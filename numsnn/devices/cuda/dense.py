@@ -34,11 +34,11 @@ SHARE = 1 << 15     # numbers of it that one block adds
 
 @lru_cache(None)
 def rows_kernel(real: str) -> Kernel:
+    """out[p, s, j] = the sum of a[p, r, j] over the rows of segment s, ascending."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def add_rows(a, n, rows, segment, out, segments, size):
-        """out[p, s, j] = the sum of a[p, r, j] over the rows of segment s, ascending."""
         i = cuda.grid(1)
         if i < size:
             j, s, p = i % n, i // n % segments, i // (n * segments)
@@ -67,9 +67,10 @@ def sum_rows(a: Array) -> Array:
 
 @lru_cache(None)
 def from_bits_kernel() -> Kernel:
+    """y[r] = bias + the weights of the units that spike, ascending."""
+
     @cuda.jit
     def from_bits(bits, n_words, weight, bias, n_out, y, n):
-        """y[r] = bias + the weights of the units that spike, ascending."""
         i = cuda.grid(1)
         if i < n:
             width, column, r = U(n_out), U(i) % U(n_out), U(i) // U(n_out)
@@ -89,14 +90,14 @@ def from_bits_kernel() -> Kernel:
 
 @lru_cache(None)
 def outer_kernel(real: str) -> Kernel:
+    """out[s, j, column] = the sum of dy[r, column] over the rows r of segment s in which unit j spikes.
+
+    In ascending order.
+    """
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def outer(bits, n_words, n_in, dy, n_out, rows, segment, out, n):
-        """out[s, j, column] = the sum of dy[r, column] over the rows r of segment s in which unit j spikes.
-
-        In ascending order.
-        """
         i = cuda.grid(1)
         if i < n:
             column, j, s = i % n_out, i // n_out % n_in, i // (n_out * n_in)
@@ -131,6 +132,7 @@ def outer(spikes: Array, n_in: int, dy: Array) -> Array:
 
 
 def dense_forward(x: Spikes | Values, weight: Values, bias: Values) -> Array:
+    """y (T, B, M) = bias + x weight."""
     x, weight, bias = placed(x, weight.dtype), put(weight), put(bias)
     (steps, batch, n_in), n_out = x.shape, weight.shape[1]
     if isinstance(x, DeviceSpikes):
@@ -143,6 +145,7 @@ def dense_forward(x: Spikes | Values, weight: Values, bias: Values) -> Array:
 
 def dense_backward(x: Spikes | Values, weight: Values, dy: Values,
                    want_dx: bool) -> tuple[Array, Array, Array | None]:
+    """The gradients (of the weights, of the bias, of x or None)."""
     x, weight, dy = placed(x, weight.dtype), put(weight), put(dy, weight.dtype)
     steps, batch, n_in = x.shape
     grad = dy.reshape(-1, dy.shape[2])
@@ -156,11 +159,11 @@ def dense_backward(x: Spikes | Values, weight: Values, dy: Values,
 
 @lru_cache(None)
 def softmax_kernel() -> Kernel:
+    """exp(x - max) / sum, the sum in ascending order."""
     prepare()
 
     @cuda.jit
     def softmax(x, z, rows, n):
-        """exp(x - max) / sum, the sum in ascending order."""
         r = cuda.grid(1)
         if r < rows:
             o = r * n
@@ -191,12 +194,12 @@ def softmax(x: Values) -> Array:
 
 @lru_cache(None)
 def cross_entropy_kernel(real: str) -> Kernel:
+    """dy = weight * (softmax(y) - one-hot), loss = weight * -log softmax(y)[label], by row."""
     prepare()
     number, zero = np.dtype(real).type, np.dtype(real).type(0)
 
     @cuda.jit
     def cross_entropy(y, labels, weights, dy, loss, rows, n):
-        """dy = weight * (softmax(y) - one-hot), loss = weight * -log softmax(y)[label], by row."""
         r = cuda.grid(1)
         if r < rows:
             o, weight = r * n, weights[r]
@@ -232,6 +235,7 @@ def softmax_cross_entropy(y: Values, labels: Values, weights: Values) -> tuple[f
 
 @lru_cache(None)
 def update_kernel(rule: Callable) -> Kernel:
+    """One step of an optimiser's rule for each value, in place."""
     prepare()
     rule = jitable(rule)
 

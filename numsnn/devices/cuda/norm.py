@@ -61,11 +61,11 @@ class Sums(NamedTuple):
 
 @lru_cache(None)
 def moment_kernel(squared: bool, real: str) -> Kernel:
+    """out[s, b, j] = the sum of x, or squared: of (x - mean)^2, over the valid steps of run s."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def moment(g, x, mean, lengths, out, n):
-        """out[s, b, j] = the sum of x, or squared: of (x - mean)^2, over the valid steps of run s."""
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
@@ -84,14 +84,14 @@ def moment_kernel(squared: bool, real: str) -> Kernel:
 
 @lru_cache(None)
 def pair_kernel(centring: bool, real: str) -> Kernel:
+    """out[s, b, 0, j], out[s, b, 1, j] = the sums of dy and of dy x, or centring: dy (x - mean).
+
+    Over the valid steps of run s.
+    """
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def pair(g, dy, x, mean, lengths, out, n):
-        """out[s, b, 0, j], out[s, b, 1, j] = the sums of dy and of dy x, or centring: dy (x - mean).
-
-        Over the valid steps of run s.
-        """
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
@@ -110,11 +110,11 @@ def pair_kernel(centring: bool, real: str) -> Kernel:
 
 @lru_cache(None)
 def places_kernel(real: str) -> Kernel:
+    """out[c, s] = the sum of a[c, p] over the places of segment s, over divisor."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def add_places(a, places, segment, divisor, out, segments, n):
-        """out[c, s] = the sum of a[c, p] over the places of segment s, over divisor."""
         i = cuda.grid(1)
         if i < n:
             c, s = i // segments, i % segments
@@ -162,12 +162,12 @@ def pairs(centring: bool, planes: Planes, dy: Array, x: Array, mean: Any, length
 
 @lru_cache(None)
 def shift_kernel(real: str) -> Kernel:
+    """y = gain spread (x - mean) / sqrt(var + eps) + bias in valid steps, else 0."""
     prepare()
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def shift(g, norming, x, channels, lengths, y, n):
-        """y = gain spread (x - mean) / sqrt(var + eps) + bias in valid steps, else 0."""
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
@@ -184,12 +184,12 @@ def shift_kernel(real: str) -> Kernel:
 
 @lru_cache(None)
 def back_kernel(real: str) -> Kernel:
+    """dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (var + eps)), padded steps: 0."""
     prepare()
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def back(g, norming, count, dy, x, channels, sums, lengths, dx, n):
-        """dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (var + eps)), padded steps: 0."""
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
@@ -207,6 +207,7 @@ def back_kernel(real: str) -> Kernel:
 
 @lru_cache(None)
 def gain_kernel() -> Kernel:
+    """dgain = the sum of dy times what was normalised, of each channel."""
     prepare()
 
     @cuda.jit

@@ -19,6 +19,7 @@ SUM, MEAN, MAX, LAST = "sum", "mean", "max", "last"
 
 @lru_cache(None)
 def forward_kernel(reduce: str, real: str) -> Kernel:
+    """The answer y of each sample and output, the state after it, and which step gave it."""
     number = np.dtype(real).type
     adds, picks, averages = reduce in (SUM, MEAN), reduce == MAX, reduce == MEAN
     lowest = number(-np.inf)
@@ -50,6 +51,7 @@ def forward_kernel(reduce: str, real: str) -> Kernel:
 
 @lru_cache(None)
 def backward_kernel(reduce: str, real: str) -> Kernel:
+    """The gradients of z and, `before`, of the state that a run starts from."""
     number = np.dtype(real).type
     adds, averages, zero = reduce in (SUM, MEAN), reduce == MEAN, number(0)
 
@@ -72,6 +74,7 @@ def backward_kernel(reduce: str, real: str) -> Kernel:
 
 @lru_cache(None)
 def masked_kernel(real: str) -> Kernel:
+    """out = a in valid steps, else 0."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
@@ -86,11 +89,11 @@ def masked_kernel(real: str) -> Kernel:
 
 @lru_cache(None)
 def softmax_backward_kernel(real: str) -> Kernel:
+    """dz = z (dz - sum of dz z), the sum in ascending order."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def softmax_backward(z, dz, rows, n):
-        """dz = z (dz - sum of dz z), the sum in ascending order."""
         r = cuda.grid(1)
         if r < rows:
             o, total = r * n, zero

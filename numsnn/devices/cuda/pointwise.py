@@ -23,6 +23,7 @@ NO_KEY = np.uint32(0)
 
 @lru_cache(None)
 def value_kernel(function: Callable) -> Kernel:
+    """y = function(x)."""
     prepare()
     function = jitable(function)
 
@@ -37,6 +38,7 @@ def value_kernel(function: Callable) -> Kernel:
 
 @lru_cache(None)
 def slope_kernel(function: Callable) -> Kernel:
+    """dx = dy function(x)."""
     prepare()
     function = jitable(function)
 
@@ -71,6 +73,7 @@ def _mixed(h, key):
 
 @lru_cache(None)
 def factors_kernel(real: str) -> Kernel:
+    """0 or scale for each value, decided by a hash of its sample's keys, step and unit; 1 without keys."""
     zero, one = np.dtype(real).type(0), np.dtype(real).type(1)
     mixed = jitable(_mixed)
 
@@ -105,6 +108,7 @@ def activation_backward(activation: Activation, x: Array, dy: Values) -> Array:
 
 
 def random_factors(key: Values, done: Values, shape: tuple[int, int, int], probability: float) -> Array:
+    """Factors (T, B, N) that drop values with a probability (see contract.py)."""
     factors = Array(shape, key.dtype)
     streams = put(np.concatenate((np.asarray(key), np.asarray(done)), 1))
     threshold = np.uint32(probability * 2**32)

@@ -16,9 +16,10 @@ from .driver import Kernel
 
 @lru_cache(None)
 def largest_kernel() -> Kernel:
+    """The largest value of each window, and where in it; of equal ones the first."""
+
     @cuda.jit
     def largest(x, g, y, taken, n):
-        """The largest value of each window, and where in it; of equal ones the first."""
         i = cuda.grid(1)
         if i < n:
             column, row = i % g.out_width, i // g.out_width % g.out_height
@@ -37,6 +38,7 @@ def largest_kernel() -> Kernel:
 
 @lru_cache(None)
 def summed_kernel(real: str) -> Kernel:
+    """The sum of each window, times scale."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
@@ -56,11 +58,11 @@ def summed_kernel(real: str) -> Kernel:
 
 @lru_cache(None)
 def spread_kernel(by_place: bool, real: str) -> Kernel:
+    """What goes back to each place from its windows; by_place: only from those that took it."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def spread(dy, taken, g, scale, dx, n):
-        """What goes back to each place from its windows; by_place: only from those that took it."""
         i = cuda.grid(1)
         if i < n:
             w, h, picture = i % g.width, i // g.width % g.height, i // (g.width * g.height)

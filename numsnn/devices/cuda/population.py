@@ -29,12 +29,14 @@ SHARED = 48 << 10   # bytes of shared memory that every GPU has for a block
 
 
 class Sizes(NamedTuple):
+    """Of a sequence."""
     steps: int
     batch: int
     units: int
 
 
 class Neuron(NamedTuple):
+    """What a model's functions take beside inputs and state."""
     params: Any                 # Params of (N,)
     k: Any                      # of the surrogate
 
@@ -46,6 +48,7 @@ class Kept(NamedTuple):
 
 
 class Incoming(NamedTuple):
+    """What comes into the backward pass of a recurrent population."""
     out: Any                    # Out of arrays
     back: Any                   # Out of buffers (B * N): what comes back through the recurrence
 
