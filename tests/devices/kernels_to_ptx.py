@@ -1,4 +1,7 @@
-"""Every kernel compiled to PTX, for a GPU that need not be there: no doubles, no local memory, no calls.  test_cuda.py runs it."""
+"""Every kernel compiled to PTX, for a GPU that need not be there: no doubles, no local memory, no calls.
+
+test_cuda.py runs it.
+"""
 
 import re
 import types as python
@@ -7,25 +10,31 @@ import numba.cuda.dispatcher
 import numpy as np
 from numba import cuda, types
 
-numba.cuda.dispatcher.get_current_device = lambda: python.SimpleNamespace(compute_capability=(8, 0))
+GPU = (8, 0)        # its compute capability
+numba.cuda.dispatcher.get_current_device = lambda: python.SimpleNamespace(compute_capability=GPU)
 from numsnn import optim, surrogate
 from numsnn.devices.cuda import (
+    alone as cuda_alone,
     conv as cuda_conv,
+    conv_tables as cuda_conv_tables,
     dense as cuda_dense,
     gated as cuda_gated,
+    layer_norm as cuda_layer_norm,
     norm as cuda_norm,
     over_time as cuda_over_time,
     pointwise as cuda_pointwise,
     pool as cuda_pool,
     population as cuda_population,
     product as cuda_product,
+    recurrent as cuda_recurrent,
     two_stage as cuda_two_stage,
 )
 from numsnn.neurons import NEURONS
 from numsnn.neurons.activation import ACTIVATIONS
 
 real, index = types.float32, types.int64
-many, words, ints, absent, flag = real[::1], types.uint32[::1], types.int32[::1], types.Tuple(()), types.boolean
+many, words, ints = real[::1], types.uint32[::1], types.int32[::1]
+absent, flag = types.Tuple(()), types.boolean
 
 
 def each(cls, of):
@@ -33,8 +42,9 @@ def each(cls, of):
 
 
 def check(name, kernel, *signature):
-    ptx, _ = cuda.compile_ptx(kernel.py_func, types.void(*signature), cc=(8, 0))
-    wrong = [line.strip() for line in ptx.splitlines() if re.search(r"[.]f64|[.]local|__local_depot|\bcall\b", line)]
+    ptx, _ = cuda.compile_ptx(kernel.py_func, types.void(*signature), cc=GPU)
+    forbidden = r"[.]f64|[.]local|__local_depot|\bcall\b"
+    wrong = [line.strip() for line in ptx.splitlines() if re.search(forbidden, line)]
     assert not wrong, (name, wrong[:3])
     print(name)
 
@@ -47,68 +57,103 @@ def named(cls, *of):
     return types.NamedTuple(of, cls)
 
 
-def fed(model, names):
-    return each(model.Inputs, lambda f: many if f in names else absent)
+def some(cls, names):
+    """A named tuple of arrays, of which only those of these names are there."""
+    return each(cls, lambda f: many if f in names else absent)
+
+
+def check_alone(model):
+    x, p, state = (each(cls, many) for cls in (model.Inputs, model.Params, model.State))
+    neuron = named(cuda_population.Neuron, p, k)
+    kept = named(cuda_population.Kept, state, some(model.Out, {model.output}))
+    what = model, s.spike, s.slope, ACTIVATIONS["tanh"]
+    forward, backward = cuda_alone.alone_kernels(*what, 4, model.spiking)
+    check(model.name + " forward", forward, sizes, x, neuron, state, kept, words, ints)
+    check(model.name + " backward", backward, sizes, x, neuron, kept, state, x, p, ints)
+
+
+def check_recurrent(model, recur):
+    x, p, state = (each(cls, many) for cls in (model.Inputs, model.Params, model.State))
+    neuron, out = named(cuda_population.Neuron, p, k), some(model.Out, {model.output})
+    first, second = set(model.recurrent) - {model.second}, {model.second}
+    weights = named(cuda_gated.Weights, some(model.Inputs, first), some(model.Inputs, model.recurrent),
+                    some(model.Inputs, second), many if model.second else absent)
+    what = model, s.spike, s.slope, ACTIVATIONS["tanh"], recur, 100
+    if model.second:
+        forward, backward = cuda_two_stage.two_stage_kernels(*what, "float32")
+    else:
+        forward, backward = cuda_recurrent.recurrent_kernels(*what, recur == "spike", "float32")
+    kept = named(cuda_population.Kept, state, out)
+    check(model.name + " recurrent forward", forward,
+          sizes, x, neuron, state, kept, many, weights, words, flag, ints)
+    incoming = named(cuda_population.Incoming, out, some(model.Out, {recur}))
+    kept = named(cuda_population.Kept, state, incoming)
+    check(model.name + " recurrent backward", backward,
+          sizes, x, neuron, kept, state, x, p, weights, ints)
 
 
 for model in NEURONS.values():
-    x, p, state, sums = (each(cls, many) for cls in (model.Inputs, model.Params, model.State, model.Params))
-    out = each(model.Out, lambda f, own=model.output: many if f == own else absent)
-    neuron, kept = named(cuda_population.Neuron, p, k), named(cuda_population.Kept, state, out)
-    forward, backward = cuda_population.alone_kernels(model, s.spike, s.slope, ACTIVATIONS["tanh"], 4, model.spiking)
-    check(model.name + " forward", forward, sizes, x, neuron, state, kept, words, ints)
-    check(model.name + " backward", backward, sizes, x, neuron, kept, state, x, sums, ints)
-    first, between = set(model.recurrent) - {model.second}, many if model.second else absent
-    weights = named(cuda_gated.Weights, fed(model, first), fed(model, model.recurrent), fed(model, {model.second}), between)
-    for recur in {model.recurs, *({"spike"} if model.spiking else ())}:
-        incoming = named(cuda_population.Incoming, out, each(model.Out, lambda f, own=recur: many if f == own else absent))
-        what = model, s.spike, s.slope, ACTIVATIONS["tanh"], recur, 100
-        forward, backward = (cuda_two_stage.two_stage_kernels(*what, "float32") if model.second else
-                             cuda_population.recurrent_kernels(*what, recur == "spike", "float32"))
-        check(model.name + " recurrent forward", forward, sizes, x, neuron, state, kept, many, weights, words, flag, ints)
-        check(model.name + " recurrent backward", backward, sizes, x, neuron, named(cuda_population.Kept, state, incoming), state, x, sums, weights, ints)
+    check_alone(model)
+    for recur in sorted({model.recurs, *({"spike"} if model.spiking else ())}):
+        check_recurrent(model, recur)
 check("columns", cuda_gated._columns(), many, index, index, many, index, index, index, index)
 check("turned", cuda_gated._turned(), many, index, many, index)
-for tiles, turned in ((cuda_product.Cut(16, 16, 16), (False, True)), (cuda_product.Cut(4, 64, 16), (True, False))):
-    check("product", cuda_product.product_kernel(tiles, "float32", turned, True), many, many, many, many, index, index, index)
+square, flat = cuda_product.Cut(16, 16, 16), cuda_product.Cut(4, 64, 16)
+for tiles, turned in ((square, (False, True)), (flat, (True, False))):
+    kernel = cuda_product.product_kernel(tiles, "float32", turned, True)
+    check("product", kernel, many, many, many, many, index, index, index)
 check("rows", cuda_dense.rows_kernel("float32"), many, index, index, index, many, index, index)
 check("from bits", cuda_dense.from_bits_kernel(), words, index, many, many, index, many, index)
 for of in ("squares", "values", "broken"):
     check("total", cuda_dense.total_kernel(of, 256), many, index, index, many, index)
-check("outer", cuda_dense.outer_kernel("float32"), words, index, index, many, index, index, index, many, index)
+check("outer", cuda_dense.outer_kernel("float32"),
+      words, index, index, many, index, index, index, many, index)
 check("softmax", cuda_dense.softmax_kernel(), many, many, index, index)
-check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"), many, ints, many, many, many, index, index)
+check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"),
+      many, ints, many, many, many, index, index)
 window = each(cuda_conv.Window, index)
 check("conv, spikes", cuda_conv.spikes_kernel(), words, index, many, many, window, index, many, index)
-check("conv, spikes, weights", cuda_conv.spikes_weight_kernel("float32"), words, index, many, window, index, index, index, many, index)
-taps, places, seen = each(cuda_conv.Taps, ints), each(cuda_conv.Places, ints), each(cuda_conv.Sizes, index)
-for tiles, biased in ((cuda_product.Cut(16, 16, 16), True), (cuda_product.Cut(4, 64, 16), False)):
-    check("conv", cuda_conv.gathered_kernel(tiles, "float32", biased), many, many, many, taps, places, seen, many)
-    check("conv, weights", cuda_conv.weight_kernel(tiles, "float32"), many, many, taps, places, seen, index, many)
+check("conv, spikes, weights", cuda_conv.spikes_weight_kernel("float32"),
+      words, index, many, window, index, index, index, many, index)
+taps, places = each(cuda_conv_tables.Taps, ints), each(cuda_conv_tables.Places, ints)
+seen = each(cuda_conv_tables.Sizes, index)
+for tiles, biased in ((square, True), (flat, False)):
+    kernel = cuda_conv.gathered_kernel(tiles, "float32", biased)
+    check("conv", kernel, many, many, many, taps, places, seen, many)
+    kernel = cuda_conv.weight_kernel(tiles, "float32")
+    check("conv, weights", kernel, many, many, taps, places, seen, index, many)
 check("largest", cuda_pool.largest_kernel(), many, window, many, ints, index)
 check("summed", cuda_pool.summed_kernel("float32"), many, window, real, many, index)
 check("spread", cuda_pool.spread_kernel(True, "float32"), many, ints, window, real, many, index)
-planes, norming, channels = each(cuda_norm.Planes, index), each(cuda_norm.Norming, real), each(cuda_norm.Channels, many)
-features, moments = each(cuda_norm.Features, index), each(cuda_norm.Sums, many)
+planes, norming = each(cuda_norm.Planes, index), each(cuda_norm.Norming, real)
+channels = each(cuda_norm.Channels, many)
+features, moments = each(cuda_layer_norm.Features, index), each(cuda_norm.Sums, many)
 for of in (False, True):
     check("moment", cuda_norm.moment_kernel(of, "float32"), planes, many, many, ints, many, index)
     check("pair", cuda_norm.pair_kernel(of, "float32"), planes, many, many, many, ints, many, index)
 check("places", cuda_norm.places_kernel("float32"), many, index, index, real, many, index, index)
 check("shift", cuda_norm.shift_kernel("float32"), planes, norming, many, channels, ints, many, index)
 unbiased = each(cuda_norm.Channels, lambda f: absent if f == "bias" else many)
-check("back", cuda_norm.back_kernel("float32"), planes, norming, real, many, many, unbiased, moments, ints, many, index)
+check("back", cuda_norm.back_kernel("float32"),
+      planes, norming, real, many, many, unbiased, moments, ints, many, index)
 check("gain", cuda_norm.gain_kernel(), norming, many, many, many, index)
 for lanes, across, keeps in ((128, 1, True), (4, 32, True), (1, 32, False)):
-    forward, backward = cuda_norm.layer_kernels(lanes, across, keeps, "float32")
+    forward, backward = cuda_layer_norm.layer_kernels(lanes, across, keeps, "float32")
     check("layer norm", forward, features, real, many, many, many, many, many, many)
     check("layer norm backward", backward, features, many, many, many, many, many)
 for activation in ACTIVATIONS.values():
     check(activation.name, cuda_pointwise.value_kernel(activation.value), many, many, index)
     check(activation.name + " slope", cuda_pointwise.slope_kernel(activation.slope), many, many, many, index)
-check("factors", cuda_pointwise.factors_kernel("float32"), many, index, index, types.uint32, real, many, index)
+check("factors", cuda_pointwise.factors_kernel("float32"),
+      many, index, index, types.uint32, real, many, index)
 check("times", cuda_pointwise.times_kernel(), many, many, index, many, index)
-for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants), (optim.sgd, optim.Momentum, optim.SGDConstants), (optim.adamax, optim.Largest, optim.AdamConstants)):
-    check("update", cuda_dense.update_kernel(rule), many, many, each(slots, many), each(constants, real), index)
+for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants),
+                               (optim.sgd, optim.Momentum, optim.SGDConstants),
+                               (optim.adamax, optim.Largest, optim.AdamConstants)):
+    kernel = cuda_dense.update_kernel(rule)
+    check("update", kernel, many, many, each(slots, many), each(constants, real), index)
 for reduce in ("sum", "mean", "max", "last"):
-    check(reduce, cuda_over_time.forward_kernel(reduce, "float32"), sizes, index, many, ints, many, many, many, ints)
-    check(reduce + " backward", cuda_over_time.backward_kernel(reduce, "float32"), sizes, index, many, many, ints, many, ints, many, many)
+    kernel = cuda_over_time.forward_kernel(reduce, "float32")
+    check(reduce, kernel, sizes, index, many, ints, many, many, many, ints)
+    kernel = cuda_over_time.backward_kernel(reduce, "float32")
+    check(reduce + " backward", kernel, sizes, index, many, many, ints, many, ints, many, many)

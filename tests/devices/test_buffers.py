@@ -1,4 +1,7 @@
-"""Memory of large arrays: used again when nobody holds it, never twice at once, and never more of it kept than was in use; and chunks that write to one array."""
+"""Memory of large arrays, and chunks that write to one array.
+
+It is used again when nobody holds it, never twice at once, and never more of it is kept than was in use.
+"""
 
 import gc
 import os
@@ -45,7 +48,10 @@ def test_memory_is_used_again_when_the_last_view_is_gone(pool):
 
 
 def test_memory_of_an_array_in_a_garbage_cycle_lives(pool):
-    """Python calls the finalizers of all that a cycle holds before `__del__` of any of it: memory that is returned there must not have been finalized."""
+    """Python calls the finalizers of all that a cycle holds before `__del__` of any of it.
+
+    Memory that is returned there must not have been finalized.
+    """
     class Memory:
         nbytes = N
 
@@ -76,7 +82,8 @@ def test_no_two_arrays_share_memory(pool):
             del held[list(held)[rng.integers(len(held))]]
         assert all((a == i % 251).all() for i, a in list(held.items())[::4])
     del a
-    assert kept(pool) + pool.used <= pool.most and pool.used == sum(a.base.memory.nbytes for a in held.values())
+    assert kept(pool) + pool.used <= pool.most
+    assert pool.used == sum(a.base.memory.nbytes for a in held.values())
 
 
 def test_no_more_is_kept_than_was_in_use(pool):
@@ -100,7 +107,8 @@ def test_small_arrays_and_those_without_pool_are_the_systems(pool):
     assert not buffers.empty(N, np.uint8).flags.owndata
     assert (buffers.zeros((N,), np.uint8) == 0).all()
     a = np.ones((N, 2), np.uint8)[:, 0]
-    assert (buffers.contiguous(a) == 1).all() and buffers.contiguous(a).flags.c_contiguous and buffers.contiguous(a.copy()).flags.owndata
+    assert (buffers.contiguous(a) == 1).all() and buffers.contiguous(a).flags.c_contiguous
+    assert buffers.contiguous(a.copy()).flags.owndata
 
 
 def test_threads(pool):
@@ -135,15 +143,22 @@ def test_a_child_process_has_a_pool_of_its_own(pool):
 def test_a_training_step_takes_no_new_memory(pool, monkeypatch):
     monkeypatch.setattr(buffers, "LARGE", 1 << 10)
     rng = np.random.default_rng(0)
-    net = ns.Network(ns.Dense(5, 16), ns.ALIF(16, recurrent=True), ns.Dense(16, 3), ns.OverTime("sum", of="softmax"), chunk=2)
+    net = ns.Network(ns.Dense(5, 16), ns.ALIF(16, recurrent=True), ns.Dense(16, 3),
+                     ns.OverTime("sum", of="softmax"), chunk=2)
     x, labels = ns.Spikes.from_dense(rng.random((40, 6, 5)) < 0.3), rng.integers(0, 3, 6)
+    taken, empty = [], np.empty
+
+    def counted(shape, dtype=float, **more):
+        if dtype is np.uint8:
+            taken.append(shape)
+        return empty(shape, dtype, **more)
+
     with ns.devices.threads.limited(1):
         first = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels)
-        second = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels)      # beside what the first one handed out
+        second = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels)  # beside what the first handed out
         del first, second
         pool.limit, have = 1 << 40, kept(pool)
-        taken, monkey = [], buffers.np.empty
-        monkeypatch.setattr(buffers.np, "empty", lambda shape, dtype=float, **more: (taken.append(1) if dtype is np.uint8 else None, monkey(shape, dtype, **more))[1])
+        monkeypatch.setattr(buffers.np, "empty", counted)
         net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels)
         assert have > 0 and not taken and kept(pool) == have
 
@@ -171,10 +186,15 @@ def test_chunks_of_a_lone_population_write_to_one_array(kind, lengths):
         y, _, tape = net.forward(given, lengths=lengths)
         kept = y.copy()
         _, dstate, dx = net.backward(tape, gradient, want_dx=True)
-        _, _, hidden = net.backward(net.forward(given, lengths=lengths)[2], gradient, dhidden={list(net.layers)[-1]: {net._last.output: gradient}}, want_dx=True)
+        _, _, tape = net.forward(given, lengths=lengths)
+        dhidden = {list(net.layers)[-1]: {net._last.output: gradient}}
+        _, _, hidden = net.backward(tape, gradient, dhidden=dhidden, want_dx=True)
         last, _, seen = net.run(given, lengths=lengths, record="rate")
         assert (given == x).all() and (gradient == dy).all() and (kept == y).all()
-        return [y, dx, hidden, last, net.run(given, lengths=lengths)[0], *(a for s in dstate.values() if s for a in s), *(r["rate"] for r in seen.values())]
+        found = [y, dx, hidden, last, net.run(given, lengths=lengths)[0]]
+        for state in dstate.values():
+            found += state or ()
+        return found + [recorded["rate"] for recorded in seen.values()]
 
     want = everything(7)
     assert np.abs(want[1]).max() > 0 and (want[0] != 0).any()
@@ -183,17 +203,25 @@ def test_chunks_of_a_lone_population_write_to_one_array(kind, lengths):
             assert a.tobytes() == b.tobytes()
 
 
-@pytest.mark.parametrize("layout", ["columns", "batch first", "every second", "backwards"])
+LAYOUTS = {
+    "columns": np.asfortranarray,
+    "batch first": lambda a: np.ascontiguousarray(a.transpose(1, 0, 2)).transpose(1, 0, 2),
+    "every second": lambda a: np.repeat(a, 2, 2)[:, :, ::2],
+    "backwards": lambda a: a[::-1].copy()[::-1],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_input_that_lies_elsewhere_in_memory(layout):
     """A population that reads its input in place sees the same numbers, whatever their order in memory."""
     rng = np.random.default_rng(0)
     a, dy = (rng.standard_normal((30, 7, 37)).astype(np.float32) for _ in range(2))
-    x, d = ({"columns": np.asfortranarray, "batch first": lambda a: np.ascontiguousarray(a.transpose(1, 0, 2)).transpose(1, 0, 2),
-             "every second": lambda a: np.repeat(a, 2, 2)[:, :, ::2], "backwards": lambda a: a[::-1].copy()[::-1]}[layout](b) for b in (a, dy))
+    x, d = LAYOUTS[layout](a), LAYOUTS[layout](dy)
     assert not x.flags.c_contiguous and np.array_equal(x, a)
     for kind in ("LIF", "recurrent"):
         for chunk in (7, 3):
             net = ALONE[kind](chunk)
             (y, _, tape), (wanted, _, other) = net.forward(x), net.forward(a)
             assert np.array_equal(y, wanted) and np.array_equal(net.run(x)[0], wanted)
-            assert np.array_equal(net.backward(tape, d, want_dx=True)[2], net.backward(other, dy, want_dx=True)[2])
+            dx, wanted = net.backward(tape, d, want_dx=True)[2], net.backward(other, dy, want_dx=True)[2]
+            assert np.array_equal(dx, wanted)

@@ -1,13 +1,17 @@
-"""The elementwise loops stay vectorised: LLVM gives that up silently, and a step then takes three to ten times as long."""
+"""The elementwise loops stay vectorised.
+
+LLVM gives that up silently, and a step then takes three to ten times as long.
+"""
 
 import pytest
 from scripts import run_script
 
 from numsnn.neurons import NEURONS
 
-# In a process of its own with an empty cache, because cached kernels cannot be inspected.  Packed instructions that occur nowhere but
-# in the elementwise loop tell: the comparison of the spike in the forward loop, the exponent bits of exp (from the surrogate) in the
-# backward one.  A model that does not spike has neither; its loop without recurrence holds no products but its own.
+# In a process of its own with an empty cache, because cached kernels cannot be inspected.  Packed
+# instructions that occur nowhere but in the elementwise loop tell: the comparison of the spike in the forward
+# loop, the exponent bits of exp (from the surrogate) in the backward one.  A model that does not spike has
+# neither; its loop without recurrence holds no products but its own.
 SCRIPT = """
 import re
 from population_cases import case, everything, gradients, run

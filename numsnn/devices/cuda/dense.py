@@ -1,9 +1,13 @@
 """Dense layers, sums of rows, the softmax cross-entropy and the steps of optimisers on the GPU.
 
-Every sum has a fixed order, so that the same call gives the same bytes: products add in ascending k with one accumulator per output (product.py), long
-sums over rows run in segments of SEGMENT rows, which are then added in their order.  There are no floating-point atomics.
+Every sum has a fixed order, so that the same call gives the same bytes: products add in ascending k with one
+accumulator per output (product.py), long sums over rows run in segments of SEGMENT rows, which are then added
+in their order.  There are no floating-point atomics.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import log
 
@@ -11,13 +15,16 @@ import numpy as np
 from numba import cuda
 
 from ...neurons.elementwise import exp
+from ...signals.spikes import Spikes
 from ..access import gather, scatter
 from ..jit import jitable, prepare
-from .array import Array, launch, put, start, zeros
+from .array import Array, Values, launch, put, start, zeros
+from .driver import Kernel
 from .product import U, product
 from .spikes import DeviceSpikes, placed, words
 
 SEGMENT = 256       # rows that one thread adds
+LARGEST = 1 << 22   # numbers in the segments of a gradient from bits: few segments of large matrices
 TOGETHER = 256      # threads that add up one array
 SHARE = 1 << 15     # numbers of it that one block adds
 
@@ -26,15 +33,16 @@ SHARE = 1 << 15     # numbers of it that one block adds
 
 
 @lru_cache(None)
-def rows_kernel(real):
+def rows_kernel(real: str) -> Kernel:
+    """out[p, s, j] = the sum of a[p, r, j] over the rows of segment s, ascending."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def add_rows(a, n, rows, segment, out, segments, size):
-        """out[p, s, j] = the sum of a[p, r, j] over the rows of segment s, ascending."""
         i = cuda.grid(1)
         if i < size:
-            j, s, p, total = i % n, i // n % segments, i // (n * segments), zero
+            j, s, p = i % n, i // n % segments, i // (n * segments)
+            total = zero
             for r in range(p * rows + s * segment, p * rows + min((s + 1) * segment, rows)):
                 total += a[r * n + j]
             out[i] = total
@@ -42,7 +50,7 @@ def rows_kernel(real):
     return add_rows
 
 
-def sum_rows(a):
+def sum_rows(a: Array) -> Array:
     """The sum of the rows of a (R, N), or of each of several such matrices (P, R, N)."""
     while True:
         *several, rows, n = a.shape
@@ -58,14 +66,16 @@ def sum_rows(a):
 
 
 @lru_cache(None)
-def from_bits_kernel():
+def from_bits_kernel() -> Kernel:
+    """y[r] = bias + the weights of the units that spike, ascending."""
+
     @cuda.jit
     def from_bits(bits, n_words, weight, bias, n_out, y, n):
-        """y[r] = bias + the weights of the units that spike, ascending."""
         i = cuda.grid(1)
         if i < n:
             width, column, r = U(n_out), U(i) % U(n_out), U(i) // U(n_out)
-            w, end, first, total = r * U(n_words), (r + U(1)) * U(n_words), column, bias[column]
+            w, end = r * U(n_words), (r + U(1)) * U(n_words)
+            first, total = column, bias[column]
             while w < end:
                 word = bits[w]
                 while word != 0:
@@ -79,16 +89,21 @@ def from_bits_kernel():
 
 
 @lru_cache(None)
-def outer_kernel(real):
+def outer_kernel(real: str) -> Kernel:
+    """out[s, j, column] = the sum of dy[r, column] over the rows r of segment s in which unit j spikes.
+
+    In ascending order.
+    """
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def outer(bits, n_words, n_in, dy, n_out, rows, segment, out, n):
-        """out[s, j, column] = the sum of dy[r, column] over the rows r of segment s in which unit j spikes, ascending."""
         i = cuda.grid(1)
         if i < n:
             column, j, s = i % n_out, i // n_out % n_in, i // (n_out * n_in)
-            total, bit, r, end = zero, np.uint32(1) << np.uint32(j % 32), s * segment, min((s + 1) * segment, rows)
+            bit = np.uint32(1) << np.uint32(j % 32)
+            r, end = s * segment, min((s + 1) * segment, rows)
+            total = zero
             w, d = U(r * n_words + j // 32), U(r * n_out + column)
             while r < end:
                 if bits[w] & bit:
@@ -101,20 +116,23 @@ def outer_kernel(real):
     return outer
 
 
-def outer(spikes, n_in, dy):
+def outer(spikes: Array, n_in: int, dy: Array) -> Array:
     """The gradient (n_in, N) of weights from bits (R, W) and dy (R, N)."""
-    (rows, n_out), dtype = dy.shape, dy.dtype
-    size = max(SEGMENT, -(-rows // max(1, (1 << 22) // max(n_in * n_out, 1))))       # few segments of large matrices
+    rows, n_out = dy.shape
+    n_words = spikes.shape[1]
+    most = max(1, LARGEST // max(n_in * n_out, 1))
+    size = max(SEGMENT, -(-rows // most))
     segments = max(-(-rows // size), 1)
-    out = Array((segments, n_in * n_out), dtype)
-    start(outer_kernel(dtype.name), out.size, spikes, spikes.shape[1], n_in, dy, n_out, rows, size, out, out.size)
+    out = Array((segments, n_in * n_out), dy.dtype)
+    start(outer_kernel(dy.dtype.name), out.size, spikes, n_words, n_in, dy, n_out, rows, size, out, out.size)
     return sum_rows(out).reshape(n_in, n_out)
 
 
 # ---- what the device offers
 
 
-def dense_forward(x, weight, bias):
+def dense_forward(x: Spikes | Values, weight: Values, bias: Values) -> Array:
+    """y (T, B, M) = bias + x weight."""
     x, weight, bias = placed(x, weight.dtype), put(weight), put(bias)
     (steps, batch, n_in), n_out = x.shape, weight.shape[1]
     if isinstance(x, DeviceSpikes):
@@ -125,21 +143,27 @@ def dense_forward(x, weight, bias):
     return y.reshape(steps, batch, n_out)
 
 
-def dense_backward(x, weight, dy, want_dx):
+def dense_backward(x: Spikes | Values, weight: Values, dy: Values,
+                   want_dx: bool) -> tuple[Array, Array, Array | None]:
+    """The gradients (of the weights, of the bias, of x or None)."""
     x, weight, dy = placed(x, weight.dtype), put(weight), put(dy, weight.dtype)
-    (steps, batch, n_in), grad = x.shape, dy.reshape(-1, dy.shape[2])
-    dweight = outer(x.bits, n_in, grad) if isinstance(x, DeviceSpikes) else product(x.reshape(-1, n_in), grad, a_turned=True)
+    steps, batch, n_in = x.shape
+    grad = dy.reshape(-1, dy.shape[2])
+    if isinstance(x, DeviceSpikes):
+        dweight = outer(x.bits, n_in, grad)
+    else:
+        dweight = product(x.reshape(-1, n_in), grad, a_turned=True)
     dx = product(grad, weight, b_turned=True).reshape(steps, batch, n_in) if want_dx else None
     return dweight, sum_rows(grad), dx
 
 
 @lru_cache(None)
-def softmax_kernel():
+def softmax_kernel() -> Kernel:
+    """exp(x - max) / sum, the sum in ascending order."""
     prepare()
 
     @cuda.jit
     def softmax(x, z, rows, n):
-        """exp(x - max) / sum, the sum in ascending order."""
         r = cuda.grid(1)
         if r < rows:
             o = r * n
@@ -158,22 +182,24 @@ def softmax_kernel():
     return softmax
 
 
-def softmax(x):
+def softmax(x: Values) -> Array:
     x = put(x)
     z = Array(x.shape, x.dtype)
     if z.size:
-        start(softmax_kernel(), z.size // x.shape[-1], x, z, z.size // x.shape[-1], x.shape[-1])
+        n = x.shape[-1]
+        rows = z.size // n
+        start(softmax_kernel(), rows, x, z, rows, n)
     return z
 
 
 @lru_cache(None)
-def cross_entropy_kernel(real):
+def cross_entropy_kernel(real: str) -> Kernel:
+    """dy = weight * (softmax(y) - one-hot), loss = weight * -log softmax(y)[label], by row."""
     prepare()
-    real, zero = np.dtype(real).type, np.dtype(real).type(0)
+    number, zero = np.dtype(real).type, np.dtype(real).type(0)
 
     @cuda.jit
     def cross_entropy(y, labels, weights, dy, loss, rows, n):
-        """dy = weight * (softmax(y) - one-hot), loss = weight * -log softmax(y)[label], by row."""
         r = cuda.grid(1)
         if r < rows:
             o, weight = r * n, weights[r]
@@ -182,14 +208,15 @@ def cross_entropy_kernel(real):
                 for i in range(n):
                     dy[o + i] = zero
             else:
-                label, most, total = labels[r], y[o], zero
+                label, most = labels[r], y[o]
+                total = zero
                 for i in range(1, n):
                     most = max(most, y[o + i])
                 for i in range(n):
                     e = exp(y[o + i] - most)
                     dy[o + i] = e
                     total += e
-                loss[r] = weight * (real(log(total)) - (y[o + label] - most))
+                loss[r] = weight * (number(log(total)) - (y[o + label] - most))
                 scale = weight / total
                 for i in range(n):
                     dy[o + i] *= scale
@@ -198,7 +225,7 @@ def cross_entropy_kernel(real):
     return cross_entropy
 
 
-def softmax_cross_entropy(y, labels, weights):
+def softmax_cross_entropy(y: Values, labels: Values, weights: Values) -> tuple[float, Array]:
     rows, n = y.shape
     y, labels, weights = put(y), put(labels, np.int32), put(weights, y.dtype)
     dy, loss = Array(y.shape, y.dtype), Array((rows, 1), y.dtype)
@@ -207,7 +234,8 @@ def softmax_cross_entropy(y, labels, weights):
 
 
 @lru_cache(None)
-def update_kernel(rule):
+def update_kernel(rule: Callable) -> Kernel:
+    """One step of an optimiser's rule for each value, in place."""
     prepare()
     rule = jitable(rule)
 
@@ -222,20 +250,25 @@ def update_kernel(rule):
     return update
 
 
-def update(rule, p, g, slots, k):
+def update(rule: Callable, p: Array, g: Values, slots: tuple, k: tuple) -> None:
     start(update_kernel(rule), p.size, p, put(g, p.dtype), slots, k, p.size)
 
 
 @lru_cache(None)
-def total_kernel(of, threads):
+def total_kernel(of: str, threads: int) -> Kernel:
     """of: "squares", "values" or "broken", 1 for each number that is none or infinite."""
-    squares, values, zero, one = of == "squares", of == "values", np.float32(0), np.float32(1)
+    squares, values = of == "squares", of == "values"
+    zero, one = np.float32(0), np.float32(1)
 
     @cuda.jit
     def total(a, n, segment, out, first):
-        """out[first + block] = the total of a segment; a thread adds numbers that lie as far apart as there are threads, then one adds what all have."""
+        """out[first + block] = the total of a segment.
+
+        A thread adds numbers that lie as far apart as there are threads, then one adds what all have.
+        """
         parts = cuda.shared.array(threads, np.float32)
-        thread, begin, found = cuda.threadIdx.x, cuda.blockIdx.x * segment, zero
+        thread, begin = cuda.threadIdx.x, cuda.blockIdx.x * segment
+        found = zero
         for i in range(begin + thread, min(begin + segment, n), threads):
             if squares:
                 found += a[i] * a[i]
@@ -267,13 +300,16 @@ def _totals(arrays, of):
     return np.asarray(sums)
 
 
-def square_sums(arrays):
+def square_sums(arrays: Sequence[Values]) -> list[float]:
     return [float(total) for total in _totals(list(map(put, arrays)), "squares")[:len(arrays)]]
 
 
-def finite(arrays):
+def finite(arrays: Sequence[Values]) -> list[bool]:
     broken = iter(_totals([a for a in arrays if isinstance(a, Array)], "broken"))
     return [next(broken) == 0 if isinstance(a, Array) else bool(np.isfinite(a).all()) for a in arrays]
 
 
-__all__ = ["dense_backward", "dense_forward", "finite", "outer", "product", "softmax", "softmax_cross_entropy", "square_sums", "sum_rows", "update"]
+__all__ = [
+    "dense_backward", "dense_forward", "finite", "outer", "product", "softmax", "softmax_cross_entropy",
+    "square_sums", "sum_rows", "update",
+]

@@ -1,33 +1,32 @@
-"""The CUDA device: kernels of numba.cuda (see contract.py for what each function does).  Arrays are cuda_array.Array and stay on the GPU."""
+"""The CUDA device: kernels of numba.cuda (see contract.py for what each function does).
+
+Arrays are Arrays (array.py) and stay on the GPU.
+"""
 
 from contextlib import nullcontext as one_thread
 
 from .array import busy, finish, held, joined, name, zeros
 from .conv import conv_backward, conv_forward
 from .dense import (
-           dense_backward,
-           dense_forward,
-           finite,
-           softmax,
-           softmax_cross_entropy,
-           square_sums,
-           update,
+    dense_backward,
+    dense_forward,
+    finite,
+    softmax,
+    softmax_cross_entropy,
+    square_sums,
+    update,
 )
 from .driver import SIMULATED
 from .gated import beside, parted
-from .norm import (
-           batch_norm_backward,
-           batch_norm_forward,
-           layer_norm_backward,
-           layer_norm_forward,
-)
+from .layer_norm import layer_norm_backward, layer_norm_forward
+from .norm import batch_norm_backward, batch_norm_forward
 from .over_time import over_time_backward, over_time_forward
 from .pointwise import activation_backward, activation_forward, random_factors, times
 from .pool import (
-           max_pool_backward,
-           max_pool_forward,
-           sum_pool_backward,
-           sum_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+    sum_pool_backward,
+    sum_pool_forward,
 )
 from .population import population_backward, population_forward, refusal
 from .spikes import holds, placed as put, send
@@ -38,8 +37,12 @@ STEPS = False
 ASIDE = not SIMULATED   # a thread of its own may send batches; the simulator runs one kernel at a time
 
 
-__all__ = ["ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward",
-           "conv_forward", "dense_backward", "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward", "layer_norm_forward",
-           "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward", "population_forward",
-           "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
-           "update", "zeros"]
+__all__ = [
+    "ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
+    "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "dense_backward",
+    "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
+    "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
+    "over_time_forward", "parted", "population_backward", "population_forward", "put", "random_factors",
+    "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
+    "sum_pool_forward", "times", "update", "zeros",
+]

@@ -1,10 +1,14 @@
-"""Neurons with several currents on the GPU: products with the matrices of all of them at once, and what a layer parts and puts together.
+"""Neurons with several currents on the GPU: products with all their matrices; what layers part and join.
 
-A named tuple of arrays, one for each current, stands for the matrices; a field that is () is a current that the recurrence does not feed.
-Each current has its own accumulator.  The loops over currents are lines made of field names, as in access.py, and so no loops in the kernel.
-Indices are unsigned: with signed ones Numba adds the wrap-around of negative indices, which costs more than the product.
+A named tuple of arrays, one for each current, stands for the matrices; a field that is () is a current that
+the recurrence does not feed.  Each current has its own accumulator.  The loops over currents are lines made
+of field names, as in access.py, and so no loops in the kernel.  Indices are unsigned: with signed ones Numba
+adds the wrap-around of negative indices, which costs more than the product.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,9 +16,11 @@ import numpy as np
 from numba import cuda, types
 from numba.extending import overload
 
+from ...neurons.activation import Activation
+from ...neurons.model import Model
 from ..access import absent, gather
 from ..jit import INLINE, _present, _written, jitable, prepare
-from .array import Array, put, start
+from .array import Array, Values, put, start
 
 U = np.uint64
 ONE = U(1)
@@ -24,17 +30,27 @@ class Weights(NamedTuple):
     """Inputs of arrays, or of () where the recurrence does not feed a current."""
     weight: Any                 # (N, N), backward: transposed
     bias: Any                   # (N,), backward: (B * N), the sums of its gradient
-    second: Any = ()            # as weight, of the current whose product takes `between`, which `weight` then leaves out
+    second: Any = ()            # as weight, of the current whose product takes `between`; not in `weight`
     between: Any = ()           # backward: (T * B * N), what `between` gives
 
 
-def fed(model, arrays, second=None):
-    """Inputs of the arrays of the currents that the recurrence feeds, None for the others.  second: of SECOND's alone, or of all but that one."""
+def fed(model: Model, arrays: tuple, second: bool | None = None) -> Any:
+    """Inputs of the arrays of the currents that the recurrence feeds, None for the others.
+
+    second: of SECOND's alone, or of all but that one.
+    """
     there = dict(zip(model.recurrent, arrays, strict=True)) if arrays else {}
-    return model.Inputs(*(there.get(name) if second in (None, name == model.second) else None for name in model.Inputs._fields))
+    if second is not None:
+        there = {name: a for name, a in there.items() if second == (name == model.second)}
+    return by_name(model.Inputs, there)
 
 
-def captured(spike, slope, activation):
+def by_name(cls: Any, values: dict) -> Any:
+    """A named tuple of values by field, None where there is none."""
+    return cls(*map(values.get, cls._fields))
+
+
+def captured(spike: Callable, slope: Callable, activation: Activation) -> tuple[Callable, ...]:
     """The functions of a surrogate and of an activation, as kernels capture them."""
     prepare()
     return tuple(map(jitable, (spike, slope, activation.value, activation.slope)))
@@ -46,7 +62,8 @@ def captured(spike, slope, activation):
 def add_times(sums, factor, arrays, i):
     """sums + factor * arrays[i], field by field; factor: a number, or one for each field."""
     factors = factor if isinstance(factor, tuple) else (factor,) * len(sums)
-    return type(sums)(*(s if absent(a) else s + f * a[i] for s, f, a in zip(sums, factors, arrays, strict=True)))
+    fields = zip(sums, factors, arrays, strict=True)
+    return type(sums)(*(s if absent(a) else s + f * a[i] for s, f, a in fields))
 
 
 def total(sums):
@@ -62,9 +79,12 @@ def parts_of(memory, arrays, size):
 
 @overload(add_times, jit_options=INLINE)
 def _add_times(sums, factor, arrays, i):
-    by = ".{0}" if isinstance(factor, types.BaseTuple) else ""
-    terms = (f"sums.{n} + factor{by.format(n)} * arrays.{n}[i]" if n in _present(arrays) else f"sums.{n}" for n in sums.fields)
-    return _written(f"def f(sums, factor, arrays, i): return cls({', '.join(terms)})", cls=sums.instance_class)
+    by = "factor.{0}" if isinstance(factor, types.BaseTuple) else "factor"
+    terms = {n: f"sums.{n}" for n in sums.fields}
+    for n in _present(arrays):
+        terms[n] += f" + {by.format(n)} * arrays.{n}[i]"
+    values = ", ".join(terms.values())
+    return _written(f"def f(sums, factor, arrays, i): return cls({values})", cls=sums.instance_class)
 
 
 @overload(total, jit_options=INLINE)
@@ -74,9 +94,11 @@ def _total(sums):
 
 @overload(parts_of, jit_options=INLINE)
 def _parts_of(memory, arrays, size):
-    there = _present(arrays)
-    views = "".join(f"memory[{there.index(n)} * size:{there.index(n) + 1} * size], " if n in there else "(), " for n in arrays.fields)
-    return _written(f"def f(memory, arrays, size): return cls({views})", cls=arrays.instance_class)
+    views = dict.fromkeys(arrays.fields, "()")
+    for k, n in enumerate(_present(arrays)):
+        views[n] = f"memory[{k} * size:{k + 1} * size]"
+    values = ", ".join(views.values())
+    return _written(f"def f(memory, arrays, size): return cls({values})", cls=arrays.instance_class)
 
 
 # ---- products
@@ -84,7 +106,10 @@ def _parts_of(memory, arrays, size):
 
 @jitable
 def add_values(sums, weights, values, first, units, n):
-    """sums + values[first : first + N] times column n of each matrix, ascending.  No zero is skipped: a branch would keep the loads of the rows apart."""
+    """sums + values[first : first + N] times column n of each matrix, ascending.
+
+    No zero is skipped: a branch would keep the loads of the rows apart.
+    """
     i, j, end, units = U(n), U(first), U(first) + U(units), U(units)
     while j < end:
         sums = add_times(sums, values[j], weights, i)
@@ -104,6 +129,12 @@ def add_products(sums, weights, values, first, units, n):
     return sums
 
 
+@jitable
+def sum_products(nothing, weights, values, first, units, n):
+    """The products of all currents added up; nothing: a zero for each of them."""
+    return total(add_products(nothing, weights, values, first, units, n))
+
+
 @lru_cache(None)
 def _turned():
     @cuda.jit
@@ -114,7 +145,7 @@ def _turned():
     return turn
 
 
-def turned(a):
+def turned(a: Array) -> Array:
     """The transpose of a matrix (N, N)."""
     out = Array(a.shape, a.dtype)
     start(_turned(), a.size, a, len(a), out, a.size)
@@ -136,9 +167,10 @@ def _columns():
     return columns
 
 
-def parted(a, n):
+def parted(a: Values, n: int) -> tuple[Array, ...]:
     """The parts (..., n) of an array, one after the other on its last axis."""
-    a, width = put(a), a.shape[-1]
+    a = put(a)
+    width = a.shape[-1]
     if width == n:
         return (a,)
     parts = tuple(Array((*a.shape[:-1], n), a.dtype) for _ in range(width // n))
@@ -147,15 +179,19 @@ def parted(a, n):
     return parts
 
 
-def beside(parts):
+def beside(parts: Sequence[Array]) -> Array:
     """Arrays (..., n) one after the other on the last axis."""
     if len(parts) == 1:
         return parts[0]
-    n, width = parts[0].shape[-1], len(parts) * parts[0].shape[-1]
-    whole = Array((*parts[0].shape[:-1], width), parts[0].dtype)
+    *others, n = parts[0].shape
+    width = len(parts) * n
+    whole = Array((*others, width), parts[0].dtype)
     for g, part in enumerate(parts):
         start(_columns(), part.size, part, n, 0, whole, width, g * n, n, part.size)
     return whole
 
 
-__all__ = ["U", "Weights", "add_products", "add_times", "add_values", "beside", "captured", "fed", "parted", "parts_of", "total", "turned"]
+__all__ = [
+    "U", "Weights", "add_times", "add_values", "beside", "by_name", "captured", "fed", "parted", "parts_of",
+    "sum_products", "total", "turned",
+]

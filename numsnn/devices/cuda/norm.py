@@ -1,8 +1,10 @@
-"""Normalisation on the GPU.  Means first, then the squares of what is left; every sum has a fixed order.
+"""BatchNorm on the GPU.  Means first, then the squares of what is left; every sum has a fixed order.
 
-    BatchNorm  a thread for each sample, feature and SEGMENT steps; their sums are then added row by row (sum_rows), and last over the places of a channel
-    LayerNorm  a block for each step of a sample, or for some of its places: its threads share the features, and add their sums in a tree
+A thread for each sample, feature and SEGMENT steps; their sums are then added row by row (sum_rows), and
+last over the places of a channel.
 """
+
+from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
@@ -14,13 +16,12 @@ from numba import cuda
 from ...neurons.elementwise import sqrt
 from ..jit import prepare
 from ..norm import Moments, Norming, values_of_each
-from .array import Array, host_all, launch, put, put_all, start
+from .array import Array, Values, host_all, put, put_all, start
 from .dense import sum_rows
+from .driver import Kernel
 from .population import lengths_of
 
 SEGMENT = 32        # steps, or places, that one thread goes through
-THREADS = 128       # of a block that normalises a step, at most
-ACROSS = 32         # of its threads that stand beside each other at places, where there are several
 
 
 class Planes(NamedTuple):
@@ -32,12 +33,12 @@ class Planes(NamedTuple):
     segment: int
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """The number of runs of all samples."""
         return max(-(-self.steps // self.segment), 1) * self.batch
 
     @property
-    def threads(self):
+    def threads(self) -> int:
         return self.rows * self.channels * self.places
 
 
@@ -59,12 +60,12 @@ class Sums(NamedTuple):
 
 
 @lru_cache(None)
-def moment_kernel(squared, real):
+def moment_kernel(squared: bool, real: str) -> Kernel:
+    """out[s, b, j] = the sum of x, or squared: of (x - mean)^2, over the valid steps of run s."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def moment(g, x, mean, lengths, out, n):
-        """out[s, b, j] = the sum of x, or squared: of (x - mean)^2, over the valid steps of run s."""
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
@@ -82,12 +83,15 @@ def moment_kernel(squared, real):
 
 
 @lru_cache(None)
-def pair_kernel(centring, real):
+def pair_kernel(centring: bool, real: str) -> Kernel:
+    """out[s, b, 0, j], out[s, b, 1, j] = the sums of dy and of dy x, or centring: dy (x - mean).
+
+    Over the valid steps of run s.
+    """
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def pair(g, dy, x, mean, lengths, out, n):
-        """out[s, b, 0, j], out[s, b, 1, j] = the sums of dy and of dy x, or centring: dy (x - mean), over the valid steps of run s."""
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
@@ -105,15 +109,16 @@ def pair_kernel(centring, real):
 
 
 @lru_cache(None)
-def places_kernel(real):
+def places_kernel(real: str) -> Kernel:
+    """out[c, s] = the sum of a[c, p] over the places of segment s, over divisor."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def add_places(a, places, segment, divisor, out, segments, n):
-        """out[c, s] = the sum of a[c, p] over the places of segment s, over divisor."""
         i = cuda.grid(1)
         if i < n:
-            c, s, total = i // segments, i % segments, zero
+            c, s = i // segments, i % segments
+            total = zero
             for p in range(s * segment, min((s + 1) * segment, places)):
                 total += a[c * places + p]
             out[i] = total / divisor
@@ -123,11 +128,14 @@ def places_kernel(real):
 
 def _sum(rows, channels, divisor=1):
     """The sum (C,) of rows (R, C * places) over rows and places, over divisor."""
-    a, real = sum_rows(rows).reshape(channels, -1), rows.dtype.type
+    a = sum_rows(rows).reshape(channels, -1)
+    kernel = places_kernel(a.dtype.name)
     while True:
-        segments = max(-(-a.shape[1] // SEGMENT), 1)
+        places = a.shape[1]
+        segments = max(-(-places // SEGMENT), 1)
         out = Array((channels, segments), a.dtype)
-        start(places_kernel(a.dtype.name), out.size, a, a.shape[1], SEGMENT, real(divisor if segments == 1 else 1), out, segments, out.size)
+        over = rows.dtype.type(divisor if segments == 1 else 1)
+        start(kernel, out.size, a, places, SEGMENT, over, out, segments, out.size)
         if segments == 1:
             return out.reshape(channels)
         a = out
@@ -140,25 +148,26 @@ def _moment(squared, planes, x, mean, lengths, count):
     return _sum(parts, planes.channels, count)
 
 
-def _pairs(centring, planes, dy, x, mean, lengths):
+def pairs(centring: bool, planes: Planes, dy: Array, x: Array, mean: Any, lengths: Array) -> Sums:
     """Sums of dy and of dy x, or centring: of dy (x - mean); mean: any array where it does not matter."""
     parts = Array((planes.rows, 2 * planes.channels * planes.places), dy.dtype)
-    start(pair_kernel(centring, dy.dtype.name), planes.threads, planes, dy, x, mean, lengths, parts, planes.threads)
+    kernel = pair_kernel(centring, dy.dtype.name)
+    start(kernel, planes.threads, planes, dy, x, mean, lengths, parts, planes.threads)
     both = _sum(parts, 2 * planes.channels)
     return Sums(both[:planes.channels], both[planes.channels:])
 
 
-# ---- BatchNorm
+# ---- forward and back
 
 
 @lru_cache(None)
-def shift_kernel(real):
+def shift_kernel(real: str) -> Kernel:
+    """y = gain spread (x - mean) / sqrt(var + eps) + bias in valid steps, else 0."""
     prepare()
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def shift(g, norming, x, channels, lengths, y, n):
-        """y = gain spread (x - mean) / sqrt(var + eps) + bias in valid steps, else 0."""
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
@@ -174,20 +183,21 @@ def shift_kernel(real):
 
 
 @lru_cache(None)
-def back_kernel(real):
+def back_kernel(real: str) -> Kernel:
+    """dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (var + eps)), padded steps: 0."""
     prepare()
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def back(g, norming, count, dy, x, channels, sums, lengths, dx, n):
-        """dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (var + eps)) in valid steps, else 0."""
         i = cuda.grid(1)
         if i < n:
             units = g.channels * g.places
             j, b, first = i % units, i // units % g.batch, i // (units * g.batch) * g.segment
             c, length = j // g.places, lengths[b]
             mean, var = channels.mean[c], channels.var[c] + norming.eps
-            level, slope, factor = sums.total[c] / count, -sums.along[c] / (count * var), channels.gain[c] * (norming.spread / sqrt(var))
+            level, slope = sums.total[c] / count, -sums.along[c] / (count * var)
+            factor = channels.gain[c] * (norming.spread / sqrt(var))
             for t in range(first, min(first + g.segment, g.steps)):
                 o = (t * g.batch + b) * units + j
                 dx[o] = ((x[o] - mean) * slope + dy[o] - level) * factor if t < length else zero
@@ -196,7 +206,8 @@ def back_kernel(real):
 
 
 @lru_cache(None)
-def gain_kernel():
+def gain_kernel() -> Kernel:
+    """dgain = the sum of dy times what was normalised, of each channel."""
     prepare()
 
     @cuda.jit
@@ -208,7 +219,7 @@ def gain_kernel():
     return gain
 
 
-def _planes(shape, channels):
+def planes_of(shape: tuple[int, ...], channels: int) -> Planes:
     return Planes(shape[0], shape[1], channels, prod(shape[2:]) // channels, SEGMENT)
 
 
@@ -216,144 +227,50 @@ def _typed(norming, dtype):
     return Norming(*map(dtype.type, norming))
 
 
-def batch_norm_forward(norming: Norming, x, gain, bias, running, lengths, tape):
+# What the backward pass of a BatchNorm needs: x, its moments, lengths, how many values a channel has.
+Normed = tuple[Array, Moments, Array, int]
+
+
+def batch_norm_forward(norming: Norming, x: Values, gain: Values, bias: Values, running: Moments | None,
+                       lengths: np.ndarray | None, tape: bool) -> tuple[Array, Moments | None, Normed | None]:
+    """(y, the moments of the batch, what the backward pass needs)."""
     x, gain, bias = put(x), put(gain), put(bias)
-    planes, dtype, y, moments = _planes(x.shape, gain.size), x.dtype, Array(x.shape, x.dtype), None
-    count, lengths = max(values_of_each(x.shape, lengths, gain.size), 1), lengths_of(*x.shape[:2], lengths)
+    planes, dtype = planes_of(x.shape, gain.size), x.dtype
+    steps, batch, _ = x.shape
+    y = Array(x.shape, dtype)
+    count = max(values_of_each(x.shape, lengths, gain.size), 1)
+    lasts = lengths_of(steps, batch, lengths)
+    moments = None
     if running is None:
-        mean = _moment(False, planes, x, gain, lengths, count)
-        there = Moments(mean, _moment(True, planes, x, mean, lengths, count))
-        moments = Moments(*(a.astype(np.float64) for a in host_all(there)))
+        mean: Any = _moment(False, planes, x, gain, lasts, count)
+        var: Any = _moment(True, planes, x, mean, lasts, count)
+        there = Moments(mean, var)
+        mean, var = host_all(there)
+        moments = Moments(mean.astype(np.float64), var.astype(np.float64))
     else:
         there = put_all(running, dtype)
-    start(shift_kernel(dtype.name), planes.threads, planes, _typed(norming, dtype), x, Channels(*there, gain, bias), lengths, y, planes.threads)
-    return y, moments, (x, there, lengths, count) if tape else None
+    channels = Channels(there.mean, there.var, gain, bias)
+    start(shift_kernel(dtype.name), planes.threads, planes, _typed(norming, dtype), x, channels, lasts, y,
+          planes.threads)
+    return y, moments, (x, there, lasts, count) if tape else None
 
 
-def batch_norm_backward(norming: Norming, tape, gain, dy, want_dx):
-    x, moments, lengths, count = tape
-    dy, gain, dtype, dx = put(dy, x.dtype), put(gain), x.dtype, None
-    planes, norming, dgain = _planes(x.shape, gain.size), _typed(norming, dtype), Array(gain.shape, dtype)
-    sums = _pairs(True, planes, dy, x, moments.mean, lengths)
+def batch_norm_backward(norming: Norming, tape: Normed, gain: Values, dy: Values,
+                        want_dx: bool) -> tuple[Array | None, Array, Array]:
+    """The gradients (of x or None, of the gain, of the bias)."""
+    x, moments, lasts, count = tape
+    dy, gain, dtype = put(dy, x.dtype), put(gain), x.dtype
+    planes, norming = planes_of(x.shape, gain.size), _typed(norming, dtype)
+    dgain = Array(gain.shape, dtype)
+    sums = pairs(True, planes, dy, x, moments.mean, lasts)
     start(gain_kernel(), gain.size, norming, moments.var, sums.along, dgain, gain.size)
+    dx = None
     if want_dx:
         dx = Array(x.shape, dtype)
-        channels = Channels(*moments, gain, None)
-        start(back_kernel(dtype.name), planes.threads, planes, norming, dtype.type(count), dy, x, channels, sums, lengths, dx, planes.threads)
+        channels = Channels(moments.mean, moments.var, gain, None)
+        start(back_kernel(dtype.name), planes.threads, planes, norming, dtype.type(count), dy, x, channels,
+              sums, lasts, dx, planes.threads)
     return dx, dgain, sums.total
 
 
-# ---- LayerNorm
-
-
-class Features(NamedTuple):
-    """(T * B, n, places); n features are normalised."""
-    n: int
-    places: int
-
-
-@lru_cache(None)
-def together(lanes, across, real):
-    """A function of the threads of a block: the sum of their values over lanes, in a tree."""
-
-    @cuda.jit(device=True)
-    def sum_of_lanes(shared, thread, value):
-        shared[thread] = value
-        cuda.syncthreads()
-        half = lanes // 2
-        while half > 0:
-            if thread < half * across:
-                shared[thread] += shared[thread + half * across]
-            cuda.syncthreads()
-            half //= 2
-        total = shared[thread % across]
-        cuda.syncthreads()
-        return total
-
-    return sum_of_lanes
-
-
-@lru_cache(None)
-def layer_kernels(lanes, across, keeps, real):
-    """(forward, backward).  A block has so many lanes, which share the features, of threads at places across.  keeps: for the backward pass."""
-    prepare()
-    real, threads, sum_of_lanes = np.dtype(real).type, lanes * across, together(lanes, across, real)
-    zero, one = real(0), real(1)
-
-    @cuda.jit
-    def forward(g, eps, x, gain, bias, y, normal, scale):
-        shared = cuda.shared.array(threads, real)
-        thread, tiles = cuda.threadIdx.x, (g.places + across - 1) // across
-        r, p, lane = cuda.blockIdx.x // tiles, cuda.blockIdx.x % tiles * across + thread % across, thread // across
-        first, end = r * g.n * g.places + p, g.n if p < g.places else 0
-        total = zero
-        for k in range(lane, end, lanes):
-            total += x[first + k * g.places]
-        mean = sum_of_lanes(shared, thread, total) / real(g.n)
-        total = zero
-        for k in range(lane, end, lanes):
-            centred = x[first + k * g.places] - mean
-            total += centred * centred
-        s = one / sqrt(sum_of_lanes(shared, thread, total) / real(g.n) + eps)
-        for k in range(lane, end, lanes):
-            value = (x[first + k * g.places] - mean) * s
-            y[first + k * g.places] = value * gain[k] + bias[k]
-            if keeps:
-                normal[first + k * g.places] = value
-        if keeps and lane == 0 and p < g.places:
-            scale[r * g.places + p] = s
-
-    @cuda.jit
-    def backward(g, dy, normal, scale, gain, dx):
-        """dx = scale (d - mean of d - normal (mean of d normal)), d = gain dy."""
-        shared = cuda.shared.array(threads, real)
-        thread, tiles = cuda.threadIdx.x, (g.places + across - 1) // across
-        r, p, lane = cuda.blockIdx.x // tiles, cuda.blockIdx.x % tiles * across + thread % across, thread // across
-        first, end = r * g.n * g.places + p, g.n if p < g.places else 0
-        total, along = zero, zero
-        for k in range(lane, end, lanes):
-            d = dy[first + k * g.places] * gain[k]
-            total += d
-            along += d * normal[first + k * g.places]
-        level, slope = sum_of_lanes(shared, thread, total) / real(g.n), sum_of_lanes(shared, thread, along) / real(g.n)
-        for k in range(lane, end, lanes):
-            o = first + k * g.places
-            dx[o] = scale[r * g.places + p] * (dy[o] * gain[k] - level - normal[o] * slope)
-
-    return forward, backward
-
-
-def _block(features):
-    """(lanes, across): powers of two."""
-    across = min(1 << (features.places - 1).bit_length(), ACROSS)
-    return max(min(1 << (features.n - 1).bit_length(), THREADS // across), 1), across
-
-
-def _layer_norm(which, shape, keeps, dtype, *arguments):
-    """Start a kernel on all steps of (T, B, features) or (T, B, features, places)."""
-    features = Features(shape[2], shape[3] if len(shape) > 3 else 1)
-    lanes, across = _block(features)
-    blocks = shape[0] * shape[1] * -(-features.places // across)
-    if blocks:
-        launch(layer_kernels(lanes, across, keeps, dtype.name)[which], blocks, lanes * across, features, *arguments)
-
-
-def layer_norm_forward(x, gain, bias, eps, tape):
-    x, gain, bias = put(x), put(gain), put(bias)
-    y, dtype = Array(x.shape, x.dtype), x.dtype
-    normal, scale = (Array(x.shape, dtype), Array((*x.shape[:2], *x.shape[3:]), dtype)) if tape else (y, y)
-    _layer_norm(0, x.shape, tape, dtype, dtype.type(eps), x, gain, bias, y, normal, scale)
-    return y, (normal, scale) if tape else None
-
-
-def layer_norm_backward(tape, gain, dy, want_dx):
-    normal, scale = tape
-    dy, gain, dtype, dx = put(dy, normal.dtype), put(gain), normal.dtype, None
-    dbias, dgain = _pairs(False, _planes(normal.shape, gain.size), dy, normal, gain, lengths_of(*normal.shape[:2], None))
-    if want_dx:
-        dx = Array(normal.shape, dtype)
-        _layer_norm(1, normal.shape, True, dtype, dy, normal, scale, gain, dx)
-    return dx, dgain, dbias
-
-
-__all__ = ["batch_norm_backward", "batch_norm_forward", "layer_norm_backward", "layer_norm_forward"]
+__all__ = ["Planes", "Sums", "batch_norm_backward", "batch_norm_forward", "pairs", "planes_of"]

@@ -1,22 +1,28 @@
-"""What a network answers over time, on the GPU: a thread for each sample and output goes through the steps."""
+"""The answer of a network over time, on the GPU: a thread for each sample and output takes all steps."""
+
+from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from ..contract import Over, OverState
-from .array import Array, put, start, zeros
+from .array import Array, Values, put, start, zeros
 from .dense import softmax
+from .driver import Kernel
 from .population import Sizes, lengths_of
 
 SUM, MEAN, MAX, LAST = "sum", "mean", "max", "last"
 
 
 @lru_cache(None)
-def forward_kernel(reduce, real):
-    real = np.dtype(real).type
-    adds, picks, averages, lowest = reduce in (SUM, MEAN), reduce == MAX, reduce == MEAN, real(-np.inf)
+def forward_kernel(reduce: str, real: str) -> Kernel:
+    """The answer y of each sample and output, the state after it, and which step gave it."""
+    number = np.dtype(real).type
+    adds, picks, averages = reduce in (SUM, MEAN), reduce == MAX, reduce == MEAN
+    lowest = number(-np.inf)
 
     @cuda.jit
     def forward(sizes, begin, z, lengths, value, steps, y, best):
@@ -24,7 +30,8 @@ def forward_kernel(reduce, real):
         i = cuda.grid(1)
         if i < sizes.batch * sizes.units:
             b = i // sizes.units
-            total, taken, seen, length = value[i], 0, int(steps[i]), lengths[b]
+            total, seen, length = value[i], int(steps[i]), lengths[b]
+            taken = 0
             top = total if seen > begin else lowest
             for t in range(length):
                 seen += 1
@@ -37,15 +44,16 @@ def forward_kernel(reduce, real):
             value[i] = total
             steps[i] = seen
             best[i] = taken
-            y[i] = total / real(max(seen - begin, 1)) if averages else total
+            y[i] = total / number(max(seen - begin, 1)) if averages else total
 
     return forward
 
 
 @lru_cache(None)
-def backward_kernel(reduce, real):
-    real = np.dtype(real).type
-    adds, averages, zero = reduce in (SUM, MEAN), reduce == MEAN, real(0)
+def backward_kernel(reduce: str, real: str) -> Kernel:
+    """The gradients of z and, `before`, of the state that a run starts from."""
+    number = np.dtype(real).type
+    adds, averages, zero = reduce in (SUM, MEAN), reduce == MEAN, number(0)
 
     @cuda.jit
     def backward(sizes, begin, dy, dvalue, lengths, seen, best, dz, before):
@@ -54,7 +62,7 @@ def backward_kernel(reduce, real):
         if i < sizes.batch * sizes.units:
             length, taken = lengths[i // sizes.units], best[i]
             after = int(seen[i])
-            d = dy[i] / real(max(after - begin, 1)) if averages else dy[i]
+            d = dy[i] / number(max(after - begin, 1)) if averages else dy[i]
             d += dvalue[i]
             for t in range(sizes.steps):
                 here = t < length and after - length + t + 1 > begin if adds else t + 1 == taken
@@ -65,7 +73,8 @@ def backward_kernel(reduce, real):
 
 
 @lru_cache(None)
-def masked_kernel(real):
+def masked_kernel(real: str) -> Kernel:
+    """out = a in valid steps, else 0."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
@@ -79,12 +88,12 @@ def masked_kernel(real):
 
 
 @lru_cache(None)
-def softmax_backward_kernel(real):
+def softmax_backward_kernel(real: str) -> Kernel:
+    """dz = z (dz - sum of dz z), the sum in ascending order."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def softmax_backward(z, dz, rows, n):
-        """dz = z (dz - sum of dz z), the sum in ascending order."""
         r = cuda.grid(1)
         if r < rows:
             o, total = r * n, zero
@@ -97,7 +106,8 @@ def softmax_backward_kernel(real):
 
 
 def _masked(a, lengths):
-    out, (_, batch, n) = Array(a.shape, a.dtype), a.shape
+    _, batch, n = a.shape
+    out = Array(a.shape, a.dtype)
     start(masked_kernel(a.dtype.name), a.size, a, lengths, batch, n, out, a.size)
     return out
 
@@ -107,28 +117,46 @@ def _spread(steps, n):
     return put(np.repeat(np.asarray(steps), n, 1))
 
 
-def over_time_forward(over: Over, x, state, lengths, tape):
+# What the backward pass needs: the answers of each step, where one was taken, the steps so far, lengths.
+Kept = tuple[Array, Array | None, Array | None, Array]
+
+
+def over_time_forward(over: Over, x: Values, state: OverState, lengths: np.ndarray | None,
+                      tape: bool) -> tuple[Array, OverState | None, Kept | None]:
+    """(y, the state, what the backward pass needs)."""
     x = put(x)
-    z, (steps, batch, n), lasts = softmax(x) if over.of == "softmax" else x, x.shape, lengths
-    lengths = lengths_of(steps, batch, lengths)
+    z = softmax(x) if over.of == "softmax" else x
+    steps, batch, n = x.shape
+    lasts = lengths_of(steps, batch, lengths)
     if over.reduce == "each":
-        return _masked(z, lengths), None, (z, None, None, lengths) if tape else None
-    value, seen = put(state.value).copy(), _spread(state.steps, n)
+        return _masked(z, lasts), None, (z, None, None, lasts) if tape else None
+    value: Any = put(state.value).copy()
+    seen = _spread(state.steps, n)
     y, best = Array((batch, n), x.dtype), Array((batch, n), np.int32)
-    start(forward_kernel(over.reduce, x.dtype.name), y.size, Sizes(steps, batch, n), over.start, z, lengths, value, seen, y, best)
-    after = OverState(value, put(np.asarray(state.steps) + np.asarray(steps if lasts is None else lasts, x.dtype).reshape(-1, 1)))
-    return y, after, (z, best, seen, lengths) if tape else None
+    kernel = forward_kernel(over.reduce, x.dtype.name)
+    start(kernel, y.size, Sizes(steps, batch, n), over.start, z, lasts, value, seen, y, best)
+    more = np.asarray(steps if lengths is None else lengths, x.dtype).reshape(-1, 1)
+    steps_after: Any = put(np.asarray(state.steps) + more)
+    return y, OverState(value, steps_after), (z, best, seen, lasts) if tape else None
 
 
-def over_time_backward(over: Over, tape, dy, dstate):
-    z, best, seen, lengths = tape
-    (steps, batch, n), dy, before = z.shape, put(dy, z.dtype), None
+def over_time_backward(over: Over, tape: Kept, dy: Values,
+                       dstate: OverState) -> tuple[Array, OverState | None]:
+    """The gradients (of x, of the state)."""
+    z, best, seen, lasts = tape
+    steps, batch, n = z.shape
+    dy = put(dy, z.dtype)
+    before = None
     if over.reduce == "each":
-        dz = _masked(dy, lengths)
+        dz = _masked(dy, lasts)
     else:
-        dz, value = Array(z.shape, z.dtype), Array((batch, n), z.dtype)
-        start(backward_kernel(over.reduce, z.dtype.name), value.size, Sizes(steps, batch, n), over.start, dy, put(dstate.value, z.dtype), lengths, seen, best, dz, value)
-        before = OverState(value, zeros((batch, 1), z.dtype))
+        dz = Array(z.shape, z.dtype)
+        dvalue: Any = Array((batch, n), z.dtype)
+        dsteps: Any = zeros((batch, 1), z.dtype)
+        kernel = backward_kernel(over.reduce, z.dtype.name)
+        start(kernel, dvalue.size, Sizes(steps, batch, n), over.start, dy, put(dstate.value, z.dtype), lasts,
+              seen, best, dz, dvalue)
+        before = OverState(dvalue, dsteps)
     if over.of == "softmax":
         start(softmax_backward_kernel(z.dtype.name), steps * batch, z, dz, steps * batch, n)
     return dz, before

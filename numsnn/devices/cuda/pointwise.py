@@ -1,19 +1,29 @@
 """Activations and dropout on the GPU: a thread for each value."""
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import cuda
 
+from ...neurons.activation import Activation
 from ..jit import jitable, prepare
-from .array import Array, put, start
+from .array import Array, Values, put, start
+from .driver import Kernel
 
-LOW, FIRST, SECOND = np.uint64(0xFFFFFFFF), np.uint64(0x7FEB352D), np.uint64(0x846CA68B)
-ALMOST_HALF, HALF, NO_KEY = np.uint32(15), np.uint32(16), np.uint32(0)
+# of lowbias32: the factors, and by how many bits it shifts
+LOW = np.uint64(0xFFFFFFFF)
+FIRST = np.uint64(0x7FEB352D)
+SECOND = np.uint64(0x846CA68B)
+ALMOST_HALF = np.uint32(15)
+HALF = np.uint32(16)
+NO_KEY = np.uint32(0)
 
 
 @lru_cache(None)
-def value_kernel(function):
+def value_kernel(function: Callable) -> Kernel:
+    """y = function(x)."""
     prepare()
     function = jitable(function)
 
@@ -27,7 +37,8 @@ def value_kernel(function):
 
 
 @lru_cache(None)
-def slope_kernel(function):
+def slope_kernel(function: Callable) -> Kernel:
+    """dx = dy function(x)."""
     prepare()
     function = jitable(function)
 
@@ -41,7 +52,7 @@ def slope_kernel(function):
 
 
 @lru_cache(None)
-def times_kernel():
+def times_kernel() -> Kernel:
     @cuda.jit
     def times(x, factors, period, y, n):
         i = cuda.grid(1)
@@ -61,8 +72,10 @@ def _mixed(h, key):
 
 
 @lru_cache(None)
-def factors_kernel(real):
-    zero, one, mixed = np.dtype(real).type(0), np.dtype(real).type(1), jitable(_mixed)
+def factors_kernel(real: str) -> Kernel:
+    """0 or scale for each value, decided by a hash of its sample's keys, step and unit; 1 without keys."""
+    zero, one = np.dtype(real).type(0), np.dtype(real).type(1)
+    mixed = jitable(_mixed)
 
     @cuda.jit
     def random_factors(streams, batch, units, threshold, scale, factors, n):
@@ -70,8 +83,10 @@ def factors_kernel(real):
         i = cuda.grid(1)
         if i < n:
             unit, b, t = np.uint32(i % units + 1), i // units % batch, i // (units * batch)
-            key, other, step = np.uint32(streams[3 * b]), np.uint32(streams[3 * b + 1]), np.uint32(t + int(streams[3 * b + 2]))
-            key_of_step, other_of_step = mixed(mixed(key, NO_KEY) ^ step, NO_KEY), mixed(mixed(other, NO_KEY) ^ step, NO_KEY)
+            key, other = np.uint32(streams[3 * b]), np.uint32(streams[3 * b + 1])
+            step = np.uint32(t + int(streams[3 * b + 2]))
+            key_of_step = mixed(mixed(key, NO_KEY) ^ step, NO_KEY)
+            other_of_step = mixed(mixed(other, NO_KEY) ^ step, NO_KEY)
             bits = mixed(mixed(unit, NO_KEY) ^ key_of_step, other_of_step)
             kept = scale if bits >= threshold else zero
             factors[i] = one if key == 0 and other == 0 else kept
@@ -79,27 +94,33 @@ def factors_kernel(real):
     return random_factors
 
 
-def activation_forward(activation, x, tape):
+def activation_forward(activation: Activation, x: Values, tape: bool) -> tuple[Array, Array | None]:
     x = put(x)
     y = Array(x.shape, x.dtype)
     start(value_kernel(activation.value), y.size, x, y, y.size)
     return y, x if tape else None
 
 
-def activation_backward(activation, x, dy):
+def activation_backward(activation: Activation, x: Array, dy: Values) -> Array:
     dx = Array(x.shape, x.dtype)
     start(slope_kernel(activation.slope), dx.size, x, put(dy, x.dtype), dx, dx.size)
     return dx
 
 
-def random_factors(key, done, shape, probability):
-    factors, real = Array(shape, key.dtype), key.dtype.type
-    streams, threshold = put(np.concatenate((np.asarray(key), np.asarray(done)), 1)), np.uint32(probability * 2**32)
-    start(factors_kernel(key.dtype.name), factors.size, streams, shape[1], shape[2], threshold, real(1 / (1 - probability)), factors, factors.size)
+def random_factors(key: Values, done: Values, shape: tuple[int, int, int], probability: float) -> Array:
+    """Factors (T, B, N) that drop values with a probability (see contract.py)."""
+    factors = Array(shape, key.dtype)
+    streams = put(np.concatenate((np.asarray(key), np.asarray(done)), 1))
+    threshold = np.uint32(probability * 2**32)
+    real: Any = key.dtype.type
+    scale = real(1 / (1 - probability))
+    _, batch, units = shape
+    kernel = factors_kernel(key.dtype.name)
+    start(kernel, factors.size, streams, batch, units, threshold, scale, factors, factors.size)
     return factors
 
 
-def times(x, factors):
+def times(x: Values, factors: Values) -> Array:
     x, factors = put(x, factors.dtype), put(factors)
     y = Array(x.shape, x.dtype)
     start(times_kernel(), y.size, x, factors, factors.size, y, y.size)

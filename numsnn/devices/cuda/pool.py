@@ -1,22 +1,29 @@
 """Pooling on the GPU, a thread for each value that is computed."""
 
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import cuda
 
-from .array import Array, put, start
+from ..contract import Geometry
+from .array import Array, Values, put, start
 from .conv import window
+from .driver import Kernel
 
 
 @lru_cache(None)
-def largest_kernel():
+def largest_kernel() -> Kernel:
+    """The largest value of each window, and where in it; of equal ones the first."""
+
     @cuda.jit
     def largest(x, g, y, taken, n):
-        """The largest value of each window, and where in it; of equal ones the first."""
         i = cuda.grid(1)
         if i < n:
-            column, row, picture = i % g.out_width, i // g.out_width % g.out_height, i // (g.out_width * g.out_height)
+            column, row = i % g.out_width, i // g.out_width % g.out_height
+            picture = i // (g.out_width * g.out_height)
             first = (picture * g.height + row * g.down) * g.width + column * g.right
             best, where = x[first], 0
             for k in range(1, g.rows * g.columns):
@@ -30,15 +37,18 @@ def largest_kernel():
 
 
 @lru_cache(None)
-def summed_kernel(real):
+def summed_kernel(real: str) -> Kernel:
+    """The sum of each window, times scale."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def summed(x, g, scale, y, n):
         i = cuda.grid(1)
         if i < n:
-            column, row, picture = i % g.out_width, i // g.out_width % g.out_height, i // (g.out_width * g.out_height)
-            first, total = (picture * g.height + row * g.down) * g.width + column * g.right, zero
+            column, row = i % g.out_width, i // g.out_width % g.out_height
+            picture = i // (g.out_width * g.out_height)
+            first = (picture * g.height + row * g.down) * g.width + column * g.right
+            total = zero
             for k in range(g.rows * g.columns):
                 total += x[first + k // g.columns * g.width + k % g.columns]
             y[i] = total * scale
@@ -47,18 +57,20 @@ def summed_kernel(real):
 
 
 @lru_cache(None)
-def spread_kernel(by_place, real):
+def spread_kernel(by_place: bool, real: str) -> Kernel:
+    """What goes back to each place from its windows; by_place: only from those that took it."""
     zero = np.dtype(real).type(0)
 
     @cuda.jit
     def spread(dy, taken, g, scale, dx, n):
-        """What goes back to each place from the windows it lies in; by_place: only from those that took it."""
         i = cuda.grid(1)
         if i < n:
-            w, h, picture, total = i % g.width, i // g.width % g.height, i // (g.width * g.height), zero
+            w, h, picture = i % g.width, i // g.width % g.height, i // (g.width * g.height)
+            total = zero
             for k in range(g.rows * g.columns):
                 row, column = h - k // g.columns, w - k % g.columns
-                if row >= 0 and column >= 0 and row % g.down == 0 and column % g.right == 0 and row // g.down < g.out_height and column // g.right < g.out_width:
+                begins_here = row >= 0 and column >= 0 and row % g.down == 0 and column % g.right == 0
+                if begins_here and row // g.down < g.out_height and column // g.right < g.out_width:
                     j = (picture * g.out_height + row // g.down) * g.out_width + column // g.right
                     if not by_place or taken[j] == k:
                         total += dy[j] * scale
@@ -74,11 +86,12 @@ def _pooled(x, geometry):
 def _spread(taken, dy, geometry, scale, by_place):
     dy = put(dy)
     dx = Array((*dy.shape[:2], geometry.channels * geometry.size[0] * geometry.size[1]), dy.dtype)
-    start(spread_kernel(by_place, dy.dtype.name), dx.size, dy, taken, window(geometry), dy.dtype.type(scale), dx, dx.size)
+    g, kernel = window(geometry), spread_kernel(by_place, dy.dtype.name)
+    start(kernel, dx.size, dy, taken, g, dy.dtype.type(scale), dx, dx.size)
     return dx
 
 
-def max_pool_forward(x, geometry):
+def max_pool_forward(x: Values, geometry: Geometry) -> tuple[Array, Array]:
     x = put(x)
     y = _pooled(x, geometry)
     taken = Array(y.shape, np.int32)
@@ -86,18 +99,19 @@ def max_pool_forward(x, geometry):
     return y, taken
 
 
-def max_pool_backward(taken, dy, geometry):
+def max_pool_backward(taken: Array, dy: Values, geometry: Geometry) -> Array:
     return _spread(taken, dy, geometry, 1, True)
 
 
-def sum_pool_forward(x, geometry, scale):
+def sum_pool_forward(x: Values, geometry: Geometry, scale: float) -> Array:
     x = put(x)
     y = _pooled(x, geometry)
-    start(summed_kernel(x.dtype.name), y.size, x, window(geometry), x.dtype.type(scale), y, y.size)
+    real: Any = x.dtype.type
+    start(summed_kernel(x.dtype.name), y.size, x, window(geometry), real(scale), y, y.size)
     return y
 
 
-def sum_pool_backward(dy, geometry, scale):
+def sum_pool_backward(dy: Values, geometry: Geometry, scale: float) -> Array:
     dy = put(dy)
     return _spread(dy, dy, geometry, scale, False)
 

@@ -1,7 +1,12 @@
-"""Products of matrices on the GPU, by tiles that go through shared memory; a thread computes SIDE x SIDE outputs, because what is read from there decides
-the time.  Every output is a sum over ascending k in one accumulator, however the product is cut.
+"""Products of matrices on the GPU, by tiles that go through shared memory.
+
+A thread computes SIDE x SIDE outputs, because what is read from there decides the time.  Every output is a
+sum over ascending k in one accumulator, however the product is cut.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -11,12 +16,16 @@ from numba import cuda
 
 from ..jit import jitable
 from .array import WORD, Array, launch
+from .driver import Kernel
 
-TILE = 16           # numbers k of a product that go through shared memory at a time: a power of two, no more than the threads of the smallest block
+# Numbers k of a product that go through shared memory at a time: a power of two, no more than the threads of
+# the smallest block.
+TILE = 16
 SIDE = 4            # rows, and columns, of outputs that one thread computes: as many as `four` says
 THREADS = 256       # of a block, at most
 BLOCKS = 256        # of a product, at least, if need be of few threads: they are to fill a GPU
-SPARE = 4           # numbers between the rows of a tile, so that threads that write below each other wait less for each other
+# Numbers between the rows of a tile, so that threads that write below each other wait less for each other.
+SPARE = 4
 
 U = np.uint64       # indices of which Numba need not ask whether they are negative
 
@@ -40,13 +49,18 @@ def added(totals, a, b):
 @jitable
 def add_step(block, left, right, s, i, j):
     a, b = four(left, s, i), four(right, s, j)
-    return added(block[0], a, b[0]), added(block[1], a, b[1]), added(block[2], a, b[2]), added(block[3], a, b[3])
+    first, second = added(block[0], a, b[0]), added(block[1], a, b[1])
+    third, fourth = added(block[2], a, b[2]), added(block[3], a, b[3])
+    return first, second, third, fourth
 
 
 @lru_cache(None)
-def adding(depth):
-    """block[c][r] += the sum over s = 0 ... depth - 1 of left[s, i + r] right[s, j + c], ascending.  It is written out, by halves: in a loop nobody sees that
-    neighbours may be read at once.  Tuples stay in registers, where arrays need not."""
+def adding(depth: int) -> Callable:
+    """block[c][r] += the sum over s = 0 ... depth - 1 of left[s, i + r] right[s, j + c], ascending.
+
+    It is written out, by halves: in a loop nobody sees that neighbours may be read at once.  Tuples stay in
+    registers, where arrays need not.
+    """
     if depth == 1:
         return add_step
     half, middle = adding(depth // 2), U(depth // 2)
@@ -70,7 +84,11 @@ def put_block(out, block, before, i, j, m, n):
 @jitable
 def four_of(a, i, n, zero):
     """a[i], a[i + 1] ..., zero from n on."""
-    return a[U(i)] if i < n else zero, a[U(i + 1)] if i + 1 < n else zero, a[U(i + 2)] if i + 2 < n else zero, a[U(i + 3)] if i + 3 < n else zero
+    a0 = a[U(i)] if i < n else zero
+    a1 = a[U(i + 1)] if i + 1 < n else zero
+    a2 = a[U(i + 2)] if i + 2 < n else zero
+    a3 = a[U(i + 3)] if i + 3 < n else zero
+    return a0, a1, a2, a3
 
 
 class Cut(NamedTuple):
@@ -79,27 +97,58 @@ class Cut(NamedTuple):
     across: int
     depth: int          # numbers k that go through shared memory at a time
 
-    threads = property(lambda self: self.down * self.across)
-    tall = property(lambda self: SIDE * self.down)
-    wide = property(lambda self: SIDE * self.across)
-    left = property(lambda self: (self.depth, self.tall + SPARE))
-    right = property(lambda self: (self.depth, self.wide + SPARE))
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.down * self.across
 
-    def grid(self, m, n):
+    @property
+    def tall(self) -> int:
+        """Rows of outputs of a block."""
+        return SIDE * self.down
+
+    @property
+    def wide(self) -> int:
+        """Columns of outputs of a block."""
+        return SIDE * self.across
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """The shape of a tile of the first matrix in shared memory."""
+        return self.depth, self.tall + SPARE
+
+    @property
+    def right(self) -> tuple[int, int]:
+        """The shape of a tile of the second matrix in shared memory."""
+        return self.depth, self.wide + SPARE
+
+    def grid(self, m: int, n: int) -> tuple[int, int]:
+        """Blocks of a product (M, N)."""
         return -(-m // self.tall), -(-n // self.wide)
 
 
-def cut(m, n, times=1):
-    """Threads by powers of two: for no more outputs than there are, and for blocks enough; `times`: products that run together."""
-    found = Cut(*(min(max(1 << (-(-size // SIDE) - 1).bit_length(), 4), SIDE * TILE) for size in (m, n)), TILE)
+def _side(size):
+    """Threads along a side of so many outputs, by a power of two: no more than they keep busy."""
+    return min(max(1 << (-(-size // SIDE) - 1).bit_length(), 4), SIDE * TILE)
+
+
+def cut(m: int, n: int, times: int = 1) -> Cut:
+    """Threads for no more outputs than there are, for blocks enough; `times`: products that run together."""
+    found = Cut(_side(m), _side(n), TILE)
     while found.threads > THREADS or found.threads > WORD and prod(found.grid(m, n)) * times < BLOCKS:
-        found = found._replace(down=found.down // 2) if found.down > found.across else found._replace(across=found.across // 2)
+        if found.down > found.across:
+            found = found._replace(down=found.down // 2)
+        else:
+            found = found._replace(across=found.across // 2)
     return found
 
 
 @lru_cache(None)
-def fetching(width, depth, threads, real, along):
-    """How a block copies a tile of a matrix (K, N); along: of one that is stored (N, K).  Neighbouring threads read neighbours in memory."""
+def fetching(width: int, depth: int, threads: int, real: str, along: bool) -> Callable:
+    """How a block copies a tile of a matrix (K, N); along: of one that is stored (N, K).
+
+    Neighbouring threads read neighbours in memory.
+    """
     zero = np.dtype(real).type(0)
 
     @jitable
@@ -109,23 +158,27 @@ def fetching(width, depth, threads, real, along):
             p = thread + e * threads
             s, c = (p % depth, p // depth) if along else (p // width, p % width)
             row, column = first + s, corner + c
-            tile[s, c] = a[U(column * k + row if along else row * n + column)] if row < k and column < n else zero
+            there = row < k and column < n
+            tile[s, c] = a[U(column * k + row if along else row * n + column)] if there else zero
 
     return fetch
 
 
 @lru_cache(None)
-def product_kernel(tiles, real, turned, biased):
-    """out = a b (+ bias), (M, K) and (K, N); tiles of both go through shared memory, SIDE x SIDE outputs are a thread's."""
-    across, depth, tall, wide, real, zero = tiles.across, tiles.depth, tiles.tall, tiles.wide, np.dtype(real).type, np.dtype(real).type(0)
-    shape_left, shape_right, add_tiles = tiles.left, tiles.right, adding(tiles.depth)
-    fetch_left, fetch_right = fetching(tall, depth, tiles.threads, real, not turned[0]), fetching(wide, depth, tiles.threads, real, turned[1])
+def product_kernel(tiles: Cut, real: str, turned: tuple[bool, bool], biased: bool) -> Kernel:
+    """out = a b (+ bias), (M, K) and (K, N); tiles of both go through shared memory."""
+    across, depth, tall, wide = tiles.across, tiles.depth, tiles.tall, tiles.wide
+    number, zero = np.dtype(real).type, np.dtype(real).type(0)
+    shape_left, shape_right, add_tiles = tiles.left, tiles.right, adding(depth)
+    fetch_left = fetching(tall, depth, tiles.threads, real, not turned[0])
+    fetch_right = fetching(wide, depth, tiles.threads, real, turned[1])
 
     @cuda.jit
     def product(a, b, bias, out, m, n, k):
-        left = cuda.shared.array(shape_left, real)          # a line each: the simulator tells them apart by it
-        right = cuda.shared.array(shape_right, real)
-        i, j, top, corner = cuda.threadIdx.y, cuda.threadIdx.x, cuda.blockIdx.x * tall, cuda.blockIdx.y * wide
+        left = cuda.shared.array(shape_left, number)    # a line each: the simulator tells them apart by it
+        right = cuda.shared.array(shape_right, number)
+        i, j = cuda.threadIdx.y, cuda.threadIdx.x
+        top, corner = cuda.blockIdx.x * tall, cuda.blockIdx.y * wide
         block = each(each(zero))
         if biased:
             b0, b1, b2, b3 = four_of(bias, corner + SIDE * j, n, zero)
@@ -141,9 +194,11 @@ def product_kernel(tiles, real, turned, biased):
     return product
 
 
-def product(a, b, *, a_turned=False, b_turned=False, bias=None):
+def product(a: Array, b: Array, *, a_turned: bool = False, b_turned: bool = False,
+            bias: Array | None = None) -> Array:
     """a b, with either matrix transposed."""
-    (m, k), n = (a.shape[::-1] if a_turned else a.shape), b.shape[0 if b_turned else 1]
+    m, k = a.shape[::-1] if a_turned else a.shape
+    n = b.shape[0 if b_turned else 1]
     out = Array((m, n), a.dtype)
     if out.size:
         tiles = cut(m, n)

@@ -1,26 +1,36 @@
-"""Spikes on the GPU: as bits, which are a thirtieth of values; and what takes them there together with arrays."""
+"""Spikes on the GPU: as bits, which are a thirtieth of values; and what takes spikes and arrays there."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any, TypeGuard, overload
 
 import numpy as np
 from numba import cuda, njit
+from numpy.typing import ArrayLike, DTypeLike
 
 from ...signals.spikes import Spikes, index_dtype
 from ..jit import OPTIONS
 from ..threads import run as on_threads
-from .array import WORD, Array, put, start
+from .array import WORD, Array, Values, put, start
 from .streams import ahead
 
 GATHERED = 1 << 16      # entries of lists that one thread puts together
 
 
 class DeviceSpikes(Spikes):
-    """Spikes as bits on the GPU: word w of row t * B + b holds units 32 w ... 32 w + 31.  On the host they are lists as ever."""
+    """Spikes as bits on the GPU: word w of row t * B + b holds units 32 w ... 32 w + 31.
+
+    On the host they are lists as ever.
+    """
 
     __slots__ = ("_lists", "bits")
 
-    def __init__(self, shape, bits):
-        self.shape, self.bits, self._lists = tuple(shape), bits, None
+    def __init__(self, shape: Iterable[int], bits: Array):
+        self.shape = tuple(shape)
+        self.bits = bits
+        self._lists: Spikes | None = None
 
     def _listed(self):
         if self._lists is None:
@@ -35,20 +45,23 @@ class DeviceSpikes(Spikes):
     index = property(lambda self: self._listed().index)
     multiplicity = property(lambda self: None)
 
-    def dense(self, dtype=np.float32):
+    def dense(self, dtype: DTypeLike = np.float32) -> Any:
         """The Array (T, B, N)."""
-        y, units = Array(self.shape, dtype), self.shape[2]
+        y = Array(self.shape, dtype)
+        units = self.shape[2]
         start(_unpack(), y.size, self.bits, units, words(units), y, y.size)
         return y
 
-    def __getitem__(self, time):
+    def __getitem__(self, time: slice) -> DeviceSpikes:
         """A slice in time, in its place."""
         first, last, _ = time.indices(self.shape[0])
-        batch = self.shape[1]
-        return DeviceSpikes((max(last - first, 0), *self.shape[1:]), self.bits[first * batch:max(last, first) * batch])
+        last = max(last, first)
+        _, batch, units = self.shape
+        return DeviceSpikes((last - first, batch, units), self.bits[first * batch:last * batch])
 
 
-def words(units):
+def words(units: int) -> int:
+    """The number of words that hold so many bits."""
     return -(-units // WORD)
 
 
@@ -86,7 +99,8 @@ def _pack_values():
     def pack_values(values, units, n_words, bits, n):
         i = cuda.grid(1)
         if i < n:
-            r, first, word = i // n_words, i % n_words * 32, np.uint32(0)
+            r, first = i // n_words, i % n_words * 32
+            word = np.uint32(0)
             for unit in range(first, min(first + 32, units)):
                 if values[r * units + unit] != 0:
                     word |= np.uint32(1) << np.uint32(unit % 32)
@@ -94,7 +108,7 @@ def _pack_values():
     return pack_values
 
 
-def packed(values):
+def packed(values: Array) -> DeviceSpikes:
     """The spikes of an Array (T, B, N) of zeros and ones."""
     steps, batch, units = values.shape
     bits = Array((steps * batch, words(units)), np.uint32)
@@ -104,24 +118,43 @@ def packed(values):
 
 @njit(**OPTIONS)
 def _gather(start, count, index, first, begin, end, out):
-    """The lists of rows begin ... end - 1, one after the other from first[begin] on; those of a batch lie somewhere in the lists of the whole set."""
+    """The lists of rows begin ... end - 1, one after the other from first[begin] on.
+
+    Those of a batch lie somewhere in the lists of the whole set.
+    """
     for r in range(begin, end):
         for e in range(count[r]):
             out[first[r] + e] = index[start[r] + e]
 
 
-def put_spikes(x):
+def put_spikes(x: Spikes) -> Array | DeviceSpikes:
     """Spikes on the GPU; where units spike several times in a step, as values."""
     if isinstance(x, DeviceSpikes):
         return x
     if x.multiplicity is not None:
         return put(x.dense())
-    rows, units = x.shape[0] * x.shape[1], x.shape[2]
-    bits, first, index = Array((rows, words(units)), np.uint32), np.cumsum(x.count, dtype=np.int64) - x.count, np.zeros(max(x.n_spikes, 1), index_dtype(units))
+    steps, batch, units = x.shape
+    rows = steps * batch
+    bits = Array((rows, words(units)), np.uint32)
+    first = np.cumsum(x.count, dtype=np.int64) - x.count
+    index = np.zeros(max(x.n_spikes, 1), index_dtype(units))
     parts = -(-index.size // GATHERED)
-    on_threads(lambda p: _gather(x.start, x.count, x.index, first, rows * p // parts, rows * (p + 1) // parts, index), parts, index.size)
+
+    def gather(part):
+        begin, end = rows * part // parts, rows * (part + 1) // parts
+        _gather(x.start, x.count, x.index, first, begin, end, index)
+
+    on_threads(gather, parts, index.size)
     start(_pack(), rows, put(first), put(x.count), put(index), words(units), bits, rows)
     return DeviceSpikes(x.shape, bits)
+
+
+@overload
+def placed(x: None, dtype: DTypeLike | None = None) -> None: ...
+
+
+@overload
+def placed(x: Spikes | Array | ArrayLike, dtype: DTypeLike | None = None) -> Array | DeviceSpikes: ...
 
 
 def placed(x, dtype=None):
@@ -129,19 +162,21 @@ def placed(x, dtype=None):
     return put_spikes(x) if isinstance(x, Spikes) else put(x, dtype)
 
 
-def send(x):
+def send(x: Spikes | Values) -> DeviceSpikes | Array:
     """`placed` while kernels run: those that use it wait for it, and no others."""
     if holds(x):
         return x
     with ahead() as arrival:
         own = placed(x)
     owner = (own.bits if isinstance(own, DeviceSpikes) else own).owner
+    assert owner is not None        # only arrays of zeros, which nobody has used, have none
     arrival.held.remove(owner)
     owner.arrival = arrival
     return own
 
 
-def holds(a):
+def holds(a: object) -> TypeGuard[Array | DeviceSpikes]:
+    """Whether it lies on the GPU."""
     return isinstance(a, (Array, DeviceSpikes))
 
 

@@ -1,21 +1,29 @@
-"""The two queues of a GPU's work.  Kernels and copies run in the order in which they were started, on one stream; what is sent ahead, the next
-batch, goes up on another meanwhile, from memory that the GPU reads by itself; a thread of its own may send it.  Neither is the default stream, for
-which all others wait.
+"""The two queues of a GPU's work.
+
+Kernels and copies run in the order in which they were started, on one stream; what is sent ahead, the next
+batch, goes up on another meanwhile, from memory that the GPU reads by itself; a thread of its own may send
+it.  Neither is the default stream, for which all others wait.
 """
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from ..buffers import Pool
+from .driver import Stream
 
 
 class _Now(threading.local):
-    arrival = None          # what this thread sends
+    """What this thread sends."""
+    arrival: Arrival | None = None
 
 
 _now = _Now()
@@ -26,7 +34,7 @@ def _streams():
     return SimpleNamespace(work=cuda.stream(), up=cuda.stream())
 
 
-def current():
+def current() -> Stream:
     """The stream on which things are started."""
     return _streams().up if _now.arrival else _streams().work
 
@@ -36,10 +44,11 @@ class Arrival:
 
     __slots__ = ("event", "held")
 
-    def __init__(self):
-        self.event, self.held = None, []
+    def __init__(self) -> None:
+        self.event: Any = None
+        self.held: list = []
 
-    def wait(self):
+    def wait(self) -> None:
         """What is started on the first stream from now on runs after it."""
         if self.event is not None:
             self.event.wait(_streams().work)
@@ -47,7 +56,7 @@ class Arrival:
 
 
 @contextmanager
-def ahead():
+def ahead() -> Iterator[Arrival]:
     """Within it things are started on the second stream."""
     _now.arrival = arrival = Arrival()
     try:
@@ -58,14 +67,14 @@ def ahead():
         arrival.event.record(_streams().up)
 
 
-def hold(memory):
+def hold(memory: object) -> None:
     """Keep something as long as what is being sent ahead."""
     if _now.arrival is not None:
         _now.arrival.held.append(memory)
 
 
-def follow():
-    """The second stream waits for all that the first has been told so far: memory was taken that what has been told may still use."""
+def follow() -> None:
+    """The second stream waits for all that the first was told: it may still use memory that is taken now."""
     if _now.arrival is not None:
         told = cuda.event()
         told.record(_streams().work)
@@ -88,7 +97,7 @@ class _Pinned:
             _pinned().returned.append(self.memory)
 
 
-def staged(host):
+def staged(host: np.ndarray) -> np.ndarray:
     """The array itself or, sent ahead, a copy in pinned memory."""
     if _now.arrival is None or not host.nbytes:
         return host
