@@ -13,7 +13,7 @@ from numba import cuda, types
 from numba.extending import overload
 
 from ..access import absent, gather
-from ..jit import INLINE, _present, _written, jitable, prepare
+from ..jit import INLINE, jitable, prepare, present_fields, written_function
 from .array import Array, put, start
 
 U = np.uint64
@@ -63,20 +63,20 @@ def parts_of(memory, arrays, size):
 @overload(add_times, jit_options=INLINE)
 def _add_times(sums, factor, arrays, i):
     by = ".{0}" if isinstance(factor, types.BaseTuple) else ""
-    terms = (f"sums.{n} + factor{by.format(n)} * arrays.{n}[i]" if n in _present(arrays) else f"sums.{n}" for n in sums.fields)
-    return _written(f"def f(sums, factor, arrays, i): return cls({', '.join(terms)})", cls=sums.instance_class)
+    terms = (f"sums.{n} + factor{by.format(n)} * arrays.{n}[i]" if n in present_fields(arrays) else f"sums.{n}" for n in sums.fields)
+    return written_function(f"def f(sums, factor, arrays, i): return cls({', '.join(terms)})", cls=sums.instance_class)
 
 
 @overload(total, jit_options=INLINE)
 def _total(sums):
-    return _written(f"def f(sums): return {' + '.join(f'sums.{n}' for n in sums.fields)}")
+    return written_function(f"def f(sums): return {' + '.join(f'sums.{n}' for n in sums.fields)}")
 
 
 @overload(parts_of, jit_options=INLINE)
 def _parts_of(memory, arrays, size):
-    there = _present(arrays)
+    there = present_fields(arrays)
     views = "".join(f"memory[{there.index(n)} * size:{there.index(n) + 1} * size], " if n in there else "(), " for n in arrays.fields)
-    return _written(f"def f(memory, arrays, size): return cls({views})", cls=arrays.instance_class)
+    return written_function(f"def f(memory, arrays, size): return cls({views})", cls=arrays.instance_class)
 
 
 # ---- products
