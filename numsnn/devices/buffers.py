@@ -66,7 +66,7 @@ class Pool:
         return memory
 
     def _fitting(self, size):
-        """Where the smallest memory that fits is, None where there is none; of several the last given back."""
+        """Where the smallest memory that fits is, of several the last given back; None: there is none."""
         best, fits = None, size * FITS
         for i in range(len(self.free) - 1, -1, -1):
             here = self.free[i].nbytes

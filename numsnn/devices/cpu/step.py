@@ -1,15 +1,17 @@
-"""One time step of a whole network on the CPU as one compiled call: `net.step` without Python from layer to layer.
+"""One time step of a whole network on the CPU as one compiled call.
 
-Each layer is a compiled function of addresses (a kernel), made once for each kind of layer and model; `drive` calls them one after the
-other from a table.  All values of a step lie in one vector: states, what each layer hands out, working space.
+That is `net.step` without Python from layer to layer.  Each layer is a compiled function of addresses (a kernel),
+made once for each kind of layer and model; `drive` calls them one after the other from a table.  All values of a
+step lie in one vector: states, what each layer hands out, working space.
 
     kernel(fixed, x, before, after, y, work, batch)
-        fixed: addresses and numbers of the layer (int64).  x: (batch, n_in), y: (batch, n_out).  before, after: its state, one field after
-        the other, (batch, n) each.  work: space
+        fixed: addresses and numbers of the layer (int64).  x: (batch, n_in), y: (batch, n_out).
+        before, after: its state, one field after the other, (batch, n) each.  work: space
 
 The arithmetic is that of the loops over whole sequences, in the same order: the same bits.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,18 +20,20 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
+from numpy.typing import DTypeLike
 
 from ...neurons.model import Functions
 from ..access import gather, scatter
+from ..contract import Dynamics
 from ..jit import (
     INLINE,
     OPTIONS,
-    _unique,
-    _written,
     fingerprint,
     jitable,
     pointer,
     prepare,
+    unaliased,
+    written_function,
 )
 from .dense import soften
 from .rows import U, add_values
@@ -44,7 +48,8 @@ class StepLayer(NamedTuple):
     state: tuple            # values of each field of the state, for one sample
     n_out: int
     work: int               # values of working space
-    watched: tuple = ()     # arrays that `fixed` is computed from; if their values change it is computed anew
+    # arrays that `fixed` is computed from; if their values change it is computed anew
+    watched: tuple = ()
 
 
 # ---- addresses
@@ -55,7 +60,7 @@ def at(context, like, address):
     """A private pointer to values of the type that `like` points to, at an address."""
     def generate(context, builder, signature, args):
         pointer = builder.inttoptr(args[1], context.get_value_type(signature.args[0]))
-        return _unique(builder, pointer)
+        return unaliased(builder, pointer)
     return like(like, address), generate
 
 
@@ -63,7 +68,7 @@ def at(context, like, address):
 def shifted(context, pointer, n):
     """A private pointer n values further on."""
     def generate(context, builder, signature, args):
-        return _unique(builder, builder.gep(args[0], [args[1]]))
+        return unaliased(builder, builder.gep(args[0], [args[1]]))
     return pointer(pointer, n), generate
 
 
@@ -99,7 +104,8 @@ def _made(cls, item, arguments):
     """cls of an expression of the field's number."""
     kind = cls.instance_class
     items = ", ".join(item.format(i=i) for i in range(len(kind._fields)))
-    return _written(f"def f(cls, {arguments}): return kind({items})", kind=kind, at=at, shifted=shifted, U=U)
+    source = f"def f(cls, {arguments}): return kind({items})"
+    return written_function(source, kind=kind, at=at, shifted=shifted, U=U)
 
 
 @overload(pointed, jit_options=INLINE)
@@ -126,7 +132,8 @@ def _dense(real):
 
     def dense(fixed, x, before, after, y, work, batch):
         mark  # noqa: B018  part of the cache key
-        weight, bias, n_in, n_out = at(x, fixed[0]), at(x, fixed[1]), U(fixed[2]), U(fixed[3])
+        weight, bias = at(x, fixed[0]), at(x, fixed[1])
+        n_in, n_out = U(fixed[2]), U(fixed[3])
         x, y = shifted(x, U(0)), shifted(y, U(0))
         for b in range(batch):
             for n in range(n_out):
@@ -136,8 +143,9 @@ def _dense(real):
     return _kernel(dense, real)
 
 
-def dense_step(weight, bias):
-    return StepLayer(_dense(_real(weight.dtype)), (weight, bias, *weight.shape), (), weight.shape[1], 0)
+def dense_step(weight: np.ndarray, bias: np.ndarray) -> StepLayer:
+    n_in, n_out = weight.shape
+    return StepLayer(_dense(_real(weight.dtype)), (weight, bias, n_in, n_out), (), n_out, 0)
 
 
 @lru_cache(None)
