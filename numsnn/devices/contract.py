@@ -94,12 +94,12 @@ class Geometry(NamedTuple):
     Channels and size of the pictures that come in, (rows, columns) of everything, size of those that go out.
     """
     channels: int
-    size: tuple
-    kernel: tuple
-    stride: tuple
-    padding: tuple
-    dilation: tuple
-    out: tuple
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    out: tuple[int, int]
 
 
 class Dynamics(NamedTuple):

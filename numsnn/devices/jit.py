@@ -159,20 +159,20 @@ def _overload_two_to_64(m):
 # ---- access.py: one generated line per tuple type, what one would write by hand for the model
 
 
-def written_function(source: str, **names: object) -> Callable:
+def written_function(source: str, **names: Any) -> Callable:
     """The function `f` that a source defines, which sees these names."""
     scope = dict(names)
     exec(source, scope)     # noqa: S102  a line made of field names
     return scope["f"]
 
 
-def present_fields(arrays: types.BaseNamedTuple) -> list[str]:
+def present_fields(arrays: Any) -> list[str]:
     """The fields of a type of named tuples that are neither None nor ()."""
     absent = (types.NoneType, types.BaseTuple)
     return [name for name, kind in zip(arrays.fields, arrays.types) if not isinstance(kind, absent)]
 
 
-def written_for_each(line: str, arrays: types.BaseNamedTuple, arguments: str, **names: object) -> Callable:
+def written_for_each(line: str, arrays: Any, arguments: str, **names: Any) -> Callable:
     """The function of these arguments that does a line for each present field; {n} is its name."""
     lines = "; ".join(line.format(n=name) for name in present_fields(arrays))
     return written_function(f"def f({arguments}): {lines or 'pass'}", **names)

@@ -18,8 +18,8 @@ _NAMES = ("scipy_openblas_{}_num_threads", "scipy_openblas_{}_num_threads64_", "
 @lru_cache(1)
 def _switch() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """(get, set) of the number of threads of SciPy's OpenBLAS, or None where it is another BLAS."""
-    import scipy.linalg.cython_blas  # noqa: F401  loads the library
-    package = Path(__import__("scipy").__file__).parent
+    import scipy.linalg.cython_blas  # it loads the library
+    package = Path(str(scipy.__file__)).parent
     for folder in (package.parent / "scipy.libs", package / ".dylibs"):
         for path in sorted(folder.glob("*openblas*")):
             library = ctypes.CDLL(str(path))
@@ -35,7 +35,8 @@ def usable() -> bool:
     """Whether products may go to BLAS; says so once if not."""
     if _switch() is None:
         warnings.warn("SciPy's BLAS is not an OpenBLAS whose threads can be set; products of the backward "
-                      "pass use our own, slower loops, so that results do not depend on the number of threads",
+                      "pass use our own, slower loops, so that results do not depend on the number of "
+                      "threads",
                       RuntimeWarning, stacklevel=2)
         return False
     return True

@@ -30,7 +30,6 @@ from .lanes import (
     transpose,
 )
 
-
 # ---- places
 
 

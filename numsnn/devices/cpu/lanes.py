@@ -260,4 +260,4 @@ def listed(code, values, n, index):
 
 
 __all__ = ["COLUMNS", "COMPRESSES", "REGISTER", "ROWS", "WIDE", "accumulate", "add_rows", "add_to_rows",
-           "correlations", "copy", "lanes", "listed", "product", "products", "total", "transpose"]
+           "copy", "correlations", "lanes", "listed", "product", "products", "total", "transpose"]

@@ -170,12 +170,16 @@ def one_stage_backward(
         dx = model.Inputs(*(buffers.empty((steps * batch, units), dtype) for _ in model.Inputs._fields))
     else:
         dx = model.Inputs(gradients.into)
-    dstate, dlast = copied(gradients.state), gradients.last.copy() if recur else None
+    dstate = copied(gradients.state)
+    dlast = rec = None
+    biased: tuple[str, ...] = ()
+    if recur:
+        assert recurrent is not None and gradients.last is not None
+        dlast, rec = gradients.last.copy(), recurrence(dynamics, tape, recurrent)
+        biased = model.recurrent if recurrent.bias else ()
     shape = shape_of(tape.current, gradients.into)
     lists, previous = _listed_spikes(dynamics, tape, shape.group * units, dtype)
-    biased = model.recurrent if recur and recurrent.bias else ()
     sums = sums_of(dynamics, learn, biased, batch * units, dtype)
-    rec = recurrence(dynamics, tape, recurrent) if recur else None
     returned = with_fields(model.Out, (recur,), lambda name: dlast)
     kernel = backward_kernel(
         model, surrogate.spike, surrogate.slope, dynamics.activation, recur, bool(recur) and in_place(units))
@@ -226,12 +230,15 @@ def recurrence(dynamics: Dynamics, tape: Tape, recurrent: Recurrent) -> Recurren
     """What recurred, and zeros for the gradients of its weights."""
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     entries = values = working = None
+    assert tape.start.last is not None
     if dynamics.recurs_as_events:
+        assert tape.events is not None
         entries = (tape.events.start, tape.events.count, tape.events.index, None)
         spaces = [outer_space(units, units, dtype, BLOCK * batch * units) for _ in recurrent.weight]
         working = spaces[0][1]
         sums = [dweight for dweight, _ in spaces]
     else:
+        assert tape.values is not None
         values = tape.values.reshape(steps * batch, units)
         sums = [np.zeros_like(w) for w in recurrent.weight]
     size = 1 if in_place(units) else lanes.lanes(dtype)

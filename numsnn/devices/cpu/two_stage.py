@@ -212,12 +212,14 @@ def two_stage_forward(
         dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, want: Want) -> Run:
     """A population with two products a step."""
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
+    last = start.last
+    assert recur is not None and last is not None
     shape, dtype = x[0].shape, x[0].dtype
     _, batch, units = shape
     new = buffers.empty if start.lengths is None else buffers.zeros       # padded steps hand out zeros
     taped = model.State._fields if want.tape else ()
     out = with_fields(model.Out, want.stored(recur), lambda name: new(shape, dtype))
-    now = with_fields(model.Out, (recur,), lambda name: start.last.copy())
+    now = with_fields(model.Out, (recur,), lambda name: last.copy())
     states = with_fields(model.State, taped, lambda name: buffers.empty(shape, dtype))
     state = copied(start.state)
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
@@ -229,10 +231,12 @@ def two_stage_forward(
 
 
 def two_stage_backward(
-        dynamics: Dynamics, tape: Tape, recurrent: Recurrent, gradients: Gradients,
+        dynamics: Dynamics, tape: Tape, recurrent: Recurrent | None, gradients: Gradients,
         learn: Collection[str]) -> PopulationGradients:
     """The gradients of `two_stage_forward`."""
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
+    assert recurrent is not None and gradients.last is not None
+    assert tape.start.last is not None and tape.values is not None
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     dx = model.Inputs(*(buffers.empty((steps * batch, units), dtype) for _ in model.Inputs._fields))
     dstate, dlast = copied(gradients.state), gradients.last.copy()

@@ -61,7 +61,8 @@ class Code:
         """
         for kind, value in zip(kinds, values, strict=True):
             if isinstance(kind, types.BaseTuple):
-                yield list(self.arguments(kind.types, cgutils.unpack_tuple(self.builder, value)))
+                members: Any = kind         # Numba's stubs do not know their types
+                yield list(self.arguments(members.types, cgutils.unpack_tuple(self.builder, value)))
             elif isinstance(kind, types.Array):
                 yield self.context.make_array(kind)(self.context, self.builder, value=value).data
             elif isinstance(kind, types.CPointer):
