@@ -213,16 +213,17 @@ def carry_rows(back, through, first, last, units, width, more):
 
 
 @jitable
-def return_rows(product, dx, rec, g, straight, returned, back, lengths, t, batch, units):
+def return_rows(product, in_place, dx, rec, g, returned, back, lengths, t):
     """What the gradient dx (B, N) of the current g gives back through the recurrence.
 
     back: `returned` as a pointer; it becomes that, or where g > 0 that is added, for the samples that have a
-    step t.  straight: for all of them and at once.
+    step t.
     """
-    if straight:
+    if in_place and lengths is None and g == 0:
         product(dx, rec.weight_t[g], returned)
         return
     product(dx, rec.weight_t[g], rec.product)
+    batch, units = U(dx.shape[0]), U(dx.shape[1])
     b, end = active_run(lengths, t, U(0), batch)
     while b < end:
         carry_rows(back, pointer(rec.product), b, end, units, U(rec.product.shape[1]), g > 0)
@@ -288,11 +289,13 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
     functions = model.step_adjoint, spike, slope, activation.value, activation.slope
     place = model.Out._fields.index(recur) if recur else 0
     product = multiply_blas if in_place else multiply_vectors
+    return _compiled_backward(functions, model.gates, place, in_place, product)
+
+
+def _compiled_backward(functions, gates, recur, in_place, product):
+    adjoint, spike, slope, act, act_slope = map(jitable, functions)
     mark = fingerprint(*functions, product)
-    return _compiled_backward(mark, *map(jitable, functions), model.gates, place, in_place, product)
 
-
-def _compiled_backward(mark, adjoint, spike, slope, act, act_slope, gates, recur, in_place, product):
     @njit(**OPTIONS)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lists, lengths):
         mark  # noqa: B018  part of the cache key
@@ -300,19 +303,17 @@ def _compiled_backward(mark, adjoint, spike, slope, act, act_slope, gates, recur
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units, group, pitch, outer = unsigned(shape)
         (current, states, previous), params, spikes = private(tape), private(coefficients), private(lists)
-        (dout, returned, dstate), (dparams, dinput) = gradients, private(sums)
-        dout, dstate = private(dout), private(dstate)
-        returned, dx = private_array(returned), private_array(dx)
+        dout, returned, dstate = private(gradients[0]), private_array(gradients[1]), private(gradients[2])
+        dx, (dparams, dinput) = private_array(dx), private(sums)
         back, flat, done = pointer(returned), pointer(dx), steps
         for ago in range(steps):
-            t = steps - U(1) - ago
-            row, b = t * batch * units, U(0)
+            t, b = steps - U(1) - ago, U(0)
             while b < batch:
                 begin, end = active_run(lengths, t, b, batch)
                 clear_run(flat, t * outer + b * units, t * outer + begin * units)
                 for s in range(begin, end, group):
                     o, count = s * units, min(group, end - s)
-                    at_current, at_states, at_out = t * pitch + o, row + o, t * outer + o
+                    at_current, at_states, at_out = t * pitch + o, t * batch * units + o, t * outer + o
                     if lists is not None:
                         last_spikes(previous.spike, spikes, t, batch, units, group, s, count)
                     if t > U(0):
@@ -330,9 +331,8 @@ def _compiled_backward(mark, adjoint, spike, slope, act, act_slope, gates, recur
                 b = end
             if rec is not None:
                 for g in range(len(gates)):
-                    straight = in_place and lengths is None and g == 0
-                    return_rows(product, dx[gates[g]][t * batch:(t + U(1)) * batch], rec, g, straight,
-                                returned[recur], back[recur], lengths, t, batch, units)
+                    return_rows(product, in_place, dx[gates[g]][t * batch:(t + U(1)) * batch], rec, g,
+                                returned[recur], back[recur], lengths, t)
                 if t % U(BLOCK) == 0:
                     add_recurrent_block(rec, dx, gates, max(t, U(1)) * batch, done * batch, batch)
                     done = t

@@ -152,12 +152,13 @@ def backward_kernel(model, spike, slope, activation, recur, with_blas):
                  activation.slope)
     second, place = model.recurrent.index(model.second), model.Out._fields.index(recur)
     product = multiply_blas if with_blas else multiply
+    return _compiled_backward(functions, model.gates, second, place, product)
+
+
+def _compiled_backward(functions, gates, second, recur, product):
+    adjoint, between, between_adjoint, spike, slope, act, act_slope = map(jitable, functions)
     mark = fingerprint(*functions, product)
-    return _compiled_backward(mark, *map(jitable, functions), model.gates, second, place, product)
 
-
-def _compiled_backward(
-        mark, adjoint, between, between_adjoint, spike, slope, act, act_slope, gates, second, recur, product):
     @njit(**OPTIONS)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lengths):
         mark  # noqa: B018  part of the cache key
