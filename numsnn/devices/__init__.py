@@ -1,8 +1,12 @@
-"""Loops over time, one folder for each device, the same file names in each.  This is the only place that looks at the name of a device."""
+"""Loops over time, one folder for each device, the same file names in each.
+
+This is the only place that looks at the name of a device.
+"""
 
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -13,15 +17,19 @@ class DeviceError(OSError):
 
 DEVICES = ("cpu", "reference", "cuda")
 
-_works = []         # a GPU that was asked once
+_works: list[str] = []      # a GPU that was asked once
 
 
-def get(device: str):
-    """The module with the functions of contract.py for a device: "cpu" (Numba), "reference" (NumPy) or "cuda" (Numba on an NVIDIA GPU)."""
+def get(device: str) -> ModuleType:
+    """The module with the functions of contract.py for a device.
+
+    "cpu" (Numba), "reference" (NumPy) or "cuda" (Numba on an NVIDIA GPU).
+    """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; there are {', '.join(map(repr, DEVICES))}")
     if device == "cpu" and find_spec("numba") is None:
-        raise ImportError('device="cpu" needs the package numba, which is not installed: install it (pip install numba), '
+        raise ImportError('device="cpu" needs the package numba, which is not installed: '
+                          'install it (pip install numba), '
                           'or use Network(..., device="reference"), which needs NumPy only')
     if device == "cuda" and not _works:
         _check_cuda()
@@ -35,7 +43,8 @@ def _check_cuda():
     if config.ENABLE_CUDASIM:
         return
     if find_spec("numba_cuda") is None:
-        raise ImportError('device="cuda" needs the package numba-cuda, which is not installed: pip install "numsnn[cuda]", or use device="cpu"')
+        raise ImportError('device="cuda" needs the package numba-cuda, which is not installed: '
+                          'pip install "numsnn[cuda]", or use device="cpu"')
     from numba import cuda
     if not cuda.is_available():
         try:
@@ -43,17 +52,21 @@ def _check_cuda():
             reason = "its compiler is missing or does not fit"
         except Exception as error:      # noqa: BLE001  whatever the driver says
             reason = " ".join(str(error).split()).strip(" :.") or type(error).__name__
-        raise DeviceError(f'device="cuda" needs an NVIDIA GPU with a driver that fits the installed numba-cuda; there is none that works ({reason}). '
-                           f'Install or update the driver, or use device="cpu"')
+        raise DeviceError('device="cuda" needs an NVIDIA GPU with a driver that fits the installed '
+                          f'numba-cuda; there is none that works ({reason}). '
+                          'Install or update the driver, or use device="cpu"')
 
 
-def of(a):
+def of(a: object) -> ModuleType:
     """The functions for an array: those of the GPU where it lies there, else the fastest."""
     return fastest() if isinstance(a, np.ndarray) else get("cuda")
 
 
-def fastest():
-    """The compiled loops where Numba is installed, else the reference: for losses, which belong to no network."""
+def fastest() -> ModuleType:
+    """The compiled loops where Numba is installed, else the reference.
+
+    For losses, which belong to no network.
+    """
     return get("cpu" if find_spec("numba") else "reference")
 
 

@@ -6,15 +6,15 @@
     clear(arrays, i)            arrays.v[i] = 0; ...
     prefetch(arrays, i)         arrays.v[i] will be read soon
 
-`arrays` is a named tuple of arrays, or of arrays and None or (), which CUDA kernels take instead: such a field reads as 0 and is not
-written.  Loops are written once for all models, and store only the fields that were asked for.  Here the plain Python meaning; devices/jit.py
-has the compiled one.
+`arrays` is a named tuple of arrays, or of arrays and None or (), which CUDA kernels take instead: such a
+field reads as 0 and is not written.  Loops are written once for all models, and store only the fields that
+were asked for.  Here the plain Python meaning; devices/jit.py has the compiled one.
 """
 
 from ..neurons.elementwise import ZERO
 
 
-def absent(a):
+def absent(a: object) -> bool:
     return a is None or isinstance(a, tuple)
 
 
@@ -24,8 +24,8 @@ def gather(arrays, i):
 
 def gather_sum(arrays, i, more, j):
     """gather(arrays, i) + gather(more, j), field by field."""
-    return type(arrays)(*(ZERO + (ZERO if absent(a) else a[i]) + (ZERO if absent(b) else b[j])
-                          for a, b in zip(arrays, more, strict=True)))
+    first, second = gather(arrays, i), gather(more, j)
+    return type(arrays)(*(ZERO + a + b for a, b in zip(first, second, strict=True)))
 
 
 def scatter(arrays, i, values):

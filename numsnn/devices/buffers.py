@@ -1,18 +1,22 @@
 """Memory for large arrays, used again as soon as nobody holds the array it was given to.
 
-The system clears the pages of new memory one by one when they are first touched, and takes them back when an array is gone.  That costs up to a
-third of a training step whose arrays are the same in every step.  So their memory is kept: never more than was in use at one time, nor than a
-quarter of the machine's; `clear` gives it back.
+The system clears the pages of new memory one by one when they are first touched, and takes them back when
+an array is gone.  That costs up to a third of a training step whose arrays are the same in every step.  So
+their memory is kept: never more than was in use at one time, nor than a quarter of the machine's; `clear`
+gives it back.
 """
 
 import os
 import threading
 import tracemalloc
 from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 LARGE = 1 << 18         # bytes; smaller arrays are the business of malloc
 FITS = 9 / 8            # memory of up to so many times the size is taken for an array
@@ -27,31 +31,42 @@ def _most_kept() -> int:
 
 
 class Pool:
-    """Memory that is free and kept, the one given back last at the end, and how much is in use.  allocate(bytes): new memory, or a MemoryError;
-    limit: bytes to keep; spare: times what was in use at one time, to have with what is kept."""
+    """Memory that is free and kept, the one given back last at the end, and how much is in use.
 
-    def __init__(self, allocate, limit, spare=1):
-        self.lock, self.free, self.returned = threading.Lock(), [], deque()
-        self.lent = {}      # kept, because in a garbage cycle memory would be finalized before the array that returns it
+    allocate(bytes): new memory, or a MemoryError; limit: bytes to keep; spare: times what was in use at one
+    time, to have with what is kept.
+    """
+
+    def __init__(self, allocate: Callable[[int], Any], limit: int, spare: int = 1):
+        self.allocate, self.limit, self.spare = allocate, limit, spare
+        self.lock = threading.Lock()
+        self.free: list[Any] = []
+        self.returned: deque[Any] = deque()
+        # kept, because in a garbage cycle memory would be finalized before the array that returns it
+        self.lent: dict[int, Any] = {}
         self.used = self.most = self.kept = 0
-        self.allocate, self.limit, self.spare, self.off = allocate, limit, spare, 0
+        self.off = 0        # how many ask, at this time, for memory of their own
 
-    def take(self, size):
+    def take(self, size: int) -> Any:
         """Memory of `size` bytes or a little more."""
         with self.lock:
             self._collect()
             found = None if self.off else self._fitting(size)
             memory = None if found is None else self.free.pop(found)
-            self.kept -= 0 if memory is None else memory.nbytes
-            self.used += size if memory is None else memory.nbytes
+            if memory is None:
+                self.used += size
+            else:
+                self.kept -= memory.nbytes
+                self.used += memory.nbytes
             self.most = max(self.most, self.used)
             self._drop(self.spare * self.most - self.used)
-        memory = self._new(size) if memory is None else memory
+        if memory is None:
+            memory = self._new(size)
         self.lent[id(memory)] = memory
         return memory
 
     def _fitting(self, size):
-        """Where the smallest memory that fits is, the last given back of several; None where there is none."""
+        """Where the smallest memory that fits is, of several the last given back; None: there is none."""
         best, fits = None, size * FITS
         for i in range(len(self.free) - 1, -1, -1):
             here = self.free[i].nbytes
@@ -75,7 +90,10 @@ class Pool:
                     raise
 
     def _collect(self):
-        """What arrays that are gone have left.  They leave it in `returned`, because they may go at any moment, under the lock too."""
+        """What arrays that are gone have left.
+
+        They leave it in `returned`, because they may go at any moment, under the lock too.
+        """
         while self.returned:
             memory = self.returned.popleft()
             del self.lent[id(memory)]
@@ -88,11 +106,15 @@ class Pool:
         while self.free and self.kept > most:
             self.kept -= self.free.pop(0).nbytes
 
-    def peak(self, run) -> int:
-        """The most bytes that are in use during run() on top of those before it, each array in memory that is no larger than it."""
+    def peak(self, run: Callable[[], object]) -> int:
+        """The most bytes that are in use during run() on top of those before it.
+
+        Each array is in memory that is no larger than it.
+        """
         with self.lock:
             self._collect()
-            before, most, self.most = self.used, self.most, self.used
+            before, most = self.used, self.most
+            self.most = before
         self.off += 1
         try:
             run()
@@ -101,7 +123,7 @@ class Pool:
             self.off -= 1
             self.most = max(most, self.most)
 
-    def clear(self):
+    def clear(self) -> None:
         with self.lock:
             self._collect()
             self.free.clear()
@@ -116,34 +138,41 @@ class _Loan:
     def __init__(self, pool, memory, shape, dtype):
         self.pool, self.memory = pool, memory
         address = memory.ctypes.data
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (address + -address % LINE, False)}
+        aligned = address + -address % LINE
+        self.__array_interface__ = {
+            "version": 3, "shape": shape, "typestr": dtype.str, "data": (aligned, False)}
 
     def __del__(self):
         self.pool.returned.append(self.memory)
 
 
+def _made_pool():
+    return Pool(lambda size: np.empty(size, np.uint8), _most_kept())
+
+
+_pool = _made_pool()
+
+
 def _new_pool():
     global _pool
-    _pool = Pool(lambda size: np.empty(size, np.uint8), _most_kept())
-
-
-_new_pool()
+    _pool = _made_pool()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_pool)       # another thread may have held the lock
 
 
-def empty(shape: tuple | int, dtype) -> np.ndarray:
+def empty(shape: tuple | int, dtype: DTypeLike) -> np.ndarray:
     """An array, its values undefined."""
-    shape, dtype, pool = shape if isinstance(shape, tuple) else (shape,), np.dtype(dtype), _pool
+    shape = shape if isinstance(shape, tuple) else (shape,)
+    dtype, pool = np.dtype(dtype), _pool
     size = prod(shape) * dtype.itemsize
     if size < LARGE or pool.off:
         return np.empty(shape, dtype)
     return np.asarray(_Loan(pool, pool.take(size + LINE), shape, dtype))
 
 
-def zeros(shape: tuple | int, dtype) -> np.ndarray:
+def zeros(shape: tuple | int, dtype: DTypeLike) -> np.ndarray:
     """An array of zeros."""
     a = empty(shape, dtype)
     a.fill(0)
@@ -163,11 +192,17 @@ def contiguous(a: np.ndarray) -> np.ndarray:
 
 
 def flat(a: np.ndarray) -> np.ndarray:
-    """(T, B, N) as a vector.  The time steps may lie apart, as those of some samples of a larger array do; what lies between them is not theirs."""
+    """(T, B, N) as a vector.
+
+    The time steps may lie apart, as those of some samples of a larger array do; what lies between them is
+    not theirs.
+    """
     if a.flags.c_contiguous:
         return a.reshape(-1)
-    (steps, batch, units), strides = a.shape, a.strides
-    return np.lib.stride_tricks.as_strided(a, (max(steps - 1, 0) * (strides[0] // strides[2]) + min(steps, 1) * batch * units,), strides[2:])
+    steps, batch, units = a.shape
+    pitch = a.strides[0] // a.strides[2]
+    size = max(steps - 1, 0) * pitch + min(steps, 1) * batch * units
+    return np.lib.stride_tricks.as_strided(a, (size,), a.strides[2:])
 
 
 def clear() -> None:
@@ -176,7 +211,7 @@ def clear() -> None:
 
 
 @contextmanager
-def off():
+def off() -> Iterator[None]:
     """Within it every array is given memory of its own."""
     clear()
     _pool.off += 1
@@ -186,8 +221,11 @@ def off():
         _pool.off -= 1
 
 
-def held(run) -> int:
-    """The most bytes of arrays that run() holds on top of what was there before it; memory that was kept for others does not count."""
+def held(run: Callable[[], object]) -> int:
+    """The most bytes of arrays that run() holds on top of what was there before it.
+
+    Memory that was kept for others does not count.
+    """
     already = tracemalloc.is_tracing()
     if already:
         tracemalloc.reset_peak()

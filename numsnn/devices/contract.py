@@ -1,48 +1,66 @@
-"""What a device offers: the functions that reference/device.py and cpu/device.py both define, and the tuples they speak in.
+"""What a device offers: the functions that its device.py defines, and the tuples they speak in.
 
     dense_forward(x, weight, bias) -> y
-        y (T, B, M) = bias + x W, summed over ascending inputs with one accumulator per output.  x: Spikes or array (T, B, N).
+        y (T, B, M) = bias + x W, summed over ascending inputs with one accumulator per output.
+        x: Spikes or array (T, B, N)
     dense_backward(x, weight, dy, want_dx) -> (dweight, dbias, dx or None)
     conv_forward(x, weight, bias, geometry, into=None) -> y
-        two-dimensional convolution of each row (t, b); x: Spikes or array (T, B, C * H * W), weight (O, C, kh, kw)
+        two-dimensional convolution of each row (t, b)
+        x: Spikes or array (T, B, C * H * W), weight (O, C, kh, kw)
     conv_backward(x, weight, dy, geometry, want_dx, into=None) -> (dweight, dbias, dx or None)
-        x, dy may be samples of larger arrays, and so may be `into`, where y or dx shall lie; a device may ignore it
+        x, dy may be samples of larger arrays, and so may be `into`, where y or dx shall lie; a device may
+        ignore it
     max_pool_forward(x, geometry) -> (y, taken)
-        the largest value of each window of x, array (T, B, C * H * W); taken: where it lay, of equal ones the first
+        the largest value of each window of x, array (T, B, C * H * W)
+        taken: where it lay, of equal ones the first
     max_pool_backward(taken, dy, geometry) -> dx
-    sum_pool_forward(x, geometry, scale) -> y; sum_pool_backward(dy, geometry, scale) -> dx
+    sum_pool_forward(x, geometry, scale) -> y
         the sum of each window times scale
+    sum_pool_backward(dy, geometry, scale) -> dx
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
     softmax_cross_entropy(y, labels, weights) -> (loss, dy)
-        sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,) float64.  A device may
-        take exp of less than -60 for zero
+        sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,)
+        float64.  A device may take exp of less than -60 for zero
     softmax(x) -> z
         exp(x - max) / sum over the last axis, the sum in ascending order
-    over_time_forward(over, x, state, lengths, tape) -> (y, OverState, tape or None); over_time_backward(over, tape, dy, dstate) -> (dx, dstate)
+    over_time_forward(over, x, state, lengths, tape) -> (y, OverState, tape or None)
         the answer over time (layers/overtime.py)
+    over_time_backward(over, tape, dy, dstate) -> (dx, dstate)
     batch_norm_forward(norming, x, gain, bias, running, lengths, tape) -> (y, Moments or None, tape or None)
-        each channel of x, array (T, B, C * places), by the moments `running` (then None comes back), None: by its own over the valid steps, which come
-        back on the host; gain, bias (C,).  norming, Moments: see devices/norm.py
+        each channel of x, array (T, B, C * places), by the moments `running` (then None comes back), None: by
+        its own over the valid steps, which come back on the host; gain, bias (C,).  norming, Moments: see
+        devices/norm.py
     batch_norm_backward(norming, tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
-    layer_norm_forward(x, gain, bias, eps, tape) -> (y, tape or None); layer_norm_backward(tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
+    layer_norm_forward(x, gain, bias, eps, tape) -> (y, tape or None)
         each step of x, array (T, B, C) or, each place by itself, (T, B, C, places); gain, bias (C,)
-    activation_forward(activation, x, tape) -> (y, tape or None); activation_backward(activation, tape, dy) -> dx
+    layer_norm_backward(tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
+    activation_forward(activation, x, tape) -> (y, tape or None)
         a function of each value
+    activation_backward(activation, tape, dy) -> dx
     random_factors(key, done, shape, probability) -> array (T, B, N)
-        0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample, step and feature, the same on all
-        devices; done (B, 1): steps before the first; 1 where the key is (0, 0)
+        0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample,
+        step and feature, the same on all devices; done (B, 1): steps before the first; 1 where the key is
+        (0, 0)
     times(x, factors) -> x * factors, (T, B, N), factors of the same shape or (B, N)
-    put(a) -> array where the device works, or the array itself; zeros(shape, dtype) -> such an array; holds(a) -> whether it lies there, not on the host
+    put(a) -> array where the device works, or the array itself
+    zeros(shape, dtype) -> such an array
+    holds(a) -> whether it lies there, not on the host
     send(x) -> put(x), which may take place while the device works
-    finish() waits until the device has done all it was told; busy(run) -> seconds of kernels in run(), None where that is not known; name() -> str
-    square_sums(arrays) -> a float for each; finite(arrays) -> a bool for each, whether all its numbers are
-    parted(a, n) -> the parts (..., n) of an array (..., G n), one after the other on its last axis; beside(parts) -> such an array
-    joined(parts) -> pieces (T, ...) of a sequence, one after the other; held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
+    finish() waits until the device has done all it was told
+    busy(run) -> seconds of kernels in run(), None where that is not known
+    name() -> str
+    parted(a, n) -> the parts (..., n) of an array (..., G n), one after the other on its last axis
+    beside(parts) -> such an array
+    joined(parts) -> pieces (T, ...) of a sequence, one after the other
+    held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
+    finite(arrays) -> whether all values are finite, of each
+    square_sums(arrays) -> the sum of the squares of each, in float64
     refusal(dynamics, units, dtype) -> str
         why the device cannot run a population; "" where it can
     update(rule, p, g, slots, k)
-        one step of an optimiser, in place: for each value p, slots = rule(p, g, slots, k); p, g (N,), slots: named tuple of (N,) arrays
+        one step of an optimiser, in place: for each value p, slots = rule(p, g, slots, k); p, g (N,), slots:
+        named tuple of (N,) arrays
     dense_step, population_step, over_time_step -> StepLayer; StepTable(layers, batch, dtype)
         one step of several layers in one call (devices/cpu/step.py), where a device has it: STEPS
     HOST
@@ -51,12 +69,15 @@
         whether the network cuts a batch into chunks of samples
     one_thread() -> context manager in which several threads may call the backward functions (they use BLAS)
 
-One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then `step`; where the model has a
-SECOND current, its product comes after the others and takes `between` of them.  Arrays are
-(T, B, N) and contiguous; the currents x, one array for each field of the model's Inputs, are overwritten by the total currents, which
-the tape keeps.  Padded steps, t >= lengths[b], change no state, hand out zeros and have no gradient.
+One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then
+`step`; where the model has a SECOND current, its product comes after the others and takes `between` of them.
+Arrays are (T, B, N) and contiguous; the currents x, one array for each field of the model's Inputs, are
+overwritten by the total currents, which the tape keeps.  Padded steps, t >= lengths[b], change no state, hand
+out zeros and have no gradient.
 """
 
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,15 +89,17 @@ from ..signals.spikes import Spikes
 
 
 class Geometry(NamedTuple):
-    """A convolution, or windows: channels and size of the pictures that come in, (rows, columns) of everything, size of those that go
-    out."""
+    """A convolution, or windows.
+
+    Channels and size of the pictures that come in, (rows, columns) of everything, size of those that go out.
+    """
     channels: int
-    size: tuple
-    kernel: tuple
-    stride: tuple
-    padding: tuple
-    dilation: tuple
-    out: tuple
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    out: tuple[int, int]
 
 
 class Dynamics(NamedTuple):
@@ -131,7 +154,17 @@ class Want(NamedTuple):
     fields: tuple               # of Out, as arrays (T, B, N)
     events: bool                # the spikes as Spikes
     tape: bool                  # what the backward pass needs
-    into: np.ndarray | None = None  # (T, B, N), samples of a larger array: where the one field shall lie; a device may ignore it
+    # (T, B, N), samples of a larger array: where the one field shall lie; a device may ignore it
+    into: np.ndarray | None = None
+
+    def stored(self, recurring: str | None) -> set[str]:
+        """The fields of Out of which a run stores values; recurring: the one the tape needs, or None."""
+        taped = {recurring} if self.tape and recurring else set()
+        return set(self.fields) | taped
+
+    def of(self, out: Any) -> Any:
+        """What was asked for of what a run stored; the other fields are None."""
+        return with_fields(type(out), self.fields, partial(getattr, out))
 
 
 class Run(NamedTuple):
@@ -155,7 +188,9 @@ class Gradients(NamedTuple):
     out: Any                    # Out of arrays (T, B, N) or None
     state: Any                  # State of (B, N) arrays: of the state after the last step
     last: np.ndarray | None
-    into: np.ndarray | None = None  # samples of a larger array, as those of `out` then are: where the gradient of the current shall lie; may be ignored
+    # samples of a larger array, as those of `out` then are: where the gradient of the current shall lie; a
+    # device may ignore it
+    into: np.ndarray | None = None
 
 
 class PopulationGradients(NamedTuple):
@@ -167,7 +202,12 @@ class PopulationGradients(NamedTuple):
     bias: tuple | None
 
 
-def valid_steps(steps: int, batch: int, lengths) -> np.ndarray:
+def with_fields(cls: Any, wanted: Collection, array_of: Callable[[str], Any]) -> Any:
+    """A named tuple of array_of(name) for each field that is wanted, None for the others."""
+    return cls(*(array_of(name) if name in wanted else None for name in cls._fields))
+
+
+def valid_steps(steps: int, batch: int, lengths: np.ndarray | None) -> np.ndarray:
     """(T, B, 1): whether sample b has a step t."""
     lengths = np.full(batch, steps) if lengths is None else lengths
     return np.arange(steps)[:, None, None] < lengths[:, None]

@@ -1,15 +1,16 @@
-"""Numba's view of the dialect: compiled twins of the primitives of elementwise.py and access.py, `private`, fingerprints.
+"""Numba's view of the dialect: compiled twins of elementwise.py and access.py, `private`, fingerprints.
 
-Everything here is captured by the loops of cpu.py.  `jitable` makes a plain function callable from compiled code and keeps it
-plain Python; inlining is forced, because a function that is called several times and not inlined leaves its loop scalar
-(measured: 20 ns instead of 2.9 per value).
+Everything here is captured by the loops of the devices.  `jitable` makes a plain function callable from
+compiled code and keeps it plain Python; inlining is forced, because a function that is called several times
+and not inlined leaves its loop scalar (measured: 20 ns instead of 2.9 per value).
 """
 
 import hashlib
 import inspect
 import math
-import platform
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,16 +23,16 @@ from numba.extending import intrinsic, overload, register_jitable
 from ..neurons import elementwise as ew
 from . import access
 
-# Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see below).
-# error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and without it njit and NumPy
-# give the same bits.  nogil: chunks of a batch run in threads.
-OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
-INLINE = {"forceinline": True}
+# Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see
+# below).  error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and
+# without it njit and NumPy give the same bits.  nogil: chunks of a batch run in threads.
+OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}       # Numba keeps the type of options
+INLINE: Any = {"forceinline": True}                                         # to itself
 
-_seen = set()
+_seen: set[Callable] = set()
 
 
-def jitable(function):
+def jitable(function: Callable) -> Callable:
     """`function`, callable from compiled code."""
     if function not in _seen:
         _seen.add(function)
@@ -39,14 +40,20 @@ def jitable(function):
     return function
 
 
-def prepare():
-    """Make every function marked elementwise callable from compiled code; models may have been added since the last call."""
+def prepare() -> None:
+    """Make every function marked elementwise callable from compiled code.
+
+    Models may have been added since the last call.
+    """
     for function in ew.ELEMENTWISE:
         jitable(function)
 
 
-def fingerprint(*functions) -> int:
-    """A hash of what a loop captures, to stand in its closure: the functions, the dialect, the options, the loops' own files."""
+def fingerprint(*functions: Callable) -> int:
+    """A hash of what a loop captures, to stand in its closure.
+
+    It is of the functions, the dialect, the options and the loops' own files.
+    """
     digest = hashlib.sha256(repr((OPTIONS, INLINE, numba.__version__)).encode())
     for path in (Path(ew.__file__), *sorted(Path(__file__).parent.rglob("*.py"))):
         digest.update(path.read_bytes())
@@ -54,7 +61,8 @@ def fingerprint(*functions) -> int:
         try:
             digest.update(inspect.getsource(function).encode())
         except OSError:             # defined at a prompt
-            digest.update(function.__code__.co_code + repr(function.__code__.co_consts).encode())
+            code = function.__code__
+            digest.update(code.co_code + repr(code.co_consts).encode())
     return int(digest.hexdigest()[:15], 16)
 
 
@@ -63,7 +71,8 @@ def _with_helpers(functions):
     found = list(functions)
     for function in found:
         named = (function.__globals__.get(name) for name in function.__code__.co_names)
-        found += [f for f in named if f in ew.ELEMENTWISE and f not in found and f.__module__ != ew.__name__]
+        elementwise = (f for f in named if f in ew.ELEMENTWISE and f.__module__ != ew.__name__)
+        found += [f for f in elementwise if f not in found]
     return found
 
 
@@ -150,79 +159,96 @@ def _overload_two_to_64(m):
 # ---- access.py: one generated line per tuple type, what one would write by hand for the model
 
 
-def _written(source, **names):
+def written_function(source: str, **names: Any) -> Callable:
+    """The function `f` that a source defines, which sees these names."""
     scope = dict(names)
     exec(source, scope)     # noqa: S102  a line made of field names
     return scope["f"]
 
 
-def _present(arrays):
-    return [name for name, t in zip(arrays.fields, arrays.types) if not isinstance(t, (types.NoneType, types.BaseTuple))]
+def present_fields(arrays: Any) -> list[str]:
+    """The fields of a type of named tuples that are neither None nor ()."""
+    absent = (types.NoneType, types.BaseTuple)
+    return [name for name, kind in zip(arrays.fields, arrays.types) if not isinstance(kind, absent)]
+
+
+def written_for_each(line: str, arrays: Any, arguments: str, **names: Any) -> Callable:
+    """The function of these arguments that does a line for each present field; {n} is its name."""
+    lines = "; ".join(line.format(n=name) for name in present_fields(arrays))
+    return written_function(f"def f({arguments}): {lines or 'pass'}", **names)
 
 
 @overload(access.gather, jit_options=INLINE)
 def _gather(arrays, i):
-    present = _present(arrays)
+    present = present_fields(arrays)
     values = ", ".join(f"arrays.{n}[i]" if n in present else "zero" for n in arrays.fields)
-    return _written(f"def f(arrays, i): return cls({values})", cls=arrays.instance_class, zero=ew.ZERO)
+    source = f"def f(arrays, i): return cls({values})"
+    return written_function(source, cls=arrays.instance_class, zero=ew.ZERO)
 
 
 @overload(access.gather_sum, jit_options=INLINE)
 def _gather_sum(arrays, i, more, j):
-    terms = [[f"arrays.{n}[i]"] * (n in _present(arrays)) + [f"more.{n}[j]"] * (n in _present(more)) for n in arrays.fields]
-    values = ", ".join(" + ".join(t) or "zero" for t in terms)
-    return _written(f"def f(arrays, i, more, j): return cls({values})", cls=arrays.instance_class, zero=ew.ZERO)
+    first, second = present_fields(arrays), present_fields(more)
+    values = []
+    for n in arrays.fields:
+        terms = [f"arrays.{n}[i]"] * (n in first) + [f"more.{n}[j]"] * (n in second)
+        values.append(" + ".join(terms) or "zero")
+    source = f"def f(arrays, i, more, j): return cls({', '.join(values)})"
+    return written_function(source, cls=arrays.instance_class, zero=ew.ZERO)
 
 
 @overload(access.scatter, jit_options=INLINE)
 def _scatter(arrays, i, values):
-    lines = "; ".join(f"arrays.{n}[i] = values.{n}" for n in _present(arrays))
-    return _written(f"def f(arrays, i, values): {lines or 'pass'}")
+    return written_for_each("arrays.{n}[i] = values.{n}", arrays, "arrays, i, values")
 
 
 @overload(access.accumulate, jit_options=INLINE)
 def _accumulate(arrays, i, values):
-    lines = "; ".join(f"arrays.{n}[i] += values.{n}" for n in _present(arrays))
-    return _written(f"def f(arrays, i, values): {lines or 'pass'}")
+    return written_for_each("arrays.{n}[i] += values.{n}", arrays, "arrays, i, values")
 
 
 @overload(access.clear, jit_options=INLINE)
 def _clear(arrays, i):
-    lines = "; ".join(f"arrays.{n}[i] = 0" for n in _present(arrays))
-    return _written(f"def f(arrays, i): {lines or 'pass'}")
+    return written_for_each("arrays.{n}[i] = 0", arrays, "arrays, i")
 
 
 @intrinsic
 def _prefetch(context, array, i):
     """What array[i] is part of comes into the cache; the address need not exist."""
     def generate(context, builder, signature, args):
-        place, word = builder.bitcast(builder.gep(args[0], [args[1]]), cgutils.voidptr_t), ir.IntType(32)
+        word = ir.IntType(32)
+        read, keep_in_all_caches, data = word(0), word(3), word(1)
         kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, word, word, word])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [place, word(0), word(3), word(1)])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), cgutils.voidptr_t)
+        builder.call(function, [place, read, keep_in_all_caches, data])
         return context.get_dummy_value()
     return types.void(array, i), generate
 
 
 @overload(access.prefetch, jit_options=INLINE)
 def _overload_prefetch(arrays, i):
-    lines = "; ".join(f"read(arrays.{n}, i)" for n in _present(arrays))
-    return _written(f"def f(arrays, i): {lines or 'pass'}", read=_prefetch)
+    return written_for_each("read(arrays.{n}, i)", arrays, "arrays, i", read=_prefetch)
 
 
 # ---- pointers
 
 
 def pointer(arrays):
-    """The data of an array (or of each array of a tuple) as a pointer: p[i] without shape, bounds and reference counts, which would
-    keep a loop scalar."""
+    """The data of an array (or of each array of a tuple) as a pointer.
+
+    p[i] has no shape, bounds and reference counts, which would keep a loop scalar.
+    """
 
 
 def private(arrays):
-    """`pointer` of an array (or of each array of a tuple; None stays), and more: LLVM takes it for unique, as if malloc had just
-    returned it.  Loops over many arrays vectorise only so: beyond about eight pairs LLVM gives up its run-time overlap checks.
+    """`pointer` of an array (or of each array of a tuple; None stays), and more: LLVM takes it for unique.
 
-    Valid only where the arrays of a kernel do not overlap and every access, that of BLAS included, goes through the result; an
-    array that is needed as an array too goes through `private_array` first.
+    It does so as if malloc had just returned it.  Loops over many arrays vectorise only so: beyond about
+    eight pairs LLVM gives up its run-time overlap checks.
+
+    Valid only where the arrays of a kernel do not overlap and every access, that of BLAS included, goes
+    through the result; an array that is needed as an array too goes through `private_array` first.
     """
 
 
@@ -230,19 +256,21 @@ def private_array(arrays):
     """The same array (or each array of a tuple) with a unique data pointer (see `private`)."""
 
 
-def _unique(builder, data):
+def unaliased(builder: ir.IRBuilder, data: ir.Value) -> ir.Value:
     """The same address from an opaque function whose result is declared not to alias anything."""
     void = cgutils.voidptr_t
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(void, [void]), "numsnn_unique")
+    kind = ir.FunctionType(void, [void])
+    function = cgutils.get_or_insert_function(builder.module, kind, "numsnn_unique")
     if not function.blocks:
         function.linkage = "internal"
         function.attributes.add("noinline")
         function.return_value.add_attribute("noalias")
         body = ir.IRBuilder(function.append_basic_block())
         # inline assembly, because the optimiser must not see that this is the identity
-        body.ret(body.asm(ir.FunctionType(void, [void]), "", "=r,0", [function.args[0]], False))
+        body.ret(body.asm(kind, "", "=r,0", [function.args[0]], False))
     pointer = builder.call(function, [builder.bitcast(data, void)])
-    # Seen by somebody else: else LLVM may drop what is written to memory that nobody reads before the function returns.
+    # Seen by somebody else: else LLVM may drop what is written to memory that nobody reads before the
+    # function returns.
     builder.asm(ir.FunctionType(ir.VoidType(), [void]), "", "r,~{memory}", [pointer], True)
     return builder.bitcast(pointer, data.type)
 
@@ -257,7 +285,7 @@ def _pointer(context, a):
 @intrinsic
 def _private_pointer(context, a):
     def generate(context, builder, signature, args):
-        return _unique(builder, context.make_array(a)(context, builder, value=args[0]).data)
+        return unaliased(builder, context.make_array(a)(context, builder, value=args[0]).data)
     return types.CPointer(a.dtype)(a), generate
 
 
@@ -265,85 +293,40 @@ def _private_pointer(context, a):
 def _private_array(context, a):
     def generate(context, builder, signature, args):
         array = context.make_array(a)(context, builder, value=args[0])
-        array.data = _unique(builder, array.data)
+        array.data = unaliased(builder, array.data)
         return impl_ret_borrowed(context, builder, signature.return_type, array._getvalue())
     return a(a), generate
 
 
 def _each(function, arrays):
     """function of each member of a tuple, in a tuple of the same class; None stays."""
-    values = "".join("None, " if isinstance(t, types.NoneType) else f"function(arrays[{i}]), " for i, t in enumerate(arrays.types))
+    values = ""
+    for i, kind in enumerate(arrays.types):
+        values += "None, " if isinstance(kind, types.NoneType) else f"function(arrays[{i}]), "
     if isinstance(arrays, types.BaseNamedTuple):
-        return _written(f"def f(arrays): return cls({values})", function=function, cls=arrays.instance_class)
-    return _written(f"def f(arrays): return ({values})", function=function)
+        source = f"def f(arrays): return cls({values})"
+        return written_function(source, function=function, cls=arrays.instance_class)
+    return written_function(f"def f(arrays): return ({values})", function=function)
 
 
 @overload(pointer, jit_options=INLINE)
 def _overload_pointer(arrays):
-    return _each(pointer, arrays) if isinstance(arrays, types.BaseTuple) else lambda arrays: _pointer(arrays)
+    if isinstance(arrays, types.BaseTuple):
+        return _each(pointer, arrays)
+    return lambda arrays: _pointer(arrays)
 
 
 @overload(private_array, jit_options=INLINE)
 def _overload_private_array(arrays):
-    return _each(private_array, arrays) if isinstance(arrays, types.BaseTuple) else lambda arrays: _private_array(arrays)
+    if isinstance(arrays, types.BaseTuple):
+        return _each(private_array, arrays)
+    return lambda arrays: _private_array(arrays)
 
 
 @overload(private, jit_options=INLINE)
 def _overload_private(arrays):
     if isinstance(arrays, types.Array):
         return lambda arrays: _private_pointer(arrays)
-    return _each(private, arrays) if isinstance(arrays, types.BaseTuple) else lambda arrays: arrays
-
-
-# ---- numbers too small to be normal
-
-FLUSH = 0x8040      # of the control word of x86: such results are zero, and so are such arguments
-
-
-def flush_tiny():
-    """Take numbers too small to be normal for zeros from here on, on this thread, where the processor can be told (x86): traces and gradients die away
-    through them, and they cost several times what others do.  The control word before, for `restore`."""
-
-
-def restore(word):
-    """Undo `flush_tiny`."""
-
-
-def _control(builder, name, place):
-    kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
-    builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{name}"), [builder.bitcast(place, cgutils.voidptr_t)])
-
-
-@intrinsic
-def _flush_tiny(context):
-    def generate(context, builder, signature, args):
-        place, word = cgutils.alloca_once(builder, ir.IntType(32)), ir.IntType(32)
-        _control(builder, "stmxcsr", place)
-        before = builder.load(place)
-        builder.store(builder.or_(before, word(FLUSH)), place)
-        _control(builder, "ldmxcsr", place)
-        return before
-    return types.uint32(), generate
-
-
-@intrinsic
-def _restore(context, word):
-    def generate(context, builder, signature, args):
-        place = cgutils.alloca_once(builder, ir.IntType(32))
-        builder.store(args[0], place)
-        _control(builder, "ldmxcsr", place)
-        return context.get_dummy_value()
-    return types.void(types.uint32), generate
-
-
-_X86 = platform.machine().lower() in ("x86_64", "amd64")
-
-
-@overload(flush_tiny, jit_options=INLINE)
-def _overload_flush_tiny():
-    return (lambda: _flush_tiny()) if _X86 else (lambda: np.uint32(0))
-
-
-@overload(restore, jit_options=INLINE)
-def _overload_restore(word):
-    return (lambda word: _restore(word)) if _X86 else (lambda word: None)
+    if isinstance(arrays, types.BaseTuple):
+        return _each(private, arrays)
+    return lambda arrays: arrays

@@ -1,6 +1,9 @@
-"""Normalisation in NumPy, shared by the devices of the host (see contract.py); `valid` is (T, B): whether a step is one, None where all are."""
+"""Normalisation in NumPy, shared by the devices of the host (see contract.py).
 
-from typing import NamedTuple
+`valid` is (T, B): whether a step is one, None where all are.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,7 +11,10 @@ from .contract import valid_steps
 
 
 class Norming(NamedTuple):
-    """What BatchNorm makes of a channel before gain and bias: the standard deviation `spread` where the variance is far above eps."""
+    """What BatchNorm makes of a channel before gain and bias.
+
+    The standard deviation is `spread` where the variance is far above eps.
+    """
     eps: float
     spread: float
 
@@ -19,13 +25,17 @@ class Moments(NamedTuple):
     var: np.ndarray             # biased
 
 
-def values_of_each(shape, lengths, channels) -> int:
+def values_of_each(shape: tuple[int, int, int], lengths: np.ndarray | None, channels: int) -> int:
     """How many values a channel has in the valid steps of a sequence of this shape (T, B, N)."""
     steps, batch, n = shape
-    return (steps * batch if lengths is None else int(np.minimum(lengths, steps).sum())) * (n // channels)
+    rows = steps * batch if lengths is None else int(np.minimum(lengths, steps).sum())
+    return rows * (n // channels)
 
 
-def batch_norm_forward(norming: Norming, x, gain, bias, running, lengths, tape):
+def batch_norm_forward(
+        norming: Norming, x: np.ndarray, gain: np.ndarray, bias: np.ndarray, running: Moments | None,
+        lengths: np.ndarray | None, tape: bool) -> tuple[np.ndarray, Moments | None, Any]:
+    """Each channel by the moments `running`, or by its own."""
     valid = _padding(x, lengths)
     rows = _rows(x, valid, len(gain))
     if running is None:
@@ -36,15 +46,21 @@ def batch_norm_forward(norming: Norming, x, gain, bias, running, lengths, tape):
     else:
         rows -= _column(running.mean, gain)
         moments = running
-    y = np.multiply(rows, _column(gain * _scale(norming, moments.var), gain), out=None if tape else rows)
+    factor = _column(gain * _scale(norming, moments.var), gain)
+    y = np.multiply(rows, factor, out=None if tape else rows)
     y += _column(bias, gain)
-    return _spread(y, valid, x), None if moments is running else moments, (rows, moments.var, valid) if tape else None
+    own = None if moments is running else moments
+    return _spread(y, valid, x), own, (rows, moments.var, valid) if tape else None
 
 
-def batch_norm_backward(norming: Norming, tape, gain, dy, want_dx):
+def batch_norm_backward(
+        norming: Norming, tape: Any, gain: np.ndarray, dy: np.ndarray,
+        want_dx: bool) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (v + eps))"""
     centred, var, valid = tape
-    d, scale, n = _rows(dy, valid, len(gain)), _scale(norming, var), max(1, centred.shape[0] * centred.shape[2])
+    n = max(1, centred.shape[0] * centred.shape[2])
+    scale = _scale(norming, var)
+    d = _rows(dy, valid, len(gain))
     dbias, along = _sums(d), _sums(d, centred)
     dgain = (scale * along).astype(gain.dtype)
     if not want_dx:
@@ -57,7 +73,9 @@ def batch_norm_backward(norming: Norming, tape, gain, dy, want_dx):
 
 
 def _padding(x, lengths):
-    return None if lengths is None or (lengths >= len(x)).all() else valid_steps(*x.shape[:2], lengths)[..., 0]
+    if lengths is None or (lengths >= len(x)).all():
+        return None
+    return valid_steps(*x.shape[:2], lengths)[..., 0]
 
 
 def _rows(x, valid, channels):
@@ -84,25 +102,38 @@ def _scale(norming, var):
 
 
 def _sums(rows, times=None):
-    """Sum of rows, or of rows * times, over rows and places: (C,) in float64, of sums over the places of a row in the working precision."""
-    return (rows.sum(2) if times is None else np.einsum("rcp,rcp->rc", rows, times)).sum(0, dtype=np.float64)
+    """Sum of rows, or of rows * times, over rows and places: (C,).
+
+    In float64, of sums over the places of a row in the working precision.
+    """
+    of_rows = rows.sum(2) if times is None else np.einsum("rcp,rcp->rc", rows, times)
+    return of_rows.sum(0, dtype=np.float64)
 
 
-def layer_norm_forward(x, gain, bias, eps, tape):
+def layer_norm_forward(
+        x: np.ndarray, gain: np.ndarray, bias: np.ndarray, eps: float,
+        tape: bool) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
     centred = x - x.mean(2, keepdims=True)
-    scale = 1 / np.sqrt((centred * centred).mean(2, keepdims=True) + gain.dtype.type(eps))
+    var = (centred * centred).mean(2, keepdims=True)
+    scale = 1 / np.sqrt(var + gain.dtype.type(eps))
     centred *= scale
-    return centred * _wide(gain, x) + _wide(bias, x), (centred, scale) if tape else None
+    normal = centred
+    return normal * _wide(gain, x) + _wide(bias, x), (normal, scale) if tape else None
 
 
-def layer_norm_backward(tape, gain, dy, want_dx):
+def layer_norm_backward(
+        tape: tuple[np.ndarray, np.ndarray], gain: np.ndarray, dy: np.ndarray,
+        want_dx: bool) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """dx = scale (d - mean of d - normal (mean of d normal)), d = gain dy"""
     normal, scale = tape
     others = (0, 1, 3)[:dy.ndim - 1]
     dgain, dbias = (dy * normal).sum(others), dy.sum(others)
     if not want_dx:
         return None, dgain, dbias
     d = dy * _wide(gain, dy)
-    return scale * (d - d.mean(2, keepdims=True) - normal * (d * normal).mean(2, keepdims=True)), dgain, dbias
+    along = (d * normal).mean(2, keepdims=True)
+    dx = scale * (d - d.mean(2, keepdims=True) - normal * along)
+    return dx, dgain, dbias
 
 
 def _wide(a, like):
@@ -110,4 +141,5 @@ def _wide(a, like):
     return a.reshape(-1, *(1 for _ in like.shape[3:]))
 
 
-__all__ = ["Moments", "Norming", "batch_norm_backward", "batch_norm_forward", "layer_norm_backward", "layer_norm_forward", "values_of_each"]
+__all__ = ["Moments", "Norming", "batch_norm_backward", "batch_norm_forward", "layer_norm_backward",
+           "layer_norm_forward", "values_of_each"]

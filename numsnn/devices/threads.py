@@ -1,8 +1,9 @@
 """Chunks of a batch on as many threads as there are cores.
 
-Compiled kernels release the interpreter's lock, so plain Python threads serve.  Against `prange` (measured): kernels compile in a
-half to a third of the time, and no OpenMP thread spins between launches, which on a busy machine costs milliseconds each.  What a
-chunk computes depends on its bounds only, and its bounds never on the number of threads: results do not change with it.
+Compiled kernels release the interpreter's lock, so plain Python threads serve.  Against `prange` (measured):
+kernels compile in a half to a third of the time, and no OpenMP thread spins between launches, which on a busy
+machine costs milliseconds each.  What a chunk computes depends on its bounds only, and its bounds never on
+the number of threads: results do not change with it.
 """
 
 import os
@@ -13,19 +14,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-_threads = None
-_pool = None
+_threads: int | None = None
+_pool: ThreadPoolExecutor | None = None
 
 
 def _available() -> int:
     named = os.environ.get("NUMSNN_NUM_THREADS", "")
     if named.isdigit() and int(named) > 0:
         return int(named)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def get_num_threads() -> int:
-    """Threads that loops use: set_num_threads, else the environment variable NUMSNN_NUM_THREADS, else the number of cores."""
+    """Threads that loops use.
+
+    That of set_num_threads, else the environment variable NUMSNN_NUM_THREADS, else the number of cores.
+    """
     return _threads or _available()
 
 
@@ -41,7 +47,7 @@ def set_num_threads(n: int) -> None:
 
 
 @contextmanager
-def limited(n: int):
+def limited(n: int) -> Iterator[None]:
     """Within it n threads are used at most."""
     global _threads
     before, _threads = _threads, min(n, get_num_threads())
@@ -91,7 +97,8 @@ def run(task: Callable[[int], None], n: int, work: int) -> None:
 
 def ahead(made: Iterator, n: int) -> Iterator:
     """The items of an iterator, n of them made ahead by a thread."""
-    ready, stop = queue.Queue(n), threading.Event()
+    ready: queue.Queue = queue.Queue(n)
+    stop = threading.Event()
 
     def put(item):
         while not stop.is_set():

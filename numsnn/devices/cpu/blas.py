@@ -1,10 +1,12 @@
 """One BLAS thread inside our own threads.
 
-`np.dot` in compiled code calls SciPy's BLAS.  Its own threads would compete with ours, and its results differ with their number.
+`np.dot` in compiled code calls SciPy's BLAS.  Its own threads would compete with ours, and its results differ
+with their number.
 """
 
 import ctypes
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -14,16 +16,17 @@ _NAMES = ("scipy_openblas_{}_num_threads", "scipy_openblas_{}_num_threads64_", "
 
 
 @lru_cache(1)
-def _switch():
+def _switch() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """(get, set) of the number of threads of SciPy's OpenBLAS, or None where it is another BLAS."""
-    import scipy.linalg.cython_blas  # noqa: F401  loads the library
-    package = Path(__import__("scipy").__file__).parent
+    import scipy.linalg.cython_blas  # it loads the library
+    package = Path(str(scipy.__file__)).parent
     for folder in (package.parent / "scipy.libs", package / ".dylibs"):
         for path in sorted(folder.glob("*openblas*")):
             library = ctypes.CDLL(str(path))
             for name in _NAMES:
-                if hasattr(library, name.format("set")) and hasattr(library, name.format("get")):
-                    return getattr(library, name.format("get")), getattr(library, name.format("set"))
+                get, set_ = name.format("get"), name.format("set")
+                if hasattr(library, set_) and hasattr(library, get):
+                    return getattr(library, get), getattr(library, set_)
     return None
 
 
@@ -31,19 +34,22 @@ def _switch():
 def usable() -> bool:
     """Whether products may go to BLAS; says so once if not."""
     if _switch() is None:
-        warnings.warn("SciPy's BLAS is not an OpenBLAS whose threads can be set; products of the backward pass use our own, "
-                      "slower loops, so that results do not depend on the number of threads", RuntimeWarning, stacklevel=2)
+        warnings.warn("SciPy's BLAS is not an OpenBLAS whose threads can be set; products of the backward "
+                      "pass use our own, slower loops, so that results do not depend on the number of "
+                      "threads",
+                      RuntimeWarning, stacklevel=2)
         return False
     return True
 
 
 @contextmanager
-def one_thread():
+def one_thread() -> Iterator[None]:
     """SciPy's OpenBLAS with one thread; the number is restored, because it belongs to the whole process."""
-    if not usable():
+    switch = _switch() if usable() else None
+    if switch is None:
         yield
         return
-    get, set_ = _switch()
+    get, set_ = switch
     before = get()
     set_(1)
     try:

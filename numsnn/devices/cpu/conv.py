@@ -1,36 +1,25 @@
-"""Convolution on the CPU without unrolled patches: products of shifted planes (see conv_plan.py) in vectors (see lanes.py).
+"""Convolution on the CPU: what its compiled loops (conv_kernels.py) are given, and what they give."""
 
-    y[o, q]        = bias[o] + sum_k weight[o, k] planes[offset[k] + q]             k = (c, i, j), ascending, one accumulator
-    dweight[o, k] += sum_q dy[o, q] planes[offset[k] + q]
-    dplanes[c, u]  = sum_{o, taps of the phase} weight[o, c, tap] dy[o, u - shift[tap]]
-
-An image is (C, H, W), one for each row (t, b).  Each is summed by itself, every place by the same instructions: its result depends on nothing
-but itself.  Events are added in ascending order, all channels of a place at a time: their sums are laid out (place, channel) and transposed
-at the end.
-"""
-
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from ...neurons.elementwise import ONE
 from ...signals.spikes import Spikes
 from .. import buffers
-from ..jit import OPTIONS, fingerprint, jitable, prepare, private
-from .conv_plan import PHASE, input_terms, planned
-from .lanes import (
-    COLUMNS,
-    ROWS,
-    accumulate,
-    copy,
-    correlations,
-    lanes,
-    products,
-    total,
-    transpose,
+from ..contract import Geometry
+from .conv_kernels import (
+    forward_from_events,
+    forward_from_values,
+    input_gradient_kernel,
+    weight_gradient_from_events,
+    weight_gradient_from_values,
 )
+from .conv_plan import input_terms, planned
+from .dense import entries
+from .lanes import lanes
+
+# numbers that a group of pictures and gradients may fill: their weight gradient is added in one go
+CACHED = 1 << 17
 
 
 class Rows(NamedTuple):
@@ -40,281 +29,74 @@ class Rows(NamedTuple):
     units: int
 
 
-CACHED = 1 << 17    # numbers that a group of pictures and gradients may fill: their weight gradient is added in one go
-
-
-@jitable
-def begin(r, rows):
-    """Where row r begins."""
-    return r // rows.batch * rows.pitch + r % rows.batch * rows.units
-
-
-@jitable
-def region(p, f):
-    """Where phase f lies: (first number of a channel, distance of rows) in the picture, (first place) in the plane, rows, columns."""
-    at = PHASE * f
-    return p.phases[at], p.phases[at + 1], p.phases[at + 2], p.phases[at + 3], p.phases[at + 4]
-
-
-@jitable
-def taps(p, f):
-    """First and last tap that sees phase f."""
-    return p.phases[PHASE * f + 5], p.phases[PHASE * f + 6]
-
-
-@jitable
-def runs(p, f):
-    """First and last vector of the input gradient in phase f; whether they lie within rows."""
-    return p.phases[PHASE * f + 7], p.phases[PHASE * f + 8], p.phases[PHASE * f + 9] != 0
-
-
-# ---- pieces
-
-
-@jitable
-def fill(x, at, g, p, planes, to):
-    """The picture x[at : ] into planes[to : ]."""
-    for c in range(g.channels):
-        for f in range(p.planes):
-            source, down, target, rows, columns = region(p, f)
-            source, target = source + at + c * g.size[0] * g.size[1], target + to + (c * p.planes + f) * p.plane
-            if g.stride[1] == 1:
-                copy((x, source, down), (planes, target, p.width), rows, columns)
-            else:
-                for m in range(rows):
-                    for n in range(columns):
-                        planes[target + m * p.width + n] = x[source + m * down + n * g.stride[1]]
-
-
-@jitable
-def crop(wide, f, g, p, dx, at):
-    """The adjoint of `fill` for phase f of a wide input gradient."""
-    for c in range(g.channels):
-        target, down, _, rows, columns = region(p, f)
-        target += at + c * g.size[0] * g.size[1]
-        if g.stride[1] == 1:
-            copy((wide, c * p.spread, p.width), (dx, target, down), rows, columns)
-        else:
-            for m in range(rows):
-                for n in range(columns):
-                    dx[target + m * down + n * g.stride[1]] = wide[c * p.spread + m * p.width + n]
-
-
-@jitable
-def narrow(wide, distance, g, p, y, at, channels):
-    """y[at : ] from wide outputs, channels in some distance."""
-    for o in range(channels):
-        copy((wide, o * distance, p.width), (y, at + o * g.out[0] * g.out[1], g.out[1]), g.out[0], g.out[1])
-
-
-@jitable
-def widen(dy, at, g, wide, to, distance, channels):
-    """The gradient dy[at : ] into wide[to : ]; distance: (of channels, of rows)."""
-    for o in range(channels):
-        copy((dy, at + o * g.out[0] * g.out[1], g.out[1]), (wide, to + o * distance[0], distance[1]), g.out[0], g.out[1])
-
-
-@jitable
-def sum_places(dy, at, channels, places, dbias):
-    """dbias[o] += the sum of a gradient dy[at : ] over places."""
-    for o in range(channels):
-        dbias[o] += total((dy, at + o * places), places)
-
-
-@jitable
-def factor(multiplicity, e):
-    """How often an entry counts."""
-    if multiplicity is None:
-        return ONE
-    return multiplicity[e]
-
-
-@jitable
-def multiply(start, channels, weight, terms, values, out, places):
-    """`products` of any size.  start: array, weight: (array, distance of rows), places: (source, target, first vector, last vector)."""
-    for v in range(places[2], places[3], COLUMNS):
-        for i in range(0, channels, ROWS):
-            products((start, i), (weight[0], i * weight[1], weight[1]), terms, values, (out[0], out[1] + i * out[2], out[2]),
-                     (places[0], places[1], v), min(ROWS, channels - i), min(COLUMNS, places[3] - v))
-
-
-# ---- kernels
-
-
-@lru_cache(None)
-def forward_kernels():
-    """(from values, from events)."""
-    prepare()
-    mark = fingerprint()
-
-    @njit(**OPTIONS)
-    def from_values(rows, x, weight, bias, g, p, y, planes, wide):
-        mark  # noqa: B018  part of the cache key
-        (x, of_x), (y, of_y), (channels, k), many = x, y, weight.shape, p.outputs.source.size
-        area, distance = g.out[0] * g.out[1], many * p.lanes
-        x, weight, bias, p, y, planes, wide = private((x, weight, bias, p, y, planes, wide))
-        for r in range(rows):
-            to = begin(r, of_y)
-            fill(x, begin(r, of_x), g, p, planes, 0)
-            out = (y, to, area) if p.outputs.within else (wide, 0, distance)
-            multiply(bias, channels, (weight, k), (p.order, p.offset, 0, k), (planes, 0), out, (p.outputs.source, p.outputs.target, 0, many))
-            if not p.outputs.within:
-                narrow(wide, distance, g, p, y, to, channels)
-
-    @njit(**OPTIONS)
-    def from_events(rows, entries, weight, biases, g, p, y, sums, wide):
-        mark  # noqa: B018  part of the cache key
-        (y, of_y), many, (biased, width) = y, p.outputs.source.size, biases.shape
-        inside, area = g.size[0] * g.size[1], g.out[0] * g.out[1]
-        (start, count, index, multiplicity), weight, biases, p, y, sums, wide = private((entries, weight, biases, p, y, sums, wide))
-        places, distance, silent = of_y.units, area if p.outputs.within else many * p.lanes, -1
-        channels = places // area
-        direct = p.outputs.within and channels == width
-        for r in range(rows):
-            here = begin(r, of_y)
-            if count[r] == 0 and silent >= 0:
-                copy((y, silent, 0), (y, here, 0), 1, places)
-                continue
-            silent = here if count[r] == 0 else silent
-            copy((biases, 0, 0), (sums, p.reach * width, 0), 1, biased * width)
-            for e in range(start[r], start[r] + count[r]):
-                c, unit = np.int64(index[e]) // inside, np.int64(index[e]) % inside
-                if p.place[unit] >= 0:
-                    t, last = taps(p, p.phase[unit])
-                    while t < last:
-                        accumulate((sums, (p.reach + p.place[unit] - p.shift[t]) * width), factor(multiplicity, e),
-                                   (weight, (c * p.taps + t) * width), p.run[t] * width)
-                        t += p.run[t]
-            out, to = (y, here) if direct else (wide, 0)
-            for v in range(many):
-                for o in range(0, width, p.lanes):
-                    transpose((sums, (p.reach + p.outputs.source[v]) * width + o, width), (out, to + o * distance + p.outputs.target[v], distance))
-            if not p.outputs.within:
-                narrow(wide, distance, g, p, y, here, channels)
-            elif not direct:
-                copy((wide, 0, 0), (y, here, 0), 1, places)
-
-    return from_values, from_events
-
-
-@lru_cache(None)
-def backward_kernels():
-    """(weight gradient from values, weight gradient from events, input gradient)."""
-    prepare()
-    mark = fingerprint()
-
-    @njit(**OPTIONS)
-    def weight_from_values(rows, x, dy, g, p, dweight, dbias, planes, wide):
-        mark  # noqa: B018  part of the cache key
-        (x, of_x), (dy, of_dy), (channels, k), (group, of_planes), of_wide = x, dy, dweight.shape, planes.shape, wide.shape[1]
-        area, many, ready = g.out[0] * g.out[1], p.summed.size, p.ready and of_dy.pitch == of_dy.batch * of_dy.units
-        x, dy, p, dweight, dbias, planes, wide = private((x, dy, p, dweight, dbias, planes, wide))
-        for first in range(0, rows, group):
-            pictures = min(group, rows - first)
-            for r in range(pictures):
-                at = begin(first + r, of_dy)
-                sum_places(dy, at, channels, area, dbias)
-                fill(x, begin(first + r, of_x), g, p, planes, r * of_planes)
-                if not ready:
-                    widen(dy, at, g, wide, r * of_wide, (many * p.lanes, p.pitch), channels)
-            grad, at, across, on = (dy, first * of_dy.units, area, of_dy.units) if ready else (wide, 0, many * p.lanes, of_wide)
-            for i in range(0, channels, ROWS):
-                for j in range(0, k, COLUMNS):
-                    correlations((grad, at + i * across, across, on), (planes, p.offset, j, of_planes), (p.summed, many), pictures,
-                                 (dweight, i * k + j, k), min(ROWS, channels - i), min(COLUMNS, k - j))
-
-    @njit(**OPTIONS)
-    def weight_from_events(rows, entries, dy, g, p, dweight, dbias, wide, grad):
-        mark  # noqa: B018  part of the cache key
-        (dy, of_dy), many, channels, width = dy, p.outputs.source.size, dbias.size, dweight.shape[2]
-        inside, area = g.size[0] * g.size[1], g.out[0] * g.out[1]
-        (start, count, index, multiplicity), dy, p, dweight, dbias, wide, grad = private((entries, dy, p, dweight, dbias, wide, grad))
-        distance, direct = area if p.outputs.within else many * p.lanes, p.outputs.within and channels == width
-        for r in range(rows):
-            here = begin(r, of_dy)
-            sum_places(dy, here, channels, area, dbias)
-            if count[r] == 0:
-                continue
-            if not p.outputs.within:
-                widen(dy, here, g, wide, 0, (distance, p.width), channels)
-            elif not direct:
-                copy((dy, here, 0), (wide, 0, 0), 1, of_dy.units)
-            source, at = (dy, here) if direct else (wide, 0)
-            for v in range(many):
-                for o in range(0, width, p.lanes):
-                    transpose((source, at + o * distance + p.outputs.target[v], distance), (grad, (p.reach + p.outputs.source[v]) * width + o, width))
-            for e in range(start[r], start[r] + count[r]):
-                c, unit = np.int64(index[e]) // inside, np.int64(index[e]) % inside
-                if p.place[unit] >= 0:
-                    t, last = taps(p, p.phase[unit])
-                    while t < last:
-                        accumulate((dweight, (c * p.taps + t) * width), factor(multiplicity, e),
-                                   (grad, (p.reach + p.place[unit] - p.shift[t]) * width), p.run[t] * width)
-                        t += p.run[t]
-
-    @njit(**OPTIONS)
-    def input_gradient(rows, dy, weight, start, terms, g, p, dx, wide, planes):
-        mark  # noqa: B018  part of the cache key
-        (dy, of_dy), (dx, of_dx), channels = dy, dx, weight.shape[0]
-        dy, weight, start, terms, p, dx, wide, planes = private((dy, weight, start, terms, p, dx, wide, planes))
-        for r in range(rows):
-            here = begin(r, of_dx)
-            widen(dy, begin(r, of_dy), g, wide, p.reach, (p.spread, p.width), channels)
-            for f in range(p.planes):
-                (tap, last_tap), (first, last, within) = taps(p, f), runs(p, f)
-                out = (dx, here, g.size[0] * g.size[1]) if within else (planes, 0, p.spread)
-                multiply(start, g.channels, (weight, p.taps), (terms[0], terms[1], channels * tap, channels * last_tap), (wide, 0), out,
-                         (p.inputs.source, p.inputs.target, first, last))
-                if not within:
-                    crop(planes, f, g, p, dx, here)
-
-    return weight_from_values, weight_from_events, input_gradient
-
-
-# ---- what the device offers
-
-
-def conv_forward(x, weight, bias, geometry, into=None):
+def conv_forward(
+        x: Spikes | np.ndarray, weight: np.ndarray, bias: np.ndarray, geometry: Geometry,
+        into: np.ndarray | None = None) -> np.ndarray:
+    """The convolution of each row; see contract.py."""
     steps, batch, _ = x.shape
-    from_values, from_events = forward_kernels()
-    p, out, dtype = planned(geometry, lanes(weight.dtype)), len(weight), weight.dtype
-    y = buffers.empty((steps, batch, out * geometry.out[0] * geometry.out[1]), dtype) if into is None else into
+    rows, out, dtype = steps * batch, len(weight), weight.dtype
+    p = planned(geometry, lanes(dtype))
+    shape = (steps, batch, out * geometry.out[0] * geometry.out[1])
+    y = buffers.empty(shape, dtype) if into is None else into
     if isinstance(x, Spikes):
         last = _channels_last(weight, p)
         width = last.shape[2]
         biases = np.zeros((geometry.out[0] * p.width, width), dtype)
         biases[:, :out] = bias
-        from_events(steps * batch, _entries(x), last, biases, geometry, p, _placed(y), np.zeros((p.reach + p.plane + p.lanes) * width, dtype),
-                    np.empty(width * p.spread, dtype))
+        sums = np.zeros((p.reach + p.plane + p.lanes) * width, dtype)
+        wide = np.empty(width * p.spread, dtype)
+        forward_from_events()(rows, entries(x), last, biases, geometry, p, _placed(y), sums, wide)
     else:
-        from_values(steps * batch, _placed(x, dtype), weight.reshape(out, -1), bias, geometry, p, _placed(y), np.zeros(_of_planes(geometry, p), dtype),
-                    np.empty(out * p.spread, dtype))
+        planes, wide = np.zeros(_of_planes(geometry, p), dtype), np.empty(out * p.spread, dtype)
+        forward_from_values()(
+            rows, _placed(x, dtype), weight.reshape(out, -1), bias, geometry, p, _placed(y), planes, wide)
     return y
 
 
-def conv_backward(x, weight, dy, geometry, want_dx, into=None):
-    steps, batch, _ = x.shape
-    weight_from_values, weight_from_events, input_gradient = backward_kernels()
-    p, out, dtype = planned(geometry, lanes(weight.dtype)), len(weight), weight.dtype
-    dy, dbias = _placed(dy, dtype), np.zeros(out, dtype)
-    if isinstance(x, Spikes):
-        last = np.zeros((geometry.channels, p.taps, _filled_up(out, p)), dtype)
-        weight_from_events(steps * batch, _entries(x), dy, geometry, p, last, dbias, np.zeros(last.shape[2] * p.spread, dtype),
-                           np.zeros((p.reach + p.plane + p.lanes) * last.shape[2], dtype))
-        dweight = np.empty((out, geometry.channels, p.taps), dtype)
-        dweight[:, :, p.tap] = np.moveaxis(last[:, :, :out], 2, 0)
-    else:
-        dweight, in_planes, in_wide = np.zeros((out, weight[0].size), dtype), _of_planes(geometry, p), out * p.summed.size * p.lanes
-        group = max(1, min(steps * batch, CACHED // (in_planes + in_wide)))
-        weight_from_values(steps * batch, _placed(x, dtype), dy, geometry, p, dweight, dbias, np.zeros((group, in_planes), dtype),
-                           np.zeros((group, in_wide), dtype))
+def conv_backward(
+        x: Spikes | np.ndarray, weight: np.ndarray, dy: np.ndarray, geometry: Geometry, want_dx: bool,
+        into: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The gradients of `conv_forward`; see contract.py."""
+    out, dtype = len(weight), weight.dtype
+    p = planned(geometry, lanes(dtype))
+    grad, dbias = _placed(dy, dtype), np.zeros(out, dtype)
+    of = _weight_from_events if isinstance(x, Spikes) else _weight_from_values
+    dweight = of(x, weight, grad, geometry, p, dbias)
     dx = None
     if want_dx:
+        rows = x.shape[0] * x.shape[1]
         dx = buffers.empty(x.shape, dtype) if into is None else into
         dx.fill(0)
-        input_gradient(steps * batch, dy, weight.reshape(out, -1), np.zeros(geometry.channels, dtype), input_terms(geometry, p.lanes, out), geometry, p,
-                       _placed(dx), np.zeros(out * p.spread, dtype), np.empty(geometry.channels * p.spread, dtype))
+        input_gradient_kernel()(
+            rows, grad, weight.reshape(out, -1), np.zeros(geometry.channels, dtype),
+            input_terms(geometry, p.lanes, out), geometry, p, _placed(dx),
+            np.zeros(out * p.spread, dtype), np.empty(geometry.channels * p.spread, dtype))
     return dweight.reshape(weight.shape), dbias, dx
+
+
+def _weight_from_values(x, weight, grad, geometry, p, dbias):
+    """The weight gradient (O, C * kh * kw); dbias += its sums."""
+    (steps, batch, _), out, dtype = x.shape, len(weight), weight.dtype
+    dweight = np.zeros((out, weight[0].size), dtype)
+    in_planes, in_wide = _of_planes(geometry, p), out * p.summed.size * p.lanes
+    group = max(1, min(steps * batch, CACHED // (in_planes + in_wide)))
+    weight_gradient_from_values()(
+        steps * batch, _placed(x, dtype), grad, geometry, p, dweight, dbias,
+        np.zeros((group, in_planes), dtype), np.zeros((group, in_wide), dtype))
+    return dweight
+
+
+def _weight_from_events(x, weight, grad, geometry, p, dbias):
+    """The weight gradient (O, C, kh * kw); dbias += its sums."""
+    (steps, batch, _), out, dtype = x.shape, len(weight), weight.dtype
+    width = _filled_up(out, p)
+    last = np.zeros((geometry.channels, p.taps, width), dtype)
+    weight_gradient_from_events()(
+        steps * batch, entries(x), grad, geometry, p, last, dbias, np.zeros(width * p.spread, dtype),
+        np.zeros((p.reach + p.plane + p.lanes) * width, dtype))
+    dweight = np.empty((out, geometry.channels, p.taps), dtype)
+    dweight[:, :, p.tap] = np.moveaxis(last[:, :, :out], 2, 0)
+    return dweight
 
 
 def _placed(a, dtype=None):
@@ -339,7 +121,3 @@ def _channels_last(weight, p):
     last = np.zeros((channels, p.taps, _filled_up(out, p)), weight.dtype)
     last[:, :, :out] = np.moveaxis(weight.reshape(out, channels, -1)[:, :, p.tap], 0, 2)
     return last
-
-
-def _entries(x):
-    return x.start, x.count, x.index, x.multiplicity

@@ -20,7 +20,9 @@ from .rows import (
     outer_space,
 )
 
-NEGLIGIBLE = np.float32(-60)    # a class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is slow
+# A class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is
+# slow.
+NEGLIGIBLE = np.float32(-60)
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
 
 
@@ -34,7 +36,8 @@ def forward_kernels():
     def from_events(entries, weight, bias, y):
         mark  # noqa: B018  part of the cache key
         rows, n_out = U(entries[0].size), U(weight.shape[1])
-        (start, count, index, multiplicity), weight, bias, y = private(entries), private(weight), private(bias), private(y)
+        start, count, index, multiplicity = private(entries)
+        weight, bias, y = private(weight), private(bias), private(y)
         for r in range(rows):
             for n in range(n_out):
                 y[r * n_out + n] = bias[n]
@@ -63,10 +66,12 @@ def backward_kernels(with_blas):
     @njit(**OPTIONS)
     def from_events(entries, dy, working, dweight):
         mark  # noqa: B018  part of the cache key
-        rows, n_out, n_in, width = U(dy.shape[0]), U(dy.shape[1]), U(dweight.shape[0]), U(dweight.shape[1])
+        rows, n_out = U(dy.shape[0]), U(dy.shape[1])
+        n_in, width = U(dweight.shape[0]), U(dweight.shape[1])
         entries, dy, working, dweight = private(entries), private(dy), private(working), private(dweight)
         for first in range(U(0), rows, U(BLOCK)):
-            add_outer_rows(dweight, width, n_in, n_out, first, min(first + U(BLOCK), rows), entries, dy, U(0), working)
+            last = min(first + U(BLOCK), rows)
+            add_outer_rows(dweight, width, n_in, n_out, first, last, entries, dy, U(0), working)
 
     @njit(**OPTIONS)
     def sum_rows(dy, dbias):
@@ -85,11 +90,13 @@ def backward_kernels(with_blas):
     return from_events, sum_rows, matmul
 
 
-def entries(x: Spikes):
+def entries(x: Spikes) -> tuple:
+    """(start, count, index, multiplicity or None), as kernels take Spikes."""
     return x.start, x.count, x.index, x.multiplicity
 
 
-def dense_forward(x, weight, bias):
+def dense_forward(x: Spikes | np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """y (T, B, M) = bias + x W, summed over ascending inputs; see contract.py."""
     y = buffers.empty((*x.shape[:2], weight.shape[1]), weight.dtype)
     from_events, from_values = forward_kernels()
     if isinstance(x, Spikes):
@@ -99,23 +106,28 @@ def dense_forward(x, weight, bias):
     return y
 
 
-def dense_backward(x, weight, dy, want_dx):
+def dense_backward(
+        x: Spikes | np.ndarray, weight: np.ndarray, dy: np.ndarray,
+        want_dx: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The gradients of `dense_forward`; see contract.py."""
     (steps, batch, n_in), n_out, dtype = x.shape, weight.shape[1], weight.dtype
     from_events, sum_rows, matmul = backward_kernels(blas.usable())
     dbias, grad = np.zeros(n_out, dtype), dy.reshape(-1, n_out)
-    dx = buffers.empty((steps * batch, n_in), dtype) if want_dx else None
     sum_rows(grad, dbias)
     if isinstance(x, Spikes):
-        most = np.add.reduceat(x.count, np.arange(0, x.count.size, BLOCK)).max() if x.count.size else 0
+        of_blocks = np.arange(0, x.count.size, BLOCK)
+        most = np.add.reduceat(x.count, of_blocks).max() if x.count.size else 0
         dweight, working = outer_space(n_in, n_out, dtype, most, x.multiplicity)
         from_events(entries(x), grad, working, dweight)
         dweight = np.ascontiguousarray(dweight[:, :n_out])
     else:
         dweight = np.empty((n_in, n_out), dtype)
         matmul(buffers.contiguous(x.reshape(-1, n_in).T), grad, dweight)
-    if want_dx:
-        matmul(grad, np.ascontiguousarray(weight.T), dx)
-    return dweight, dbias, dx.reshape(steps, batch, n_in) if want_dx else None
+    if not want_dx:
+        return dweight, dbias, None
+    dx = buffers.empty((steps * batch, n_in), dtype)
+    matmul(grad, np.ascontiguousarray(weight.T), dx)
+    return dweight, dbias, dx.reshape(steps, batch, n_in)
 
 
 @jitable
@@ -148,7 +160,7 @@ def soften_kernel():
     return soften_rows
 
 
-def softmax(x):
+def softmax(x: np.ndarray) -> np.ndarray:
     z = buffers.copy(x)
     soften_kernel()(z.reshape(-1, z.shape[-1]))
     return z
@@ -164,7 +176,8 @@ def softmax_kernel():
         """dy = weights * (softmax(y) - one-hot); the sum of weights * -log softmax(y)[label]."""
         mark  # noqa: B018  part of the cache key
         rows, classes, loss = U(y.shape[0]), U(y.shape[1]), 0.0
-        y, labels, weights, flat, real = private(y), private(labels), private(weights), private(dy), dy.dtype.type
+        real, flat = dy.dtype.type, private(dy)
+        y, labels, weights = private(y), private(labels), private(weights)
         for r in range(rows):
             o = r * classes
             most = y[o]
@@ -195,7 +208,8 @@ def softmax_kernel():
     return softmax
 
 
-def softmax_cross_entropy(y, labels, weights):
+def softmax_cross_entropy(
+        y: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     dy = buffers.empty(y.shape, y.dtype)
     return softmax_kernel()(y, labels, weights, dy), dy
 
@@ -219,7 +233,7 @@ def sum_kernel():
     return add_steps
 
 
-def sum_over_time(start, z, counted):
+def sum_over_time(start: np.ndarray, z: np.ndarray, counted: np.ndarray) -> np.ndarray:
     y = np.array(start, order="C")
     sum_kernel()(z, counted.reshape(-1).view(np.uint8), y.reshape(-1))
     return y

@@ -1,7 +1,10 @@
 """The CPU device: compiled loops (see contract.py for what each function does)."""
 
+from collections.abc import Collection
 from functools import partial
+from typing import Any
 
+from ..contract import Dynamics, Gradients, PopulationGradients, Recurrent, Run, Start, Tape, Want
 from ..norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -57,16 +60,24 @@ STEPS = True        # it has compiled steps of whole networks
 over_time_forward = partial(_over_time_forward, softmax=softmax, sum_over_time=sum_over_time)
 
 
-def population_forward(dynamics, x, start, recurrent, want):
-    return (two_stage_forward if dynamics.in_two_stages else one_stage_forward)(dynamics, x, start, recurrent, want)
+def population_forward(
+        dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, want: Want) -> Run:
+    forward = two_stage_forward if dynamics.in_two_stages else one_stage_forward
+    return forward(dynamics, x, start, recurrent, want)
 
 
-def population_backward(dynamics, tape, recurrent, gradients, learn):
-    return (two_stage_backward if dynamics.in_two_stages else one_stage_backward)(dynamics, tape, recurrent, gradients, learn)
+def population_backward(
+        dynamics: Dynamics, tape: Tape, recurrent: Recurrent | None, gradients: Gradients,
+        learn: Collection[str]) -> PopulationGradients:
+    backward = two_stage_backward if dynamics.in_two_stages else one_stage_backward
+    return backward(dynamics, tape, recurrent, gradients, learn)
 
 
-__all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy",
-           "conv_backward", "conv_forward", "dense_backward", "dense_forward", "dense_step", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
-           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
-           "population_backward", "population_forward", "population_step", "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy",
-           "square_sums", "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros"]
+__all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "activation_forward",
+           "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward",
+           "dense_backward", "dense_forward", "dense_step", "finish", "finite", "held", "holds", "joined",
+           "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
+           "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
+           "population_backward", "population_forward", "population_step", "put", "random_factors",
+           "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
+           "sum_pool_forward", "times", "update", "zeros"]

@@ -1,4 +1,7 @@
-"""The largest value of windows on the CPU.  (Means and sums are a few additions of whole arrays: see layers/pool.py.)"""
+"""The largest value of windows on the CPU.
+
+(Means and sums are a few additions of whole arrays: see reference/device.py.)
+"""
 
 from functools import lru_cache
 
@@ -7,6 +10,7 @@ from numba import njit
 
 from ...signals.spikes import index_dtype
 from .. import buffers
+from ..contract import Geometry
 from ..jit import OPTIONS, fingerprint, prepare, private
 
 
@@ -24,13 +28,14 @@ def kernels():
         for r in range(pictures):
             for h in range(rows):
                 for w in range(columns):
-                    first = h * g.stride[0] * width + w * g.stride[1]
+                    first, here = h * g.stride[0] * width + w * g.stride[1], (r * rows + h) * columns + w
                     largest, place = x[r * height * width + first], first
                     for i in range(g.kernel[0]):
                         for k in range(first + i * width, first + i * width + g.kernel[1]):
                             value = x[r * height * width + k]
                             largest, place = (value, k) if value > largest else (largest, place)
-                    y[(r * rows + h) * columns + w], taken[(r * rows + h) * columns + w] = largest, place
+                    y[here] = largest
+                    taken[here] = place
 
     @njit(**OPTIONS)
     def backward(taken, dy, g, dx):
@@ -44,14 +49,16 @@ def kernels():
     return forward, backward
 
 
-def max_pool_forward(x, geometry):
-    y = buffers.empty((*x.shape[:2], geometry.channels * geometry.out[0] * geometry.out[1]), x.dtype)
-    taken = buffers.empty(y.shape, index_dtype(geometry.size[0] * geometry.size[1]))
+def max_pool_forward(x: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    (height, width), (rows, columns) = geometry.size, geometry.out
+    y = buffers.empty((*x.shape[:2], geometry.channels * rows * columns), x.dtype)
+    taken = buffers.empty(y.shape, index_dtype(height * width))
     kernels()[0](np.ascontiguousarray(x), geometry, y, taken)
     return y, taken
 
 
-def max_pool_backward(taken, dy, geometry):
-    dx = buffers.zeros((*dy.shape[:2], geometry.channels * geometry.size[0] * geometry.size[1]), dy.dtype)
+def max_pool_backward(taken: np.ndarray, dy: np.ndarray, geometry: Geometry) -> np.ndarray:
+    height, width = geometry.size
+    dx = buffers.zeros((*dy.shape[:2], geometry.channels * height * width), dy.dtype)
     kernels()[1](taken, np.ascontiguousarray(dy), geometry, dx)
     return dx

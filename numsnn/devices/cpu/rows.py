@@ -1,22 +1,26 @@
 """Compiled pieces that add rows of a weight matrix: forward currents and weight gradients of event input.
 
-Arrays come as pointers (see jit.py), matrices row by row.  All indices are unsigned: with signed ones Numba adds the wrap-around
-of negative indices, which blocks SIMD.
+Arrays come as pointers (see jit.py), matrices row by row.  All indices are unsigned: with signed ones Numba
+adds the wrap-around of negative indices, which blocks SIMD.
 """
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..jit import jitable
 from . import lanes
 
 U = np.uint64
-ZERO, ONE, TWO, FOUR = U(0), U(1), U(2), U(4)
+ZERO, ONE, TWO, THREE, FOUR = U(0), U(1), U(2), U(3), U(4)
 NARROW = 64         # outputs up to which gradient rows are added as they come, not sorted by input
 
 
 @jitable
 def add_rows(y, o, weight, n_out, index, e, end):
-    """y[o : o + n_out] += rows index[e] ... index[end - 1] of weight: in this order, one accumulator per output."""
+    """y[o : o + n_out] += rows index[e] ... index[end - 1] of weight.
+
+    In this order, one accumulator per output.
+    """
     lanes.add_rows((y, o), (weight, ZERO), (index, e, end), n_out)
 
 
@@ -46,16 +50,19 @@ def put_factor(factor, h, multiplicity, m):
 
 @jitable
 def add_values(y, o, weight, n_in, n_out, values, v):
-    """y[o : o + n_out] += values[v + k] * row k of weight for k = 0, 1, ... n_in - 1, in this order; zeros are skipped.  Four rows a pass
-    where no value is zero."""
+    """y[o : o + n_out] += values[v + k] * row k of weight for k = 0, 1, ... n_in - 1, in this order.
+
+    Zeros are skipped.  Four rows a pass where no value is zero.
+    """
     k = U(0)
     while k + FOUR <= n_in:
-        a, b, c, d = values[v + k], values[v + k + ONE], values[v + k + TWO], values[v + k + U(3)]
+        a, b, c, d = values[v + k], values[v + k + ONE], values[v + k + TWO], values[v + k + THREE]
         if a != 0 and b != 0 and c != 0 and d != 0:
-            w = k * n_out
+            row_a = k * n_out
+            row_b, row_c, row_d = row_a + n_out, row_a + TWO * n_out, row_a + THREE * n_out
             for n in range(n_out):
-                y[o + n] = (((y[o + n] + a * weight[w + n]) + b * weight[w + n_out + n]) + c * weight[w + TWO * n_out + n]) \
-                    + d * weight[w + U(3) * n_out + n]
+                first_two = (y[o + n] + a * weight[row_a + n]) + b * weight[row_b + n]
+                y[o + n] = (first_two + c * weight[row_c + n]) + d * weight[row_d + n]
         else:
             add_single_values(y, o, weight, k, k + FOUR, n_out, values, v)
         k += FOUR
@@ -72,27 +79,36 @@ def add_single_values(y, o, weight, k, end, n_out, values, v):
                 y[o + n] += value * weight[j * n_out + n]
 
 
-def outer_space(n_in, n_out, dtype, entries, multiplicity=None):
-    """(array for the sum, working space) of `add_outer_rows` for so many entries at a time; of the sum's rows only n_out are meant."""
+def outer_space(
+        n_in: int, n_out: int, dtype: DTypeLike, entries: int,
+        multiplicity: np.ndarray | None = None) -> tuple[np.ndarray, tuple | None]:
+    """(array for the sum, working space) of `add_outer_rows` for so many entries at a time.
+
+    Of the sum's rows only n_out are meant.
+    """
     if n_out <= NARROW and multiplicity is None:
         size = lanes.lanes(dtype)
         return np.zeros((n_in, -(-n_out // size) * size), dtype), None
+    order, heads = np.empty(entries, np.uint32), np.empty(n_in + 1, np.int64)
     factor = None if multiplicity is None else np.empty(entries, np.float32)
-    return np.zeros((n_in, n_out), dtype), (np.empty(entries, np.uint32), factor, np.empty(n_in + 1, np.int64))
+    return np.zeros((n_in, n_out), dtype), (order, factor, heads)
 
 
 @jitable
 def add_outer_rows(dweight, width, n_in, n_out, first, last, entries, grad, shift, working):
-    """Row i of dweight += multiplicity * row r + shift of grad, for every entry i of the rows first <= r < last, r ascending.
+    """Row i of dweight += multiplicity * row r + shift of grad, for every entry i of the rows r.
 
-    entries: (start, count, index, multiplicity or None) of Spikes.  dweight, its width, working: see `outer_space`.  Few outputs are added as
-    they come.  For many a counting sort brings the entries of one unit together, so that each row of dweight is written once.
+    first <= r < last, ascending.
+    entries: (start, count, index, multiplicity or None) of Spikes.  dweight, its width, working: see
+    `outer_space`.  Few outputs are added as they come.  For many a counting sort brings the entries of one
+    unit together, so that each row of dweight is written once.
     """
     start, count, index, _ = entries
     if working is None:
         for r in range(first, last):
             e = U(start[r])
-            lanes.add_to_rows((grad, (r + shift) * n_out), (dweight, width), (index, e, e + U(count[r])), n_out)
+            row = (r + shift) * n_out
+            lanes.add_to_rows((grad, row), (dweight, width), (index, e, e + U(count[r])), n_out)
     else:
         add_sorted_rows(dweight, n_in, n_out, first, last, entries, grad, shift, working)
 
@@ -144,5 +160,9 @@ def multiply_blas(a, b, out):
 
 @jitable
 def multiply_vectors(a, b, out):
-    """out = a @ b of arrays without BLAS, for a b of whole vectors; by one accumulator each, over ascending k."""
-    lanes.product((a, U(0), U(a.shape[1])), (b, U(0), U(b.shape[1])), (out, U(0), U(out.shape[1])), U(a.shape[0]), U(a.shape[1]), U(b.shape[1]))
+    """out = a @ b of arrays without BLAS, for a b of whole vectors.
+
+    By one accumulator each, over ascending k.
+    """
+    rows, terms, width = U(a.shape[0]), U(a.shape[1]), U(b.shape[1])
+    lanes.product((a, ZERO, terms), (b, ZERO, width), (out, ZERO, U(out.shape[1])), rows, terms, width)

@@ -1,15 +1,17 @@
-"""One time step of a whole network on the CPU as one compiled call: `net.step` without Python from layer to layer.
+"""One time step of a whole network on the CPU as one compiled call.
 
-Each layer is a compiled function of addresses (a kernel), made once for each kind of layer and model; `drive` calls them one after the
-other from a table.  All values of a step lie in one vector: states, what each layer hands out, working space.
+That is `net.step` without Python from layer to layer.  Each layer is a compiled function of addresses (a
+kernel), made once for each kind of layer and model; `drive` calls them one after the other from a table.  All
+values of a step lie in one vector: states, what each layer hands out, working space.
 
     kernel(fixed, x, before, after, y, work, batch)
-        fixed: addresses and numbers of the layer (int64).  x: (batch, n_in), y: (batch, n_out).  before, after: its state, one field after
-        the other, (batch, n) each.  work: space
+        fixed: addresses and numbers of the layer (int64).  x: (batch, n_in), y: (batch, n_out).
+        before, after: its state, one field after the other, (batch, n) each.  work: space
 
 The arithmetic is that of the loops over whole sequences, in the same order: the same bits.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,23 +20,26 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
+from numpy.typing import DTypeLike
 
 from ...neurons.model import Functions
 from ..access import gather, scatter
+from ..contract import Dynamics
 from ..jit import (
     INLINE,
     OPTIONS,
-    _unique,
-    _written,
     fingerprint,
     jitable,
     pointer,
     prepare,
+    unaliased,
+    written_function,
 )
 from .dense import soften
 from .rows import U, add_values
 
-COLUMNS = 7         # of drive's table: kernel, fixed, and the places of x (-1: the input), before, after, y, work
+# of drive's table: kernel, fixed, and the places of x (-1: the input), before, after, y, work
+COLUMNS = 7
 
 
 class StepLayer(NamedTuple):
@@ -44,7 +49,8 @@ class StepLayer(NamedTuple):
     state: tuple            # values of each field of the state, for one sample
     n_out: int
     work: int               # values of working space
-    watched: tuple = ()     # arrays that `fixed` is computed from; if their values change it is computed anew
+    # arrays that `fixed` is computed from; if their values change it is computed anew
+    watched: tuple = ()
 
 
 # ---- addresses
@@ -55,7 +61,7 @@ def at(context, like, address):
     """A private pointer to values of the type that `like` points to, at an address."""
     def generate(context, builder, signature, args):
         pointer = builder.inttoptr(args[1], context.get_value_type(signature.args[0]))
-        return _unique(builder, pointer)
+        return unaliased(builder, pointer)
     return like(like, address), generate
 
 
@@ -63,7 +69,7 @@ def at(context, like, address):
 def shifted(context, pointer, n):
     """A private pointer n values further on."""
     def generate(context, builder, signature, args):
-        return _unique(builder, builder.gep(args[0], [args[1]]))
+        return unaliased(builder, builder.gep(args[0], [args[1]]))
     return pointer(pointer, n), generate
 
 
@@ -99,7 +105,8 @@ def _made(cls, item, arguments):
     """cls of an expression of the field's number."""
     kind = cls.instance_class
     items = ", ".join(item.format(i=i) for i in range(len(kind._fields)))
-    return _written(f"def f(cls, {arguments}): return kind({items})", kind=kind, at=at, shifted=shifted, U=U)
+    source = f"def f(cls, {arguments}): return kind({items})"
+    return written_function(source, kind=kind, at=at, shifted=shifted, U=U)
 
 
 @overload(pointed, jit_options=INLINE)
@@ -126,7 +133,8 @@ def _dense(real):
 
     def dense(fixed, x, before, after, y, work, batch):
         mark  # noqa: B018  part of the cache key
-        weight, bias, n_in, n_out = at(x, fixed[0]), at(x, fixed[1]), U(fixed[2]), U(fixed[3])
+        weight, bias = at(x, fixed[0]), at(x, fixed[1])
+        n_in, n_out = U(fixed[2]), U(fixed[3])
         x, y = shifted(x, U(0)), shifted(y, U(0))
         for b in range(batch):
             for n in range(n_out):
@@ -136,61 +144,44 @@ def _dense(real):
     return _kernel(dense, real)
 
 
-def dense_step(weight, bias):
-    return StepLayer(_dense(_real(weight.dtype)), (weight, bias, *weight.shape), (), weight.shape[1], 0)
+def dense_step(weight: np.ndarray, bias: np.ndarray) -> StepLayer:
+    n_in, n_out = weight.shape
+    return StepLayer(_dense(_real(weight.dtype)), (weight, bias, n_in, n_out), (), n_out, 0)
 
 
-@lru_cache(None)
-def _population(model, spike, slope, activation, constants, recur, output, real):
-    """fixed: n, recurrent weight or 0, its bias or 0, constants of the surrogate, coefficients."""
-    prepare()
-    step, spike, slope, act, act_slope = map(jitable, (model.step, spike, slope, activation.value, activation.slope))
-    n_fields, carried = len(model.State._fields), model.carries(recur)
-    fed, gates, n_gates = tuple(map(model.Inputs._fields.index, model.feedforward)), model.gates, len(model.gates)
-    n_inputs, n_fed, output = len(model.Inputs._fields), len(model.feedforward), model.Out._fields.index(output)
-    last = model.State._fields.index(recur) if recur and carried else n_fields
-    handed = model.Out._fields.index(recur) if recur else 0
-    Inputs, State, Params = model.Inputs, model.State, model.Params
-    mark = fingerprint(step, spike, slope, act, act_slope)
-    recurs, extra = recur is not None, recur is not None and not carried
+@jitable
+def feed(total, fed, x, b, units):
+    """The currents of sample b: what the layer before feeds, and zeros."""
+    n_fed = len(fed)
+    for i in range(len(total)):
+        for n in range(units):
+            total[i][n] = 0
+    for i in range(n_fed):
+        for n in range(units):
+            total[fed[i]][n] = x[(b * U(n_fed) + U(i)) * units + n]
 
-    def population(fixed, x, before, after, y, work, batch):
-        mark  # noqa: B018  part of the cache key
-        units = U(fixed[0])
-        f = Functions(spike, slope, scalars(constants, at(x, fixed[3])), act, act_slope)
-        p, x, y, total = pointed(Params, x, fixed, 4), shifted(x, U(0)), shifted(y, U(0)), spread(Inputs, work, units)
-        size = batch * units
-        state, new, recurring, handing = spread(State, before, size), spread(State, after, size), shifted(before, last * size), shifted(after, n_fields * size)
-        for b in range(batch):
-            for i in range(n_inputs):
-                for n in range(units):
-                    total[i][n] = 0
-            for i in range(n_fed):
-                for n in range(units):
-                    total[fed[i]][n] = x[(b * U(n_fed) + U(i)) * units + n]
-            if recurs:
-                weight, bias = at(x, fixed[1]), at(x, fixed[2])
-                for g in range(n_gates):
-                    if fixed[2] != 0:
-                        for n in range(units):
-                            total[gates[g]][n] += bias[U(g) * units + n]
-                    if n_gates == 1:
-                        add_values(total[gates[g]], U(0), weight, units, units, recurring, b * units)
-                    else:
-                        add_strided(total[gates[g]], weight, U(g) * units, units * U(n_gates), units, recurring, b * units)
+
+@jitable
+def add_recurrence(total, gates, weight, bias, biased, units, recurring, first):
+    """The currents += bias, and what recurred, recurring[first :], times the weights (N, G, N) or (N, N)."""
+    n_gates = len(gates)
+    for g in range(n_gates):
+        current = total[gates[g]]
+        if biased:
             for n in range(units):
-                o, s = step(gather(total, n), gather(state, b * units + n), gather(p, n), f)
-                scatter(new, b * units + n, s)
-                y[b * units + n] = o[output]
-                if extra:
-                    handing[b * units + n] = o[handed]
-
-    return _kernel(population, real)
+                current[n] += bias[U(g) * units + n]
+        if n_gates == 1:
+            add_values(current, U(0), weight, units, units, recurring, first)
+        else:
+            add_strided(current, weight, U(g) * units, units * U(n_gates), units, recurring, first)
 
 
 @jitable
 def add_strided(y, weight, first, stride, units, values, v):
-    """y[0 : units] += values[v + k] * weight[first + k * stride :] for k = 0, 1, ... units - 1, in this order; zeros are skipped."""
+    """y[0 : units] += values[v + k] * weight[first + k * stride :] for k = 0, 1, ... units - 1.
+
+    In this order; zeros are skipped.
+    """
     for k in range(units):
         value = values[v + k]
         if value != 0:
@@ -199,29 +190,74 @@ def add_strided(y, weight, first, stride, units, values, v):
                 y[n] += value * weight[w + n]
 
 
-def population_step(dynamics, n, dtype, coefficients, recurrent, bias, output, watched):
+@lru_cache(None)
+def _population(model, spike, slope, activation, constants, recur, output, real):
+    """fixed: n, recurrent weight or 0, its bias or 0, constants of the surrogate, coefficients."""
+    prepare()
+    functions = model.step, spike, slope, activation.value, activation.slope
+    mark = fingerprint(*functions)
+    step, spike, slope, act, act_slope = map(jitable, functions)
+    Inputs, State, Params, Out = model.Inputs, model.State, model.Params, model.Out
+    fed, gates = tuple(map(Inputs._fields.index, model.feedforward)), model.gates
+    n_fields, output = len(State._fields), Out._fields.index(output)
+    recurs = recur is not None
+    in_state = recurs and model.carries(recur)      # else what recurs is one more field of the state
+    last = State._fields.index(recur) if in_state else n_fields
+    handed = Out._fields.index(recur) if recurs else 0
+    beside_state = recurs and not in_state
+
+    def population(fixed, x, before, after, y, work, batch):
+        mark  # noqa: B018  part of the cache key
+        units = U(fixed[0])
+        f = Functions(spike, slope, scalars(constants, at(x, fixed[3])), act, act_slope)
+        p, total, size = pointed(Params, x, fixed, 4), spread(Inputs, work, units), batch * units
+        x, y = shifted(x, U(0)), shifted(y, U(0))
+        state, new = spread(State, before, size), spread(State, after, size)
+        recurring, handing = shifted(before, last * size), shifted(after, n_fields * size)
+        for b in range(batch):
+            feed(total, fed, x, b, units)
+            if recurs:
+                weight, bias = at(x, fixed[1]), at(x, fixed[2])
+                add_recurrence(total, gates, weight, bias, fixed[2] != 0, units, recurring, b * units)
+            for n in range(units):
+                o, s = step(gather(total, n), gather(state, b * units + n), gather(p, n), f)
+                scatter(new, b * units + n, s)
+                y[b * units + n] = o[output]
+                if beside_state:
+                    handing[b * units + n] = o[handed]
+
+    return _kernel(population, real)
+
+
+def population_step(
+        dynamics: Dynamics, n: int, dtype: DTypeLike, coefficients: Any, recurrent: np.ndarray | None,
+        bias: np.ndarray | None, output: str, watched: tuple) -> StepLayer | None:
     """recurrent (n, G n), bias (G n,) or None.  None for a population with two products a step."""
     model, surrogate = dynamics.model, dynamics.surrogate
     if dynamics.in_two_stages:
         return None
     constants = np.array(surrogate.typed(dtype), dtype)
-    kernel = _population(model, surrogate.spike, surrogate.slope, dynamics.activation, type(surrogate.constants), dynamics.recur, output, _real(dtype))
-    fixed = (n, 0 if recurrent is None else recurrent, 0 if bias is None else bias, constants, *coefficients)
-    extra = dynamics.recur is not None and not model.carries(dynamics.recur)
-    return StepLayer(kernel, fixed, (n,) * (len(model.State._fields) + extra), n, n * len(model.Inputs._fields), watched)
+    kernel = _population(model, surrogate.spike, surrogate.slope, dynamics.activation,
+                         type(surrogate.constants), dynamics.recur, output, _real(dtype))
+    weight, biases = 0 if recurrent is None else recurrent, 0 if bias is None else bias
+    fixed = (n, weight, biases, constants, *coefficients)
+    beside_state = dynamics.recur is not None and not model.carries(dynamics.recur)
+    state = (n,) * (len(model.State._fields) + beside_state)
+    return StepLayer(kernel, fixed, state, n, n * len(model.Inputs._fields), watched)
 
 
 @lru_cache(None)
 def _over_time(reduce, softmax, real):
     """fixed: n, start."""
-    total, mean, largest, each = (reduce == r for r in ("sum", "mean", "max", "each"))
-    summed, number = total or mean, np.dtype(real.name).type
+    mean, largest, each = reduce == "mean", reduce == "max", reduce == "each"
+    summed, number = reduce in ("sum", "mean"), np.dtype(real.name).type
     prepare()
     mark = fingerprint()
 
     def over_time(fixed, x, before, after, y, work, batch):
         mark  # noqa: B018  part of the cache key
-        n, start, one, z = U(fixed[0]), number(fixed[1]), number(1), shifted(work, U(0))
+        n, z = U(fixed[0]), shifted(work, U(0))
+        start, one = number(fixed[1]), number(1)
         for b in range(batch):
             for i in range(n):
                 z[i] = x[b * n + i]
@@ -247,8 +283,9 @@ def _over_time(reduce, softmax, real):
     return _kernel(over_time, real)
 
 
-def over_time_step(reduce, of, start, n, dtype):
-    return StepLayer(_over_time(reduce, of == "softmax", _real(dtype)), (n, start), () if reduce == "each" else (n, 1), n, n)
+def over_time_step(reduce: str, of: str, start: int, n: int, dtype: DTypeLike) -> StepLayer:
+    state = () if reduce == "each" else (n, 1)
+    return StepLayer(_over_time(reduce, of == "softmax", _real(dtype)), (n, start), state, n, n)
 
 
 def _real(dtype):
@@ -264,18 +301,25 @@ def _drive():
 
     @njit(**OPTIONS)
     def drive(table, watched, x, before, after, batch):
-        """One step through all layers; False, and nothing done, where a watched array no longer holds what it held."""
+        """One step through all layers.
+
+        False, and nothing done, where a watched array no longer holds what it held.
+        """
         mark  # noqa: B018  part of the cache key
         for w in range(watched.shape[0]):
-            now, then = numba.carray(as_words(watched[w, 0]), watched[w, 2]), numba.carray(as_words(watched[w, 1]), watched[w, 2])
-            for i in range(watched[w, 2]):
+            size = watched[w, 2]
+            now = numba.carray(as_words(watched[w, 0]), size)
+            then = numba.carray(as_words(watched[w, 1]), size)
+            for i in range(size):
                 if now[i] != then[i]:
                     return False
         given, old, new = pointer(x), pointer(before), pointer(after)
         for r in range(table.shape[0]):
             row = table[r]
             source = given if row[2] < 0 else ahead(new, row[2])
-            _call(row[0], as_numbers(row[1]), source, ahead(old, row[3]), ahead(new, row[4]), ahead(new, row[5]), ahead(new, row[6]), U(batch))
+            state, after_it = ahead(old, row[3]), ahead(new, row[4])
+            y, work = ahead(new, row[5]), ahead(new, row[6])
+            _call(row[0], as_numbers(row[1]), source, state, after_it, y, work, U(batch))
         return True
 
     return drive
@@ -302,25 +346,43 @@ as_words, as_numbers = _address_of(types.int32), _address_of(types.int64)
 
 
 class StepTable:
-    """The layers of a step, with all addresses; a call makes one step of `batch` samples.  Nothing in it changes after it is made."""
+    """The layers of a step, with all addresses; a call makes one step of `batch` samples.
 
-    def __init__(self, layers: list, batch: int, dtype):
-        self.layers, self.dtype, place, rows, self.states = layers, np.dtype(dtype), 0, [], []
-        for layer in layers:
-            self.states.append(place)
-            place += batch * sum(layer.state)
-        source, self.keep = -1, [np.array([a.ctypes.data if isinstance(a, np.ndarray) else a for a in layer.fixed], np.int64) for layer in layers]
-        for layer, fixed, state in zip(layers, self.keep, self.states, strict=True):
-            rows.append((layer.kernel.address, fixed.ctypes.data, source, state, state, place, place + batch * layer.n_out))
-            source, place = place, place + batch * layer.n_out + layer.work
-        self.table, self.size, self.batch = np.array(rows, np.int64).reshape(-1, COLUMNS), place, batch
+    Nothing in it changes after it is made.
+    """
+
+    def __init__(self, layers: list[StepLayer], batch: int, dtype: DTypeLike):
+        self.layers, self.dtype, self.batch = layers, np.dtype(dtype), batch
+        self.states, place = _states_of(layers, batch)
+        self.fixed = [np.array(list(map(_number, layer.fixed)), np.int64) for layer in layers]
+        rows, source = [], -1
+        for layer, fixed, state in zip(layers, self.fixed, self.states, strict=True):
+            y, work = place, place + batch * layer.n_out
+            rows.append((layer.kernel.address, fixed.ctypes.data, source, state, state, y, work))
+            source, place = y, work + layer.work
+        self.table, self.size = np.array(rows, np.int64).reshape(-1, COLUMNS), place
         self.answer = slice(source, source + batch * layers[-1].n_out)
-        then = [(a, a.copy()) for layer in layers for a in layer.watched]
-        self.keep.append(then)
-        self.watched = np.array([(a.ctypes.data, b.ctypes.data, a.nbytes // 4) for a, b in then], np.int64).reshape(-1, 3)
+        self.then = [(a, a.copy()) for layer in layers for a in layer.watched]
+        watched = [(a.ctypes.data, b.ctypes.data, a.nbytes // 4) for a, b in self.then]
+        self.watched = np.array(watched, np.int64).reshape(-1, 3)
         self.drive = _drive()
 
     def __call__(self, x: np.ndarray, before: np.ndarray) -> np.ndarray | None:
         """The vector of the step; None where the parameters have changed since this was made."""
         after = np.empty(self.size, self.dtype)
-        return after if self.drive(self.table, self.watched, x, before, after, self.batch) else None
+        there = self.drive(self.table, self.watched, x, before, after, self.batch)
+        return after if there else None
+
+
+def _states_of(layers: Sequence[StepLayer], batch: int) -> tuple[list[int], int]:
+    """(where the state of each layer begins, where the last one ends)."""
+    places, place = [], 0
+    for layer in layers:
+        places.append(place)
+        place += batch * sum(layer.state)
+    return places, place
+
+
+def _number(a):
+    """The address of an array, or the number itself."""
+    return a.ctypes.data if isinstance(a, np.ndarray) else a

@@ -1,22 +1,34 @@
-"""Populations with two products a step on the CPU, where the second takes what the first decided (a model's SECOND and `between`).
+"""Populations with two products a step on the CPU, where the second takes what the first decided.
 
-Structure of a step over one chunk, all of it as in population.py but for values only, no spikes:
+(A model's SECOND and `between`.)  Structure of a step over one chunk, all of it as in population_kernels.py
+but for values only, no spikes:
 
     products of what recurs -> `between`, elementwise -> its product -> `step`, elementwise
 
 The backward pass goes the same way back; what came of `between` is computed anew there.
 """
 
+from collections.abc import Collection
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from ...neurons.model import Functions
 from .. import buffers
-from ..access import accumulate, clear, gather, gather_sum, scatter
-from ..contract import PopulationGradients, Run, Tape
+from ..access import accumulate, gather, gather_sum, scatter
+from ..contract import (
+    Dynamics,
+    Gradients,
+    PopulationGradients,
+    Recurrent,
+    Run,
+    Start,
+    Tape,
+    Want,
+    with_fields,
+)
 from ..jit import (
     OPTIONS,
     fingerprint,
@@ -27,17 +39,15 @@ from ..jit import (
     private_array,
 )
 from . import blas
-from .population import (
-    U,
+from .population import copied, flat, summed, sums_of, tiled
+from .population_kernels import (
     active_run,
     add_bias,
     add_first_rows,
     carry,
-    fields,
-    flat,
-    tiled,
+    clear_run,
 )
-from .rows import add_values, multiply, multiply_blas
+from .rows import U, add_values, multiply, multiply_blas
 
 
 class Products(NamedTuple):
@@ -50,27 +60,38 @@ class Products(NamedTuple):
     dweight: tuple              # for each of them (N, N), a sum
 
 
-def _captured(model, activation):
-    """(functions, index of each current that the recurrence feeds, place of the second among them)."""
-    functions = tuple(map(jitable, (model.step, model.step_adjoint, model.between, model.between_adjoint, activation.value, activation.slope)))
-    return functions, model.gates, model.recurrent.index(model.second)
+# ---- forward
+
+
+@jitable
+def add_current(y, row, first, last, units, recurrent, g, values):
+    """The current g of the samples first <= s < last, += bias + values times the weights, from `row` on."""
+    for s in range(first, last):
+        add_bias(y, row + s * units, recurrent.bias, g, units)
+        add_values(y, row + s * units, recurrent.weight[g], units, units, values, s * units)
 
 
 @lru_cache(None)
 def forward_kernel(model, spike, slope, activation, recur):
-    """The forward loop, specialised for a model, an activation and the field that recurs."""
+    """The forward loop, specialised for a model, an activation and the field that recurs.
+
+    Arguments as those of population_kernels.forward_kernel's; weights: Recurrent.  middle: buffer (B * N) of
+    what `between` gives.
+    """
     prepare()
-    (step, _, between, _, act, act_slope), gates, second = _captured(model, activation)
-    spike, slope, recur, n_gates = jitable(spike), jitable(slope), model.Out._fields.index(recur), len(gates)
+    functions = model.step, model.between, spike, slope, activation.value, activation.slope
+    step, between, spike, slope, act, act_slope = map(jitable, functions)
+    gates, n_gates, second = model.gates, len(model.gates), model.recurrent.index(model.second)
+    recur = model.Out._fields.index(recur)
     mark = fingerprint(step, between, spike, slope, act, act_slope)
 
     @njit(**OPTIONS)
     def forward(shape, x, coefficients, k, carried, store, weights, middle, lengths):
-        """Arguments as those of cpu_population's; weights: Recurrent.  middle: buffer (B * N) of what `between` gives."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape[0]), U(shape[1]), U(shape[2])
-        x, params, (state, now), (states, out) = private(x), private(coefficients), private(carried), private(store)
+        x, params = private(x), private(coefficients)
+        (state, now), (states, out) = private(carried), private(store)
         weights, lengths, middle = private(weights), private(lengths), private_array(middle)
         for t in range(steps):
             row = t * batch * units
@@ -78,38 +99,68 @@ def forward_kernel(model, spike, slope, activation, recur):
             while b < end:
                 for g in range(n_gates):
                     if g != second:
-                        for s in range(b, end):
-                            add_bias(x[gates[g]], row + s * units, weights.bias, g, units)
-                            add_values(x[gates[g]], row + s * units, weights.weight[g], units, units, now[recur], s * units)
+                        add_current(x[gates[g]], row, b, end, units, weights, g, now[recur])
                 for i in range(b * units, end * units):
                     middle[i] = between(gather(x, row + i), gather(state, i), gather(params, i), f)
-                for s in range(b, end):
-                    add_bias(x[gates[second]], row + s * units, weights.bias, second, units)
-                    add_values(x[gates[second]], row + s * units, weights.weight[second], units, units, middle, s * units)
+                add_current(x[gates[second]], row, b, end, units, weights, second, middle)
                 for i in range(b * units, end * units):
                     before = gather(state, i)
-                    o, after = step(gather(x, row + i), before, gather(params, i), f)
+                    given, after = step(gather(x, row + i), before, gather(params, i), f)
                     scatter(states, row + i, before)
-                    scatter(out, row + i, o)
-                    scatter(now, i, o)
+                    scatter(out, row + i, given)
+                    scatter(now, i, given)
                     scatter(state, i, after)
                 b, end = active_run(lengths, t, end, batch)
 
     return forward
 
 
+# ---- backward
+
+
+@jitable
+def carry_active(back, through, lengths, t, batch, units, more):
+    """`carry` for the samples that have a step t."""
+    b, end = active_run(lengths, t, U(0), batch)
+    while b < end:
+        carry(back, through, b * units, end * units, more)
+        b, end = active_run(lengths, t, end, batch)
+
+
+@jitable
+def add_weight_gradients(rec, dx, grad, gates, second, steps, batch):
+    """The sums of Products; grad: dx as pointers."""
+    if steps > U(0):
+        for g in range(len(gates)):
+            if g == second:
+                rec.dweight[g][:] = np.dot(rec.between.T, dx[gates[g]])
+            else:
+                later = dx[gates[g]][batch:]
+                rec.dweight[g][:] = np.dot(rec.values[:(steps - U(1)) * batch].T, later)
+                add_first_rows(rec.dweight[g], rec.initial, grad[gates[g]], batch)
+
+
 @lru_cache(None)
 def backward_kernel(model, spike, slope, activation, recur, with_blas):
-    """The backward loop, specialised likewise."""
+    """The backward loop, specialised likewise.
+
+    tape: (Inputs, State) of arrays (T * B * N); the rest as in population_kernels.backward_kernel's.
+    rec: Products.
+    """
     prepare()
-    (_, adjoint, between, between_adjoint, act, act_slope), gates, second = _captured(model, activation)
-    spike, slope, recur, n_gates = jitable(spike), jitable(slope), model.Out._fields.index(recur), len(gates)
+    functions = (model.step_adjoint, model.between, model.between_adjoint, spike, slope, activation.value,
+                 activation.slope)
+    second, place = model.recurrent.index(model.second), model.Out._fields.index(recur)
     product = multiply_blas if with_blas else multiply
-    mark = fingerprint(adjoint, between, between_adjoint, spike, slope, act, act_slope, product)
+    return _compiled_backward(functions, model.gates, second, place, product)
+
+
+def _compiled_backward(functions, gates, second, recur, product):
+    adjoint, between, between_adjoint, spike, slope, act, act_slope = map(jitable, functions)
+    mark = fingerprint(*functions, product)
 
     @njit(**OPTIONS)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lengths):
-        """tape: (Inputs, State) of arrays (T * B * N); the rest as in cpu_population's.  rec: Products."""
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape[0]), U(shape[1]), U(shape[2])
@@ -123,12 +174,11 @@ def backward_kernel(model, spike, slope, activation, recur, with_blas):
             b = U(0)
             while b < batch:
                 begin, end = active_run(lengths, t, b, batch)
-                for i in range(b * units, begin * units):
-                    clear(grad, row + i)
+                clear_run(grad, row + b * units, row + begin * units)
                 for i in range(begin * units, end * units):
-                    before = gather(states, row + i)
-                    dinputs, dbefore, dp = adjoint(gather(current, row + i), before, gather(params, i), f,
-                                                   gather_sum(dout, row + i, back, i), gather(dstate, i))
+                    inputs, before, p = gather(current, row + i), gather(states, row + i), gather(params, i)
+                    d, dafter = gather_sum(dout, row + i, back, i), gather(dstate, i)
+                    dinputs, dbefore, dp = adjoint(inputs, before, p, f, d, dafter)
                     scatter(grad, row + i, dinputs)
                     scatter(dstate, i, dbefore)
                     accumulate(dparams, i, dp)
@@ -146,55 +196,67 @@ def backward_kernel(model, spike, slope, activation, recur, with_blas):
                     accumulate(dinput, i, gather(grad, row + i))
                 b, end = active_run(lengths, t, end, batch)
             first = True
-            for g in range(n_gates):
+            for g in range(len(gates)):
                 if g != second:
                     product(dx[gates[g]][here], rec.weight_t[g], rec.product)
-                    b, end = active_run(lengths, t, U(0), batch)
-                    while b < end:
-                        carry(back[recur], through, b * units, end * units, not first)
-                        b, end = active_run(lengths, t, end, batch)
+                    carry_active(back[recur], through, lengths, t, batch, units, not first)
                     first = False
-        if steps > U(0):
-            for g in range(n_gates):
-                if g == second:
-                    rec.dweight[g][:] = np.dot(rec.between.T, dx[gates[g]])
-                else:
-                    rec.dweight[g][:] = np.dot(rec.values[:(steps - U(1)) * batch].T, dx[gates[g]][batch:])
-                    add_first_rows(rec.dweight[g], rec.initial, grad[gates[g]], batch)
+        add_weight_gradients(rec, dx, grad, gates, second, steps, batch)
 
     return backward
 
 
-def two_stage_forward(dynamics, x, start, recurrent, want):
+# ---- what the device calls
+
+
+def two_stage_forward(
+        dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, want: Want) -> Run:
+    """A population with two products a step."""
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
+    last = start.last
+    assert recur is not None and last is not None
     shape, dtype = x[0].shape, x[0].dtype
-    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
+    _, batch, units = shape
     new = buffers.empty if start.lengths is None else buffers.zeros       # padded steps hand out zeros
-    kept = set(want.fields) | ({recur} if want.tape else set())
-    out = fields(model.Out, lambda name: new(shape, dtype) if name in kept else None)
-    now = fields(model.Out, lambda name: start.last.copy() if name == recur else None)
-    states = fields(model.State, lambda name: buffers.empty(shape, dtype) if want.tape else None)
-    state = model.State(*(a.copy() for a in start.state))
-    kernel(shape, flat(x), tiled(start.coefficients, shape[1]), surrogate.typed(dtype), (flat(state), flat(now)), (flat(states), flat(out)),
-           recurrent, np.empty(shape[1] * shape[2], dtype), start.lengths)
+    taped = model.State._fields if want.tape else ()
+    out = with_fields(model.Out, want.stored(recur), lambda name: new(shape, dtype))
+    now = with_fields(model.Out, (recur,), lambda name: last.copy())
+    states = with_fields(model.State, taped, lambda name: buffers.empty(shape, dtype))
+    state = copied(start.state)
+    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
+    kernel(shape, flat(x), tiled(start.coefficients, batch), surrogate.typed(dtype),
+           (flat(state), flat(now)), (flat(states), flat(out)), recurrent, np.empty(batch * units, dtype),
+           start.lengths)
     tape = Tape(x, states, start, None, getattr(out, recur)) if want.tape else None
-    return Run(fields(model.Out, lambda name: getattr(out, name) if name in want.fields else None), None, state, getattr(now, recur), tape)
+    return Run(want.of(out), None, state, getattr(now, recur), tape)
 
 
-def two_stage_backward(dynamics, tape, recurrent, gradients, learn):
+def two_stage_backward(
+        dynamics: Dynamics, tape: Tape, recurrent: Recurrent | None, gradients: Gradients,
+        learn: Collection[str]) -> PopulationGradients:
+    """The gradients of `two_stage_forward`."""
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
+    assert recurrent is not None and gradients.last is not None
+    assert tape.start.last is not None and tape.values is not None
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
-    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
-    dx = fields(model.Inputs, lambda name: buffers.empty((steps * batch, units), dtype))
-    dstate, dlast = model.State(*(a.copy() for a in gradients.state)), gradients.last.copy()
+    dx = model.Inputs(*(buffers.empty((steps * batch, units), dtype) for _ in model.Inputs._fields))
+    dstate, dlast = copied(gradients.state), gradients.last.copy()
+    returned = with_fields(model.Out, (recur,), lambda name: dlast)
     biased = model.recurrent if recurrent.bias else ()
-    sums = (fields(model.Params, lambda name: np.zeros(batch * units, dtype) if name in learn else None),
-            fields(model.Inputs, lambda name: np.zeros(batch * units, dtype) if name in biased else None))
-    rec = Products(tuple(np.ascontiguousarray(w.T) for w in recurrent.weight), tape.start.last.reshape(-1), tape.values.reshape(-1, units),
-                   buffers.zeros((steps * batch, units), dtype), np.empty((batch, units), dtype), tuple(map(np.zeros_like, recurrent.weight)))
-    kernel((steps, batch, units), (flat(tape.current), flat(tape.states)), tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
-           (flat(gradients.out), flat(fields(model.Out, lambda name: dlast if name == recur else None)), flat(dstate)), dx, sums, rec,
-           tape.start.lengths)
-    dparams, dinputs = (type(s)(*(None if a is None else a.reshape(batch, units).sum(0) for a in s)) for s in sums)
-    return PopulationGradients(model.Inputs(*(a.reshape(steps, batch, units) for a in dx)), dstate, dlast, dparams, rec.dweight,
-                               tuple(getattr(dinputs, name) for name in biased) or None)
+    sums = sums_of(dynamics, learn, biased, batch * units, dtype)
+    rec = Products(
+        weight_t=tuple(np.ascontiguousarray(w.T) for w in recurrent.weight),
+        initial=tape.start.last.reshape(-1),
+        values=tape.values.reshape(-1, units),
+        between=buffers.zeros((steps * batch, units), dtype),
+        product=np.empty((batch, units), dtype),
+        dweight=tuple(map(np.zeros_like, recurrent.weight)))
+    kernel = backward_kernel(
+        model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
+    kernel((steps, batch, units), (flat(tape.current), flat(tape.states)),
+           tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
+           (flat(gradients.out), flat(returned), flat(dstate)), dx, sums, rec, tape.start.lengths)
+    dparams, dinputs = (summed(s, (batch, units)) for s in sums)
+    current = model.Inputs(*(a.reshape(steps, batch, units) for a in dx))
+    dbias = tuple(getattr(dinputs, name) for name in biased) or None
+    return PopulationGradients(current, dstate, dlast, dparams, rec.dweight, dbias)

@@ -1,7 +1,10 @@
 """Steps of optimisers on the CPU."""
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 from numba import njit
 
 from ..access import gather, scatter
@@ -26,5 +29,5 @@ def kernel(rule):
     return update
 
 
-def update(rule, p, g, slots, k):
+def update(rule: Callable, p: np.ndarray, g: np.ndarray, slots: Any, k: Any) -> None:
     kernel(rule)(p, g, slots, k)

@@ -19,7 +19,7 @@ from numba.extending import overload
 from ...neurons.activation import Activation
 from ...neurons.model import Model
 from ..access import absent, gather
-from ..jit import INLINE, _present, _written, jitable, prepare
+from ..jit import INLINE, jitable, prepare, present_fields, written_function
 from .array import Array, Values, put, start
 
 U = np.uint64
@@ -81,24 +81,24 @@ def parts_of(memory, arrays, size):
 def _add_times(sums, factor, arrays, i):
     by = "factor.{0}" if isinstance(factor, types.BaseTuple) else "factor"
     terms = {n: f"sums.{n}" for n in sums.fields}
-    for n in _present(arrays):
+    for n in present_fields(arrays):
         terms[n] += f" + {by.format(n)} * arrays.{n}[i]"
     values = ", ".join(terms.values())
-    return _written(f"def f(sums, factor, arrays, i): return cls({values})", cls=sums.instance_class)
+    return written_function(f"def f(sums, factor, arrays, i): return cls({values})", cls=sums.instance_class)
 
 
 @overload(total, jit_options=INLINE)
 def _total(sums):
-    return _written(f"def f(sums): return {' + '.join(f'sums.{n}' for n in sums.fields)}")
+    return written_function(f"def f(sums): return {' + '.join(f'sums.{n}' for n in sums.fields)}")
 
 
 @overload(parts_of, jit_options=INLINE)
 def _parts_of(memory, arrays, size):
     views = dict.fromkeys(arrays.fields, "()")
-    for k, n in enumerate(_present(arrays)):
+    for k, n in enumerate(present_fields(arrays)):
         views[n] = f"memory[{k} * size:{k + 1} * size]"
     values = ", ".join(views.values())
-    return _written(f"def f(memory, arrays, size): return cls({values})", cls=arrays.instance_class)
+    return written_function(f"def f(memory, arrays, size): return cls({values})", cls=arrays.instance_class)
 
 
 # ---- products

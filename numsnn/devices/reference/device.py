@@ -1,22 +1,37 @@
 """The reference device: NumPy only, one Python loop over time, written to be read.  Numba is not needed.
 
-Populations, and dense layers, give the same bits as the compiled loops in the forward pass, because both run the same
-elementwise functions and sum over ascending inputs with one accumulator per output.
+Populations, and dense layers, give the same bits as the compiled loops in the forward pass, because both run
+the same elementwise functions and sum over ascending inputs with one accumulator per output.
 """
 
 import platform
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext as one_thread
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy import zeros
+from numpy.typing import DTypeLike
 
 from ...neurons.elementwise import exp
 from ...neurons.model import Functions
 from ...signals.spikes import Spikes
 from ..access import gather, gather_sum, scatter
 from ..buffers import held
-from ..contract import Gradients, PopulationGradients, Run, Tape, valid_steps
+from ..contract import (
+    Dynamics,
+    Geometry,
+    Gradients,
+    PopulationGradients,
+    Recurrent,
+    Run,
+    Start,
+    Tape,
+    Want,
+    valid_steps,
+    with_fields,
+)
 from ..norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -31,14 +46,17 @@ CHUNKED = False     # a batch goes through the layers as a whole
 STEPS = False
 
 
-def add_rows(current, weight, values):
-    """current[b] += sum over ascending k of values[b, k] * weight[k], one accumulator per output; zeros are skipped."""
+def add_rows(current: np.ndarray, weight: np.ndarray, values: np.ndarray) -> None:
+    """current[b] += sum over ascending k of values[b, k] * weight[k], one accumulator per output.
+
+    Zeros are skipped.
+    """
     for k in np.flatnonzero(values.any(0)):
         b = np.flatnonzero(values[:, k])
         current[b] += values[b, k, None] * weight[k]
 
 
-def dense_forward(x, weight, bias):
+def dense_forward(x: Spikes | np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     steps, batch, _ = x.shape
     y = np.empty((steps * batch, weight.shape[1]), weight.dtype)
     y[:] = bias
@@ -46,27 +64,40 @@ def dense_forward(x, weight, bias):
     return y.reshape(steps, batch, weight.shape[1])
 
 
-def dense_backward(x, weight, dy, want_dx):
+def dense_backward(
+        x: Spikes | np.ndarray, weight: np.ndarray, dy: np.ndarray,
+        want_dx: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     rows, grad = _values(x, weight.dtype), dy.reshape(-1, dy.shape[2])
-    return rows.T @ grad, grad.sum(0), (grad @ weight.T).reshape(x.shape) if want_dx else None
+    dx = (grad @ weight.T).reshape(x.shape) if want_dx else None
+    return rows.T @ grad, grad.sum(0), dx
 
 
 def _patches(x, g):
-    """(R, C, kh, kw, H', W'): the part of each padded picture that each place of the kernel sees, a view."""
-    padded = np.pad(x.reshape(-1, g.channels, *g.size), ((0, 0), (0, 0), (g.padding[0],) * 2, (g.padding[1],) * 2))
+    """(padded pictures, patches): patches(padded) is (R, C, kh, kw, H', W').
+
+    That is the part of each padded picture that each place of the kernel sees, a view.
+    """
+    top, left = g.padding
+    padded = np.pad(x.reshape(-1, g.channels, *g.size), ((0, 0), (0, 0), (top, top), (left, left)))
     r, c, h, w = padded.strides
     shape = (len(padded), g.channels, *g.kernel, *g.out)
     strides = (r, c, h * g.dilation[0], w * g.dilation[1], h * g.stride[0], w * g.stride[1])
     return padded, lambda a: np.lib.stride_tricks.as_strided(a, shape, strides)
 
 
-def conv_forward(x, weight, bias, geometry, into=None):
+def conv_forward(
+        x: Spikes | np.ndarray, weight: np.ndarray, bias: np.ndarray, geometry: Geometry,
+        into: np.ndarray | None = None) -> np.ndarray:
     padded, patches = _patches(_values(x, weight.dtype), geometry)
     y = np.tensordot(patches(padded), weight, ((1, 2, 3), (1, 2, 3)))               # (R, H', W', O)
-    return np.ascontiguousarray(np.moveaxis(y + bias, 3, 1)).reshape(*x.shape[:2], y[0].size if len(y) else len(weight) * int(np.prod(geometry.out)))
+    channels_first = np.ascontiguousarray(np.moveaxis(y + bias, 3, 1))
+    return channels_first.reshape(*x.shape[:2], len(weight) * int(np.prod(geometry.out)))
 
 
-def conv_backward(x, weight, dy, geometry, want_dx, into=None):
+def conv_backward(
+        x: Spikes | np.ndarray, weight: np.ndarray, dy: np.ndarray, geometry: Geometry, want_dx: bool,
+        into: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The gradients of `conv_forward`; see contract.py."""
     padded, patches = _patches(_values(x, weight.dtype), geometry)
     dy = dy.reshape(len(padded), len(weight), *geometry.out)
     dweight = np.tensordot(dy, patches(padded), ((0, 2, 3), (0, 4, 5)))
@@ -82,30 +113,36 @@ def conv_backward(x, weight, dy, geometry, want_dx, into=None):
     return dweight, dy.sum((0, 2, 3)), np.ascontiguousarray(dx).reshape(x.shape)
 
 
-def max_pool_forward(x, geometry):
+def max_pool_forward(x: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
     padded, patches = _patches(x, geometry)
-    windows = np.moveaxis(patches(padded), (2, 3), (4, 5)).reshape(*x.shape[:2], -1, geometry.kernel[0] * geometry.kernel[1])
+    rows, columns = geometry.kernel
+    windows = np.moveaxis(patches(padded), (2, 3), (4, 5)).reshape(*x.shape[:2], -1, rows * columns)
     taken = windows.argmax(3)
     return np.take_along_axis(windows, taken[..., None], 3)[..., 0], taken
 
 
-def max_pool_backward(taken, dy, geometry):
-    dx = np.zeros((*dy.shape[:2], geometry.channels, *geometry.size), dy.dtype)
+def max_pool_backward(taken: np.ndarray, dy: np.ndarray, geometry: Geometry) -> np.ndarray:
+    channels, (rows, columns) = geometry.channels, geometry.kernel
+    dx = np.zeros((*dy.shape[:2], channels, *geometry.size), dy.dtype)
     _, patches = _patches(dx, geometry)
-    pictures, seen = dx.reshape(-1, geometry.channels, *geometry.size), (-1, geometry.channels, *geometry.out)
-    for k in range(geometry.kernel[0] * geometry.kernel[1]):
-        patches(pictures)[:, :, k // geometry.kernel[1], k % geometry.kernel[1]] += np.where(taken == k, dy, dy.dtype.type(0)).reshape(seen)
+    seen = patches(dx.reshape(-1, channels, *geometry.size))
+    for k in range(rows * columns):
+        d = np.where(taken == k, dy, dy.dtype.type(0))
+        seen[:, :, k // columns, k % columns] += d.reshape(-1, channels, *geometry.out)
     return dx.reshape(*dy.shape[:2], -1)
 
 
 def _places(pictures, g):
     """Views of the pictures (R, C, H, W), one for each place of the window: (R, C, H', W')."""
+    (down, right), (rows, columns) = g.stride, g.out
     for i in range(g.kernel[0]):
         for j in range(g.kernel[1]):
-            yield pictures[:, :, i:i + (g.out[0] - 1) * g.stride[0] + 1:g.stride[0], j:j + (g.out[1] - 1) * g.stride[1] + 1:g.stride[1]]
+            seen_rows = slice(i, i + (rows - 1) * down + 1, down)
+            seen_columns = slice(j, j + (columns - 1) * right + 1, right)
+            yield pictures[:, :, seen_rows, seen_columns]
 
 
-def sum_pool_forward(x, geometry, scale):
+def sum_pool_forward(x: np.ndarray, geometry: Geometry, scale: float) -> np.ndarray:
     pictures = x.reshape(-1, geometry.channels, *geometry.size)
     y = np.zeros((len(pictures), geometry.channels, *geometry.out), x.dtype)
     for place in _places(pictures, geometry):
@@ -115,47 +152,56 @@ def sum_pool_forward(x, geometry, scale):
     return y.reshape(*x.shape[:2], -1)
 
 
-def sum_pool_backward(dy, geometry, scale):
-    shape, dy = dy.shape[:2], dy.reshape(-1, geometry.channels, *geometry.out)
-    dy = dy if scale == 1 else dy * dy.dtype.type(scale)
-    dx = np.zeros((len(dy), geometry.channels, *geometry.size), dy.dtype)
+def sum_pool_backward(dy: np.ndarray, geometry: Geometry, scale: float) -> np.ndarray:
+    d = dy.reshape(-1, geometry.channels, *geometry.out)
+    d = d if scale == 1 else d * d.dtype.type(scale)
+    dx = np.zeros((len(d), geometry.channels, *geometry.size), d.dtype)
     for place in _places(dx, geometry):
-        place += dy
-    return dx.reshape(*shape, -1)
+        place += d
+    return dx.reshape(*dy.shape[:2], -1)
 
 
 def _values(x, dtype):
-    x = x.dense(dtype) if isinstance(x, Spikes) else x
-    return x.reshape(-1, x.shape[2])
+    values = x.dense(dtype) if isinstance(x, Spikes) else x
+    return values.reshape(-1, x.shape[2])
 
 
-def population_forward(dynamics, x, start, recurrent, want):
+def population_forward(
+        dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, want: Want) -> Run:
+    """One Python loop over time; see contract.py."""
     model, (steps, batch), shape, dtype = dynamics.model, x[0].shape[:2], x[0].shape, x[0].dtype
-    f = _functions(dynamics, dtype)
+    recur, f = dynamics.recur, _functions(dynamics, dtype)
     active = valid_steps(steps, batch, start.lengths)
-    state, last = model.State(*(a.copy() for a in start.state)), None if start.last is None else start.last.copy()
-    hand_out = set(want.fields) | ({"spike"} if want.events else set()) | ({dynamics.recur} if want.tape else set())
-    out = model.Out(*(np.zeros(shape, dtype) if name in hand_out else None for name in model.Out._fields))
+    state = model.State(*(a.copy() for a in start.state))
+    last = None if start.last is None else start.last.copy()
+    stored = want.stored(recur) | ({"spike"} if want.events else set())
+    out = with_fields(model.Out, stored, lambda name: np.zeros(shape, dtype))
     states = model.State(*(np.empty(shape, dtype) if want.tape else None for _ in model.State._fields))
     for t in range(steps):
-        if recurrent is not None:
-            for g, name in enumerate(model.recurrent):
-                if name != model.second:
-                    _recur(getattr(x, name)[t], recurrent, g, last)
-            if model.second:
-                middle = model.between(gather(x, t), state, start.coefficients, f)
-                _recur(getattr(x, model.second)[t], recurrent, model.recurrent.index(model.second), middle)
         on = active[t]
+        if recurrent is not None:
+            _add_recurrence(dynamics, x, t, state, start.coefficients, f, recurrent, last)
         scatter(states, t, state)
         o, new = model.step(gather(x, t), state, start.coefficients, f)
         scatter(out, t, type(o)(*(np.where(on, a, 0) for a in o)))
-        state = type(state)(*(np.where(on, a, b) for a, b in zip(new, state, strict=True)))
+        state = _where(on, new, state)
         if recurrent is not None:
-            last = np.where(on, getattr(o, dynamics.recur), last)
+            assert recur is not None
+            last = np.where(on, getattr(o, recur), last)
     events = Spikes.from_dense(out.spike) if want.events else None
-    tape = Tape(x, states, start, None, getattr(out, dynamics.recur) if dynamics.recur else None) if want.tape else None
-    kept = model.Out(*(a if name in want.fields else None for name, a in zip(model.Out._fields, out, strict=True)))
-    return Run(kept, events, state, last, tape)
+    tape = Tape(x, states, start, None, getattr(out, recur) if recur else None) if want.tape else None
+    return Run(want.of(out), events, state, last, tape)
+
+
+def _add_recurrence(dynamics, x, t, state, coefficients, f, recurrent, last):
+    """The currents of a step += bias + what recurs times the weights; SECOND's comes after the others."""
+    model = dynamics.model
+    for g, name in enumerate(model.recurrent):
+        if name != model.second:
+            _recur(getattr(x, name)[t], recurrent, g, last)
+    if model.second:
+        middle = model.between(gather(x, t), state, coefficients, f)
+        _recur(getattr(x, model.second)[t], recurrent, model.recurrent.index(model.second), middle)
 
 
 def _recur(current, recurrent, g, values):
@@ -164,43 +210,81 @@ def _recur(current, recurrent, g, values):
     add_rows(current, recurrent.weight[g], values)
 
 
-def population_backward(dynamics, tape, recurrent, gradients: Gradients, learn):
-    model, (steps, batch, units) = dynamics.model, tape.current[0].shape
-    dtype, start = tape.current[0].dtype, tape.start
-    f = _functions(dynamics, dtype)
-    active = valid_steps(steps, batch, start.lengths)
-    dx, dstate, dlast = type(tape.current)(*map(np.empty_like, tape.current)), gradients.state, gradients.last
-    recurring = [getattr(dx, name) for name in model.recurrent]
-    dparams = model.Params(*(np.zeros(units, dtype) if name in learn else None for name in model.Params._fields))
+def _where(on, a, b):
+    """The fields of the tuple a where a step is one, else those of b."""
+    return type(a)(*(np.where(on, v, w) for v, w in zip(a, b, strict=True)))
+
+
+def population_backward(
+        dynamics: Dynamics, tape: Tape, recurrent: Recurrent | None, gradients: Gradients,
+        learn: Collection[str]) -> PopulationGradients:
+    """The same loop backwards; see contract.py."""
+    model, (steps, batch, units), dtype = dynamics.model, tape.current[0].shape, tape.current[0].dtype
+    recur, coefficients, f = dynamics.recur, tape.start.coefficients, _functions(dynamics, dtype)
+    active = valid_steps(steps, batch, tape.start.lengths)
+    dx = type(tape.current)(*map(np.empty_like, tape.current))
+    dstate, dlast = gradients.state, gradients.last
+    dparams = with_fields(model.Params, learn, lambda name: np.zeros(units, dtype))
     dweight = None if recurrent is None else tuple(map(np.zeros_like, recurrent.weight))
     dbias = None if recurrent is None or recurrent.bias is None else tuple(map(np.zeros_like, recurrent.bias))
     for t in reversed(range(steps)):
         on = active[t]
-        from_recurrence = model.Out(*(dlast[None] if name == dynamics.recur and dlast is not None else None
-                                      for name in model.Out._fields))
-        dout = gather_sum(gradients.out, t, from_recurrence, 0)
-        dinputs, dbefore, dp = model.step_adjoint(gather(tape.current, t), gather(tape.states, t),
-                                                  start.coefficients, f, dout, dstate)
-        taken = dict.fromkeys(model.recurrent, None if recurrent is None else tape.values[t - 1] if t > 0 else start.last)
+        back = None if dlast is None else dlast[None]
+        dout = gather_sum(gradients.out, t, with_fields(model.Out, (recur,), {recur: back}.get), 0)
+        inputs, state = gather(tape.current, t), gather(tape.states, t)
+        dstep = model.step_adjoint(inputs, state, coefficients, f, dout, dstate)
         if recurrent is not None and model.second:
-            inputs, state = gather(tape.current, t), gather(tape.states, t)
-            taken[model.second] = np.where(on, model.between(inputs, state, start.coefficients, f), 0)
-            d = getattr(dinputs, model.second) @ recurrent.weight[model.recurrent.index(model.second)].T
-            more = model.between_adjoint(inputs, state, start.coefficients, f, d)
-            dinputs, dbefore, dp = (type(a)(*(v + w for v, w in zip(a, b, strict=True))) for a, b in zip((dinputs, dbefore, dp), more, strict=True))
+            dstep = _through_second(model, recurrent, inputs, state, coefficients, f, dstep)
+        dinputs, dbefore, dp = dstep
         scatter(dx, t, type(dx)(*(np.where(on, d, 0) for d in dinputs)))
-        dstate = type(dstate)(*(np.where(on, a, b) for a, b in zip(dbefore, dstate, strict=True)))
+        dstate = _where(on, dbefore, dstate)
         for total, d in zip(dparams, dp, strict=True):
             if total is not None:
                 total += np.where(on, d, 0).sum(0)
         if recurrent is not None:
-            for g, (name, d) in enumerate(zip(model.recurrent, recurring, strict=True)):
-                dweight[g][...] += taken[name].T @ d[t]
-                if dbias is not None:
-                    dbias[g][...] += d[t].sum(0)
-            dlast = np.where(on, sum(d[t] @ w.T for name, d, w in zip(model.recurrent, recurring, recurrent.weight, strict=True)
-                                     if name != model.second), dlast)
+            assert dlast is not None
+            taken = _taken(model, tape, t, on, inputs, state, f)
+            currents = [getattr(dx, name)[t] for name in model.recurrent]
+            _add_weight_gradients(dweight, dbias, taken, currents)
+            dlast = np.where(on, _returned(model, recurrent, currents), dlast)
     return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
+
+
+def _through_second(model, recurrent, inputs, state, coefficients, f, dstep):
+    """The gradients of a step, and those that go through the product of SECOND and `between` on top."""
+    weight = recurrent.weight[model.recurrent.index(model.second)]
+    d = getattr(dstep[0], model.second) @ weight.T
+    more = model.between_adjoint(inputs, state, coefficients, f, d)
+    return tuple(map(_added, dstep, more))
+
+
+def _added(a, b):
+    """The sums of the fields of two tuples."""
+    return type(a)(*(v + w for v, w in zip(a, b, strict=True)))
+
+
+def _taken(model, tape, t, on, inputs, state, f):
+    """What the product of each current took in step t."""
+    recurred = tape.values[t - 1] if t > 0 else tape.start.last
+    taken = dict.fromkeys(model.recurrent, recurred)
+    if model.second:
+        between = model.between(inputs, state, tape.start.coefficients, f)
+        taken[model.second] = np.where(on, between, 0)
+    return taken.values()
+
+
+def _add_weight_gradients(dweight, dbias, taken, currents):
+    """What a step adds, from what each current took and from the gradient of each current."""
+    for g, (values, d) in enumerate(zip(taken, currents, strict=True)):
+        dweight[g][...] += values.T @ d
+        if dbias is not None:
+            dbias[g][...] += d.sum(0)
+
+
+def _returned(model, recurrent, currents):
+    """What the currents of a step give back to what recurred."""
+    fed = zip(model.recurrent, currents, recurrent.weight, strict=True)
+    return sum(d @ weight.T for name, d, weight in fed if name != model.second)
 
 
 def _functions(dynamics, dtype):
@@ -208,86 +292,95 @@ def _functions(dynamics, dtype):
     return Functions(s.spike, s.slope, s.typed(dtype), dynamics.activation.value, dynamics.activation.slope)
 
 
-def softmax(x):
+def softmax(x: np.ndarray) -> np.ndarray:
     z = exp(x - x.max(-1, keepdims=True))
     return z / np.add.accumulate(z, -1)[..., -1:]
 
 
-def sum_over_time(start, z, counted):
-    return np.add.accumulate(np.concatenate((start[None], np.where(counted, z, z.dtype.type(0)))), 0)[-1]
+def sum_over_time(start: np.ndarray, z: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    terms = np.where(counted, z, z.dtype.type(0))
+    return np.add.accumulate(np.concatenate((start[None], terms)), 0)[-1]
 
 
 over_time_forward = partial(_over_time_forward, softmax=softmax, sum_over_time=sum_over_time)
 
 
-def put(a):
+def put(a: Any) -> Any:
     return a
 
 
 send = put
 
 
-def finish():
+def finish() -> None:
     """All is done when a function returns."""
 
 
-def busy(run):
-    return None
+def busy(run: Callable[[], object]) -> None:
+    """Nothing is known of kernels."""
 
 
-def name():
+def name() -> str:
     return platform.machine()
 
 
-def holds(a):
+def holds(a: object) -> bool:
     return False
 
 
-def square_sums(arrays):
+def square_sums(arrays: Iterable[np.ndarray]) -> list[float]:
     return [float(np.vdot(a, a)) for a in (a.astype(np.float64) for a in arrays)]
 
 
-def parted(a, n):
-    return (a,) if a.shape[-1] == n else tuple(np.ascontiguousarray(a[..., first:first + n]) for first in range(0, a.shape[-1], n))
+def parted(a: np.ndarray, n: int) -> tuple[np.ndarray, ...]:
+    width = a.shape[-1]
+    if width == n:
+        return (a,)
+    return tuple(np.ascontiguousarray(a[..., first:first + n]) for first in range(0, width, n))
 
 
-def beside(parts):
+def beside(parts: Sequence[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
-def joined(parts):
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def finite(arrays):
+def finite(arrays: Iterable[np.ndarray]) -> list[bool]:
     return [bool(np.isfinite(a).all()) for a in arrays]
 
 
-def refusal(dynamics, units, dtype):
+def refusal(dynamics: Dynamics, units: int, dtype: DTypeLike) -> str:
     return ""
 
 
-def update(rule, p, g, slots, k):
+def update(rule: Callable, p: np.ndarray, g: np.ndarray, slots: Any, k: Any) -> None:
     p[...], after = rule(p, g, slots, k)
     for slot, values in zip(slots, after, strict=True):
         slot[...] = values
 
 
-def softmax_cross_entropy(y, labels, weights):
+def softmax_cross_entropy(
+        y: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """The loss and its gradient; see contract.py."""
     shifted = y - y.max(1, keepdims=True)
     p = np.exp(shifted)
     total = p.sum(1, keepdims=True)
     rows = np.arange(len(y))
-    loss = float(weights @ (np.log(total[:, 0]).astype(np.float64) - shifted[rows, labels]))
+    of_rows = np.log(total[:, 0]).astype(np.float64) - shifted[rows, labels]
+    loss = float(weights @ of_rows)
     p /= total
     p[rows, labels] -= 1
     p *= weights.astype(y.dtype)[:, None]
     return loss, p
 
 
-
-__all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward",
-           "conv_forward", "dense_backward", "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward", "layer_norm_forward",
-           "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward", "population_forward",
-           "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
+__all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
+           "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "dense_backward",
+           "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
+           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread",
+           "over_time_backward", "over_time_forward", "parted", "population_backward",
+           "population_forward", "put", "random_factors", "refusal", "send", "softmax",
+           "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
            "update", "zeros"]

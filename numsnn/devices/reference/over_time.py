@@ -1,16 +1,25 @@
-"""What a network answers over time, in NumPy; a device gives its own soft-max and sum over time (see contract.py)."""
+"""What a network answers over time, in NumPy (see contract.py).
+
+A device gives its own soft-max and sum over time.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..contract import Over, OverState, valid_steps
 
 
-def over_time_forward(over: Over, x, state, lengths, tape, softmax, sum_over_time):
+def over_time_forward(
+        over: Over, x: np.ndarray, state: OverState, lengths: np.ndarray | None, tape: bool,
+        softmax: Callable, sum_over_time: Callable) -> tuple[np.ndarray, OverState | None, Any]:
+    """The answer of each sample, or of each step; see contract.py."""
     z = softmax(x) if over.of == "softmax" else x
     valid = valid_steps(z.shape[0], z.shape[1], lengths)
     if over.reduce == "each":
         return np.where(valid, z, z.dtype.type(0)), None, (z, None, valid) if tape else None
-    step = state.steps + np.cumsum(valid, 0, dtype=z.dtype)             # (T, B, 1): number of each step, from 1
+    step = state.steps + np.cumsum(valid, 0, dtype=z.dtype)     # (T, B, 1): number of each step, from 1
     counted = valid & (step > over.start)
     run, chosen = _run(over, z, state, counted, sum_over_time)
     after = OverState(run, state.steps + valid.sum(0, dtype=z.dtype))
@@ -20,8 +29,10 @@ def over_time_forward(over: Over, x, state, lengths, tape, softmax, sum_over_tim
 
 
 def _run(over, z, state, counted, sum_over_time):
-    """(value after the steps, (T, B, N) weight of each step in it).  Sums run in the order of time, so that chunks of a sequence
-    give the same bits as the whole."""
+    """(value after the steps, (T, B, N) weight of each step in it).
+
+    Sums run in the order of time, so that chunks of a sequence give the same bits as the whole.
+    """
     if over.reduce in ("sum", "mean"):
         return sum_over_time(state.value, z, counted), counted
     index = np.arange(1, len(z) + 1)[:, None, None]
@@ -35,11 +46,15 @@ def _run(over, z, state, counted, sum_over_time):
     return taken, index == best
 
 
-def over_time_backward(over: Over, tape, dy, dstate):
+def over_time_backward(
+        over: Over, tape: Any, dy: np.ndarray,
+        dstate: OverState | None) -> tuple[np.ndarray, OverState | None]:
+    """The gradients of `over_time_forward`."""
     z, chosen, last = tape
     if over.reduce == "each":
         dz, before = np.where(last, dy, z.dtype.type(0)), None
     else:
+        assert dstate is not None
         d = dy / last if over.reduce == "mean" else dy
         d = d + dstate.value
         dz = chosen * d

@@ -2,35 +2,46 @@
 
 import numpy as np
 
+from ...neurons.activation import Activation
 
-def activation_forward(activation, x, tape):
+
+def activation_forward(
+        activation: Activation, x: np.ndarray, tape: bool) -> tuple[np.ndarray, np.ndarray | None]:
     return activation.value(x), x.copy() if tape else None
 
 
-def activation_backward(activation, x, dy):
+def activation_backward(activation: Activation, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(dy * activation.slope(x), x.dtype)
 
 
-def random_factors(key, done, shape, probability):
-    bits = random_bits(key, np.arange(shape[0])[:, None] + done[:, 0].astype(np.int64), shape[2])
+def random_factors(
+        key: np.ndarray, done: np.ndarray, shape: tuple[int, int, int], probability: float) -> np.ndarray:
+    step = np.arange(shape[0])[:, None] + done[:, 0].astype(np.int64)
+    bits = random_bits(key, step, shape[2])
     factors = (bits >= np.uint32(probability * 2**32)) * key.dtype.type(1 / (1 - probability))
     factors[:, ~key.any(1)] = 1
     return factors
 
 
-def times(x, factors):
+def times(x: np.ndarray, factors: np.ndarray) -> np.ndarray:
     return x * factors
 
 
-def random_bits(key, step, n) -> np.ndarray:
-    """(T, B, n) of uint32, a hash of (key of the sample, step, feature) alone.  key: (B, 2), step: (T, B) integers."""
+def random_bits(key: np.ndarray, step: np.ndarray, n: int) -> np.ndarray:
+    """(T, B, n) of uint32, a hash of (key of the sample, step, feature) alone.
+
+    key: (B, 2), step: (T, B) integers.
+    """
     step = step.astype(np.uint32)
     first, second = (_mixed(_mixed(k.astype(np.uint32)) ^ step)[..., None] for k in key.T)
     return _mixed(_mixed(np.arange(1, n + 1, dtype=np.uint32)) ^ first, second)
 
 
 def _mixed(h, key=0):
-    """The 32-bit mixer lowbias32, in which every bit of h decides over every bit of the result; key goes in half way."""
+    """The 32-bit mixer lowbias32, in which every bit of h decides over every bit of the result.
+
+    key goes in half way.
+    """
     h = h ^ h >> 16
     h *= 0x7FEB352D
     h ^= key
