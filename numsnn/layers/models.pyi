@@ -6,6 +6,7 @@ from ..neurons import surrogate as surrogates
 from .initialise import Value
 from .population import Names, Population
 
+
 class ALIF(Population):
     """Adaptive leaky integrate-and-fire neuron of the SRNN: a spike raises the threshold, which decays back.
 
@@ -14,18 +15,19 @@ class ALIF(Population):
         eta_t   = rho eta_{t-1} + (1 - rho) s_{t-1}                          rho   = exp(-dt / tau_adp)
         theta_t = v_threshold + beta eta_t
         v_t     = alpha v_{t-1} + (1 - alpha) I_t - theta_t s_{t-1}          alpha = exp(-dt / tau_mem)
-        s_t     = H(v_t - theta_t)                                           H: `surrogate`, comparator ">" or ">="
+        s_t     = H(v_t - theta_t)                                           H: `surrogate`, comparator ">", ">="
 
-    The order matters: the threshold moves first, and the soft reset subtracts the new threshold for the previous spike.  Neither
-    is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next step.
+    The order matters: the threshold moves first, and the soft reset subtracts the new threshold for the previous
+    spike.  Neither is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next step.
 
         tau_mem      membrane time constant, in the unit of dt
         tau_adp      time constant of the adaptation, in the unit of dt
         v_threshold  resting threshold (b_j0 in the papers), in the unit of v
         beta         strength of the adaptation, in the unit of v
 
-    `init_state="zeros"`: all 0; `"rest"`: v = s = 0, eta = v_threshold; `"uniform"`: v ~ U(0, 1), s = 0, eta = v_threshold; `"author"`:
-    v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
+    `init_state="zeros"`: all 0; `"rest"`: v = s = 0, eta = v_threshold; `"uniform"`: v ~ U(0, 1), s = 0,
+    eta = v_threshold; `"author"`: v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is
+    no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
 
 
     Further arguments: see `Population`.
@@ -58,28 +60,30 @@ class ARLIF(Population):
 
         theta_t = v_threshold + beta eta_{t-1}
         u_t = I_t + self_weight y_{t-1} + v_{t-1}
-        s_t = H(u_t - theta_t)                           H: `surrogate` (rectangle), comparator ">" unless told otherwise
+        s_t = H(u_t - theta_t)                           H: `surrogate` (rectangle), `comparator` (">")
         y_t = f(u_t)                                     threshold_related=False;  f: `activation` (selu)
               f(u_t - theta_t)                           threshold_related=True
         r_t = s_t v_reset + (1 - s_t) u_t                reset="hard";  u_t - s_t theta_t for "soft"
         v_t = sigmoid(decay) r_t
         eta_t = rho eta_{t-1} + (1 - rho) s_t            rho = exp(-dt / tau_adp)
 
-    What the next layer receives is y_t (`output="analog"`), or s_t (`output="spike"`).  `recurrent` of the population adds a dense kernel to the
-    diagonal one, self_weight.  `detach_reset=True` keeps the gradient from flowing through the spike of the reset.
+    What the next layer receives is y_t (`output="analog"`), or s_t (`output="spike"`).  `recurrent` of the
+    population adds a dense kernel to the diagonal one, self_weight.  `detach_reset=True` keeps the gradient from
+    flowing through the spike of the reset.
 
-        decay        leak before the sigmoid: what remains of the membrane in one step is sigmoid(decay) (0.5: 0.62)
+        decay        leak before the sigmoid; sigmoid(decay) of the membrane remains in one step (0.5: 0.62)
         v_threshold  threshold, in the unit of v; the layer ARLIF moves it by its rate-band rule
         v_reset      value after a spike, in the unit of v
         self_weight  weight of a neuron's own last output (0: none)
         tau_adp      time constant of the trace of spikes, in the unit of dt
         beta         how far the trace moves the threshold, in the unit of v (0: not at all)
 
-    Source: Gao, Wu, Wu, Li, Pei, HBAI 2021, of which the abstract alone was at hand.  From it: the name, hence recurrence, adaptive threshold and LIF;
-    layers that replace SimpleRNN, LSTM and ConvLSTM2D with far fewer weights, hence no dense recurrent kernel by default.  From code of the
-    same group that names ARLIF: u, the leak through a sigmoid with initial value 0.5, the hard reset to 0, the threshold 0.5, the output act(u), the
-    rate-band rule.  Reconstructed, because neither says so: the reset potential, the soft reset, the trace (ALIF's), the diagonal kernel,
-    gradients through the reset (that code detaches it).
+    Source: Gao, Wu, Wu, Li, Pei, HBAI 2021, of which the abstract alone was at hand.  From it: the name, hence
+    recurrence, adaptive threshold and LIF; layers that replace SimpleRNN, LSTM and ConvLSTM2D with far fewer
+    weights, hence no dense recurrent kernel by default.  From code of the same group that names ARLIF: u, the
+    leak through a sigmoid with initial value 0.5, the hard reset to 0, the threshold 0.5, the output act(u), the
+    rate-band rule.  Reconstructed, because neither says so: the reset potential, the soft reset, the trace
+    (ALIF's), the diagonal kernel, gradients through the reset (that code detaches it).
 
 
         threshold    how the threshold moves:
@@ -137,18 +141,22 @@ class ARLIF(Population):
 
 
 class GRU(Population):
-    """Gated recurrent unit, reset gate after the product.  Three currents to a neuron, in Keras' order z, r, h.
+    """Gated recurrent unit, reset gate after the product.
+
+    Three currents come to a neuron, in Keras' order z, r, h.
 
         z_t = S(I^z_t),   r_t = S(I^r_t)                 update and reset gate, S: the logistic function
         n_t = g(I^h_t + r_t J_t)                         candidate, g: `activation` (tanh)
         h_t = z_t h_{t-1} + (1 - z_t) n_t                what the next layer receives and what recurs, `analog`
 
         I^z_t = x^z_t + h_{t-1} U^z + b^z,  I^r_t likewise,  I^h_t = x^h_t,  J_t = h_{t-1} U^h + b^h:
-        x (T, B, 3 n) from Dense(n_in, 3 n), U = `recurrent` (n, 3 n), b = `recurrent_bias` (3 n,), both in the order z, r, h
+        x (T, B, 3 n) from Dense(n_in, 3 n), U = `recurrent` (n, 3 n), b = `recurrent_bias` (3 n,),
+        both in the order z, r, h
 
-    Recurrent unless told otherwise, with a recurrent bias, as in Keras (reset_after=True): Dense(m, 3 n) and GRU(n) have 3 n (m + n + 2)
-    parameters.  Quantities are dimensionless and dt plays no part.  PyTorch computes the same with the gates in the order r, z, n and
-    transposed weights.  reset_after=False has (r_t h_{t-1}) U^h instead of r_t (h_{t-1} U^h), and no recurrent bias (see `GRUBefore`).
+    Recurrent unless told otherwise, with a recurrent bias, as in Keras (reset_after=True): Dense(m, 3 n) and
+    GRU(n) have 3 n (m + n + 2) parameters.  Quantities are dimensionless and dt plays no part.  PyTorch computes
+    the same with the gates in the order r, z, n and transposed weights.  reset_after=False has (r_t h_{t-1}) U^h
+    instead of r_t (h_{t-1} U^h), and no recurrent bias (see `GRUBefore`).
     Source: Cho et al. 2014 (arXiv 1406.1078, first version; the third has the reset gate before the product).
 
 
@@ -215,15 +223,16 @@ class LIAF(Population):
     """Leaky integrate and analog fire neuron: it spikes inside, and hands out an analog value.
 
         u_t = I_t + v_{t-1}
-        s_t = H(u_t - v_threshold)                       H: `surrogate` (rectangle), comparator ">=" unless told otherwise
+        s_t = H(u_t - v_threshold)                       H: `surrogate` (rectangle), `comparator` (">=")
         r_t = s_t v_reset + (1 - s_t) u_t                hard reset
         v_t = alpha r_t + beta                           multiplicative and additive leak
         y_t = f(u_t - v_threshold)                       threshold_related=True (TR); f: `activation`
               f(u_t)                                     threshold_related=False (NTR)
 
-    What the next layer receives is y_t (`output="analog"`); `output="spike"` is the LIF neuron of the same paper.  The spike resets the neuron
-    and is not sent.  `v` that is handed out is u_t.  `detach_reset=True` keeps the gradient from flowing through the spike of the reset; with
-    an NTR output nothing then reaches v_threshold, and learning it is refused.
+    What the next layer receives is y_t (`output="analog"`); `output="spike"` is the LIF neuron of the same
+    paper.  The spike resets the neuron and is not sent.  `v` that is handed out is u_t.  `detach_reset=True`
+    keeps the gradient from flowing through the spike of the reset; with an NTR output nothing then reaches
+    v_threshold, and learning it is refused.
 
         alpha        multiplicative leak, what remains of the membrane in one step (dimensionless)
         beta         additive leak, in the unit of v
@@ -231,7 +240,8 @@ class LIAF(Population):
         v_reset      value after a spike, in the unit of v
 
     Leak and reset come after the output, in the same step; nothing is scaled by dt.  The initial v is 0.
-    Source: Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net, IEEE Trans. Neural Netw. Learn. Syst. 2021 (arXiv 2011.06176).
+    Source: Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net, IEEE Trans. Neural Netw. Learn. Syst. 2021
+    (arXiv 2011.06176).
 
 
     Further arguments: see `Population`.
@@ -263,26 +273,28 @@ class LIAF(Population):
 
 
 class LIAFGRU(Population):
-    """LIAF neuron with the gates of a GRU: what it carries on is a membrane that leaks and is reset by its spikes.
+    """LIAF neuron with the gates of a GRU: it carries on a membrane that leaks and is reset by its spikes.
 
         z_t = S(I^z_t),   r_t = S(I^r_t)                 update and reset gate, S: the logistic function
         n_t = tanh(I^h_t + r_t J_t)                      candidate
         u_t = (1 - z_t) h_{t-1} + z_t n_t                membrane; z the other way round than in `GRU`
-        s_t = H(u_t - v_threshold)                       H: `surrogate` (rectangle), comparator ">=" unless told otherwise
+        s_t = H(u_t - v_threshold)                       H: `surrogate` (rectangle), `comparator` (">=")
         h_t = alpha (1 - s_t) u_t                        leak and reset; this recurs
         y_t = g(u_t)                                     output="analog", g: `activation`
 
         I^z_t = x^z_t + h_{t-1} U^z + b^z,  I^r_t likewise,  I^h_t = x^h_t,  J_t = h_{t-1} U^h + b^h:
-        x (T, B, 3 n) from Dense(n_in, 3 n), U = `recurrent` (n, 3 n), b = `recurrent_bias` (3 n,), both in the order z, r, h
+        x (T, B, 3 n) from Dense(n_in, 3 n), U = `recurrent` (n, 3 n), b = `recurrent_bias` (3 n,),
+        both in the order z, r, h
 
-    What the next layer receives is the spike s_t, or with output="analog" y_t.  `v` that is handed out is u_t.  Recurrent unless told otherwise.
+    What the next layer receives is the spike s_t, or with output="analog" y_t.  `v` that is handed out is u_t.
+    Recurrent unless told otherwise.
 
         alpha        leak, what remains of the membrane in one step (dimensionless)
         v_threshold  threshold, in the unit of u (dimensionless; |u| < 1)
 
-    Nothing is scaled by dt.  Source: LIAFGRUCell of the code to Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net 2021, which differs: its h_t is made
-    of u_{t-1}, the membrane of the step before (h is renewed before u); its gate function is selu by default; J has no bias; only spikes
-    leave the cell.
+    Nothing is scaled by dt.  Source: LIAFGRUCell of the code to Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net 2021,
+    which differs: its h_t is made of u_{t-1}, the membrane of the step before (h is renewed before u); its gate
+    function is selu by default; J has no bias; only spikes leave the cell.
 
 
     Further arguments: see `Population`.
@@ -310,19 +322,23 @@ class LIAFGRU(Population):
 
 
 class LIAFLSTM(Population):
-    """LIAF neurons as the gates of an LSTM: each of the four currents charges a membrane that leaks and is reset by its own spikes.
+    """LIAF neurons as the gates of an LSTM.
+
+    Each of the four currents charges a membrane that leaks and is reset by its own spikes.
 
         for each k in i, f, c, o (Keras' order):
             u^k_t = I^k_t + v^k_{t-1}
-            s^k_t = H(u^k_t - v_threshold)               H: `surrogate` (rectangle), comparator ">=" unless told otherwise
-            v^k_t = alpha (s^k_t v_reset + (1 - s^k_t) u^k_t) + beta         hard reset, multiplicative and additive leak
+            s^k_t = H(u^k_t - v_threshold)               H: `surrogate` (rectangle), `comparator` (">=")
+            r^k_t = s^k_t v_reset + (1 - s^k_t) u^k_t    hard reset
+            v^k_t = alpha r^k_t + beta                   multiplicative and additive leak
         i_t = S(u^i_t),   f_t = S(u^f_t),   o_t = S(u^o_t)                   S: the logistic function
         c_t = f_t c_{t-1} + i_t g(u^c_t)                 cell, g: `activation` (tanh)
         y_t = o_t g(c_t)                                 what the next layer receives, `analog`
 
-    x is (T, B, 4 n), from Dense(n_in, 4 n).  Not recurrent unless told otherwise; recurrent=True feeds y back.  With alpha = beta = 0 this is an
-    LSTM cell (forget_bias = 0), and with recurrent=True the `LSTM`.  Of the four spikes only that of the output gate is handed out: `spike`, `v` and
-    `theta` are s^o, u^o and v_threshold.  The spikes reset and are not sent.
+    x is (T, B, 4 n), from Dense(n_in, 4 n).  Not recurrent unless told otherwise; recurrent=True feeds y back.
+    With alpha = beta = 0 this is an LSTM cell (forget_bias = 0), and with recurrent=True the `LSTM`.  Of the
+    four spikes only that of the output gate is handed out: `spike`, `v` and `theta` are s^o, u^o and
+    v_threshold.  The spikes reset and are not sent.
 
         alpha        multiplicative leak, what remains of a membrane in one step (dimensionless)
         beta         additive leak, in the unit of the current
@@ -330,8 +346,8 @@ class LIAFLSTM(Population):
         v_reset      value after a spike, in the unit of the current
 
     Leak and reset come after the gates, in the same step; nothing is scaled by dt.
-    Source: LIAFLSTMCell of the code to Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net 2021.  Its comments write S and tanh, as here; its default
-    functions are relu for the gates and selu for g; its beta and v_reset are 0.
+    Source: LIAFLSTMCell of the code to Wu, Zhang, Lin, Li, Wang, Tang, LIAF-Net 2021.  Its comments write S and
+    tanh, as here; its default functions are relu for the gates and selu for g; its beta and v_reset are 0.
 
 
     Further arguments: see `Population`.
@@ -371,13 +387,15 @@ class LIF(Population):
               u_t - s_t (u_t - v_reset)                     reset="hard"
               u_t                                           reset="none"
 
-    The membrane that is handed out, `v`, is u_t, before the reset.  `reset_when="next"` subtracts s_{t-1} instead of s_t (model
-    `LIFNext`, snnTorch's default).  `detach_reset=True` keeps the gradient from flowing through the spike of the reset.
+    The membrane that is handed out, `v`, is u_t, before the reset.  `reset_when="next"` subtracts s_{t-1}
+    instead of s_t (model `LIFNext`, snnTorch's default).  `detach_reset=True` keeps the gradient from flowing
+    through the spike of the reset.
 
         tau_mem      membrane time constant, in the unit of dt
         v_threshold  threshold, in the unit of v
         v_reset      value after a hard reset, in the unit of v
-        input_scale  gain = 1 ("1"; I in units of v per step) or gain = 1 - alpha ("1-alpha"; R = 1, I in the unit of v)
+        input_scale  gain = 1 ("1"; I in units of v per step), or
+                     gain = 1 - alpha ("1-alpha"; R = 1, I in the unit of v)
 
     The reset is not scaled by dt.  Source: Gerstner & Kistler 2002, section 4.1; exponential Euler.
 
@@ -411,7 +429,9 @@ class LIF(Population):
 
 
 class LSTM(Population):
-    """Long short-term memory: a cell that gates write, keep and read.  Four currents to a neuron, in Keras' order i, f, c, o.
+    """Long short-term memory: a cell that gates write, keep and read.
+
+    Four currents come to a neuron, in Keras' order i, f, c, o.
 
         i_t = S(I^i_t)                                   input gate, S: the logistic function
         f_t = S(I^f_t + forget_bias)                     forget gate
@@ -419,15 +439,19 @@ class LSTM(Population):
         o_t = S(I^o_t)                                   output gate
         h_t = o_t g(c_t)                                 what the next layer receives and what recurs, `analog`
 
-        I^k_t = x^k_t + h_{t-1} U^k  for k in i, f, c, o: x (T, B, 4 n) from Dense(n_in, 4 n), U = `recurrent` (n, 4 n)
+        I^k_t = x^k_t + h_{t-1} U^k  for k in i, f, c, o:
+        x (T, B, 4 n) from Dense(n_in, 4 n), U = `recurrent` (n, 4 n)
 
-        forget_bias  added to the current of the forget gate.  1 is Keras' unit_forget_bias=True, which is the initial value of a bias there:
-                     the same function.  0 for weights that bring their own (PyTorch, trained Keras layers)
+        forget_bias  added to the current of the forget gate.  1 is Keras' unit_forget_bias=True, which is the
+                     initial value of a bias there: the same function.  0 for weights that bring their own
+                     (PyTorch, trained Keras layers)
 
-    Recurrent unless told otherwise, without a recurrent bias, as in Keras: Dense(m, 4 n) and LSTM(n) have 4 n (m + n + 1) parameters.
-    Quantities are dimensionless and dt plays no part.  PyTorch orders the gates i, f, g, o as well (its g is the c here), holds transposed
-    weights and has the second bias (`recurrent_bias_init="zeros"`).
-    Source: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber, Cummins 2000; its bias: Jozefowicz, Zaremba, Sutskever 2015.
+    Recurrent unless told otherwise, without a recurrent bias, as in Keras: Dense(m, 4 n) and LSTM(n) have
+    4 n (m + n + 1) parameters.  Quantities are dimensionless and dt plays no part.  PyTorch orders the gates
+    i, f, g, o as well (its g is the c here), holds transposed weights and has the second bias
+    (`recurrent_bias_init="zeros"`).
+    Source: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber, Cummins 2000; its bias: Jozefowicz,
+    Zaremba, Sutskever 2015.
 
 
     Further arguments: see `Population`.
@@ -458,9 +482,10 @@ class SimpleRNN(Population):
 
         h_t = g(I_t),   I_t = x_t + h_{t-1} U            g: `activation` (tanh), U = `recurrent` (n, n)
 
-    What the next layer receives and what recurs is h, `analog`.  Recurrent unless told otherwise, without a recurrent bias, as in Keras:
-    Dense(m, n) and SimpleRNN(n) have n (m + n + 1) parameters.  Quantities are dimensionless and dt plays no part.  PyTorch's RNN holds
-    transposed weights and has the second bias (`recurrent_bias_init="zeros"`).  Source: Elman 1990.
+    What the next layer receives and what recurs is h, `analog`.  Recurrent unless told otherwise, without a
+    recurrent bias, as in Keras: Dense(m, n) and SimpleRNN(n) have n (m + n + 1) parameters.  Quantities are
+    dimensionless and dt plays no part.  PyTorch's RNN holds transposed weights and has the second bias
+    (`recurrent_bias_init="zeros"`).  Source: Elman 1990.
 
 
     Further arguments: see `Population`.

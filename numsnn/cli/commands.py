@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, energy, recipes, warmup, bench, convert, info."""
+"""What each command of numsnn does."""
 
 import json
 import platform
@@ -10,33 +10,16 @@ from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
-from .arguments import parser
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the program; 0, or 2 where the input was wrong."""
-    options = parser().parse_args(arguments)
-    try:
-        COMMANDS[options.command](options)
-        return 0
-    except (ValueError, ArithmeticError, OSError, ImportError, MemoryError) as error:
-        print(f"numsnn {options.command}: {error or type(error).__name__}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; finished epochs are in the checkpoint, --resume goes on", file=sys.stderr)
-        return 130
-
-
 def _threads(options):
     if options.threads is not None:
-        from .devices.threads import set_num_threads
+        from ..devices.threads import set_num_threads
         set_num_threads(options.threads)
 
 
 def _train(options):
-    from . import recipes
-    from .recipes import report
-    from .training.train import fit
+    from .. import recipes
+    from ..recipes import report
+    from ..training.train import fit
     recipe = recipes.get(options.recipe)
     settings = recipe.configured(_settings(options.set))
     about = _about(options, recipe, settings)
@@ -66,7 +49,7 @@ def _sized(recipe, settings, data):
 
 def _about(options, recipe, settings):
     """What the run is: enough to repeat it."""
-    from . import __version__
+    from .. import __version__
     versions = {"numsnn": __version__, "python": platform.python_version(),
                 **{name: version(name) for name in ("numpy", "numba", "scipy") if find_spec(name)}}
     epochs = recipe.epochs if options.epochs is None else options.epochs
@@ -109,7 +92,7 @@ def _claim(out, checkpoint, about, resume):
 
 
 def _announce(options):
-    from .devices import notice
+    from ..devices import notice
     if options.data is None:
         print("NOTE: no --data given. The data are SYNTHETIC: made by a model, recorded from nobody. "
               "Accuracies say nothing about the\n"
@@ -119,13 +102,13 @@ def _announce(options):
 
 
 def _evaluate(options):
-    from .training.train import evaluate
+    from ..training.train import evaluate
     print(evaluate(*_tested(options, "ns.evaluate")))
 
 
 def _energy(options):
-    from .energy import preset, table
-    from .reports import plot
+    from ..energy import preset, table
+    from ..reports import plot
     constants = preset(options.constants)
     out = options.out or Path(options.checkpoint).with_name("energy.png")
     found = table(*_tested(options, "ns.energy.table"), constants=constants, batch_size=options.batch)
@@ -138,8 +121,8 @@ def _tested(options, instead):
 
     instead: what to use where the checkpoint does not tell its data.
     """
-    from . import recipes
-    from .files.checkpoint import describe, load
+    from .. import recipes
+    from ..files.checkpoint import describe, load
     _threads(options)
     training = describe(options.checkpoint)["training"]
     if not training or "recipe" not in training:
@@ -153,7 +136,7 @@ def _tested(options, instead):
 
 
 def _recipes(options):
-    from .recipes import RECIPES
+    from ..recipes import RECIPES
     for recipe in RECIPES.values():
         settings = ", ".join(f"{option}={default}" for option, default in recipe.options.items())
         print(f"{recipe.name}: {recipe.summary}\n"
@@ -162,7 +145,7 @@ def _recipes(options):
 
 
 def _bench(options):
-    from . import bench
+    from .. import bench
     _threads(options)
     if options.json is not None:
         folder = Path(options.json).resolve().parent
@@ -180,8 +163,8 @@ def _bench(options):
 
 
 def _warmup(options):
-    from . import recipes
-    from .training import train
+    from .. import recipes
+    from ..training import train
     for recipe in [recipes.get(name) for name in options.recipes]:
         settings = recipe.configured({})
         data = recipe.data(None, 0, settings)
@@ -223,8 +206,8 @@ def _convert(options):
 
 
 def _convert_file(options, settings, about, out):
-    from . import formats
-    from .datasets import converted
+    from .. import formats
+    from ..datasets import converted
     if Path(options.input).is_dir():
         raise ValueError(f"{options.input} is a folder; say --dataset, one of {', '.join(_datasets())}")
     stream = formats.stream(options.input, options.format, strict=not options.skip_bad, **settings)
@@ -233,7 +216,7 @@ def _convert_file(options, settings, about, out):
 
 
 def _convert_dataset(options, settings, about, out):
-    from .datasets import Dataset, converted
+    from ..datasets import Dataset, converted
     known = _datasets()
     if options.dataset not in known:
         raise ValueError(f"no data set {options.dataset!r}; there are {', '.join(known)}")
@@ -254,7 +237,7 @@ def _convert_dataset(options, settings, about, out):
 
 def _datasets():
     """Name -> function(path, part, ...) that gives a Listing or a Dataset."""
-    from .datasets import braille, cameras, mnist, qtdb, shd, speech
+    from ..datasets import braille, cameras, mnist, qtdb, shd, speech
     return {**cameras.LISTINGS, **shd.LISTINGS, "qtdb-coded": qtdb.coded, "qtdb": qtdb.raw,
             "mnist": mnist.mnist, "fashion-mnist": mnist.fashion, "mnist-still": mnist.still,
             "braille": braille.braille, "fsdd": speech.fsdd_spikes, "speech-commands": speech.speech_commands}
@@ -301,8 +284,8 @@ class _Bar:
 
 
 def _info(options):
-    from .reports import plot
-    from .reports.describe import describe
+    from ..reports import plot
+    from ..reports.describe import describe
     found = describe(options.file, options.format, recording=options.recording, **_values(options.set))
     print(found.text)
     if options.plot is None:
@@ -318,5 +301,14 @@ def _info(options):
     print(f"drawn to {out}")
 
 
+def _guide(options):
+    from .. import guide
+    if options.page is None:
+        print(guide.contents())
+        print("\nnumsnn guide PAGE shows one; read start first.")
+        return
+    print(guide.page(options.page), end="")
+
+
 COMMANDS = {"train": _train, "evaluate": _evaluate, "energy": _energy, "recipes": _recipes, "warmup": _warmup,
-            "bench": _bench, "convert": _convert, "info": _info}
+            "bench": _bench, "convert": _convert, "info": _info, "guide": _guide}

@@ -2,7 +2,7 @@
 
 import argparse
 
-from . import __version__
+from .. import __version__
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_convert(commands)
     _add_info(commands)
+    _add_guide(commands)
     return program
 
 
@@ -133,6 +134,11 @@ def _add_info(commands):
 
 
 # ---- arguments that several commands share
+
+
+def _add_guide(commands):
+    guide = commands.add_parser("guide", help="the documentation: its pages, or one of them")
+    guide.add_argument("page", nargs="?", help="a name that `numsnn guide` lists")
 
 
 def _add_checkpoint(command):

@@ -1,0 +1,23 @@
+"""The command line: numsnn train, evaluate, energy, recipes, warmup, bench, convert, info, guide."""
+
+import sys
+
+from .arguments import parser
+from .commands import COMMANDS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; 0, or 2 where the input was wrong."""
+    options = parser().parse_args(arguments)
+    try:
+        COMMANDS[options.command](options)
+        return 0
+    except (ValueError, ArithmeticError, OSError, ImportError, MemoryError) as error:
+        print(f"numsnn {options.command}: {error or type(error).__name__}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; finished epochs are in the checkpoint, --resume goes on", file=sys.stderr)
+        return 130
+
+
+__all__ = ["main"]
