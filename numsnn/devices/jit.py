@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload, register_jitable
@@ -29,6 +29,7 @@ from . import access
 OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}       # Numba keeps the type of options
 INLINE: Any = {"forceinline": True}                                         # to itself
 
+PACKAGE = __name__.partition(".")[0]
 _seen: set[Callable] = set()
 
 
@@ -64,6 +65,26 @@ def fingerprint(*functions: Callable) -> int:
             code = function.__code__
             digest.update(code.co_code + repr(code.co_consts).encode())
     return int(digest.hexdigest()[:15], 16)
+
+
+def compiled(mark: int, *captured: Any) -> Callable:
+    """njit of a loop that captures these functions and classes; mark: their fingerprint."""
+    def make(function):
+        return njit(**OPTIONS)(in_own_index(function, mark, captured))
+    return make
+
+
+def in_own_index(function: Callable, mark: int, captured: tuple) -> Callable:
+    """`function`, which Numba keeps in files of its own where it captures something from outside this package.
+
+    Numba has one index of all that it compiled of a function, and reads it as a whole: in it, a model of one
+    program would stand in the way of every other one, which cannot import it.
+    """
+    homes = {thing.__module__ for thing in captured}
+    if any(home.partition(".")[0] != PACKAGE for home in homes):
+        digest = hashlib.sha256(repr((mark, sorted(homes))).encode()).hexdigest()
+        function.__qualname__ += f".{digest[:15]}"
+    return function
 
 
 def _with_helpers(functions):

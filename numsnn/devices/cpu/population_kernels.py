@@ -15,12 +15,11 @@ the loop only writes the tape.  Sums over inputs run in ascending order with one
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
 from ...neurons.model import Functions
 from ..access import accumulate, clear, gather, gather_sum, prefetch, scatter
 from ..jit import (
-    OPTIONS,
+    compiled,
     fingerprint,
     jitable,
     pointer,
@@ -129,7 +128,7 @@ def forward_kernel(model, spike, slope, activation, recur):
     spikes_recur, recur = recur == "spike", model.Out._fields.index(recur) if recur else 0
     mark = fingerprint(step, spike, slope, act, act_slope)
 
-    @njit(**OPTIONS)
+    @compiled(mark, model.State, step, spike, slope, act, act_slope)
     def forward(shape, x, coefficients, k, carried, store, recurrent, lists, lengths):
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
@@ -296,7 +295,7 @@ def _compiled_backward(functions, gates, recur, in_place, product):
     adjoint, spike, slope, act, act_slope = map(jitable, functions)
     mark = fingerprint(*functions, product)
 
-    @njit(**OPTIONS)
+    @compiled(mark, *functions, product)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lists, lengths):
         mark  # noqa: B018  part of the cache key
         word = flush_tiny()

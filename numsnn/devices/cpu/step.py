@@ -29,6 +29,7 @@ from ..jit import (
     INLINE,
     OPTIONS,
     fingerprint,
+    in_own_index,
     jitable,
     pointer,
     prepare,
@@ -226,7 +227,7 @@ def _population(model, spike, slope, activation, constants, recur, output, real)
                 if beside_state:
                     handing[b * units + n] = o[handed]
 
-    return _kernel(population, real)
+    return _kernel(in_own_index(population, mark, (model.State, *functions)), real)
 
 
 def population_step(

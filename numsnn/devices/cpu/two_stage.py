@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ...neurons.model import Functions
 from .. import buffers
@@ -30,7 +29,7 @@ from ..contract import (
     with_fields,
 )
 from ..jit import (
-    OPTIONS,
+    compiled,
     fingerprint,
     jitable,
     pointer,
@@ -85,7 +84,7 @@ def forward_kernel(model, spike, slope, activation, recur):
     recur = model.Out._fields.index(recur)
     mark = fingerprint(step, between, spike, slope, act, act_slope)
 
-    @njit(**OPTIONS)
+    @compiled(mark, model.State, step, between, spike, slope, act, act_slope)
     def forward(shape, x, coefficients, k, carried, store, weights, middle, lengths):
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
@@ -159,7 +158,7 @@ def _compiled_backward(functions, gates, second, recur, product):
     adjoint, between, between_adjoint, spike, slope, act, act_slope = map(jitable, functions)
     mark = fingerprint(*functions, product)
 
-    @njit(**OPTIONS)
+    @compiled(mark, *functions, product)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, rec, lengths):
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)

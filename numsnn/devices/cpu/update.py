@@ -5,10 +5,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from ..access import gather, scatter
-from ..jit import OPTIONS, fingerprint, jitable, prepare, private
+from ..jit import compiled, fingerprint, jitable, prepare, private
 
 
 @lru_cache(None)
@@ -18,7 +17,7 @@ def kernel(rule):
     rule = jitable(rule)
     mark = fingerprint(rule)
 
-    @njit(**OPTIONS)
+    @compiled(mark, rule)
     def update(p, g, slots, k):
         mark  # noqa: B018  part of the cache key
         n, p, g, slots = p.size, private(p), private(g), private(slots)
