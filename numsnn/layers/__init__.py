@@ -22,9 +22,9 @@ from .ternary import Ternary
 
 LAYERS: dict[str, type[Layer]] = {
     **{layer.__name__: layer for layer in (
-        Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Dense, Dropout, Embedding,
-        Flatten, From, LayerNorm, MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous, Repeat,
-        Reshape, Reverse, SumPool1d, SumPool2d, Ternary, TimeDistributed)},
+        Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Dense, Dropout,
+        Embedding, Flatten, From, LayerNorm, MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous,
+        Repeat, Reshape, Reverse, SumPool1d, SumPool2d, Ternary, TimeDistributed)},
     **POPULATIONS}
 # what a network puts into its list layer by layer
 BLOCKS: dict[str, type[Block]] = {

@@ -10,8 +10,8 @@ import numpy as np
 from ..neurons import NEURONS
 from . import by_step
 from .factory import POPULATIONS, population
-from .layer import Gradients, Result, values
-from .population import Names
+from .layer import Arriving, Context, Gradients, Result, values
+from .population import Names, Prepared
 
 MODES = ("rate_band", "fixed", "learned", "trace")
 BAND = ("rate_low", "rate_high", "threshold_step", "threshold_min", "threshold_max")
@@ -22,21 +22,21 @@ class ARLIF(_Plain):
     __doc__ = f"""{NEURONS["ARLIF"].doc}
 
     threshold    how the threshold moves:
-                 "rate_band"  in training (`forward`), after each step, where the rate r of spikes over all samples
-                              of the batch and all neurons that share a threshold is outside of a band:
-                              v_threshold += threshold_step if r > rate_high, -= threshold_step if r < rate_low,
-                              kept in threshold_min ... threshold_max.  Padded samples do not count.
-                              No gradient flows through it; `run` and `step` leave it as it is; it is saved with
-                              the network
+                 "rate_band"  in training (`forward`), after each step, where the rate r of spikes over all
+                              samples of the batch and all neurons that share a threshold is outside of a
+                              band: v_threshold += threshold_step if r > rate_high, -= threshold_step if
+                              r < rate_low, kept in threshold_min ... threshold_max.  Padded samples do not
+                              count.  No gradient flows through it; `run` and `step` leave it as it is; it is
+                              saved with the network
                  "fixed"      not at all
                  "learned"    by its gradient
                  "trace"      by the neuron's own trace of spikes (beta, tau_adp), as the ALIF's
     rate_low, rate_high, threshold_step, threshold_min, threshold_max
                  of the rule above; rates are spikes per neuron and step
 
-    One threshold for the population unless told otherwise (per_channel="v_threshold", or shared=() for one per
-    neuron).  With the rate-band rule training takes the whole batch step by step (slower: a step waits for the rate
-    of the one before), inference does not.
+    One threshold for the population unless told otherwise (per_channel="v_threshold", or shared=() for one
+    per neuron).  With the rate-band rule training takes the whole batch step by step (slower: a step waits
+    for the rate of the one before), inference does not.
 
     Further arguments: see `Population`.
     """
@@ -47,19 +47,22 @@ class ARLIF(_Plain):
                  threshold_min: float = 0.1, threshold_max: float = 2.0, learn: Names = ("decay",),
                  shared: Names | None = None, per_channel: Names = (), **more: Any):
         if threshold not in MODES:
-            raise ValueError(f"ARLIF: threshold must be one of {', '.join(map(repr, MODES))}; got {threshold!r}")
-        learn, per_channel = _tuple(learn), _tuple(per_channel)
-        if threshold == "learned" and "v_threshold" not in learn:
-            learn += ("v_threshold",)
+            known = ", ".join(map(repr, MODES))
+            raise ValueError(f"ARLIF: threshold must be one of {known}; got {threshold!r}")
+        learned = _tuple(learn)
+        of_channels = _tuple(per_channel)
+        if threshold == "learned" and "v_threshold" not in learned:
+            learned += ("v_threshold",)
         if threshold == "trace":
             more = {"beta": 0.2, **more}
         if shared is None:
-            shared = tuple(name for name in ("decay", "v_threshold") if name not in per_channel)
-        super().__init__(n, learn=learn, shared=shared, per_channel=per_channel, **more)
+            shared = tuple(name for name in ("decay", "v_threshold") if name not in of_channels)
+        super().__init__(n, learn=learned, shared=shared, per_channel=of_channels, **more)
         self.threshold = threshold
         self.band = (rate_low, rate_high, threshold_step, threshold_min, threshold_max)
         if threshold == "rate_band" and "v_threshold" in self.learn:
-            self.refuse("v_threshold is learned, but the rate-band rule moves it too; use threshold='learned'")
+            self.refuse("v_threshold is learned, but the rate-band rule moves it too; "
+                        "use threshold='learned'")
         if threshold == "trace" and not np.any(self.settings.beta) and "beta" not in self.learn:
             self.refuse("threshold='trace' needs beta, which is 0")
         rates_fit = 0 <= rate_low <= rate_high <= 1
@@ -68,19 +71,19 @@ class ARLIF(_Plain):
                         f"threshold_min <= threshold_max; got {self.band}")
 
     @property
-    def needs(self):
+    def needs(self) -> tuple[str, ...] | None:
         return None if self.threshold == "rate_band" else super().needs
 
     @property
-    def whole_batch(self):
+    def whole_batch(self) -> bool:
         """Whether the threshold moves in training: it then needs the rate of the whole batch."""
         return self.threshold == "rate_band"
 
-    def smoothed(self):
+    def smoothed(self) -> None:
         super().smoothed()
         self.threshold = "fixed"        # the rule jumps; its gradient is zero by decision
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: Any, prepared: Prepared, context: Context) -> Result:
         if not (self.whole_batch and context.tape):
             return super().forward(x, state, prepared, context)
         x = values(x, self.dtype)
@@ -110,10 +113,12 @@ class ARLIF(_Plain):
         rate = count / (samples * (self.n // theta.size))
         return np.clip(theta + step * (rate > high) - step * (rate < low), least, most)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: Any, dy: np.ndarray, dstate: Any, dhidden: dict | None, prepared: Prepared,
+                 context: Context) -> Gradients:
         if not isinstance(tape, list):
             return super().backward(tape, dy, dstate, dhidden, prepared, context)
-        dx, params = [None] * len(dy), {}
+        dx: list[Any] = [None] * len(dy)
+        params: dict[str, np.ndarray] = {}
         hidden = by_step.hidden(dhidden, context, len(dy))
         contexts = by_step.contexts(context, *dy.shape[:2])
         for t in reversed(range(len(dy))):
@@ -125,7 +130,7 @@ class ARLIF(_Plain):
             params = {key: np.zeros_like(p) for key, p in self.params.items()}
         return Gradients(np.concatenate(dx) if context.want_dx and dx else None, dstate, params)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {**super().config(), "threshold": self.threshold, **dict(zip(BAND, self.band, strict=True))}
 
 

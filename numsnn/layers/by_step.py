@@ -3,13 +3,15 @@
 import numpy as np
 
 from ..devices.contract import valid_steps
+from .layer import Context
 
 
-def contexts(context, steps: int, batch: int) -> list:
+def contexts(context: Context, steps: int, batch: int) -> list[Context]:
     """The context of each step of a sequence."""
     if context.lengths is None:
         return [context] * steps
-    return [context._replace(lengths=valid) for valid in valid_steps(steps, batch, context.lengths)[..., 0].astype(np.int64)]
+    valid = valid_steps(steps, batch, context.lengths)[..., 0].astype(np.int64)
+    return [context._replace(lengths=of_step) for of_step in valid]
 
 
 def _n_valid(context, steps):
@@ -17,20 +19,24 @@ def _n_valid(context, steps):
     return np.maximum(steps if context.lengths is None else context.lengths, 1)[..., None]
 
 
-def together(seen: list, context) -> dict:
+def together(seen: list[dict], context: Context) -> dict[str, np.ndarray]:
     """What was recorded in each step, for the sequence; a rate is the mean over the valid steps."""
-    found = {field: np.concatenate([step[field] for step in seen]) for field in (seen[0] if seen else ()) if field != "rate"}
-    if seen and "rate" in seen[0]:
+    if not seen:
+        return {}
+    fields = [field for field in seen[0] if field != "rate"]
+    found = {field: np.concatenate([step[field] for step in seen]) for field in fields}
+    if "rate" in seen[0]:
         found["rate"] = sum(step["rate"] for step in seen) / _n_valid(context, len(seen))
     return found
 
 
-def hidden(dhidden: dict | None, context, steps: int) -> list:
+def hidden(dhidden: dict | None, context: Context, steps: int) -> list[dict]:
     """Gradients of hidden fields for each step."""
     dhidden = dict(dhidden or {})
     if "rate" in dhidden:
         dhidden["rate"] = dhidden["rate"] / _n_valid(context, steps)
-    return [{field: d if field == "rate" else d[t:t + 1] for field, d in dhidden.items()} for t in range(steps)]
+    return [{field: d if field == "rate" else d[t:t + 1] for field, d in dhidden.items()}
+            for t in range(steps)]
 
 
 def add_to(sums: dict, more: dict) -> None:

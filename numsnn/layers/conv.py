@@ -1,25 +1,35 @@
 """`Conv2d` and `Conv1d`: synapses that are shared between places."""
 
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..devices.contract import Geometry
-from .initialise import Value, initial, plain
-from .layer import Gradients, Layer, Result, positive_integer
+from .initialise import Value, initial, is_named, plain
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer
 
 SHAPES = {1: "(channels, length)", 2: "(channels, rows, columns)"}
+PICTURES = {1: "sequences", 2: "pictures"}      # what arrives, by the number of directions
+Size: TypeAlias = int | tuple[int, ...]         # one number for all directions, or one for each
 
 
-def each(value, n: int, what: str, least: int = 1) -> tuple[int, ...]:
+def each(value: Any, n: int, what: str, least: int = 1) -> tuple[int, ...]:
     """One number for all n directions, or one for each."""
-    values = (value,) * n if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else tuple(np.atleast_1d(value))
+    is_one = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    values: tuple[Any, ...] = (value,) * n if is_one else tuple(np.atleast_1d(value))
     if len(values) != n or any(not isinstance(v, (int, np.integer)) or v < least for v in values):
-        raise ValueError(f"{what} must be a whole number of at least {least}{', or two of them (rows, columns)' if n == 2 else ''}; got {value!r}")
+        or_two = ", or two of them (rows, columns)" if n == 2 else ""
+        raise ValueError(f"{what} must be a whole number of at least {least}{or_two}; got {value!r}")
     return tuple(int(v) for v in values)
 
 
 def flat(values: tuple[int, ...], fill: int) -> tuple[int, int]:
     """(rows, columns); what has one direction only is a single row."""
-    return (fill,) * (2 - len(values)) + values
+    rows, columns = (fill,) * (2 - len(values)) + values
+    return rows, columns
 
 
 class Conv(Layer):
@@ -30,71 +40,100 @@ class Conv(Layer):
     borrows = True
     directions = 2
 
-    def __init__(self, channels_in: int, channels_out: int, kernel=3, *, stride=1, padding=0, dilation=1,
-                 weight: Value = "kaiming_uniform", bias: Value | bool = "zeros", name: str | None = None):
+    def __init__(self, channels_in: int, channels_out: int, kernel: Size = 3, *, stride: Size = 1,
+                 padding: Size | str = 0, dilation: Size = 1, weight: Value = "kaiming_uniform",
+                 bias: Value | bool = "zeros", name: str | None = None):
         super().__init__(name)
         label, n = type(self).__name__, self.directions
-        self.channels = positive_integer(channels_in, f"{label}: channels_in"), positive_integer(channels_out, f"{label}: channels_out")
-        self.kernel, self.stride = each(kernel, n, f"{label}: kernel"), each(stride, n, f"{label}: stride")
+        self.channels = (positive_integer(channels_in, f"{label}: channels_in"),
+                         positive_integer(channels_out, f"{label}: channels_out"))
+        self.kernel = each(kernel, n, f"{label}: kernel")
+        self.stride = each(stride, n, f"{label}: stride")
         self.dilation = each(dilation, n, f"{label}: dilation")
-        self.padding = self._same() if isinstance(padding, str) and padding == "same" else each(padding, n, f"{label}: padding", 0)
-        self.weight, self.bias = weight, "zeros" if bias is True else bias
+        if isinstance(padding, str) and padding == "same":
+            self.padding = self._same()
+        else:
+            self.padding = each(padding, n, f"{label}: padding", 0)
+        self.weight = weight
+        self.bias = "zeros" if bias is True else bias
 
     def _same(self):
         """The padding that keeps the size."""
         if any(k % 2 == 0 for k in self.kernel) or any(s != 1 for s in self.stride):
-            self.refuse(f'padding="same" keeps the size with odd kernels and stride 1; got kernel {self.kernel} and stride {self.stride}. '
-                        f"Give the padding as a number")
+            self.refuse(f'padding="same" keeps the size with odd kernels and stride 1; '
+                        f"got kernel {self.kernel} and stride {self.stride}. Give the padding as a number")
         return tuple(d * (k - 1) // 2 for d, k in zip(self.dilation, self.kernel, strict=True))
 
-    def connect(self, shape):
-        label, pictures = type(self).__name__, SHAPES[self.directions]
-        if shape is None or len(shape) != self.directions + 1:
-            self.refuse(f"needs {'pictures' if self.directions == 2 else 'sequences'} {pictures}, but "
-                        + (f"{shape} arrives" if shape else f"their size is unknown; say Network(..., input_shape={pictures})"))
-        if shape[0] != self.channels[0]:
-            self.refuse(f"expects {self.channels[0]} channels, but {shape[0]} arrive; use {label}({shape[0]}, {self.channels[1]})")
-        out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
-                    for n, p, d, k, s in zip(shape[1:], self.padding, self.dilation, self.kernel, self.stride, strict=True))
+    def connect(self, shape: Shape | None) -> Shape:
+        shape = self._checked(shape)
+        along = zip(shape[1:], self.padding, self.dilation, self.kernel, self.stride, strict=True)
+        out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in along)
         if min(out) < 1:
-            self.refuse(f"its kernel {self.kernel} with dilation {self.dilation} is larger than the {'pictures' if len(out) == 2 else 'sequences'} "
-                        f"of {' x '.join(map(str, shape[1:]))} with padding {self.padding}")
-        self.geometry = Geometry(shape[0], flat(shape[1:], 1), flat(self.kernel, 1), flat(self.stride, 1), flat(self.padding, 0),
-                                 flat(self.dilation, 1), flat(out, 1))
+            self.refuse(f"its kernel {self.kernel} with dilation {self.dilation} is larger than the "
+                        f"{PICTURES[self.directions]} of {' x '.join(map(str, shape[1:]))} "
+                        f"with padding {self.padding}")
+        self.geometry = Geometry(shape[0], flat(shape[1:], 1), flat(self.kernel, 1), flat(self.stride, 1),
+                                 flat(self.padding, 0), flat(self.dilation, 1), flat(out, 1))
         return (self.channels[1], *out)
 
-    def build(self, rng, dtype, dt):
-        label, (c_in, c_out) = self.name or type(self).__name__, self.channels
-        places = int(np.prod(self.kernel))
-        # an initialiser sees a matrix (n_in, n_out) whose fans count the kernel's places
-        if isinstance(self.weight, str) or isinstance(self.weight, (tuple, list)) and isinstance(self.weight[0], str):
-            name = self.weight if isinstance(self.weight, str) else self.weight[0]
-            columns = c_out * places if name.startswith("xavier") else c_out
-            drawn = initial(self.weight, rng, (c_in * places, columns), f"{label}.weight")[:, :c_out]
-            self.params["weight"] = np.ascontiguousarray(drawn.T, dtype).reshape(c_out, c_in, *self.kernel)
+    def _checked(self, shape):
+        """The shape that arrives, as it must be."""
+        c_in, c_out = self.channels
+        wanted = SHAPES[self.directions]
+        if shape is None or len(shape) != self.directions + 1:
+            unknown = f"their size is unknown; say Network(..., input_shape={wanted})"
+            what = f"{shape} arrives" if shape else unknown
+            self.refuse(f"needs {PICTURES[self.directions]} {wanted}, but {what}")
+        if shape[0] != c_in:
+            self.refuse(f"expects {c_in} channels, but {shape[0]} arrive; "
+                        f"use {type(self).__name__}({shape[0]}, {c_out})")
+        return shape
+
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
+        label = self.name or type(self).__name__
+        c_in, c_out = self.channels
+        if is_named(self.weight):
+            weight = self._drawn(rng, f"{label}.weight")
+            self.params["weight"] = np.ascontiguousarray(weight, dtype).reshape(c_out, c_in, *self.kernel)
         else:
-            self.params["weight"] = initial(self.weight, rng, (c_out, c_in, *self.kernel), f"{label}.weight").astype(dtype)
+            weight = initial(self.weight, rng, (c_out, c_in, *self.kernel), f"{label}.weight")
+            self.params["weight"] = weight.astype(dtype)
         if self.bias is not False:
             self.params["bias"] = initial(self.bias, rng, (c_out,), f"{label}.bias").astype(dtype)
 
-    def prepare(self, context):
+    def _drawn(self, rng, what):
+        """Weights (n_out, n_in) of a named initialiser, which sees a matrix whose fans count the places."""
+        c_in, c_out = self.channels
+        places = int(np.prod(self.kernel))
+        name = self.weight if isinstance(self.weight, str) else self.weight[0]
+        columns = c_out * places if name.startswith("xavier") else c_out
+        return initial(self.weight, rng, (c_in * places, columns), what)[:, :c_out].T
+
+    def prepare(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         weight = self.params["weight"]
-        return weight.reshape(*self.channels[::-1], *self.geometry.kernel), self.params.get("bias", np.zeros(len(weight), weight.dtype))
+        bias = self.params.get("bias", np.zeros(len(weight), weight.dtype))
+        return weight.reshape(*self.channels[::-1], *self.geometry.kernel), bias
 
-    def forward(self, x, state, prepared, context):
-        return Result(context.loops.conv_forward(x, *prepared, self.geometry, context.into), None, x if context.tape else None)
+    def forward(self, x: Arriving, state: None, prepared: tuple[np.ndarray, np.ndarray],
+                context: Context) -> Result:
+        y = context.loops.conv_forward(x, *prepared, self.geometry, context.into)
+        return Result(y, None, x if context.tape else None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        dweight, dbias, dx = context.loops.conv_backward(tape, prepared[0], dy, self.geometry, context.want_dx, context.into)
+    def backward(self, tape: Arriving, dy: np.ndarray, dstate: None, dhidden: dict | None,
+                 prepared: tuple[np.ndarray, np.ndarray], context: Context) -> Gradients:
+        dweight, dbias, dx = context.loops.conv_backward(tape, prepared[0], dy, self.geometry,
+                                                         context.want_dx, context.into)
         params = {"weight": dweight.reshape(self.params["weight"].shape)}
         return Gradients(dx, None, params | {"bias": dbias} if "bias" in self.params else params)
 
-    def config(self):
-        settings = {key: getattr(self, key) if self.directions == 2 else getattr(self, key)[0] for key in ("kernel", "stride", "padding", "dilation")}
+    def config(self) -> dict[str, Any]:
+        settings = {key: getattr(self, key) for key in ("kernel", "stride", "padding", "dilation")}
+        if self.directions == 1:
+            settings = {key: value[0] for key, value in settings.items()}
         return {"channels_in": self.channels[0], "channels_out": self.channels[1], **settings,
                 "weight": plain(self.weight), "bias": plain(self.bias), "name": self.name}
 
-    def describe(self):
+    def describe(self) -> str:
         size = self.kernel[0] if len(set(self.kernel)) == 1 else "x".join(map(str, self.kernel))
         return f"{type(self).__name__}({self.channels[0]}, {self.channels[1]}, {size})"
 

@@ -1,10 +1,15 @@
 """`TimeDistributed`: a layer at each time step by itself."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..devices.contract import valid_steps
 from ..signals.spikes import Spikes
-from .layer import Gradients, Layer, Result
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape
 from .pointwise import Dropout
 
 
@@ -26,63 +31,82 @@ class TimeDistributed(Layer):
 
     def __init__(self, layer: Layer, *, name: str | None = None):
         if not isinstance(layer, Layer):
-            raise TypeError(f"TimeDistributed holds one layer, TimeDistributed(ns.Dense(4, 36)); got {layer!r}")
+            raise TypeError(f"TimeDistributed holds one layer, TimeDistributed(ns.Dense(4, 36)); "
+                            f"got {layer!r}")
         super().__init__(name or layer.name)
+        self._check(layer)
+        self.layer = layer
+        self.params = layer.params
+        self.fixed = layer.fixed
+        self.uses_blas = layer.uses_blas
+        self.whole_batch = layer.whole_batch
+        self.reads_tokens = layer.reads_tokens
+
+    def _check(self, layer):
         what = type(layer).__name__
         if isinstance(layer, Dropout):
-            self.refuse(f"{what} draws one mask for a sequence; another mask for each step is Dropout({layer.probability:g}, per_step=True), without TimeDistributed")
+            self.refuse(f"{what} draws one mask for a sequence; another mask for each step is "
+                        f"Dropout({layer.probability:g}, per_step=True), without TimeDistributed")
         if not layer.answers_each_step:
-            self.refuse(f'{what} answers once per sequence, but here every step has its answer; use OverTime("each"), without TimeDistributed')
+            self.refuse(f"{what} answers once per sequence, but here every step has its answer; "
+                        f'use OverTime("each"), without TimeDistributed')
         if layer.sources is not None or layer.times != 1 or not layer.causal:
-            self.refuse(f"{what} takes other steps than its own or hands out several; put it into the network by itself")
+            self.refuse(f"{what} takes other steps than its own or hands out several; "
+                        f"put it into the network by itself")
         if hasattr(layer, "size_out"):
             self.refuse("it is part of a network already; make a new one for each place")
-        self.layer, self.params, self.fixed = layer, layer.params, layer.fixed
-        self.uses_blas, self.whole_batch, self.reads_tokens = layer.uses_blas, layer.whole_batch, layer.reads_tokens
 
     @property
-    def n_in(self):
+    def n_in(self) -> int:
         """Number of inputs, where the layer knows it."""
-        return self.layer.n_in
+        inner: Any = self.layer
+        return inner.n_in
 
-    def events(self, x) -> Spikes:
+    def events(self, x: ArrayLike) -> Spikes:
         """Tokens as Spikes, where the layer reads tokens."""
         return self.layer.events(x)
 
-    def declared_shape(self):
+    def declared_shape(self) -> Shape | None:
         return self.layer.declared_shape()
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None) -> Shape | None:
         self.layer.name = self.name         # messages name the place in the network
         return self.layer.connect(shape)
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.layer.build(rng, dtype, dt)
-        plain, drawn = (self.layer.initial_state(16, source) for source in (None, np.random.default_rng(0)))
+        plain = self.layer.initial_state(16)
+        drawn = self.layer.initial_state(16, np.random.default_rng(0))
         if plain is not None and any(not np.array_equal(a, b) for a, b in zip(plain, drawn, strict=True)):
-            self.refuse(f"the initial state of {self.layer!r} is drawn at random, and would have to be drawn for each step; give it a fixed one")
+            self.refuse(f"the initial state of {self.layer!r} is drawn at random, and would have to be drawn "
+                        f"for each step; give it a fixed one")
 
-    def inside(self):
+    def inside(self) -> tuple[Layer]:
         return (self.layer,)
 
-    def smoothed(self):
+    def smoothed(self) -> None:
         self.layer.smoothed()
 
-    def prepare(self, context):
+    def prepare(self, context: Context) -> Any:
         return self.layer.prepare(context)
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: None, prepared: Any, context: Context) -> Result:
         steps, batch = x.shape[:2]
         before = self.layer.initial_state(steps * batch)
-        done = self.layer.forward(_reshaped(x, 1, steps * batch), before, prepared, self._inner(context, steps, batch))
+        inner = self._inner(context, steps, batch)
+        done = self.layer.forward(_reshaped(x, 1, steps * batch), before, prepared, inner)
         seen = done.seen and {field: _reshaped(a, steps, batch) for field, a in done.seen.items()}
-        return Result(_reshaped(done.y, steps, batch), None, (done.tape, before) if context.tape else None, seen)
+        tape = (done.tape, before) if context.tape else None
+        return Result(_reshaped(done.y, steps, batch), None, tape, seen)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        (kept, before), (steps, batch) = tape, dy.shape[:2]
-        dstate = None if before is None else type(before)(*(np.zeros_like(a) for a in before))
+    def backward(self, tape: tuple, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: Any,
+                 context: Context) -> Gradients:
+        kept, before = tape
+        steps, batch = dy.shape[:2]
+        dafter = None if before is None else type(before)(*(np.zeros_like(a) for a in before))
         dhidden = dhidden and {field: _reshaped(a, 1, steps * batch) for field, a in dhidden.items()}
-        d = self.layer.backward(kept, _reshaped(dy, 1, steps * batch), dstate, dhidden, prepared, self._inner(context, steps, batch))
+        inner = self._inner(context, steps, batch)
+        d = self.layer.backward(kept, _reshaped(dy, 1, steps * batch), dafter, dhidden, prepared, inner)
         return Gradients(None if d.dx is None else _reshaped(d.dx, steps, batch), None, d.params)
 
     @staticmethod
@@ -90,24 +114,26 @@ class TimeDistributed(Layer):
         """The context of a batch of steps, valid ones of length 1 and padded ones of length 0."""
         if context.lengths is None:
             return context
-        return context._replace(lengths=valid_steps(steps, batch, context.lengths).reshape(-1).astype(np.int64))
+        valid = valid_steps(steps, batch, context.lengths)
+        return context._replace(lengths=valid.reshape(-1).astype(np.int64))
 
-    def lower_bounds(self):
+    def lower_bounds(self) -> dict[str, float]:
         return self.layer.lower_bounds()
 
-    def recordable(self):
+    def recordable(self) -> tuple[str, ...]:
         return tuple(field for field in self.layer.recordable() if field != "rate")
 
-    def config(self):
-        return {"inside": {"layer": type(self.layer).__name__, **self.layer.config(), "name": None}, "name": self.name}
+    def config(self) -> dict[str, Any]:
+        inside = {"layer": type(self.layer).__name__, **self.layer.config(), "name": None}
+        return {"inside": inside, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> TimeDistributed:
         from . import by_name
         inner = dict(config["inside"])
         return cls(by_name(inner.pop("layer")).from_config(inner), name=config["name"])
 
-    def describe(self):
+    def describe(self) -> str:
         return f"TimeDistributed({self.layer.describe()})"
 
 

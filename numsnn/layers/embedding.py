@@ -1,10 +1,15 @@
 """`Embedding`: a learned vector for each token."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..signals.spikes import Spikes, index_dtype
 from .initialise import Value, initial, plain
-from .layer import Gradients, Layer, Result, positive_integer, size
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size
 
 
 class Embedding(Layer):
@@ -24,64 +29,80 @@ class Embedding(Layer):
     kind = "embedding"
     reads_tokens = True
 
-    def __init__(self, n_tokens: int, n_out: int, *, weight: Value = ("uniform", -0.05, 0.05), padding: int | None = None,
-                 name: str | None = None):
+    def __init__(self, n_tokens: int, n_out: int, *, weight: Value = ("uniform", -0.05, 0.05),
+                 padding: int | None = None, name: str | None = None):
         super().__init__(name)
-        self.n_tokens, self.n_out = positive_integer(n_tokens, "Embedding: n_tokens"), positive_integer(n_out, "Embedding: n_out")
-        if padding is not None and (isinstance(padding, bool) or not isinstance(padding, (int, np.integer)) or not 0 <= padding < n_tokens):
+        self.n_tokens = positive_integer(n_tokens, "Embedding: n_tokens")
+        self.n_out = positive_integer(n_out, "Embedding: n_out")
+        if padding is not None and not self._is_token(padding):
             self.refuse(f"padding must be a token, 0 ... {n_tokens - 1}, or None; got {padding!r}")
-        self.weight, self.padding = weight, None if padding is None else int(padding)
+        self.weight = weight
+        self.padding = None if padding is None else int(padding)
+
+    def _is_token(self, value):
+        is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        return is_integer and 0 <= value < self.n_tokens
 
     @property
-    def needs(self):
+    def needs(self) -> tuple[str, ...] | None:      # type: ignore[override]
         return ("dense_forward", "dense_backward") if self.padding is None else None
 
     @property
-    def n_in(self):
+    def n_in(self) -> int:
         """Number of units whose spikes the tokens are."""
         return self.n_tokens
 
-    def build(self, rng, dtype, dt):
-        self.params["weight"] = initial(self.weight, rng, (self.n_tokens, self.n_out), f"{self.name or 'Embedding'}.weight").astype(dtype)
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
+        label = self.name or "Embedding"
+        weight = initial(self.weight, rng, (self.n_tokens, self.n_out), f"{label}.weight")
+        self.params["weight"] = weight.astype(dtype)
 
-    def connect(self, shape):
-        if size(shape) not in (None, self.n_tokens):
-            self.refuse(f"expects spikes of {self.n_tokens} tokens, but {size(shape)} inputs arrive; use Embedding({size(shape)}, {self.n_out}), "
-                        f"or put it first, where it reads integers")
+    def connect(self, shape: Shape | None) -> Shape:
+        arriving = size(shape)
+        if arriving not in (None, self.n_tokens):
+            self.refuse(f"expects spikes of {self.n_tokens} tokens, but {arriving} inputs arrive; "
+                        f"use Embedding({arriving}, {self.n_out}), or put it first, where it reads integers")
         return (self.n_out,)
 
-    def events(self, x) -> Spikes:
+    def events(self, x: ArrayLike) -> Spikes:
         """Tokens, integers (T, B) or (T, B, 1), as Spikes (T, B, n_tokens)."""
         x = np.asarray(x)
         if x.ndim not in (2, 3) or x.shape[2:] not in ((), (1,)):
             self.refuse(f"expects tokens x of shape (T, B) or (T, B, 1): time, samples; got shape {x.shape}")
         if not np.issubdtype(x.dtype, np.integer):
-            self.refuse(f"expects tokens, integers 0 ... {self.n_tokens - 1}; got {x.dtype}. Whole numbers stored as floats: x.astype(int)")
+            self.refuse(f"expects tokens, integers 0 ... {self.n_tokens - 1}; got {x.dtype}. "
+                        f"Whole numbers stored as floats: x.astype(int)")
         x = x.reshape(x.shape[:2])
         wrong = np.argwhere((x < 0) | (x >= self.n_tokens))
         if wrong.size:
             t, b = wrong[0]
-            self.refuse(f"expects tokens 0 ... {self.n_tokens - 1}; x[{t}, {b}] is {x[t, b]}. n_tokens is the largest token plus 1, here {x.max() + 1}")
-        return Spikes.of_rows((*x.shape, self.n_tokens), np.arange(x.size), np.ones(x.size, np.int32), x.ravel().astype(index_dtype(self.n_tokens)))
+            self.refuse(f"expects tokens 0 ... {self.n_tokens - 1}; x[{t}, {b}] is {x[t, b]}. "
+                        f"n_tokens is the largest token plus 1, here {x.max() + 1}")
+        index = x.ravel().astype(index_dtype(self.n_tokens))
+        one_each = np.ones(x.size, np.int32)
+        return Spikes.of_rows((*x.shape, self.n_tokens), np.arange(x.size), one_each, index)
 
-    def prepare(self, context):
+    def prepare(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         weight = self.params["weight"]
         if self.padding is not None:
             weight = weight.copy()
             weight[self.padding] = 0
         return weight, np.zeros(self.n_out, weight.dtype)
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: None, prepared: tuple[np.ndarray, np.ndarray],
+                context: Context) -> Result:
         return Result(context.loops.dense_forward(x, *prepared), None, x if context.tape else None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: Arriving, dy: np.ndarray, dstate: None, dhidden: dict | None,
+                 prepared: tuple[np.ndarray, np.ndarray], context: Context) -> Gradients:
         dweight, _, dx = context.loops.dense_backward(tape, prepared[0], dy, context.want_dx)
         if self.padding is not None:
             dweight[self.padding] = 0
         return Gradients(dx, None, {"weight": dweight})
 
-    def config(self):
-        return {"n_tokens": self.n_tokens, "n_out": self.n_out, "weight": plain(self.weight), "padding": self.padding, "name": self.name}
+    def config(self) -> dict[str, Any]:
+        return {"n_tokens": self.n_tokens, "n_out": self.n_out, "weight": plain(self.weight),
+                "padding": self.padding, "name": self.name}
 
-    def describe(self):
+    def describe(self) -> str:
         return f"Embedding({self.n_tokens}, {self.n_out})"

@@ -13,8 +13,9 @@ POPULATIONS: dict[str, type[Population]] = {}       # the layer class of each mo
 def population(model: Model) -> type[Population]:
     """The layer class of a model; a model registered by the user gets one that checkpoints know."""
     doc = f"{model.doc}\n\nFurther arguments: see `Population`."
-    cls = type(model.name, (Population,), {"model": model, "__doc__": doc, "__module__": __name__})
-    cls.__signature__ = Signature([*_general(model), *_own(model)])
+    arguments = Signature([*_general(model), *_own(model)])
+    body = {"model": model, "__doc__": doc, "__module__": __name__, "__signature__": arguments}
+    cls = type(model.name, (Population,), body)
     POPULATIONS[model.name] = cls
     return cls
 

@@ -19,11 +19,13 @@ tuple of a name and its arguments (("normal", 20, 5)), or a function of your own
 """
 
 from collections.abc import Callable
+from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
 
 def _fans(shape):
+    """(n_in, n_out) as a weight of this shape has them."""
     return (shape[0], shape[-1]) if len(shape) > 1 else (1, shape[0])
 
 
@@ -39,14 +41,16 @@ def _normal(rng, shape, mean=0.0, std=1.0, low=-np.inf):
 
 
 def _multi_normal(rng, shape, means, stds):
-    n, groups = int(np.prod(shape)), len(means)
+    n = int(np.prod(shape))
+    groups = len(means)
     if groups != len(stds) or not 0 < groups <= n:
-        raise ValueError(f"expected as many means as deviations, from one to one for each of {n} values; got {groups} and {len(stds)}")
+        raise ValueError(f"expected as many means as deviations, from one to one for each of {n} values; "
+                         f"got {groups} and {len(stds)}")
     group = np.minimum(np.arange(n) // (n // groups), groups - 1)
     return rng.normal(np.take(means, group), np.take(stds, group)).reshape(shape)
 
 
-INITIALISERS = {
+INITIALISERS: dict[str, Callable] = {
     "zeros": lambda rng, shape: np.zeros(shape),
     "ones": lambda rng, shape: np.ones(shape),
     "constant": lambda rng, shape, value: np.full(shape, float(value)),
@@ -60,20 +64,27 @@ INITIALISERS = {
     "orthogonal": _orthogonal,
 }
 
-Value = float | str | tuple | list | np.ndarray | Callable
+Value: TypeAlias = float | str | tuple | list | np.ndarray | Callable
+
+
+def is_named(value: Value) -> TypeGuard[str | tuple | list]:
+    """Whether an initial value is the name of an initialiser, alone or with its arguments."""
+    if isinstance(value, (tuple, list)):
+        return len(value) > 0 and isinstance(value[0], str)
+    return isinstance(value, str)
 
 
 def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str) -> np.ndarray:
     """The array of the given shape that `value` stands for; `what` names it in messages."""
-    if isinstance(value, str):
-        value = (value,)
-    if isinstance(value, (tuple, list)) and value and isinstance(value[0], str):
-        if value[0] not in INITIALISERS:
-            raise ValueError(f"{what}: unknown initialiser {value[0]!r}; there are {', '.join(INITIALISERS)}")
+    if is_named(value):
+        name, *arguments = (value,) if isinstance(value, str) else value
+        if name not in INITIALISERS:
+            raise ValueError(f"{what}: unknown initialiser {name!r}; there are {', '.join(INITIALISERS)}")
         try:
-            array = INITIALISERS[value[0]](rng, shape, *value[1:])
+            array = INITIALISERS[name](rng, shape, *arguments)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{what}: initialiser {tuple(value)} does not fit shape {shape}: {error}") from None
+            raise ValueError(f"{what}: initialiser {(name, *arguments)} does not fit shape {shape}: "
+                             f"{error}") from None
     else:
         array = value(rng, shape) if callable(value) else value
     array = np.asarray(array, np.float64)
@@ -84,8 +95,11 @@ def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str) -> 
     return np.broadcast_to(array, shape).copy()
 
 
-def plain(value: Value):
-    """`value` as JSON can hold it; a function becomes "ones", because what it gave is saved and copied anyway."""
+def plain(value: Value) -> float | str | tuple | list:
+    """`value` as JSON can hold it.
+
+    A function becomes "ones", because what it gave is saved and copied anyway.
+    """
     if callable(value):
         return "ones"
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

@@ -6,13 +6,16 @@ sources instead: other layers by their names, or "input" for what the network is
 it in the list, but for those of `Previous`.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..signals.spikes import Spikes
-from .layer import Gradients, Layer, Result, positive_integer, values
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size, values
 from .steps import Reverse
 
 INPUT = "input"
@@ -24,43 +27,51 @@ class _Join(Layer):
     def __init__(self, *sources: str, name: str | None = None):
         super().__init__(name)
         if not sources or not all(isinstance(s, str) for s in sources):
-            self.refuse(f"its sources are names of layers, such as {type(self).__name__}('lif0', 'lif1'); got {sources!r}")
-        self.sources = sources
+            self.refuse(f"its sources are names of layers, such as {type(self).__name__}('lif0', 'lif1'); "
+                        f"got {sources!r}")
+        self.sources: tuple[str, ...] = sources
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"sources": self.sources, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Layer:
         return cls(*config.pop("sources"), **config)
 
-    def describe(self):
+    def describe(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.sources))})"
 
-    def same(self, what, items):
+    def same(self, what: str, items: Sequence[Shape | None]) -> Shape:
         """The one value that all sources agree on."""
-        if None in items:
-            self.refuse(f"the {what} of {self.sources[items.index(None)]} is not known here; say Network(..., input_shape=...), or shape= of a Previous")
-        if any(item != items[0] for item in items):
-            self.refuse(f"its sources must have the same {what}: " + ", ".join(f"{s} has {i}" for s, i in zip(self.sources, items, strict=True)))
-        return items[0]
+        known = [item for item in items if item is not None]
+        if len(known) < len(items):
+            source = self.sources[items.index(None)]
+            self.refuse(f"the {what} of {source} is not known here; "
+                        f"say Network(..., input_shape=...), or shape= of a Previous")
+        if any(item != known[0] for item in known):
+            each = ", ".join(f"{s} has {i}" for s, i in zip(self.sources, known, strict=True))
+            self.refuse(f"its sources must have the same {what}: {each}")
+        return known[0]
 
 
 class From(_Join):
     """y_t = x_t of the source: a branch of the graph begins here.  From("conv0"); From("input")."""
 
-    kind, keeps_shape, needs = "from", True, ()
+    kind = "from"
+    keeps_shape = True
+    needs = ()
 
     def __init__(self, source: str, *, name: str | None = None):
         super().__init__(source, name=name)
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: list[Arriving], state: None, prepared: None, context: Context) -> Result:
         return Result(x[0], None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
         return Gradients((dy,), None, {})
 
 
@@ -71,22 +82,24 @@ class Add(_Join):
     sources.
     """
 
-    kind, needs = "add", ()
+    kind = "add"
+    needs = ()
 
-    def connect(self, *shapes):
+    def connect(self, *shapes: Shape | None) -> Shape:
         try:
             return self.same("shape", shapes)
         except ValueError as error:
             raise ValueError(f"{error}. A convolution with kernel 1 or a Dense brings them to one shape "
                              f"(Residual(..., shortcut=(ns.Conv2d(16, 32, 1, stride=2),)))") from None
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: list[Arriving], state: None, prepared: None, context: Context) -> Result:
         total = values(x[0], self.dtype)
         for other in x[1:]:
             total = total + values(other, self.dtype)
         return Result(total, None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
         return Gradients((dy,) * len(self.sources), None, {})
 
 
@@ -100,18 +113,21 @@ class Concatenate(_Join):
 
     kind = "concatenate"
 
-    def connect(self, *shapes):
-        self.same("size of pictures", [None if s is None else s[1:] for s in shapes])
-        self.sizes = [int(np.prod(s)) for s in shapes]
-        return (sum(s[0] for s in shapes), *shapes[0][1:])
+    def connect(self, *shapes: Shape | None) -> Shape:
+        picture = self.same("size of pictures", [None if s is None else s[1:] for s in shapes])
+        known = [s for s in shapes if s is not None]        # all of them, or `same` had refused
+        self.sizes = [size(s) for s in known]
+        return (sum(s[0] for s in known), *picture)
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: list[Arriving], state: None, prepared: None, context: Context) -> Result:
         if all(isinstance(a, Spikes) for a in x):
             return Result(Spikes.join(x, 2), None)
         return Result(np.concatenate([values(a, self.dtype) for a in x], 2), None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(tuple(map(np.ascontiguousarray, np.split(dy, np.cumsum(self.sizes)[:-1], 2))), None, {})
+    def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
+        ends = np.cumsum(self.sizes)[:-1]
+        return Gradients(tuple(map(np.ascontiguousarray, np.split(dy, ends, 2))), None, {})
 
 
 class Last(NamedTuple):
@@ -133,42 +149,53 @@ class Previous(_Join):
     kind = "previous"
     delayed = True
 
-    def __init__(self, source: str, *, shape: tuple | int | None = None, like: tuple | None = None, name: str | None = None):
+    def __init__(self, source: str, *, shape: tuple[int, ...] | int | None = None,
+                 like: tuple[str, int] | None = None, name: str | None = None):
         super().__init__(source, name=name)
         self.like = like
-        self.shape = None if shape is None else tuple(positive_integer(n, "Previous: shape") for n in np.atleast_1d(shape))
+        self.shape: Shape | None = None
+        if shape is not None:
+            self.shape = tuple(positive_integer(n, "Previous: shape") for n in np.atleast_1d(shape))
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None) -> Shape:
         shape = self.shape or shape
         if shape is None:
             self.refuse(f"the shape of {self.sources[0]} is not known here; give shape=")
-        self.n = int(np.prod(shape))
+        self.n = size(shape)
         return shape
 
-    def initial_state(self, batch, rng=None):
+    def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Last:
         return Last(np.zeros((batch, self.n), self.dtype))
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: list[Arriving], state: Last, prepared: None, context: Context) -> Result:
         all_steps = np.concatenate((state.last[None], values(x[0], self.dtype)))
         steps, batch = len(all_steps) - 1, all_steps.shape[1]
         end = np.full(batch, steps) if context.lengths is None else context.lengths
         return Result(all_steps[:-1], Last(all_steps[end, np.arange(batch)]), end)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: np.ndarray, dy: np.ndarray, dstate: Last, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
         d = np.concatenate((dy, np.zeros_like(dy[:1])))
         np.add.at(d, (tape, np.arange(d.shape[1])), dstate.last)
         return Gradients((d[1:],), Last(d[0].copy()), {})
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {**super().config(), "shape": self.shape, "like": self.like}
 
 
 class Block:
     """Several layers that a network puts into its list one by one."""
 
-    def layers_after(self, before: str, add, free) -> None:
-        """Add the layers; before: name of the layer that stands before them; add(layer) -> name; free(kind) -> a name that nobody has."""
+    def layers_after(self, before: str, add: Adding, free: Callable[[str], str]) -> None:
+        """Add the layers.
+
+        before: name of the layer that stands before them.  add(layer) -> name.  free(kind) -> a name that
+        nobody has.
+        """
         raise TypeError(f"{type(self).__name__} does not define layers_after")
+
+
+Adding: TypeAlias = Callable[[Layer | Block], str]      # takes a layer into the list; its name
 
 
 class Residual(Block):
@@ -180,12 +207,16 @@ class Residual(Block):
     saved.  Source: He et al. 2016.
     """
 
-    def __init__(self, *layers: Layer, shortcut: tuple | Layer = (), name: str | None = None):
-        self.inside, self.shortcut, self.name = layers, (shortcut,) if isinstance(shortcut, Layer) else tuple(shortcut), name
+    def __init__(self, *layers: Layer | Block, shortcut: tuple[Layer | Block, ...] | Layer = (),
+                 name: str | None = None):
+        self.inside = layers
+        self.shortcut = (shortcut,) if isinstance(shortcut, Layer) else tuple(shortcut)
+        self.name = name
         if not layers or not all(isinstance(layer, (Layer, Block)) for layer in (*layers, *self.shortcut)):
-            raise ValueError(f"Residual is made of layers, Residual(ns.Dense(8, 8), ns.LIF(8)); got {layers!r}, shortcut={shortcut!r}")
+            raise ValueError(f"Residual is made of layers, Residual(ns.Dense(8, 8), ns.LIF(8)); "
+                             f"got {layers!r}, shortcut={shortcut!r}")
 
-    def layers_after(self, before, add, free):
+    def layers_after(self, before: str, add: Adding, free: Callable[[str], str]) -> None:
         for layer in self.inside:
             after = add(layer)
         around = before
@@ -208,19 +239,28 @@ class Bidirectional(Block):
     make: function that gives a new layer, or several.  merge: "concat" (features of both) or "sum".
     """
 
-    def __init__(self, make: Callable[[], Layer | tuple], merge: str = "concat", *, name: str | None = None):
+    def __init__(self, make: Callable[[], Layer | Block | Sequence[Layer | Block]], merge: str = "concat", *,
+                 name: str | None = None):
         if not callable(make):
             raise TypeError(f"Bidirectional takes a function that makes the layers of one direction, "
                             f"Bidirectional(lambda: (ns.Dense(4, 8), ns.ALIF(8))); got {make!r}")
         if merge not in ("concat", "sum"):
             raise ValueError(f"Bidirectional: merge must be 'concat' or 'sum'; got {merge!r}")
-        self.make, self.merge, self.name = make, merge, name
+        self.make = make
+        self.merge = merge
+        self.name = name
 
-    def layers_after(self, before, add, free):
-        ends = []
-        for backwards in (False, True):
-            made = self.make()
-            for layer in (From(before), *((Reverse(),) if backwards else ()), *(made if isinstance(made, (tuple, list)) else (made,))):
-                end = add(layer)
-            ends.append(add(Reverse()) if backwards else end)
-        add((Concatenate if self.merge == "concat" else Add)(*ends, name=self.name))
+    def layers_after(self, before: str, add: Adding, free: Callable[[str], str]) -> None:
+        ends = [self._direction(before, add, backwards) for backwards in (False, True)]
+        merged = Concatenate if self.merge == "concat" else Add
+        add(merged(*ends, name=self.name))
+
+    def _direction(self, before, add, backwards):
+        """Add the layers of one direction; the name of the last one."""
+        made = self.make()
+        end = add(From(before))
+        if backwards:
+            end = add(Reverse())
+        for layer in made if isinstance(made, (tuple, list)) else (made,):
+            end = add(layer)
+        return add(Reverse()) if backwards else end

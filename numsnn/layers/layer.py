@@ -4,13 +4,17 @@ A layer owns named arrays (`params` are learned, `fixed` are not) and plain func
 state between calls and no compiled code.  The network splits a batch into chunks of samples and calls a layer
 with one chunk at a time, from several threads; nothing of a layer changes in such a call.
 
-    build(rng, dtype, dt)                    draw the parameters; called once by the network
-    connect(shape) -> shape                  check the shape of what arrives, (N,), (C, L) or (C, H, W), None: unknown; say what leaves
-    prepare(context) -> prepared             what depends on parameters only; once per call of the network
-    initial_state(batch, rng) -> state       NamedTuple of arrays with the batch first, or None; rng None: nothing random
+    build(rng, dtype, dt)
+        draw the parameters; called once by the network
+    connect(shape) -> shape
+        check the shape of what arrives, (N,), (C, L) or (C, H, W), None: unknown; say what leaves
+    prepare(context) -> prepared
+        what depends on parameters only; once per call of the network
+    initial_state(batch, rng) -> state
+        NamedTuple of arrays with the batch first, or None; rng None: nothing random
     forward(x, state, prepared, context) -> Result
-        x: array (T, B, N) that the layer may overwrite, or Spikes.  What it hands out it must not keep, Spikes excepted.
-        Pictures come and go as N = C * H * W features, in this order.
+        x: array (T, B, N) that the layer may overwrite, or Spikes.  What it hands out it must not keep,
+        Spikes excepted.  Pictures come and go as N = C * H * W features, in this order.
     backward(tape, dy, dstate, dhidden, prepared, context) -> Gradients
     config() -> dict                         the arguments that make this layer again; JSON
 
@@ -20,12 +24,18 @@ says `whole_batch`: it is then called with the whole batch, and its forward pass
 (running statistics).
 """
 
+from __future__ import annotations
+
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, TypeAlias, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..signals.spikes import Spikes
+
+Shape: TypeAlias = tuple[int, ...]              # of one step of one sample: (N,), (C, L) or (C, H, W)
+Arriving: TypeAlias = np.ndarray | Spikes       # (T, B, N); arrays of a device behave as NumPy's
 
 
 class Context(NamedTuple):
@@ -33,21 +43,23 @@ class Context(NamedTuple):
     loops: Any                      # the functions of a device, see devices/contract.py
     lengths: np.ndarray | None      # (B,) number of valid steps of each sample of the chunk
     tape: bool = False              # keep what backward needs
-    record: tuple = ()              # names of fields to hand out
+    record: tuple[str, ...] = ()    # names of fields to hand out
     want_dx: bool = True            # backward: the gradient of the input too
-    dense: bool = False             # spikes are handed out as an array: what the network answers, which no other layer takes
-    into: np.ndarray | None = None  # samples of a larger array, where a layer that borrows may put what it hands out; backward: dx
+    # spikes are handed out as an array: what the network answers, which no other layer takes
+    dense: bool = False
+    # samples of a larger array, where a layer that borrows may put what it hands out; backward: dx
+    into: np.ndarray | None = None
 
 
 class Result(NamedTuple):
-    y: Any                          # array or Spikes
+    y: Arriving
     state: Any
     tape: Any = None
     seen: dict | None = None        # field -> array, what was recorded
 
 
 class Gradients(NamedTuple):
-    dx: np.ndarray | None
+    dx: Any                         # array or None; for each source one, where a layer names its sources
     dstate: Any
     params: dict                    # name -> array
 
@@ -59,71 +71,90 @@ class Layer:
     answers_each_step = True        # whether y has a time axis
     uses_blas = False               # whether its forward pass does
     whole_batch = False             # whether, in training, it must see all samples of a batch together
-    reads_tokens = False            # whether, as first layer, it makes Spikes of integers (T, B) by `events(x)`
-    sources: tuple | None = None    # names of the layers it takes its input from; None: the one before it in the list
+    reads_tokens = False            # whether, as first layer, it takes tokens (T, B), see `events`
+    # names of the layers it takes its input from; None: the one before it in the list
+    sources: tuple[str, ...] | None = None
     keeps_shape = False             # whether it takes any shape and hands out the same
     delayed = False                 # whether what it hands out is what its source did one step before
     times: int | Fraction = 1       # steps it hands out for each step it gets
-    borrows = False                 # whether it leaves what it gets as it is, so that it may be given some samples of a larger array
-    needs: tuple | None = None      # names of the functions of a device that suffice; None: it must have NumPy arrays
-    settings_of_host: tuple = ()    # parameters that stay NumPy arrays on every device: few, from which `prepare` computes
+    # whether it leaves what it gets as it is, so that it may be given some samples of a larger array
+    borrows = False
+    # names of the functions of a device that suffice; None: it must have NumPy arrays
+    needs: tuple[str, ...] | None = None
+    # parameters that stay NumPy arrays on every device: few, from which `prepare` computes
+    settings_of_host: tuple[str, ...] = ()
     causal = True                   # whether what it hands out depends on the past only
 
+    # of what it hands out, None where it is not known; a layer has them once it is part of a network
+    shape_out: Shape | None
+    size_out: int | None
+
     def __init__(self, name: str | None = None):
-        if name is not None and (not isinstance(name, str) or not name or "." in name or "/" in name):
+        fits = isinstance(name, str) and name and "." not in name and "/" not in name
+        if name is not None and not fits:
             raise ValueError(f"a layer's name is a non-empty string without '.' and '/'; got {name!r}")
         self.name = name
         self.params: dict[str, np.ndarray] = {}
         self.fixed: dict[str, np.ndarray] = {}
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         """Draw the parameters."""
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None, /) -> Shape | None:
         """Check the shape that arrives (None: unknown); the shape that leaves."""
         return shape
 
-    def declared_shape(self):
+    def declared_shape(self) -> Shape | None:
         """The shape of what it hands out, as far as it is known without what arrives."""
+        return None
 
-    def smoothed(self):
+    def events(self, x: ArrayLike) -> Spikes:
+        """Tokens, integers (T, B), as Spikes; of layers that read tokens."""
+        raise TypeError(f"{type(self).__name__} does not define events")
+
+    def smoothed(self) -> None:
         """Replace spikes by their smooth twins, for gradient checks."""
 
-    def inside(self) -> tuple:
+    def inside(self) -> tuple[Layer, ...]:
         """The layers that it is made of, if any."""
         return ()
 
-    def prepare(self, context):
+    def prepare(self, context: Context) -> Any:
         """What depends on parameters only, computed once per call of the network."""
 
-    def initial_state(self, batch, rng=None):
+    def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Any:
         """The state of `batch` samples before the first step, None where there is none."""
 
-    def forward(self, x, state, prepared, context) -> Result:
+    def forward(self, x: Any, state: Any, prepared: Any, context: Context) -> Result:
         """All steps of one chunk."""
         raise TypeError(f"{type(self).__name__} does not define forward")
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context) -> Gradients:
+    def backward(self, tape: Any, dy: np.ndarray, dstate: Any, dhidden: dict | None, prepared: Any,
+                 context: Context) -> Gradients:
         """The gradients of one chunk."""
         raise TypeError(f"{type(self).__name__} does not define backward")
 
-    def step(self, loops):
-        """What a compiled step of the whole network needs (devices/cpu/step.py); None: it has no such step; () : it hands on what it gets."""
+    def step(self, loops: Any) -> tuple | None:
+        """What a compiled step of the whole network needs (devices/cpu/step.py).
 
-    def lower_bounds(self) -> dict:
+        None: it has no such step; (): it hands on what it gets.
+        """
+        return None
+
+    def lower_bounds(self) -> dict[str, float]:
         """name -> smallest value a parameter may take; it is kept by projection after each update."""
         return {}
 
-    def recordable(self) -> tuple:
+    def recordable(self) -> tuple[str, ...]:
         """Names of the fields that `record=` may ask for."""
         return ()
 
-    def config(self) -> dict:
+    def config(self) -> dict[str, Any]:
         """The arguments that make this layer again; JSON."""
         return {"name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Layer:
         """The layer of a `config()`."""
         return cls(**config)
 
@@ -131,35 +162,46 @@ class Layer:
         """One line for summaries."""
         return type(self).__name__
 
-    def refuse(self, message: str):
+    def refuse(self, message: str) -> NoReturn:
         """Raise a ValueError that names this layer."""
         raise ValueError(f"layer {self.name or type(self).__name__}: {message}")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.describe()
 
 
 class Sized(Layer):
     """A layer that must know how many features arrive."""
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None) -> Shape:
         if shape is None:
-            self.refuse("needs to know how many features arrive; put a layer with a size before it, or say Network(..., input_shape=N)")
-        self.shape, self.n = shape, size(shape)
+            self.refuse("needs to know how many features arrive; put a layer with a size before it, "
+                        "or say Network(..., input_shape=N)")
+        self.shape = shape
+        self.n = size(shape)
         return shape
 
 
-def values(x, dtype):
+def values(x: Arriving, dtype: DTypeLike) -> np.ndarray:
     """Input as an array (T, B, N)."""
     return x.dense(dtype) if isinstance(x, Spikes) else x
 
 
-def size(shape) -> int | None:
+@overload
+def size(shape: Shape) -> int: ...
+
+
+@overload
+def size(shape: None) -> None: ...
+
+
+def size(shape: Shape | None) -> int | None:
     """Number of features of a shape, None where it is unknown."""
     return None if shape is None else int(np.prod(shape))
 
 
-def positive_integer(value, what):
+def positive_integer(value: Any, what: str) -> int:
+    """`value` as an int; ValueError, in which `what` names it, where it is not one above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{what} must be a positive integer; got {value!r}")
     return int(value)

@@ -1,10 +1,16 @@
 """`MembraneNorm`: normalisation of the membrane potential itself."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import by_step
-from .layer import Gradients, Layer, Result, values
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape, values
 from .norm import BatchNorm, LayerNorm
+from .population import Population
 
 
 class MembraneNorm(Layer):
@@ -24,7 +30,7 @@ class MembraneNorm(Layer):
 
     kind = "membranenorm"
 
-    def __init__(self, population: Layer, norm: Layer, *, name: str | None = None):
+    def __init__(self, population: Population, norm: BatchNorm | LayerNorm, *, name: str | None = None):
         super().__init__(name)
         if getattr(getattr(population, "model", None), "name", None) != "LIAF":
             self.refuse(f"needs a LIAF population, whose membrane is I + v; got {population!r}")
@@ -32,69 +38,85 @@ class MembraneNorm(Layer):
             self.refuse(f"needs a LayerNorm or a BatchNorm; got {norm!r}")
         if population.recur:
             self.refuse("its population must not be recurrent; use Previous(...) for feedback")
-        self.population, self.norm, self.whole_batch = population, norm, norm.whole_batch
+        self.population = population
+        self.norm = norm
+        self.whole_batch = norm.whole_batch
 
-    def declared_shape(self):
+    def declared_shape(self) -> Shape | None:
         return self.population.declared_shape()
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None) -> Shape:
         self.population.name = self.norm.name = self.name       # messages name the place in the network
         return self.norm.connect(self.population.connect(shape))
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
-        for inner in (self.population, self.norm):
+        for inner in self.inside():
             inner.build(rng, dtype, dt)
             self.params |= inner.params
             self.fixed |= inner.fixed
 
-    def inside(self):
+    def inside(self) -> tuple[Layer, Layer]:
         return self.population, self.norm
 
-    def smoothed(self):
+    def smoothed(self) -> None:
         self.population.smoothed()
 
-    def prepare(self, context):
+    def prepare(self, context: Context) -> tuple:
         return self.population.prepare(context), self.norm.prepare(context)
 
-    def initial_state(self, batch, rng=None):
+    def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Any:
         return self.population.initial_state(batch, rng)
 
-    def recordable(self):
+    def recordable(self) -> tuple[str, ...]:
         return self.population.recordable()
 
-    def forward(self, x, state, prepared, context):
-        x, tapes, parts, seen = values(x, self.dtype), [], [], []
+    def forward(self, x: Arriving, state: Any, prepared: tuple, context: Context) -> Result:
+        x = values(x, self.dtype)
+        of_population, of_norm = prepared
+        tapes, parts, seen = [], [], []
         for current, inner in zip(x, by_step.contexts(context, *x.shape[:2]), strict=True):
-            normal = self.norm.forward((current + state.v)[None], None, prepared[1], inner)
-            # the population adds v to what it gets
-            done = self.population.forward(np.ascontiguousarray(normal.y - state.v), state, prepared[0], inner)
+            normal = self.norm.forward((current + state.v)[None], None, of_norm, inner)
+            current = np.ascontiguousarray(normal.y - state.v)      # the population adds v to what it gets
+            done = self.population.forward(current, state, of_population, inner)
             state = done.state
             tapes.append((done.tape, normal.tape))
             parts.append(values(done.y, self.dtype))
             seen.append(done.seen or {})
         return Result(np.concatenate(parts) if parts else x, state, tapes, by_step.together(seen, context))
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        dx, params, hidden = np.empty_like(dy), {}, by_step.hidden(dhidden, context, len(dy))
+    def backward(self, tape: list, dy: np.ndarray, dstate: Any, dhidden: dict | None, prepared: tuple,
+                 context: Context) -> Gradients:
+        of_population, of_norm = prepared
+        dx = np.empty_like(dy)
+        params: dict[str, np.ndarray] = {}
+        hidden = by_step.hidden(dhidden, context, len(dy))
         contexts = by_step.contexts(context._replace(want_dx=True), *dy.shape[:2])
         for t in reversed(range(len(dy))):
-            spiking = self.population.backward(tape[t][0], dy[t:t + 1], dstate, hidden[t], prepared[0], contexts[t])
-            normal = self.norm.backward(tape[t][1], spiking.dx, None, None, prepared[1], contexts[t])
+            spiked, normed = tape[t]
+            spiking = self.population.backward(spiked, dy[t:t + 1], dstate, hidden[t], of_population,
+                                               contexts[t])
+            normal = self.norm.backward(normed, spiking.dx, None, None, of_norm, contexts[t])
             dx[t] = normal.dx[0]
             dstate = spiking.dstate._replace(v=spiking.dstate.v + dx[t] - spiking.dx[0])
             by_step.add_to(params, spiking.params | normal.params)
-        return Gradients(dx, dstate, params or {key: np.zeros_like(p) for key, p in self.params.items()})
+        if not params:
+            params = {key: np.zeros_like(p) for key, p in self.params.items()}
+        return Gradients(dx, dstate, params)
 
-    def config(self):
-        inside = {what: {"layer": type(inner).__name__, **inner.config(), "name": None} for what, inner in (("population", self.population), ("norm", self.norm))}
-        return {**inside, "name": self.name}
+    def config(self) -> dict[str, Any]:
+        population, norm = ({"layer": type(inner).__name__, **inner.config(), "name": None}
+                            for inner in self.inside())
+        return {"population": population, "norm": norm, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> MembraneNorm:
         from . import by_name
-        made = [by_name(inner.pop("layer")).from_config(inner) for inner in (dict(config["population"]), dict(config["norm"]))]
-        return cls(*made, name=config["name"])
+        inside: list[Any] = []
+        for inner in (dict(config["population"]), dict(config["norm"])):
+            inside.append(by_name(inner.pop("layer")).from_config(inner))
+        population, norm = inside
+        return cls(population, norm, name=config["name"])
 
-    def describe(self):
+    def describe(self) -> str:
         return f"MembraneNorm({self.population.describe()}, {self.norm.describe()})"

@@ -6,11 +6,12 @@ models.pyi tells editors and type checkers what their arguments are; after a mod
 
 from .arlif import ARLIF  # noqa: F401  registers itself in place of the plain class
 from .factory import POPULATIONS
+from .population import Population
 
 __all__ = list(POPULATIONS)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> type[Population]:
     if name in POPULATIONS:
         return POPULATIONS[name]
     raise AttributeError(f"module {__name__} has no attribute {name!r}")

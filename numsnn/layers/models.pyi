@@ -6,6 +6,19 @@ from ..neurons import surrogate as surrogates
 from .initialise import Value
 from .population import Names, Population
 
+__all__ = [
+    "ALIF",
+    "ARLIF",
+    "GRU",
+    "LI",
+    "LIAF",
+    "LIAFGRU",
+    "LIAFLSTM",
+    "LIF",
+    "LSTM",
+    "SimpleRNN",
+]
+
 
 class ALIF(Population):
     """Adaptive leaky integrate-and-fire neuron of the SRNN: a spike raises the threshold, which decays back.
@@ -87,21 +100,21 @@ class ARLIF(Population):
 
 
         threshold    how the threshold moves:
-                     "rate_band"  in training (`forward`), after each step, where the rate r of spikes over all samples
-                                  of the batch and all neurons that share a threshold is outside of a band:
-                                  v_threshold += threshold_step if r > rate_high, -= threshold_step if r < rate_low,
-                                  kept in threshold_min ... threshold_max.  Padded samples do not count.
-                                  No gradient flows through it; `run` and `step` leave it as it is; it is saved with
-                                  the network
+                     "rate_band"  in training (`forward`), after each step, where the rate r of spikes over all
+                                  samples of the batch and all neurons that share a threshold is outside of a
+                                  band: v_threshold += threshold_step if r > rate_high, -= threshold_step if
+                                  r < rate_low, kept in threshold_min ... threshold_max.  Padded samples do not
+                                  count.  No gradient flows through it; `run` and `step` leave it as it is; it is
+                                  saved with the network
                      "fixed"      not at all
                      "learned"    by its gradient
                      "trace"      by the neuron's own trace of spikes (beta, tau_adp), as the ALIF's
         rate_low, rate_high, threshold_step, threshold_min, threshold_max
                      of the rule above; rates are spikes per neuron and step
 
-        One threshold for the population unless told otherwise (per_channel="v_threshold", or shared=() for one per
-        neuron).  With the rate-band rule training takes the whole batch step by step (slower: a step waits for the rate
-        of the one before), inference does not.
+        One threshold for the population unless told otherwise (per_channel="v_threshold", or shared=() for one
+        per neuron).  With the rate-band rule training takes the whole batch step by step (slower: a step waits
+        for the rate of the one before), inference does not.
 
         Further arguments: see `Population`.
     """

@@ -1,11 +1,17 @@
 """`OverTime`: what a network answers, from what its last layer gives at each step."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..devices.contract import Over, OverState
-from .layer import Gradients, Layer, Result, size, values
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape, size, values
 
-REDUCE, OF = ("sum", "mean", "max", "last", "each"), ("value", "softmax")
+REDUCE = ("sum", "mean", "max", "last", "each")
+OF = ("value", "softmax")
 
 
 class OverTime(Layer):
@@ -36,21 +42,24 @@ class OverTime(Layer):
         if not isinstance(start, int) or start < 0:
             self.refuse(f"start must be a step, 0 or later; got {start!r}")
         if reduce == "each" and start:
-            self.refuse(f'start={start} does not go with reduce="each", which answers every step; give the loss a mask instead')
-        self.reduce, self.of, self.start = reduce, of, start
+            self.refuse(f'start={start} does not go with reduce="each", which answers every step; '
+                        f"give the loss a mask instead")
+        self.reduce = reduce
+        self.of = of
+        self.start = start
 
     @property
-    def answers_each_step(self):
+    def answers_each_step(self) -> bool:        # type: ignore[override]
         return self.reduce == "each"
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
 
-    def connect(self, shape):
-        self.size = size(shape)
+    def connect(self, shape: Shape | None) -> Shape | None:
+        self.size: Any = size(shape)        # None where nothing says what arrives
         return shape
 
-    def initial_state(self, batch, rng=None):
+    def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> OverState | None:
         if self.reduce == "each":
             return None
         return OverState(np.zeros((batch, self.size), self.dtype), np.zeros((batch, 1), self.dtype))
@@ -59,18 +68,22 @@ class OverTime(Layer):
     def _over(self):
         return Over(self.reduce, self.of, self.start)
 
-    def forward(self, x, state, prepared, context):
-        return Result(*context.loops.over_time_forward(self._over, values(x, self.dtype), state, context.lengths, context.tape))
+    def forward(self, x: Arriving, state: OverState | None, prepared: None, context: Context) -> Result:
+        x = values(x, self.dtype)
+        done = context.loops.over_time_forward(self._over, x, state, context.lengths, context.tape)
+        return Result(*done)
 
-    def step(self, loops):
+    def step(self, loops: Any) -> tuple:
         return loops.over_time_step(self.reduce, self.of, self.start, self.size, self.dtype)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(*context.loops.over_time_backward(self._over, tape, dy, dstate), {})
+    def backward(self, tape: Any, dy: np.ndarray, dstate: OverState | None, dhidden: dict | None,
+                 prepared: None, context: Context) -> Gradients:
+        dx, dstate = context.loops.over_time_backward(self._over, tape, dy, dstate)
+        return Gradients(dx, dstate, {})
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"reduce": self.reduce, "of": self.of, "start": self.start, "name": self.name}
 
-    def describe(self):
+    def describe(self) -> str:
         return f"OverTime({self.reduce!r}, of={self.of!r}, start={self.start})"
 

@@ -1,50 +1,61 @@
 """Pooling of pictures and sequences: `AvgPool2d`, `SumPool2d`, `MaxPool2d`, and the same with `1d`."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..devices.contract import Geometry
-from .conv import SHAPES, each, flat
-from .layer import Gradients, Layer, Result, values
+from .conv import PICTURES, SHAPES, Size, each, flat
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape, values
+
+_WINDOWS = """Each channel by itself, windows of `kernel`, every `stride` places (by default the kernel's
+    size); what does not fill a window is left out.  x: (T, B, C, H, W) values or Spikes; y: (T, B, C, H', W')
+    with H' = floor((H - kernel) / stride) + 1; in one direction (T, B, C, L), and L' likewise.
+
+    kernel, stride: one number, or (rows, columns)."""
 
 
 class _Pool(Layer):
-    """Each channel by itself, windows of `kernel`, every `stride` places (by default the kernel's size); what
-    does not fill a window is left out.  x: (T, B, C, H, W) values or Spikes; y: (T, B, C, H', W') with H' =
-    floor((H - kernel) / stride) + 1; in one direction (T, B, C, L), and L' likewise.
-
-    kernel, stride: one number, or (rows, columns)."""
+    __doc__: str | None = _WINDOWS
 
     kind = "pool"
     directions = 2
 
-    def __init__(self, kernel=2, *, stride=None, name: str | None = None):
+    def __init__(self, kernel: Size = 2, *, stride: Size | None = None, name: str | None = None):
         super().__init__(name)
-        self.kernel = each(kernel, self.directions, f"{type(self).__name__}: kernel")
-        self.stride = self.kernel if stride is None else each(stride, self.directions, f"{type(self).__name__}: stride")
+        label, n = type(self).__name__, self.directions
+        self.kernel = each(kernel, n, f"{label}: kernel")
+        self.stride = self.kernel if stride is None else each(stride, n, f"{label}: stride")
 
-    def connect(self, shape):
-        pictures = "pictures" if self.directions == 2 else "sequences"
+    def connect(self, shape: Shape | None) -> Shape:
+        pictures = PICTURES[self.directions]
         if shape is None or len(shape) != self.directions + 1:
             self.refuse(f"needs {pictures} {SHAPES[self.directions]}; got {shape}")
         out = tuple((n - k) // s + 1 for n, k, s in zip(shape[1:], self.kernel, self.stride, strict=True))
         if min(out) < 1:
-            self.refuse(f"its windows of {self.kernel} are larger than the {pictures} of {' x '.join(map(str, shape[1:]))}")
-        self.windows = Geometry(shape[0], flat(shape[1:], 1), flat(self.kernel, 1), flat(self.stride, 1), (0, 0), (1, 1), flat(out, 1))
+            self.refuse(f"its windows of {self.kernel} are larger than the {pictures} "
+                        f"of {' x '.join(map(str, shape[1:]))}")
+        self.windows = Geometry(shape[0], flat(shape[1:], 1), flat(self.kernel, 1), flat(self.stride, 1),
+                                (0, 0), (1, 1), flat(out, 1))
         return (shape[0], *out)
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         one = self.directions == 1
-        return {"kernel": self.kernel[0] if one else self.kernel, "stride": self.stride[0] if one else self.stride, "name": self.name}
+        return {"kernel": self.kernel[0] if one else self.kernel,
+                "stride": self.stride[0] if one else self.stride, "name": self.name}
 
-    def describe(self):
+    def describe(self) -> str:
         return f"{type(self).__name__}({self.kernel[0] if len(set(self.kernel)) == 1 else self.kernel})"
 
 
 class SumPool2d(_Pool):
-    __doc__ = "The sum of each window: y = sum of x.  " + _Pool.__doc__
+    __doc__: str | None = f"The sum of each window: y = sum of x.  {_WINDOWS}"
 
     mean = False
     needs = ("sum_pool_forward", "sum_pool_backward")
@@ -53,30 +64,35 @@ class SumPool2d(_Pool):
     def _scale(self):
         return 1 / np.prod(self.kernel) if self.mean else 1
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
         return Result(context.loops.sum_pool_forward(values(x, self.dtype), self.windows, self._scale), None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(context.loops.sum_pool_backward(dy, self.windows, self._scale) if context.want_dx else None, None, {})
+    def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
+        dx = context.loops.sum_pool_backward(dy, self.windows, self._scale) if context.want_dx else None
+        return Gradients(dx, None, {})
 
 
 class AvgPool2d(SumPool2d):
-    __doc__ = "The mean of each window: y = mean of x.  " + _Pool.__doc__
+    __doc__: str | None = f"The mean of each window: y = mean of x.  {_WINDOWS}"
 
     mean = True
 
 
 class MaxPool2d(_Pool):
-    __doc__ = "The largest value of each window; of equal ones the first gets the gradient.  " + _Pool.__doc__
+    __doc__: str | None = \
+        f"The largest value of each window; of equal ones the first gets the gradient.  {_WINDOWS}"
 
     needs = ("max_pool_forward", "max_pool_backward")
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
         y, taken = context.loops.max_pool_forward(values(x, self.dtype), self.windows)
         return Result(y, None, taken if context.tape else None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(context.loops.max_pool_backward(tape, dy, self.windows) if context.want_dx else None, None, {})
+    def backward(self, tape: Any, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
+        dx = context.loops.max_pool_backward(tape, dy, self.windows) if context.want_dx else None
+        return Gradients(dx, None, {})
 
 
 class SumPool1d(SumPool2d):

@@ -6,12 +6,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..devices import buffers
 from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
 from ..neurons import NEURONS, activation as activations, surrogate as surrogates
 from .initialise import Value, initial, plain
-from .layer import Gradients, Result, positive_integer, size, values
+from .layer import Arriving, Context, Gradients, Result, Shape, positive_integer, size, values
 from .rates import rates, spikes_gradient
 from .settings import WithSettings
 
@@ -36,23 +37,25 @@ class Population(WithSettings):
     currents of the first gate first; `recurrent` is (n, G n) and `recurrent_bias` (G n,) in the same order.
     Dense(n_in, G n) before it has a weight for each.
 
-    n               number of neurons, or their shape (channels, rows, columns); None: as many, and of the shape,
-                    as what arrives
-    recurrent       False; True (what recurs is the spike, or what the model's description says); or the name of
-                    the field that recurs ("v"); None: the model's own, False for most
+    n               number of neurons, or their shape (channels, rows, columns); None: as many, and of the
+                    shape, as what arrives
+    recurrent       False; True (what recurs is the spike, or what the model's description says); or the name
+                    of the field that recurs ("v"); None: the model's own, False for most
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
     per_channel     names of settings with one value for each channel of a picture
-    surrogate       name, or a surrogate (see numsnn.neurons.surrogate); None: the model's own, multi_gaussian
-                    where it has none
-    comparator      ">" or ">=": when v at the threshold is a spike; None: the model's own, ">" where it has none
-    activation      of an analog output, for models that have one: identity, relu, selu, sigmoid or tanh; None:
-                    the model's own
+    surrogate       name, or a surrogate (see numsnn.neurons.surrogate); None: the model's own,
+                    multi_gaussian where it has none
+    comparator      ">" or ">=": when v at the threshold is a spike; None: the model's own, ">" where it has
+                    none
+    activation      of an analog output, for models that have one: identity, relu, selu, sigmoid or tanh;
+                    None: the model's own
     output          field that the next layer receives: "spike", "v" or "theta"; None: the model's own
-    init_state      name of the initial state (see the model); its random numbers are drawn in training only,
-                    `run` takes 0
+    init_state      name of the initial state (see the model); its random numbers are drawn in training
+                    only, `run` takes 0
     recurrent_init, recurrent_bias_init
-                    initial values of the recurrence; recurrent_bias_init=False: no bias; None: the model's own
+                    initial values of the recurrence; recurrent_bias_init=False: no bias; None: the model's
+                    own
     further keywords: the model's settings (numbers, arrays (n,), initialisers) and options
     """
 
@@ -77,12 +80,11 @@ class Population(WithSettings):
         self.surrogate = chosen.with_comparator(self.comparator)
         self.activation = activations.get(activation or own.get("activation", "identity"))
         self.output = output or self.model.output
-        recurrent = own["recurrent"] if recurrent is None else recurrent
-        self.recur = {False: None, True: self.model.recurs}.get(recurrent, recurrent)
+        recurring: Any = own["recurrent"] if recurrent is None else recurrent
+        self.recur: str | None = {False: None, True: self.model.recurs}.get(recurring, recurring)
         self.recurrent_init = recurrent_init
-        self.recurrent_bias_init = recurrent_bias_init
-        if recurrent_bias_init is None:
-            self.recurrent_bias_init = own["recurrent_bias_init"]
+        of_bias: Any = own["recurrent_bias_init"] if recurrent_bias_init is None else recurrent_bias_init
+        self.recurrent_bias_init: Value | bool = of_bias
         self._take(more)
         self._check()
 
@@ -139,15 +141,16 @@ class Population(WithSettings):
             self.refuse(conflict)
 
     @property
-    def settings_of_host(self):
+    def settings_of_host(self) -> tuple[str, ...]:      # type: ignore[override]
         return self.learn
 
     @property
-    def kind(self):
+    def kind(self) -> str:      # type: ignore[override]
         return type(self).__name__.lower()
 
-    def build(self, rng, dtype, dt):
-        self.dtype, self.dt = np.dtype(dtype), dt
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
+        self.dtype = np.dtype(dtype)
+        self.dt = dt
         label = self.name or type(self).__name__
         for name, value in self.settings._asdict().items():
             array = initial(value, rng, self._shape_of(name), f"{label}.{name}")
@@ -169,12 +172,12 @@ class Population(WithSettings):
             return (1,)
         return (self.shape[0],) if setting in self.per_channel else (self.n,)
 
-    def declared_shape(self):
+    def declared_shape(self) -> Shape | None:
         if self.shape:
             return self.shape
         return None if self.n is None else (self.n,)
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None) -> Shape:
         gates = len(self.model.feedforward)
         if self.n is None:
             self._take_arriving(shape, gates)
@@ -189,8 +192,8 @@ class Population(WithSettings):
         if self.shape is None:
             self.shape = shape if gates == 1 else (self.n,)
         if self.per_channel and (self.shape is None or len(self.shape) != 3):
-            self.refuse(f"per_channel={self.per_channel} needs neurons in pictures (channels, rows, columns); got "
-                        f"{self.shape or self.n}")
+            self.refuse(f"per_channel={self.per_channel} needs neurons in pictures "
+                        f"(channels, rows, columns); got {self.shape or self.n}")
         return self.shape or (self.n,)
 
     def _take_arriving(self, shape, gates):
@@ -202,17 +205,17 @@ class Population(WithSettings):
         self.shape = (shape[0] // gates, *shape[1:])
         self.n = size(self.shape)
 
-    def lower_bounds(self):
+    def lower_bounds(self) -> dict[str, float]:
         return {name: self.dt / 10 for name in self.learn if name.startswith("tau_")}
 
     # ---- state
 
     @property
-    def State(self):
+    def State(self) -> Any:
         """The model's State, with what recurs where the model does not carry it."""
         return _state_type(self.model, self.recur)
 
-    def initial_state(self, batch, rng=None):
+    def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Any:
         draw = np.zeros((batch, self.n)) if rng is None else rng.random((batch, self.n))
         state = self.model.initial_state[self.init_state](self._settings(), draw)
         state = [np.ascontiguousarray(np.broadcast_to(a, draw.shape), self.dtype) for a in state]
@@ -231,24 +234,24 @@ class Population(WithSettings):
 
     # ---- runs
 
-    def dynamics(self):
+    def dynamics(self) -> Dynamics:
         """What the loops need to know of this population."""
         return Dynamics(self.model, self.surrogate, self.recur, self.activation)
 
     @property
-    def borrows(self):
+    def borrows(self) -> bool:      # type: ignore[override]
         """The currents become the total currents, in their place, where there is recurrence."""
         return not self.recur and len(self.model.Inputs._fields) == 1
 
     @property
-    def emits_events(self):
+    def emits_events(self) -> bool:
         """Whether the next layer receives Spikes."""
         return self.output == "spike" and self.surrogate.hard
 
-    def recordable(self):
+    def recordable(self) -> tuple[str, ...]:
         return (*self.model.Out._fields, *(("rate",) if self.model.spiking else ()))
 
-    def prepare(self, context):
+    def prepare(self, context: Context) -> Prepared:
         recurrent = None
         if self.recur:
             recurrent = Recurrent(self._gates("recurrent", context), self._gates("recurrent_bias", context))
@@ -259,7 +262,7 @@ class Population(WithSettings):
         """A parameter of the recurrence, gate by gate."""
         return context.loops.parted(self.params[name], self.n) if name in self.params else None
 
-    def step(self, loops):
+    def step(self, loops: Any) -> tuple | None:
         arrays = {**self.params, **self.fixed}
         watched = tuple(a for name, a in arrays.items() if not name.startswith("recurrent"))
         weight, bias = self.params.get("recurrent"), self.params.get("recurrent_bias")
@@ -276,7 +279,7 @@ class Population(WithSettings):
                 parts[name] = loops.zeros((*x.shape[:2], self.n), x.dtype)
         return self.model.Inputs(**parts)
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: Any, prepared: Prepared, context: Context) -> Result:
         before, last = self._split(state)
         start = Start(prepared.coefficients, before, last, context.lengths)
         currents = self._currents(values(x, self.dtype), context.loops)
@@ -311,7 +314,8 @@ class Population(WithSettings):
         return Want(tuple(sorted(fields)), events or rate and self._lists_spikes, context.tape,
                     context.into if alone else None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: Any, dy: np.ndarray, dstate: Any, dhidden: dict | None, prepared: Prepared,
+                 context: Context) -> Gradients:
         into = context.into if self.borrows and not dhidden else None
         if into is None:
             dy = buffers.contiguous(dy)
@@ -343,11 +347,11 @@ class Population(WithSettings):
         incoming[self.output] = dy + incoming[self.output] if self.output in incoming else dy
         return self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
 
-    def smoothed(self):
+    def smoothed(self) -> None:
         """The surrogate's smooth twin takes the place of the spike (gradient tests)."""
         self.surrogate = self.surrogate.smoothed()
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         analog = {"activation": self.activation.name} if "activation" in self.model.defaults else {}
         return {"n": self.n if self.shape is None else self.shape, "recurrent": self.recur or False,
                 "learn": self.learn, "shared": self.shared, "per_channel": self.per_channel,
@@ -357,7 +361,7 @@ class Population(WithSettings):
                 "recurrent_bias_init": plain(self.recurrent_bias_init), "name": self.name,
                 **self.options, **self.variant, **{k: plain(v) for k, v in self.settings._asdict().items()}}
 
-    def describe(self):
+    def describe(self) -> str:
         flat = self.shape is None or len(self.shape) == 1
         usual = bool(self.model.defaults["recurrent"]) == bool(self.recur)
         unusual = ", recurrent" if self.recur else ", not recurrent"

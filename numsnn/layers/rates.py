@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..signals.spikes import Spikes
+from .layer import Arriving, Shape
 
 
-def rates(spikes, lengths: np.ndarray | None) -> np.ndarray:
+def rates(spikes: Arriving, lengths: np.ndarray | None) -> np.ndarray:
     """Mean number of spikes per valid step, (B, N), of (T, B, N) spikes."""
     steps, batch, units = spikes.shape
     if isinstance(spikes, Spikes):
@@ -19,7 +20,7 @@ def rates(spikes, lengths: np.ndarray | None) -> np.ndarray:
     return total / np.maximum(steps if lengths is None else lengths, 1)[..., None]
 
 
-def spikes_gradient(drates: np.ndarray, shape: tuple, lengths: np.ndarray | None) -> np.ndarray:
+def spikes_gradient(drates: np.ndarray, shape: Shape, lengths: np.ndarray | None) -> np.ndarray:
     """The gradient (T, B, N) of spikes from that of their `rates`; padded steps are the loops' business."""
     steps = np.broadcast_to(shape[0] if lengths is None else lengths, shape[1])
     of_a_step = drates / np.maximum(steps, 1).astype(drates.dtype)[:, None]

@@ -1,10 +1,13 @@
 """`Flatten` and `Reshape`: the same features in another shape."""
 
+from __future__ import annotations
+
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from .layer import Gradients, Layer, Result, size
+from .layer import Arriving, Context, Gradients, Layer, Result, Shape, size
 
 
 class Flatten(Layer):
@@ -18,19 +21,20 @@ class Flatten(Layer):
     kind = "flatten"
     needs = ()
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None) -> Shape | None:
         return None if shape is None else (size(shape),)
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
         return Result(x, None)
 
-    def step(self, loops):
+    def step(self, loops: Any) -> tuple:
         return ()
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
         return Gradients(dy, None, {})
 
-    def describe(self):
+    def describe(self) -> str:
         return f"{type(self).__name__}()"
 
 
@@ -46,27 +50,37 @@ class Reshape(Flatten):
     def __init__(self, *shape: int, name: str | None = None):
         super().__init__(name)
         shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        if not shape or shape.count(-1) > 1 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 and n != -1 for n in shape):
-            self.refuse(f"a shape is made of positive integers, of which one may be -1: Reshape(1, 28, 28), Reshape(2, -1); got {shape!r}")
+        if not shape or shape.count(-1) > 1 or not all(map(_is_size, shape)):
+            self.refuse(f"a shape is made of positive integers, of which one may be -1: Reshape(1, 28, 28), "
+                        f"Reshape(2, -1); got {shape!r}")
         self.shape = tuple(int(n) for n in shape)
 
-    def connect(self, shape):
+    def connect(self, shape: Shape | None) -> Shape:
         known = prod(n for n in self.shape if n != -1)
+        open_ended = -1 in self.shape
         if shape is None:
-            if -1 in self.shape:
-                self.refuse(f"needs to know how many features arrive to find the -1 of {self.shape}; say Network(..., input_shape=N)")
+            if open_ended:
+                self.refuse(f"needs to know how many features arrive to find the -1 of {self.shape}; "
+                            f"say Network(..., input_shape=N)")
             return self.shape
         n = size(shape)
-        if n % known or -1 not in self.shape and n != known:
-            self.refuse(f"cannot make {self.shape} of {shape}: {n} features arrive, {'a multiple of ' if -1 in self.shape else ''}{known} are needed")
+        if n % known or not open_ended and n != known:
+            needed = f"a multiple of {known}" if open_ended else known
+            self.refuse(f"cannot make {self.shape} of {shape}: {n} features arrive, {needed} are needed")
         return tuple(n // known if m == -1 else m for m in self.shape)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"shape": self.shape, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Reshape:
         return cls(*config["shape"], name=config["name"])
 
-    def describe(self):
+    def describe(self) -> str:
         return f"Reshape({', '.join(map(str, self.shape))})"
+
+
+def _is_size(n):
+    """Whether a number may stand in a shape."""
+    is_integer = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
+    return is_integer and (n >= 1 or n == -1)

@@ -1,11 +1,15 @@
 """Layers that change the steps of a sequence: `Repeat`, `PoolTime`, `Reverse`."""
 
+from __future__ import annotations
+
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..signals.spikes import Spikes
-from .layer import Gradients, Layer, Result, positive_integer, values
+from .layer import Arriving, Context, Gradients, Layer, Result, positive_integer, values
 
 
 class Repeat(Layer):
@@ -18,22 +22,25 @@ class Repeat(Layer):
     times: k.
     """
 
-    kind, keeps_shape = "repeat", True
+    kind = "repeat"
+    keeps_shape = True
+    times: int
 
     def __init__(self, times: int, *, name: str | None = None):
         super().__init__(name)
         self.times = positive_integer(times, "Repeat: times")
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
         return Result(x.repeated(self.times) if isinstance(x, Spikes) else np.repeat(x, self.times, 0), None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
         return Gradients(dy.reshape(-1, self.times, *dy.shape[1:]).sum(1), None, {})
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"times": self.times, "name": self.name}
 
-    def describe(self):
+    def describe(self) -> str:
         return f"Repeat({self.times})"
 
 
@@ -47,39 +54,47 @@ class PoolTime(Layer):
     times: k.  reduce: "mean", "sum" or "max" (of equal values the first gets the gradient).
     """
 
-    kind, keeps_shape = "pooltime", True
+    kind = "pooltime"
+    keeps_shape = True
 
     def __init__(self, times: int, reduce: str = "mean", *, name: str | None = None):
         super().__init__(name)
         if reduce not in ("mean", "sum", "max"):
             self.refuse(f"reduce must be 'mean', 'sum' or 'max'; got {reduce!r}")
-        self.k, self.reduce = positive_integer(times, "PoolTime: times"), reduce
+        self.k = positive_integer(times, "PoolTime: times")
+        self.reduce = reduce
         self.times = Fraction(1, self.k)
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
 
-    def forward(self, x, state, prepared, context):
+    def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
         if x.shape[0] % self.k:
-            self.refuse(f"makes one step of {self.k}, but {x.shape[0]} steps arrive, which is no multiple; pad the sequence or cut it")
+            self.refuse(f"makes one step of {self.k}, but {x.shape[0]} steps arrive, which is no multiple; "
+                        f"pad the sequence or cut it")
         groups = values(x, self.dtype).reshape(-1, self.k, *x.shape[1:])
         if self.reduce == "max":
             taken = groups.argmax(1)[:, None]
             return Result(np.take_along_axis(groups, taken, 1)[:, 0], None, taken)
         total = np.add.accumulate(groups, 1)[:, -1]         # in the order of time
-        return Result(total * self.dtype.type(1 / self.k) if self.reduce == "mean" else total, None)
+        return Result(self._averaged(total), None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: Any, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
         if self.reduce == "max":
             dx = np.zeros((len(dy), self.k, *dy.shape[1:]), self.dtype)
             np.put_along_axis(dx, tape, dy[:, None], 1)
             return Gradients(dx.reshape(-1, *dy.shape[1:]), None, {})
-        return Gradients(np.repeat(dy * self.dtype.type(1 / self.k) if self.reduce == "mean" else dy, self.k, 0), None, {})
+        return Gradients(np.repeat(self._averaged(dy), self.k, 0), None, {})
 
-    def config(self):
+    def _averaged(self, a):
+        """A sum of k steps, or its gradient, divided by k where the mean is asked for."""
+        return a * self.dtype.type(1 / self.k) if self.reduce == "mean" else a
+
+    def config(self) -> dict[str, Any]:
         return {"times": self.k, "reduce": self.reduce, "name": self.name}
 
-    def describe(self):
+    def describe(self) -> str:
         return f"PoolTime({self.k}, {self.reduce!r})"
 
 
@@ -91,10 +106,11 @@ class Reverse(Layer):
     and truncated BPTT.
     """
 
-    kind, keeps_shape = "reverse", True
+    kind = "reverse"
+    keeps_shape = True
     causal = False
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
 
     @staticmethod
@@ -104,12 +120,17 @@ class Reverse(Layer):
         lengths = np.full(batch, steps) if lengths is None else lengths
         return np.where(t < lengths, lengths - 1 - t, t)
 
-    def forward(self, x, state, prepared, context):
-        order = self._order(*x.shape[:2], context.lengths)
+    def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
+        steps, batch = x.shape[:2]
+        order = self._order(steps, batch, context.lengths)
         if isinstance(x, Spikes):
-            rows = (order * x.shape[1] + np.arange(x.shape[1])).ravel()
-            return Result(Spikes.of_rows(x.shape, x.start[rows], x.count[rows], x.index, x.multiplicity), None)
-        return Result(x[order, np.arange(x.shape[1])], None)
+            rows = (order * batch + np.arange(batch)).ravel()
+            turned = Spikes.of_rows(x.shape, x.start[rows], x.count[rows], x.index, x.multiplicity)
+            return Result(turned, None)
+        return Result(x[order, np.arange(batch)], None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
-        return Gradients(dy[self._order(*dy.shape[:2], context.lengths), np.arange(dy.shape[1])], None, {})
+    def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
+        steps, batch = dy.shape[:2]
+        order = self._order(steps, batch, context.lengths)
+        return Gradients(dy[order, np.arange(batch)], None, {})

@@ -28,11 +28,12 @@ def text() -> str:
     """The whole file."""
     own = [cls for cls in POPULATIONS.values() if cls.__name__ in NEURONS]
     classes = sorted(own, key=lambda cls: cls.__name__)
-    return "\n\n".join([HEAD, *map(_class, classes)])
+    names = "".join(f'    "{cls.__name__}",\n' for cls in classes)
+    return "\n\n".join([f"{HEAD}\n__all__ = [\n{names}]\n", *map(_class, classes)])
 
 
 def _class(cls) -> str:
-    doc = textwrap.indent(f'"""{getdoc(cls).rstrip()}\n"""', "    ")
+    doc = textwrap.indent(f'"""{(getdoc(cls) or "").rstrip()}\n"""', "    ")
     arguments = "".join(f"        {argument},\n" for argument in ("self", *_arguments(cls)))
     return f"class {cls.__name__}(Population):\n{doc}\n\n    def __init__(\n{arguments}    ) -> None: ...\n"
 

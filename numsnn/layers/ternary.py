@@ -1,9 +1,14 @@
 """`Ternary`: values become 1, 0 and -1."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..neurons import surrogate as surrogates
-from .layer import Gradients, Layer, Result, values
+from .layer import Arriving, Context, Gradients, Layer, Result, values
 
 
 class Ternary(Layer):
@@ -17,38 +22,45 @@ class Ternary(Layer):
 
     kind = "ternary"
 
-    def __init__(self, v_threshold: float = 0.05, *, surrogate="multi_gaussian", name: str | None = None):
+    def __init__(self, v_threshold: float = 0.05, *,
+                 surrogate: str | dict | surrogates.Surrogate = "multi_gaussian", name: str | None = None):
         super().__init__(name)
         if isinstance(v_threshold, bool) or not 0 <= v_threshold < np.inf:
             self.refuse(f"v_threshold must be a number from 0 on; got {v_threshold!r}")
-        self.v_threshold, self.surrogate = float(v_threshold), surrogates.get(surrogate)
+        self.v_threshold = float(v_threshold)
+        self.surrogate = surrogates.get(surrogate)
 
-    def build(self, rng, dtype, dt):
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
         self.params["v_threshold"] = np.full(1, self.v_threshold, dtype)
 
-    def lower_bounds(self):
+    def lower_bounds(self) -> dict[str, float]:
         return {"v_threshold": 0.0}
 
-    def smoothed(self):
+    def smoothed(self) -> None:
         self.surrogate = self.surrogate.smoothed()
 
-    def prepare(self, context):
+    def prepare(self, context: Context) -> tuple[np.ndarray, Any]:
         return self.params["v_threshold"], self.surrogate.typed(self.dtype)
 
-    def forward(self, x, state, prepared, context):
-        x, (threshold, k) = values(x, self.dtype), prepared
-        above, below = x - threshold, -threshold - x
+    def forward(self, x: Arriving, state: None, prepared: tuple[np.ndarray, Any], context: Context) -> Result:
+        x = values(x, self.dtype)
+        threshold, k = prepared
+        above = x - threshold
+        below = -threshold - x
         y = self.surrogate.spike(above, k) - self.surrogate.spike(below, k)
         return Result(y.astype(self.dtype), None, (above, below) if context.tape else None)
 
-    def backward(self, tape, dy, dstate, dhidden, prepared, context):
+    def backward(self, tape: tuple[np.ndarray, np.ndarray], dy: np.ndarray, dstate: None,
+                 dhidden: dict | None, prepared: tuple[np.ndarray, Any], context: Context) -> Gradients:
         rise, fall = (dy * self.surrogate.slope(side, prepared[1]) for side in tape)
-        return Gradients(np.ascontiguousarray(rise + fall, self.dtype), None,
-                         {"v_threshold": np.array([(fall - rise).sum(dtype=np.float64)], self.dtype)})
+        dx = np.ascontiguousarray(rise + fall, self.dtype)
+        dthreshold = np.array([(fall - rise).sum(dtype=np.float64)], self.dtype)
+        return Gradients(dx, None, {"v_threshold": dthreshold})
 
-    def config(self):
-        return {"v_threshold": self.v_threshold, "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters}, "name": self.name}
+    def config(self) -> dict[str, Any]:
+        surrogate = {"name": self.surrogate.name, **self.surrogate.parameters}
+        return {"v_threshold": self.v_threshold, "surrogate": surrogate, "name": self.name}
 
-    def describe(self):
+    def describe(self) -> str:
         return "Ternary()"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import Block, Layer, Population
+from ..layers import Block, Layer, Population, Previous
 from ..layers.joins import INPUT
 from ..layers.layer import positive_integer, size
 from .graph import Graph
@@ -26,8 +26,8 @@ class Assembly:
             self._take(layer)
         if self.graph.input_shape is None:
             self.graph.input_shape = self._told()
-        for layer in self.layers.values():
-            self._connect(layer)
+        for name, layer in self.layers.items():
+            self._connect(name, layer)
         self.graph.close()
 
     def _take(self, layer: Layer | Block) -> str:
@@ -62,22 +62,21 @@ class Assembly:
                 return None
         return None
 
-    def _connect(self, layer: Layer) -> None:
+    def _connect(self, name: str, layer: Layer) -> None:
         """Connect a layer to its sources, and draw its parameters."""
         graph, number = self.graph, len(self.graph.nodes)
         graph.add(layer)
-        if layer.delayed and layer.like is not None:
-            layer.shape = self._like(layer)
-        arriving = [self._shape_of(source) for source in graph.nodes[layer.name].sources]
+        if isinstance(layer, Previous) and layer.like is not None:
+            layer.shape = self._like(layer, *layer.like)
+        arriving = [self._shape_of(source) for source in graph.nodes[name].sources]
         layer.shape_out = layer.connect(*arriving)
         if number == 0 and graph.input_shape is None:
             graph.input_shape = layer.shape_out
         layer.size_out = size(layer.shape_out)
         layer.build(np.random.default_rng([self.seed, number]), self.dtype, self.dt)
 
-    def _like(self, layer) -> tuple:
+    def _like(self, layer: Previous, name: str, channels: int) -> tuple:
         """The shape of a `Previous` that is told which picture it resembles, but for the channels."""
-        name, channels = layer.like
         picture = self.graph.shape(name)
         if picture is None:
             layer.refuse(f"the shape of {name} is not known here")

@@ -22,7 +22,6 @@ class Door:
     graph: Graph
     loops: Any
     dtype: np.dtype
-    input_shape: tuple[int, ...] | None
 
     # ---- sequences
 
@@ -32,8 +31,8 @@ class Door:
         if first.reads_tokens and not isinstance(x, Spikes):
             return first.events(x)
         shape = x.shape if isinstance(x, Spikes) else np.shape(x)
-        if self._takes_pictures and shape[2:] == self.input_shape:
-            x = np.reshape(x, (*shape[:2], size(self.input_shape)))
+        if self._takes_pictures and shape[2:] == self.graph.input_shape:
+            x = np.reshape(x, (*shape[:2], size(self.graph.input_shape)))
             shape = x.shape
         self._check_shape(shape)
         if isinstance(x, Spikes) or self.loops.holds(x):
@@ -41,11 +40,12 @@ class Door:
         return self._values(np.asarray(x))
 
     def _check_shape(self, shape):
-        features = size(self.input_shape)
+        features = size(self.graph.input_shape)
         if len(shape) != 3:
             if self._takes_pictures:
-                step, axes = ", ".join(map(str, self.input_shape)), AXES[len(self.input_shape)]
-                raise ValueError(f"expected x of shape (T, B, {step}): time, samples, {axes}; got shape {shape}")
+                step, axes = ", ".join(map(str, self.graph.input_shape)), AXES[len(self.graph.input_shape)]
+                raise ValueError(f"expected x of shape (T, B, {step}): time, samples, {axes}; "
+                                 f"got shape {shape}")
             hint = ONE_MISSING if len(shape) == 2 else ""
             raise ValueError(f"expected x of shape (T, B, {features or 'N'}): time, samples, features; "
                              f"got shape {shape}. {hint}")
@@ -73,7 +73,7 @@ class Door:
         x = np.asarray(x)
         if self._first.reads_tokens and x.ndim == 1:
             x = x[:, None]
-        if self._takes_pictures and x.shape[1:] == self.input_shape:
+        if self._takes_pictures and x.shape[1:] == self.graph.input_shape:
             x = x.reshape(len(x), -1)
         if x.ndim != 2:
             raise ValueError(f"step takes one time step, x (B, N); got shape {x.shape}. "
@@ -179,7 +179,7 @@ class Door:
 
     @property
     def _takes_pictures(self):
-        return self.input_shape is not None and len(self.input_shape) > 1
+        return self.graph.input_shape is not None and len(self.graph.input_shape) > 1
 
     @staticmethod
     def _shape(shape, layer):

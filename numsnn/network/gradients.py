@@ -40,8 +40,8 @@ def loss_and_gradients(net, loss, x, labels, *, mask, lengths, state, rng, regul
         samples = chunk or (None if net.loops.HOST else net.chunk)
         return BatchResult(*fused.fused(net, first, task, every, samples))
     if chunk is not None:
-        raise ValueError("chunk cannot be given to loss_and_gradients where a layer or a regulariser needs the "
-                         "whole batch; Network(..., chunk=) goes with both")
+        raise ValueError("chunk cannot be given to loss_and_gradients where a layer or a regulariser needs "
+                         "the whole batch; Network(..., chunk=) goes with both")
     return _of_the_whole_batch(net, task, regularisers)
 
 
@@ -65,7 +65,7 @@ def _of_the_whole_batch(net, task, regularisers):
     y, after, tape, seen = stages.forward(net, x, task.state, task.lengths, record, True)
     value, dy = task.loss.weighted(y, task.labels, task.weights)
     penalties = [r(net, {name: seen[name]["rate"] for name in r.layers(net)}) for r in regularisers]
-    drates: dict = {}
+    drates = {}
     for penalty in penalties:
         for name, d in penalty.drates.items():
             drates[name] = drates[name] + d if name in drates else d

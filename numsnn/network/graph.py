@@ -66,12 +66,13 @@ class Graph:
 
     def add(self, layer: Layer) -> None:
         """Take a layer, connect it to its sources, and keep the shape of what it hands out."""
+        assert layer.name is not None       # the assembly has named it
         sources = layer.sources or (self.answer or INPUT,)
         for source in sources:
             if source not in self.nodes and source != INPUT and not layer.delayed:
-                layer.refuse(f"takes what {source!r} hands out, but no such layer stands before it; there are "
-                             f"{self._names()}. What a later layer hands out arrives one step later, through "
-                             f"Previous({source!r}): a loop within a step has no order")
+                layer.refuse(f"takes what {source!r} hands out, but no such layer stands before it; "
+                             f"there are {self._names()}. What a later layer hands out arrives one step "
+                             f"later, through Previous({source!r}): a loop within a step has no order")
             if source in self.nodes and not self.nodes[source].layer.answers_each_step:
                 layer.refuse(f"needs a sequence, but {source} answers once per sequence; "
                              f"it must be the last layer")

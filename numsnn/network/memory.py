@@ -80,7 +80,8 @@ def predict(net, steps: int, batch: int, rate: float | None, every: int | None,
     left = (peak(many) - peak(few)) / max(many - few, 1)        # by a chunk that is done
     alone = peak(n) - left * (n - 1)
     most = alone
-    if n > 1:           # a last chunk of few samples may take less than it would have left behind as a full one
+    if n > 1:
+        # a last chunk of few samples may take less than it would have left behind as a full one
         share = last / samples if fused else 1
         most = max(alone + left * (n - 2), alone * share + left * (n - 1))
     return Memory(int(most + (alone - left) * (used - 1)), int(alone), n, used, every)
@@ -95,7 +96,10 @@ def _check(steps, batch, rate):
 
 
 def _peaks(net, wanted, samples, rate, chunk):
-    """peak(k) for k chunks and one thread, from measured steps.  wanted: (steps of a piece, pieces, chunks)."""
+    """peak(k) for k chunks and one thread, from measured steps.
+
+    wanted: (steps of a piece, pieces, chunks).
+    """
     piece, pieces, n = wanted
     lengths = _steps(net, piece, samples)
     cuts = (pieces,) if pieces < 5 else (4, 8)          # up to three of them hold each their own
@@ -153,7 +157,8 @@ def _measured(net, piece, pieces, batch, rate, chunk):
 def within(net, budget: int, x) -> Plan:
     """How a training step on a batch x holds at most `budget` bytes.
 
-    As it is; on a GPU in chunks of samples; then also with states recomputed.  ValueError where nothing helps.
+    As it is; on a GPU in chunks of samples; then also with states recomputed.  ValueError where nothing
+    helps.
     """
     steps, batch = x.shape[:2]
     rate, found = x.rate if isinstance(x, Spikes) else None, []

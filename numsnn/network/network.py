@@ -1,4 +1,7 @@
-"""`Network`: the public face of a stack or graph of layers; state is explicit, inference and training two calls."""
+"""`Network`: the public face of a stack or graph of layers.
+
+State is explicit, inference and training are two calls.
+"""
 
 from __future__ import annotations
 
@@ -140,9 +143,11 @@ class Network(Door):
 
         rng: random initial states are drawn from it, where state is None.
         """
-        x = self.loops.put(self._input(x))
-        state = self._state(state, x.shape[1], rng)
-        y, state, tape, _ = stages.forward(self, x, state, self._lengths(lengths, x), {}, True)
+        sequence = self.loops.put(self._input(x))
+        del x       # frees it where nobody else holds it
+        state = self._state(state, sequence.shape[1], rng)
+        lengths = self._lengths(lengths, sequence)
+        y, state, tape, _ = stages.forward(self, sequence, state, lengths, {}, True)
         return self._shaped(np.asarray(y), self._last), state, tape
 
     @overload
@@ -151,7 +156,7 @@ class Network(Door):
 
     @overload
     def backward(self, tape: Tape, dy: ArrayLike, dstate: State | None = None, dhidden: dict | None = None, *,
-                 want_dx: bool) -> tuple[Grads, State, np.ndarray]: ...
+                 want_dx: Literal[True]) -> tuple[Grads, State, np.ndarray]: ...
 
     def backward(self, tape, dy, dstate=None, dhidden=None, *, want_dx=False):
         """Backpropagation through time: (grads, dstate), or (grads, dstate, dx) with want_dx.
@@ -208,7 +213,10 @@ class Network(Door):
         return sum(p.size for p in self.params.values())
 
     def summary(self, seen: Seen | None = None) -> str:
-        """A table of layers, sizes, parameters; with `seen` of run(..., record="rate") also of spike rates."""
+        """A table of layers, sizes, parameters.
+
+        With `seen` of run(..., record="rate") also of spike rates.
+        """
         return summary(self, seen)
 
     def config(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Parameters(MutableMapping):
 
 def arrays_of(layers: dict[str, Layer]) -> dict[str, np.ndarray]:
     """Copies of all arrays that a training changes, learned ones and running statistics, by name."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, layer in layers.items():
         for kind in (layer.params, layer.fixed):
             found |= {f"{name}.{key}": np.array(a) for key, a in kind.items()}

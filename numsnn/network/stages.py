@@ -20,7 +20,10 @@ BACKWARD = 100      # work of an update in a backward pass, at least: its thread
 def forward(net, x, state: dict, lengths, record: dict, keep: bool):
     """(y, state, tape or None, seen).  record: layer -> fields.  keep: make a tape, as training does."""
     prepared = prepare(net)
-    values, after, seen, kept = {INPUT: x}, {}, {}, []
+    values = {INPUT: x}
+    after: dict = {}
+    seen: dict = {}
+    kept = []
     for stage in net.graph.stages(keep):
         bounds = chunking.bounds(net, x.shape[1], stage)
         parts, whole = _stage_forward(net, stage, bounds, values, state, (prepared, lengths, record, keep))
@@ -66,7 +69,9 @@ def _joined_seen(parts):
 
 def backward(net, tape: Tape, dy, dstate: dict, dhidden: dict, want_dx: bool):
     """(grads, dstate, dx or None)."""
-    back, grads, before = {net.graph.answer: dy}, {}, {}
+    back = {net.graph.answer: dy}
+    grads: dict = {}
+    before: dict = {}
     steps = dy.shape[0] if dy.ndim == 3 else 1
     work = chunking.work(net, steps, tape.batch) * BACKWARD
     stages = zip(net.graph.stages(True), tape.stages, strict=True)
