@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Training(NamedTuple):
     """A training as a checkpoint holds it."""
     net: Network
     optimizer: Optimizer
-    facts: dict             # epoch, seed, history ...
+    facts: dict[str, Any]           # epoch, seed, history ...
     best: dict[str, np.ndarray]     # arrays of the best epoch, may be empty
 
 
@@ -105,7 +105,7 @@ def load_training(path: Path | str, **changes) -> Training:
         return Training(net, optimizer, facts, {name: array[()] for name, array in file["best"].items()})
 
 
-def describe(path: Path | str) -> dict[str, object]:
+def describe(path: Path | str) -> dict[str, Any]:
     """What a checkpoint says of itself: versions, configuration, training (None for a plain network)."""
     with _Open(path) as file:
         return {
