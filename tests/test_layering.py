@@ -24,7 +24,7 @@ def room(path):
 
 
 def imports(path, everywhere=True):
-    """(our own modules, foreign packages) that a file imports: wherever in it, or only when it is loaded itself."""
+    """(our own modules, foreign packages) that a file imports: wherever in it, or only when it is loaded."""
     own, foreign = set(), set()
     tree = ast.parse(path.read_text())
     folder = ("numsnn", *path.relative_to(ROOT).parts[:-1])
@@ -34,8 +34,10 @@ def imports(path, everywhere=True):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             foreign.add(node.module.split(".")[0])
         elif isinstance(node, ast.ImportFrom):
-            base = folder[:len(folder) - node.level + 1] + tuple((node.module or "").split(".") if node.module else ())
-            own |= {modules for alias in node.names if (modules := module(base, alias.name))}
+            base = folder[:len(folder) - node.level + 1]
+            if node.module:
+                base += tuple(node.module.split("."))
+            own |= {file for alias in node.names if (file := module(base, alias.name))}
     return own, foreign
 
 
@@ -65,7 +67,8 @@ def test_no_two_files_import_each_other():
     done, open_ = set(), []
 
     def visit(path):
-        assert path not in open_, " -> ".join(str(p.relative_to(ROOT)) for p in [*open_[open_.index(path):], path])
+        circle = [str(p.relative_to(ROOT)) for p in (*open_, path)]
+        assert path not in open_, " -> ".join(circle)
         if path in done:
             return
         open_.append(path)
@@ -94,14 +97,16 @@ def test_the_reference_needs_no_numba():
 
 def test_the_device_is_asked_about_once():
     def asks(node):
-        return isinstance(node, ast.Compare) and "device" in (getattr(node.left, "id", ""), getattr(node.left, "attr", ""))
+        left = getattr(node, "left", None)
+        name = getattr(left, "id", getattr(left, "attr", ""))
+        return isinstance(node, ast.Compare) and name == "device"
 
-    places = {path.relative_to(ROOT).as_posix() for path in python_files()
-              for node in ast.walk(ast.parse(path.read_text())) if asks(node)}
-    assert places == {"devices/__init__.py"}
+    places = [path for path in python_files() if any(map(asks, ast.walk(ast.parse(path.read_text()))))]
+    assert places == [ROOT / "devices" / "__init__.py"]
 
 
 def test_the_devices_have_the_same_rooms():
     """A file of the CPU's or the GPU's that does the same has the same name."""
-    cpu, cuda = ({path.name for path in (ROOT / "devices" / device).glob("*.py")} for device in ("cpu", "cuda"))
-    assert {"device.py", "conv.py", "dense.py", "pool.py", "population.py", "two_stage.py"} <= cpu & cuda
+    both = {"device.py", "conv.py", "dense.py", "pool.py", "population.py", "two_stage.py"}
+    for device in ("cpu", "cuda"):
+        assert both <= {path.name for path in (ROOT / "devices" / device).glob("*.py")}, device

@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -91,3 +93,61 @@ def test_signatures_are_short():
             if isinstance(node, ast.FunctionDef):
                 positional = len(node.args.args)
                 assert positional <= 10, f"{path.name}: {node.name} has {positional} positional arguments"
+
+
+# ---- what a reader can take in
+
+FOLDERS = [ROOT, ROOT.parent / "tests", ROOT.parent / "examples"]
+LINES, FUNCTION = 400, 50
+# one loop over the words of a file, with all of its state in registers: in parts it is 4 to 7 times slower
+BY_NECESSITY = {"decode_evt3"}
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def sources():
+    for folder in FOLDERS:
+        yield from sorted(folder.rglob("*.py"))
+
+
+def too_much(node):
+    """Why a node is more than a line should hold, or None."""
+    if isinstance(node, ast.FunctionDef) and node.name not in BY_NECESSITY:
+        length = node.end_lineno - node.lineno + 1
+        return f"{node.name} has {length} lines" if length > FUNCTION else None
+    if isinstance(node, COMPREHENSIONS):
+        several = len(node.generators) > 1 and any(g.ifs for g in node.generators)
+        return "a comprehension with several loops and a condition" if several else None
+    if isinstance(node, ast.IfExp):
+        parts = (node.test, node.body, node.orelse)
+        return "a chain of conditional expressions" if any(isinstance(p, ast.IfExp) for p in parts) else None
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return "several lambdas in a row" if sum(isinstance(e, ast.Lambda) for e in node.elts) > 1 else None
+    return None
+
+
+def test_files_and_functions_are_short_and_lines_hold_one_idea():
+    found = []
+    for path in sources():
+        text = path.read_text()
+        if text.count("\n") > LINES:
+            found.append(f"{path}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            why = too_much(node)
+            if why:
+                found.append(f"{path}:{node.lineno}: {why}")
+    assert not found, "\n".join(found)
+
+
+def test_the_rule_finds_what_it_forbids():
+    for code in ("[a for b in c for a in b if a]", "x = a if b else c if d else e", "(lambda: 0, lambda: 1)",
+                 "def f():" + "\n    x = 0" * FUNCTION):
+        assert any(map(too_much, ast.walk(ast.parse(code)))), code
+
+
+def test_ruff():
+    """Rules in pyproject.toml: lines of at most 110 characters, and what ruff finds by itself."""
+    pytest.importorskip("ruff", reason="the package ruff is not installed: pip install ruff")
+    folders = [folder for folder in FOLDERS if folder.is_dir()]
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", *folders]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -11,6 +11,7 @@ from .. import energy, formats, optim
 from ..formats.piecewise import Columns
 from ..layers import LIAF, LIF, AvgPool2d, Conv2d, Dense, OverTime, Population
 from ..loss import CrossEntropy
+from ..network import stages
 from ..network.chunks import samples
 from ..network.network import Network
 from ..recipes import get
@@ -188,10 +189,10 @@ def _passes(problem):
     x_there, dy_there = net.sent(x), net.loops.put(dy)
 
     def ahead_there():
-        return net._forward(x_there, state, None, {}, True)[2]
+        return stages.forward(net, x_there, state, None, {}, True)[2]
 
     def back_there(tape):
-        return net._backward(tape, dy_there, {}, {}, True)
+        return stages.backward(net, tape, dy_there, {}, {}, True)
     return ahead_there, back_there
 
 
@@ -281,7 +282,7 @@ def operations(net: Network, x: Spikes | np.ndarray) -> tuple[float, float]:
         weight = layer.params.get("weight")
         if weight is not None and weight.ndim == 2:
             weights += weight.size
-        if isinstance(layer, Conv2d):
+        if isinstance(layer, Conv2d) and layer.shape_out is not None:
             weights += layer.params["weight"].size * int(np.prod(layer.shape_out[1:]))
     return ahead, ahead + 2 * weights * x.shape[0] * x.shape[1]
 

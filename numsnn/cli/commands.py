@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
+
 def _threads(options):
     if options.threads is not None:
         from ..devices.threads import set_num_threads

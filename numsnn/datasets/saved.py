@@ -97,7 +97,10 @@ def load(path: Path | str, *, memory: bool = False) -> Dataset:
         if form != FORMAT or version != VERSION:
             raise FormatError(path, f"not a data set that this version saved (format {form!r}, "
                                     f"version {version})")
-        units = int(hdf5.number(file, "units"))
+        units = hdf5.number(file, "units")
+        if units is None:
+            raise FormatError(path, "damaged HDF5 data: no number of units")
+        units = int(units)
         classes = tuple(json.loads(hdf5.text(file, "classes")))
         rows = hdf5.dataset(path, file, "row_offsets", "i", 1)[()]
         y = hdf5.dataset(path, file, "y", "i")[()]

@@ -75,7 +75,7 @@ def compiled(mark: int, *captured: Any) -> Callable:
 
 
 def in_own_index(function: Callable, mark: int, captured: tuple) -> Callable:
-    """`function`, which Numba keeps in files of its own where it captures something from outside this package.
+    """`function`, kept on disk in files of its own where it captures something from outside this package.
 
     Numba has one index of all that it compiled of a function, and reads it as a whole: in it, a model of one
     program would stand in the way of every other one, which cannot import it.

@@ -211,7 +211,7 @@ def _cells(net):
     cells = {}
     without_units = {INPUT: {}}         # by layer: synapses that have no units yet
     hears = {INPUT: set()}              # by layer: populations that reach it
-    for name, node in net._graph.nodes.items():
+    for name, node in net.graph.nodes.items():
         synapses = {key: cell for s in node.sources for key, cell in without_units.get(s, {}).items()}
         heard = set().union(*(hears.get(s, {s}) for s in node.sources))
         layer, neurons = _inner(node.layer), neurons_of(node.layer)
@@ -223,7 +223,7 @@ def _cells(net):
                 cells |= _with_units(name, neurons.n, synapses, float(node.times))
             synapses, heard = {}, {name}
         without_units[name], hears[name] = synapses, heard
-    answer = net._graph.answer
+    answer = net.graph.answer
     cells |= without_units[answer]
     last = next(reversed(cells), None)
     last_one_answers = not without_units[answer] and hears[answer] == {last}

@@ -86,7 +86,7 @@ def operations(net: Network, x: np.ndarray | Spikes, *, lengths: np.ndarray | No
 
 def _samples_of_a_piece(net, x, record):
     """How many samples' activity fits into PIECE bytes, at least one."""
-    recorded = sum(net.layers[name].size_out * float(net._graph.nodes[name].times) for name in record)
+    recorded = sum(net.layers[name].size_out * float(net.graph.nodes[name].times) for name in record)
     values_of_a_step = x.shape[2] + recorded
     return max(1, int(PIECE // (4 * values_of_a_step * x.shape[0])))
 
@@ -96,7 +96,7 @@ def _ones(net, x):
     ones = {INPUT: np.full(x.shape[2], float(isinstance(x, Spikes)))}
     rounds = 1 + sum(layer.delayed for layer in net.layers.values())     # each Previous may ask for one more
     for _ in range(rounds):
-        for name, node in net._graph.nodes.items():
+        for name, node in net.graph.nodes.items():
             layer = node.layer
             sources = [ones.get(source) for source in node.sources]
             ones[name] = kind(layer).hands_out(layer, sources, layer.size_out or x.shape[2])
@@ -128,7 +128,7 @@ class Shown(NamedTuple):
 def _piece(net, x, lengths, ones, record):
     """Operations of some samples."""
     _, _, seen = net.run(x, lengths=lengths, record=record)
-    nodes = net._graph.nodes
+    nodes = net.graph.nodes
     own = {INPUT: lengths} | {name: node.steps(lengths) for name, node in nodes.items()}
     shown = {name: _shown(next(iter(fields.values())), own[name]) for name, fields in seen.items()}
     if ones[INPUT].any():

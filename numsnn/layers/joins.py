@@ -120,8 +120,9 @@ class Concatenate(_Join):
         return (sum(s[0] for s in known), *picture)
 
     def forward(self, x: list[Arriving], state: None, prepared: None, context: Context) -> Result:
-        if all(isinstance(a, Spikes) for a in x):
-            return Result(Spikes.join(x, 2), None)
+        spikes = [a for a in x if isinstance(a, Spikes)]
+        if len(spikes) == len(x):
+            return Result(Spikes.join(spikes, 2), None)
         return Result(np.concatenate([values(a, self.dtype) for a in x], 2), None)
 
     def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,

@@ -63,8 +63,9 @@ class Population(WithSettings):
 
     def __init__(self, n: int | tuple[int, ...] | None = None, *, recurrent: bool | str | None = None,
                  learn: Names = (), shared: Names = (), per_channel: Names = (),
-                 surrogate: str | dict | surrogates.Surrogate | None = None, comparator: str | None = None,
-                 activation: str | None = None, output: str | None = None, init_state: str = "zeros",
+                 surrogate: str | dict[str, Any] | surrogates.Surrogate | None = None,
+                 comparator: str | None = None, activation: str | None = None, output: str | None = None,
+                 init_state: str = "zeros",
                  recurrent_init: Value = "orthogonal", recurrent_bias_init: Value | bool | None = None,
                  name: str | None = None, **more: Any):
         super().__init__(name)

@@ -16,7 +16,7 @@ from .population import Population
 PATH = Path(__file__).with_name("models.pyi")
 HEAD = '''"""Written by `python -m numsnn.layers.stubs` from numsnn.neurons; do not edit."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from ..neurons import surrogate as surrogates
 from .initialise import Value

@@ -23,7 +23,8 @@ class Ternary(Layer):
     kind = "ternary"
 
     def __init__(self, v_threshold: float = 0.05, *,
-                 surrogate: str | dict | surrogates.Surrogate = "multi_gaussian", name: str | None = None):
+                 surrogate: str | dict[str, Any] | surrogates.Surrogate = "multi_gaussian",
+                 name: str | None = None):
         super().__init__(name)
         if isinstance(v_threshold, bool) or not 0 <= v_threshold < np.inf:
             self.refuse(f"v_threshold must be a number from 0 on; got {v_threshold!r}")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..layers import Layer
+from ..layers import Block, Layer
 from ..layers.layer import size
 from ..signals.spikes import Spikes
 from .graph import Graph
+
+Input: TypeAlias = ArrayLike | Spikes
+State: TypeAlias = dict[str, Any]                       # by layer: a named tuple of arrays (B, ...), or None
+Grads: TypeAlias = dict[str, np.ndarray]                # by names of net.params
+Seen: TypeAlias = dict[str, dict[str, np.ndarray]]      # by layer and field
 
 ONE_MISSING = "One sample (T, N) is x[:, None, :]; one step (B, N) goes to net.step"
 AXES = {2: "channels, places", 3: "channels, rows, columns"}        # of a step's shape
@@ -22,6 +28,19 @@ class Door:
     graph: Graph
     loops: Any
     dtype: np.dtype
+
+    @staticmethod
+    def _check_made_of(layers, dt, dtype, chunk):
+        wrong = [layer for layer in layers if not isinstance(layer, (Layer, Block))]
+        if wrong or not layers:
+            raise ValueError(f"a network is made of layers, Network(ns.Dense(4, 36), ns.ALIF(36), ...); "
+                             f"got {wrong[0] if wrong else None!r}")
+        if not dt > 0 or not np.isfinite(dt):
+            raise ValueError(f"dt must be a positive number; got {dt!r}")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64; got {dtype!r}")
+        if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+            raise ValueError(f"chunk must be a positive number of samples, or None; got {chunk!r}")
 
     # ---- sequences
 

@@ -5,25 +5,19 @@ State is explicit, inference and training are two calls.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import devices
 from ..layers import Block, Layer, by_name
-from ..signals.spikes import Spikes
 from . import fused, gradients, memory, stages, stepping
 from .assembly import Assembly, put_on_device
-from .door import Door
+from .door import Door, Grads, Input, Seen, State
 from .parameters import Parameters, arrays_of, put_arrays
 from .summary import summary
 from .tape import BatchResult, Tape
-
-Input: TypeAlias = ArrayLike | Spikes
-State: TypeAlias = dict[str, Any]                       # by layer: a named tuple of arrays (B, ...), or None
-Grads: TypeAlias = dict[str, np.ndarray]                # by names of net.params
-Seen: TypeAlias = dict[str, dict[str, np.ndarray]]      # by layer and field
 
 
 class Network(Door):
@@ -51,16 +45,7 @@ class Network(Door):
     def __init__(self, *layers: Layer | Block, dt: float = 1.0, seed: int = 0, dtype: DTypeLike = "float32",
                  device: str = "cpu", chunk: int | None = None,
                  input_shape: tuple[int, ...] | int | None = None):
-        wrong = [layer for layer in layers if not isinstance(layer, (Layer, Block))]
-        if wrong or not layers:
-            raise ValueError(f"a network is made of layers, Network(ns.Dense(4, 36), ns.ALIF(36), ...); "
-                             f"got {wrong[0] if wrong else None!r}")
-        if not dt > 0 or not np.isfinite(dt):
-            raise ValueError(f"dt must be a positive number; got {dt!r}")
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"dtype must be float32 or float64; got {dtype!r}")
-        if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
-            raise ValueError(f"chunk must be a positive number of samples, or None; got {chunk!r}")
+        self._check_made_of(layers, dt, dtype, chunk)
         self.loops: Any = devices.get(device)
         self.device = device
         self.dt = float(dt)

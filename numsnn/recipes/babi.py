@@ -24,7 +24,6 @@ from ..optim import Adam
 from .recipe import Data, Recipe
 
 OPTIONS = {"task": 1, "hidden": 100, "embedding": 50, "lr": 1e-3, "readout": "last"}
-OWN = {"learn": ("alpha", "v_threshold"), "alpha": ("uniform", 0.0, 1.0), "name": "cell"}
 
 
 def data(folder: Path | str | None = None, seed: int = 0, options: dict = OPTIONS) -> Data:
@@ -45,9 +44,14 @@ def _arlif(m, n):
                                     recurrent="analog", name="cell")
 
 
+def _liaf(m, n, **more):
+    cell = ns.LIAF(n, learn=("alpha", "v_threshold"), alpha=("uniform", 0.0, 1.0), name="cell", **more)
+    return ns.Dense(m, n), cell
+
+
 CELLS = {       # name -> layers of n units after m inputs
-    "liaf": lambda m, n: (ns.Dense(m, n), ns.LIAF(n, activation="tanh", recurrent="analog", **OWN)),
-    "lif": lambda m, n: (ns.Dense(m, n), ns.LIAF(n, output="spike", recurrent="spike", **OWN)),
+    "liaf": lambda m, n: _liaf(m, n, activation="tanh", recurrent="analog"),
+    "lif": lambda m, n: _liaf(m, n, output="spike", recurrent="spike"),
     "arlif": _arlif,
     "rnn": lambda m, n: (ns.Dense(m, n), ns.SimpleRNN(n, name="cell")),
     "gru": lambda m, n: (ns.Dense(m, 3 * n), ns.GRU(n, name="cell")),

@@ -194,7 +194,7 @@ def jax_scan(case, problem):
 def _jax_loss(jax, jnp, problem):
     """function(parameters) -> loss."""
     pairs, last = populations(problem)
-    first, answer = pairs[0][0][0], problem.net._graph.answer
+    first, answer = pairs[0][0][0], problem.net.graph.answer
     x, labels = jnp.asarray(dense(problem.x)), jnp.asarray(problem.labels)
     fixed = {name: jnp.asarray(a) for name, a in constants(problem.net).items()}
     start = {name: tuple(jnp.asarray(np.asarray(a)) for a in s)

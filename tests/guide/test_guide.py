@@ -1,6 +1,6 @@
-"""The guide: every code block runs, pages of the API are current, links lead somewhere, the command shows them.
+"""The guide: every code block runs, the pages of the API are current, links lead somewhere.
 
-A block of Python runs in the name space of its page, in an empty folder, with what blocks before it left there;
+A block of Python runs in the name space of its page, in an empty folder, with what blocks before it left;
 `python file=NAME` is written to a file.  Blocks of `sh` run line by line where a line is a command of numsnn.
 `python gpu` runs on the CPU where no GPU is.
 """

@@ -215,7 +215,7 @@ def test_any_layer_can_be_recorded():
         for name, layer in net.layers.items():
             want = (7, 5, layer.size_out) if layer.answers_each_step else (5, 3)
             assert seen[name]["y"].shape == want
-        for name, node in net._graph.nodes.items():
+        for name, node in net.graph.nodes.items():
             if isinstance(node.layer, ns.Add):
                 assert np.array_equal(seen[name]["y"], sum(seen[source]["y"] for source in node.sources))
             if isinstance(node.layer, ns.Previous):

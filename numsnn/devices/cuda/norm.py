@@ -236,9 +236,9 @@ def batch_norm_forward(norming: Norming, x: Values, gain: Values, bias: Values, 
     """(y, the moments of the batch, what the backward pass needs)."""
     x, gain, bias = put(x), put(gain), put(bias)
     planes, dtype = planes_of(x.shape, gain.size), x.dtype
-    steps, batch, _ = x.shape
+    steps, batch, features = x.shape
     y = Array(x.shape, dtype)
-    count = max(values_of_each(x.shape, lengths, gain.size), 1)
+    count = max(values_of_each((steps, batch, features), lengths, gain.size), 1)
     lasts = lengths_of(steps, batch, lengths)
     moments = None
     if running is None:

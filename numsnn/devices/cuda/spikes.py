@@ -28,7 +28,8 @@ class DeviceSpikes(Spikes):
     __slots__ = ("_lists", "bits")
 
     def __init__(self, shape: Iterable[int], bits: Array):
-        self.shape = tuple(shape)
+        steps, batch, units = shape
+        self.shape = (steps, batch, units)
         self.bits = bits
         self._lists: Spikes | None = None
 
