@@ -165,7 +165,7 @@ def decode_evt3(raw, end, columns, none, s, strict):
 
 def header(path: Path | str) -> tuple[str, tuple[int, int] | None, int]:
     """(version such as "3.0", sensor or None, first byte of the data) of a file's lines."""
-    found = lines(path, b"%")
+    found = lines(path, b"%", last=b"% end")
     text = "\n".join(line.decode("latin-1") for line, _ in found)
 
     def search(pattern):

@@ -121,8 +121,11 @@ def decode_dat(raw, end, columns, none, s, strict):
 HEADER = 1 << 16                    # no header of lines is longer
 
 
-def lines(path: Path | str, mark: bytes) -> list[tuple[bytes, int]]:
-    """The lines at the begin of a file that start with `mark`, each with the byte after it."""
+def lines(path: Path | str, mark: bytes, last: bytes | None = None) -> list[tuple[bytes, int]]:
+    """The lines at the begin of a file that start with `mark`, each with the byte after it.
+
+    last: the line that ends them, where the format has one; data after it may begin with `mark`, too.
+    """
     with File(path).open() as file:
         head = file.read(HEADER)
     found = []
@@ -130,6 +133,8 @@ def lines(path: Path | str, mark: bytes) -> list[tuple[bytes, int]]:
     while head.startswith(mark, at) and (end := head.find(b"\n", at)) >= 0:
         found.append((head[at:end].rstrip(b"\r"), end + 1))
         at = end + 1
+        if found[-1][0] == last:
+            break
     return found
 
 

@@ -294,3 +294,15 @@ def test_mutations(name, tmp_path):
         path.write_bytes(bad)
         answers += survives(lambda strict=bool(i % 2): formats.read(path, name, strict=strict), 80e6)
     assert answers > 5
+
+
+@pytest.mark.parametrize("name", ("evt2", "evt3"))
+def test_evt_data_that_look_like_a_line_of_the_header(name, tmp_path):
+    """The first byte of the data is a %, and a line's end comes later: `% end` ends the header."""
+    header = f"% evt {name[-1]}.0\n% geometry 34x34\n% end\n".encode()
+    words = {"evt2": struct.pack("<3I", 8 << 28 | 0x25, 1 << 22 | 2 << 11 | 3, 10 << 22 | 10 << 11 | 10),
+             "evt3": struct.pack("<6H", 8 << 12 | 0x25, 6 << 12 | 1, 3, 2 << 12 | 2, 10, 2 << 12 | 10)}[name]
+    events = formats.read(file(tmp_path, header + words), name)
+    assert words.startswith(b"%")
+    assert b"\n" in words
+    assert list(zip(events.x.tolist(), events.y.tolist(), strict=True)) == [(2, 3), (10, 10)]
