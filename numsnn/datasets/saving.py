@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ..formats.whole import whole
 from ..signals.spikes import Spikes, index_dtype
-
-if TYPE_CHECKING:
-    from .dataset import Dataset
 
 FORMAT, VERSION = "numsnn data set", 1
 LIBVER = ("v110", "v110")
@@ -20,7 +17,7 @@ CHUNK = 1 << 15
 BATCH = 128                         # sequences that are held at once while a lazy set is written
 
 
-def save(data: Dataset, path: Path | str, options: dict | None = None) -> None:
+def save(data: Any, path: Path | str, options: dict | None = None) -> None:
     """Write a `Dataset`; of a lazy one a batch at a time is held in memory.
 
     options: what made the set, kept in the file.  The file appears when it is complete.

@@ -1,21 +1,21 @@
-"""From the times of events to steps, and from steps to the rows of `Spikes`."""
+"""From the times of events to steps, and from steps to the rows of `Spikes`.
+
+`events` are `Events`, whose methods these are.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from .spikes import Spikes, index_dtype
 
-if TYPE_CHECKING:
-    from .events import Events
-
 LARGEST = 1 << 31                   # rows (steps x recordings) that binning may make
 
 
-def steps(events: Events, dt: float | None, n: int | None, per_step: int | None,
+def steps(events: Any, dt: float | None, n: int | None, per_step: int | None,
           by: str) -> tuple[np.ndarray, np.ndarray]:
     """(step of each event, number of steps of each recording), see `Events.steps`."""
     if sum(given is not None for given in (dt, n, per_step)) != 1:
@@ -35,18 +35,18 @@ def steps(events: Events, dt: float | None, n: int | None, per_step: int | None,
     return _steps_of(events, dt)
 
 
-def _place_in_recording(events: Events) -> np.ndarray:
+def _place_in_recording(events: Any) -> np.ndarray:
     """The number of each event in its recording."""
     return np.arange(events.n_events) - np.repeat(events.offsets[:-1], np.diff(events.offsets))
 
 
-def _parts_of_equal_number(events: Events, n: int) -> np.ndarray:
+def _parts_of_equal_number(events: Any, n: int) -> np.ndarray:
     sizes = np.diff(events.offsets)
     each = np.repeat(np.maximum(sizes // n, 1), sizes)
     return np.minimum(_place_in_recording(events) // each, n - 1)
 
 
-def _parts_of_equal_time(events: Events, n: int) -> np.ndarray:
+def _parts_of_equal_time(events: Any, n: int) -> np.ndarray:
     moved = events.from_zero()
     span = np.where(np.diff(events.offsets) > 0, moved.durations / events.tick, 1)
     span_of_event = np.where(span > 0, span, 1)[events.recording]
@@ -54,7 +54,7 @@ def _parts_of_equal_time(events: Events, n: int) -> np.ndarray:
     return np.minimum(part, n - 1)              # the last event belongs to the last part
 
 
-def _steps_of(events: Events, dt: float) -> tuple[np.ndarray, np.ndarray]:
+def _steps_of(events: Any, dt: float) -> tuple[np.ndarray, np.ndarray]:
     """Steps of dt seconds from time 0."""
     # rounded up a little: 3 * 1e-3 / 1e-3 is step 3
     step = np.floor(events.t.astype(np.float64) * events.tick / dt + 1e-9).astype(np.int64)
@@ -66,7 +66,7 @@ def _steps_of(events: Events, dt: float) -> tuple[np.ndarray, np.ndarray]:
     return step, ends
 
 
-def rows(events: Events, step: np.ndarray, total: int, counts: bool) -> Spikes:
+def rows(events: Any, step: np.ndarray, total: int, counts: bool) -> Spikes:
     """Spikes (total, recordings, units) from the step of each event, see `Events.rows`."""
     if total < 1 or total * max(len(events), 1) > LARGEST:
         raise ValueError(f"{total:,} steps for {len(events)} recordings; "
