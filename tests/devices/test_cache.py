@@ -1,43 +1,12 @@
 """What Numba keeps on disk: a model of one program must not stand in the way of another program."""
 
 import os
-import textwrap
+from pathlib import Path
 
+import leaky
 from scripts import run_script
 
-MODEL = textwrap.dedent('''
-    from typing import NamedTuple
-    from numsnn.neurons.model import Inputs, Out
-
-    class State(NamedTuple):
-        v: float
-
-    class Params(NamedTuple):
-        leak: float
-        v_threshold: float
-
-    class Settings(NamedTuple):
-        leak: float = 0.9
-        v_threshold: float = 0.5
-
-    def step(inputs, state, params, f):
-        u = params.leak * state.v + inputs.current
-        s = f.spike(u - params.v_threshold, f.k)
-        return Out(s, u, params.v_threshold), State(u - s * params.v_threshold)
-
-    def step_adjoint(inputs, state, params, f, dout, dstate):
-        u = params.leak * state.v + inputs.current
-        s = f.spike(u - params.v_threshold, f.k)
-        dx = (dout.spike - dstate.v * params.v_threshold) * f.slope(u - params.v_threshold, f.k)
-        du = dout.v + dstate.v + dx
-        return Inputs(du), State(params.leak * du), Params(du * state.v, dout.theta - dx - dstate.v * s)
-
-    def coefficients(settings, options, dt):
-        return Params(*settings)
-
-    def coefficients_adjoint(settings, options, dt, dparams):
-        return Settings(*dparams)
-''')
+MODEL = Path(leaky.__file__).read_text()
 TRAINING = """
 import numpy as np, numsnn as ns
 {make}

@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import NamedTuple
 
+import leaky
 import numpy as np
 import pytest
 
@@ -13,7 +13,6 @@ import numsnn as ns
 from numsnn.layers import POPULATIONS
 from numsnn.neurons import NEURONS, register
 from numsnn.neurons.elementwise import ELEMENTWISE
-from numsnn.neurons.model import Inputs, Out
 
 DEVICE = "reference"        # nothing here depends on it, and the reference compiles nothing
 
@@ -256,42 +255,9 @@ def test_import_is_light():
     assert done.stdout.strip() == "[]"
 
 
-def leaky_neuron():
-    """A model as the README has it: one namespace."""
-
-    class State(NamedTuple):
-        v: float
-
-    class Params(NamedTuple):
-        leak: float
-        v_threshold: float
-
-    class Settings(NamedTuple):
-        leak: float = 0.9
-        v_threshold: float = 0.5
-
-    def step(inputs, state, params, f):
-        u = params.leak * state.v + inputs.current
-        s = f.spike(u - params.v_threshold, f.k)
-        return Out(s, u, params.v_threshold), State(u - s * params.v_threshold)
-
-    def step_adjoint(inputs, state, params, f, dout, dstate):
-        u = params.leak * state.v + inputs.current
-        s = f.spike(u - params.v_threshold, f.k)
-        # v = u - s * v_threshold
-        dx = (dout.spike - dstate.v * params.v_threshold) * f.slope(u - params.v_threshold, f.k)
-        du = dout.v + dstate.v + dx
-        return Inputs(du), State(params.leak * du), Params(du * state.v, dout.theta - dx - dstate.v * s)
-
-    return SimpleNamespace(
-        __doc__="Mine.", State=State, Params=Params, Settings=Settings, step=step, step_adjoint=step_adjoint,
-        coefficients=lambda s, options, dt: Params(*s),
-        coefficients_adjoint=lambda s, options, dt, d: Settings(*d))
-
-
 def test_a_neuron_of_ones_own(rng):
     """The README's way to add a model: one namespace, and everything knows it."""
-    mine = leaky_neuron()
+    mine = SimpleNamespace(**vars(leaky))
     functions = (mine.step, mine.step_adjoint)
     try:
         Mine = ns.population(register("Mine", mine))

@@ -147,6 +147,7 @@ def soften(z, o, n):
 
 @lru_cache(None)
 def soften_kernel():
+    """The loop that makes each row its soft-max, in place."""
     prepare()
     mark = fingerprint()
 
@@ -168,6 +169,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 @lru_cache(None)
 def softmax_kernel():
+    """The loop of the cross-entropy after a soft-max, and of its gradient."""
     prepare()
     mark = fingerprint()
 
@@ -216,6 +218,7 @@ def softmax_cross_entropy(
 
 @lru_cache(None)
 def sum_kernel():
+    """The loop that adds the steps that count, in the order of time."""
     prepare()
     mark = fingerprint()
 

@@ -122,6 +122,7 @@ def max_pool_forward(x: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.
 
 
 def max_pool_backward(taken: np.ndarray, dy: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The gradient of each window at the place where its largest value lay."""
     channels, (rows, columns) = geometry.channels, geometry.kernel
     dx = np.zeros((*dy.shape[:2], channels, *geometry.size), dy.dtype)
     _, patches = _patches(dx, geometry)
