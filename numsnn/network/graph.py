@@ -99,7 +99,9 @@ class Graph:
         """The shape of what a layer hands out, None where it is not known yet."""
         if name == INPUT:
             return self.input_shape
-        return self.nodes[name].layer.shape_out if name in self.nodes else None
+        if name not in self.nodes:
+            return None
+        return getattr(self.nodes[name].layer, "shape_out", None)       # a Previous of itself has none yet
 
     @property
     def answer(self) -> str | None:
