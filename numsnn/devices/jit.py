@@ -26,8 +26,9 @@ from . import access
 # Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see
 # below).  error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and
 # without it njit and NumPy give the same bits.  nogil: chunks of a batch run in threads.
-OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}       # Numba keeps the type of options
-INLINE: Any = {"forceinline": True}                                         # to itself
+# Any, because Numba keeps the type of options to itself.
+OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
+INLINE: Any = {"forceinline": True}
 
 PACKAGE = __name__.partition(".")[0]
 _seen: set[Callable] = set()
