@@ -10,14 +10,15 @@ MODEL = Path(leaky.__file__).read_text()
 TRAINING = """
 import numpy as np, numsnn as ns
 {make}
-net = ns.Network(ns.Dense(3, 4), layer, ns.Dense(4, 2), ns.LI(2), ns.OverTime("mean"), seed=0)
+net = ns.Network(ns.Dense(3, 4), *layers, ns.Dense(4, 2), ns.LI(2), ns.OverTime("mean"), seed=0)
 x, labels = np.ones((5, 2, 3), np.float32), np.array([0, 1])
 grads = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, rng=np.random.default_rng(0)).grads
 net.step(x[0])
 print(float(sum(np.abs(g).sum() for g in grads.values())))
 """
-OWN = TRAINING.format(make="import mine; layer = ns.population(ns.neurons.register('Mine', mine))(4)")
-USUAL = TRAINING.format(make="layer = ns.LIF(4)")
+REGISTERED = "import mine; Mine = ns.population(ns.neurons.register('Mine', mine)); layers = Mine(4), ns.LIF(4)"
+OWN = TRAINING.format(make=REGISTERED)
+USUAL = TRAINING.format(make="layers = ns.LIF(4),")
 
 
 def run(code, folder, cache):

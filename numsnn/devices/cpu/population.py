@@ -21,7 +21,17 @@ from ..contract import (
     with_fields,
 )
 from . import blas, lanes
-from .population_kernels import BLOCK, backward_kernel, compress, forward_kernel
+from .population_kernels import (
+    BLOCK,
+    Carried,
+    Incoming,
+    Kept,
+    Stored,
+    Sums,
+    backward_kernel,
+    compress,
+    forward_kernel,
+)
 from .rows import outer_space
 
 # neurons of a group, at about: a multiple of VECTOR if possible, because what is left over goes one by one
@@ -113,7 +123,8 @@ def one_stage_forward(
     shape = shape_of(x, want.into)
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
     kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
-           (flat(state), flat(now)), (flat(states), flat_steps(out)), recurrent, lists, start.lengths)
+           Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)), recurrent, lists,
+           start.lengths)
     events = None
     if lists is not None:
         first = np.arange(steps * batch, dtype=np.int64) * units
@@ -183,9 +194,9 @@ def one_stage_backward(
     returned = with_fields(model.Out, (recur,), lambda name: dlast)
     kernel = backward_kernel(
         model, surrogate.spike, surrogate.slope, dynamics.activation, recur, bool(recur) and in_place(units))
-    kernel(shape, (flat_steps(tape.current), flat(tape.states), previous),
+    kernel(shape, Kept(flat_steps(tape.current), flat(tape.states), previous),
            tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
-           (flat_steps(gradients.out), returned, flat(dstate)),
+           Incoming(flat_steps(gradients.out), returned, flat(dstate)),
            dx if recur else flat_steps(dx), sums, rec, lists, tape.start.lengths)
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a if a.ndim == 3 else a.reshape(steps, batch, units) for a in dx))
@@ -207,13 +218,13 @@ def _listed_spikes(dynamics, tape, n, dtype):
 
 def sums_of(
         dynamics: Dynamics, learn: Collection[str], biased: Collection[str], n: int,
-        dtype: DTypeLike) -> tuple[Any, Any]:
-    """(Params, Inputs) of zeros for what is learned, and for the currents that have a recurrent bias."""
+        dtype: DTypeLike) -> Sums:
+    """Zeros for what is learned, and for the currents that have a recurrent bias."""
     def array_of(name):
         return np.zeros(n, dtype)
 
     model = dynamics.model
-    return with_fields(model.Params, learn, array_of), with_fields(model.Inputs, biased, array_of)
+    return Sums(with_fields(model.Params, learn, array_of), with_fields(model.Inputs, biased, array_of))
 
 
 def summed(arrays: Any, shape: tuple[int, int]) -> Any:

@@ -13,6 +13,7 @@ the loop only writes the tape.  Sums over inputs run in ascending order with one
 """
 
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +64,42 @@ def active_run(lengths, t, b, last):
             end += U(1)
         return b, end
     return b, last
+
+
+# What a loop takes.  Named tuples all of them: of a plain one Numba keeps a name that classes of other models
+# share, and would look for these when it reads its files.
+
+
+class Carried(NamedTuple):
+    """What goes on from step to step, in buffers (B * N)."""
+    state: Any          # State
+    out: Any            # Out: what recurred last
+
+
+class Stored(NamedTuple):
+    """What is kept of each step, in arrays (T * B * N) or None."""
+    state: Any          # State
+    out: Any            # Out
+
+
+class Kept(NamedTuple):
+    """What the backward loop reads, in arrays (T * B * N) or None."""
+    current: Any        # Inputs
+    state: Any          # State
+    spikes: Any         # State of buffers (G * N): spikes that lists tell, or None
+
+
+class Incoming(NamedTuple):
+    """Gradients that come in."""
+    out: Any            # Out of arrays (T * B * N)
+    returned: Any       # Out of buffers (B, N): what comes back through the recurrence
+    state: Any          # State of buffers
+
+
+class Sums(NamedTuple):
+    """Gradients that are summed over time, in buffers (B * N) or None."""
+    coefficients: Any   # Params
+    currents: Any       # Inputs
 
 
 @jitable
@@ -117,9 +154,8 @@ def add_recurrent_current(y, row, batch, units, recurrent, g, spikes, by_lists, 
 def forward_kernel(model, spike, slope, activation, recur):
     """The forward loop, specialised for a model, a surrogate, an activation and the field that recurs.
 
-    x: Inputs of arrays (T * B * N), current in, total current out.  carried: (State, Out) of buffers (B * N),
-    the second holds what recurred last.  store: (State, Out) of arrays (T * B * N).  recurrent: Recurrent or
-    None.  lists: (count, index) or None.
+    x: Inputs of arrays (T * B * N), current in, total current out.  carried: Carried.  store: Stored.
+    recurrent: Recurrent or None.  lists: (count, index) or None.
     """
     prepare()
     functions = model.step, spike, slope, activation.value, activation.slope
@@ -279,10 +315,9 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
     in_place: what goes back through the recurrence is as wide as the population, and written by BLAS to where
     it is needed.
 
-    tape: (Inputs, State, State of buffers (G * N)): the last two together are the states before each step.
-    gradients: (Out of arrays (T * B * N), Out of buffers (B, N): what comes back through the recurrence,
-    State of buffers).  dx: Inputs of arrays, (T * B, N) where there is recurrence.  sums: (Params, Inputs) of
-    buffers or None.  rec: Recurrence or None.  lists: (count, index) or None.
+    tape: Kept; its states and spikes together are the states before each step.  gradients: Incoming.
+    dx: Inputs of arrays, (T * B, N) where there is recurrence.  sums: Sums.
+    rec: Recurrence or None.  lists: (count, index) or None.
     """
     prepare()
     functions = model.step_adjoint, spike, slope, activation.value, activation.slope

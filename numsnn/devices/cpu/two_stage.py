@@ -40,6 +40,10 @@ from ..jit import (
 from . import blas
 from .population import copied, flat, summed, sums_of, tiled
 from .population_kernels import (
+    Carried,
+    Incoming,
+    Kept,
+    Stored,
     active_run,
     add_bias,
     add_first_rows,
@@ -143,7 +147,7 @@ def add_weight_gradients(rec, dx, grad, gates, second, steps, batch):
 def backward_kernel(model, spike, slope, activation, recur, with_blas):
     """The backward loop, specialised likewise.
 
-    tape: (Inputs, State) of arrays (T * B * N); the rest as in population_kernels.backward_kernel's.
+    tape: Kept, without spikes; the rest as in population_kernels.backward_kernel's.
     rec: Products.
     """
     prepare()
@@ -163,7 +167,7 @@ def _compiled_backward(functions, gates, second, recur, product):
         mark  # noqa: B018  part of the cache key
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape[0]), U(shape[1]), U(shape[2])
-        (current, states), params = private(tape), private(coefficients)
+        (current, states, _), params = private(tape), private(coefficients)
         (dout, back, dstate), (dparams, dinput) = private(gradients), private(sums)
         dx = private_array(dx)
         grad, middle, through = pointer(dx), pointer(rec.between), pointer(rec.product)
@@ -224,8 +228,8 @@ def two_stage_forward(
     state = copied(start.state)
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
     kernel(shape, flat(x), tiled(start.coefficients, batch), surrogate.typed(dtype),
-           (flat(state), flat(now)), (flat(states), flat(out)), recurrent, np.empty(batch * units, dtype),
-           start.lengths)
+           Carried(flat(state), flat(now)), Stored(flat(states), flat(out)), recurrent,
+           np.empty(batch * units, dtype), start.lengths)
     tape = Tape(x, states, start, None, getattr(out, recur)) if want.tape else None
     return Run(want.of(out), None, state, getattr(now, recur), tape)
 
@@ -252,9 +256,9 @@ def two_stage_backward(
         dweight=tuple(map(np.zeros_like, recurrent.weight)))
     kernel = backward_kernel(
         model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
-    kernel((steps, batch, units), (flat(tape.current), flat(tape.states)),
+    kernel((steps, batch, units), Kept(flat(tape.current), flat(tape.states), None),
            tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
-           (flat(gradients.out), flat(returned), flat(dstate)), dx, sums, rec, tape.start.lengths)
+           Incoming(flat(gradients.out), flat(returned), flat(dstate)), dx, sums, rec, tape.start.lengths)
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a.reshape(steps, batch, units) for a in dx))
     dbias = tuple(getattr(dinputs, name) for name in biased) or None
