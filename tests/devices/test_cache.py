@@ -16,7 +16,7 @@ grads = net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels, rng=np.random.
 net.step(x[0])
 print(float(sum(np.abs(g).sum() for g in grads.values())))
 """
-REGISTERED = "import mine; Mine = ns.population(ns.neurons.register('Mine', mine)); layers = Mine(4), ns.LIF(4)"
+REGISTERED = "import mine; layers = ns.population(ns.neurons.register('Mine', mine))(4), ns.LIF(4)"
 OWN = TRAINING.format(make=REGISTERED)
 USUAL = TRAINING.format(make="layers = ns.LIF(4),")
 
