@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from beside import Running, marked
 
 try:
     from numba.core import event
@@ -29,6 +30,32 @@ def pytest_terminal_summary(terminalreporter):
                 seconds += time - start
                 count += 1
     terminalreporter.write_line(f"compilations: {count}, {seconds:.0f} s")
+
+
+# ---- long commands run beside the other tests, see helpers/beside.py
+
+_running: dict = {}
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: marked(item) is not None)       # those that wait for them come last
+
+
+def pytest_collection_finish(session):
+    if not session.config.option.collectonly:
+        for item in session.items:
+            if marked(item) is not None:
+                _running[item.nodeid] = Running(marked(item))
+
+
+@pytest.fixture
+def beside(request):
+    return _running[request.node.nodeid]
+
+
+def pytest_sessionfinish():
+    while _running:
+        _running.popitem()[1].close()
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ def by_name(name: str) -> type[Layer]:
     """The layer class of a name; populations of models that were registered later included."""
     layers = {**LAYERS, **POPULATIONS}
     if name not in layers:
-        raise ValueError(f"unknown layer {name!r}; there are {', '.join(layers)}")
+        raise ValueError(f"unknown layer {name!r}; there are {', '.join(layers)}. "
+                         f"A neuron model of one's own is registered before a file with it is read")
     return layers[name]
 
 

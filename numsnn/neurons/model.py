@@ -53,8 +53,10 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from . import surrogate
 from .activation import identity, identity_slope
 from .elementwise import elementwise
+from .trial import try_out
 
 TupleClass: TypeAlias = Any         # a class of NamedTuples, for which there is no type
 Options: TypeAlias = dict[str, str | bool]
@@ -188,8 +190,14 @@ NEURONS: dict[str, Model] = {}      # every model by name; numsnn.neurons fills 
 
 
 def register(name: str, module: ModuleType | Any) -> Model:
-    """Add a model, so that layers, tests, plots and files know it."""
+    """Add a model, so that layers, tests, plots and files know it.
+
+    ValueError where the name is taken, or a part is missing or gives other tuples than the contract says.
+    """
     if name in NEURONS:
         raise ValueError(f"there is a neuron model {name!r} already; choose another name")
-    NEURONS[name] = Model.of(name, module)
-    return NEURONS[name]
+    model = Model.of(name, module)
+    spike = surrogate.get(model.defaults["surrogate"])
+    try_out(model, Functions(spike.spike, spike.slope, spike.typed(np.float64)))
+    NEURONS[name] = model
+    return model

@@ -60,6 +60,10 @@ class Surrogate(NamedTuple):
     slope: Callable
     constants: NamedTuple
 
+    def __repr__(self) -> str:
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+        return f"{self.name}({parameters})"
+
     @property
     def hard(self) -> bool:
         """True where the forward pass gives exactly 0 or 1."""

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from beside import pytest_of
 
 import numsnn as ns
 
@@ -25,29 +26,17 @@ def _gpu():
     return True
 
 
-def start(files, options, environment):
-    """A process that tests files and says what came of it."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *map(str, files)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment})
+def start(folder, said):
+    """All of on_cuda*.py, in a process of its own."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NUMBA_ENABLE_CUDASIM": "0" if _gpu() else "1"}
+    return pytest_of(sorted(HERE.glob("on_cuda*.py")), folder, said, environment)
 
 
-def run(folder, *options, **environment):
-    """All of on_cuda*.py, in two processes of their own.
-
-    folder: for the second one's compiled code, because two that write at once mix Numba's cache up.
-    """
-    files = sorted(HERE.glob("on_cuda*.py"))
-    running = [start(files[::2], options, environment),
-               start(files[1::2], options, {**environment, "NUMBA_CACHE_DIR": str(folder)})]
-    said = [process.communicate()[0] for process in running]
-    for process, text in zip(running, said, strict=True):
-        assert process.returncode == 0, text[-6000:]
-        assert " passed" in text and "skipped" not in text
-
-
-def test_on_the_gpu_or_in_the_simulator(tmp_path):
-    run(tmp_path, NUMBA_ENABLE_CUDASIM="0" if _gpu() else "1")
+@pytest.mark.beside(start=start)
+def test_on_the_gpu_or_in_the_simulator(beside):
+    status, said = beside.finished()
+    assert status == 0, said[-6000:]
+    assert " passed" in said and "skipped" not in said
 
 
 COMPILES = sys.platform == "linux" and find_spec("numba_cuda") and shutil.which("cc")
@@ -63,7 +52,18 @@ def test_compiled_kernels_on_the_host(sizes, tmp_path):
     driver, library = HERE / "host_gpu" / "driver.c", tmp_path / "libcuda.so.1"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, driver, "-ldl"], check=True)
     path = os.pathsep.join(map(str, (driver.parent, HERE.parents[1])))
-    run(tmp_path, "-p", "host_kernels", HOST_GPU=sizes, LD_LIBRARY_PATH=str(tmp_path), PYTHONPATH=path)
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HOST_GPU": sizes, "PYTHONPATH": path,
+                   "LD_LIBRARY_PATH": str(tmp_path)}
+    files = sorted(HERE.glob("on_cuda*.py"))
+    running = []
+    for name, share in (("one", files[::2]), ("two", files[1::2])):
+        (tmp_path / name).mkdir()
+        with open(tmp_path / f"{name}.txt", "w") as said:
+            running.append(pytest_of(share, tmp_path / name, said, environment, "-p", "host_kernels"))
+    for name, process in zip(("one", "two"), running, strict=True):
+        status, said = process.wait(), (tmp_path / f"{name}.txt").read_text()
+        assert status == 0, said[-6000:]
+        assert " passed" in said and "skipped" not in said
 
 
 @pytest.mark.skipif(_gpu(), reason="there is a GPU")

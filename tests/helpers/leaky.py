@@ -19,6 +19,9 @@ class Settings(NamedTuple):
     v_threshold: float = 0.5
 
 
+DIFFERS = ("v",)         # Out.v is before the reset, State.v after it
+
+
 def step(inputs, state, params, f):
     u = params.leak * state.v + inputs.current
     s = f.spike(u - params.v_threshold, f.k)
