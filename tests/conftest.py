@@ -32,12 +32,30 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"compilations: {count}, {seconds:.0f} s")
 
 
+# ---- the quick part: what most changes break, and what needs little compiling
+
+QUICK = (
+    "signals/test_encode", "signals/test_events", "signals/test_spikes", "signals/test_mel", "neurons/",
+    "network/test_bptt.py::test_golden_hard_spike_gradients", "formats/test_formats_idx",
+    "formats/test_formats_wav", "datasets/test_datasets", "reports/", "test_loss", "test_optim",
+    "test_layering", "test_moved", "test_style", "guide/test_guide.py::test_pages",
+    "guide/test_guide.py::test_links", "guide/test_guide.py::test_the_command",
+    "typing/test_typing.py::test_sig", "typing/test_typing.py::test_a_neurons")
+
+
+def is_quick(item):
+    return item.nodeid.partition("tests/")[2].startswith(QUICK)
+
+
 # ---- long commands run beside the other tests, see helpers/beside.py
 
 _running: dict = {}
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if is_quick(item):
+            item.add_marker(pytest.mark.quick)
     items.sort(key=lambda item: marked(item) is not None)       # those that wait for them come last
 
 

@@ -39,8 +39,8 @@ class Network(Door):
     zeros and ones, of counts, or Spikes, whose units are then numbered (c H + h) W + w; tokens (T, B) where
     the first layer is an Embedding.
 
-    net.layers: the layers by name, a kind and a number unless told otherwise ("alif0").  net.params: all learned
-    arrays by name ("alif0.tau_mem"); assigning copies.
+    net.layers: the layers by name, a kind and a number unless told otherwise ("alif0").  net.params: all
+    learned arrays by name ("alif0.tau_mem"); assigning copies.
 
     ValueError, naming the layer, where layers do not fit together or the device cannot run one.
     """
