@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beside import Running, marked
+from beside import Queue, marked
 
 try:
     from numba.core import event
@@ -49,7 +49,7 @@ def is_quick(item):
 
 # ---- long commands run beside the other tests, see helpers/beside.py
 
-_running: dict = {}
+_jobs = Queue()
 
 
 def pytest_collection_modifyitems(items):
@@ -61,19 +61,16 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish(session):
     if not session.config.option.collectonly:
-        for item in session.items:
-            if marked(item) is not None:
-                _running[item.nodeid] = Running(marked(item))
+        _jobs.begin(session.items)
 
 
 @pytest.fixture
 def beside(request):
-    return _running[request.node.nodeid]
+    return _jobs.jobs[request.node.nodeid]
 
 
 def pytest_sessionfinish():
-    while _running:
-        _running.popitem()[1].close()
+    _jobs.close()
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from beside import cache_of_jobs
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CALLS = (("02_gradient_by_hand.py",),
@@ -20,21 +22,28 @@ CALLS = (("02_gradient_by_hand.py",),
 TAKE_DATA = [path.name for path in sorted(EXAMPLES.glob("*.py")) if "--quick" in path.read_text()]
 
 
-def run(script, *arguments, folder, seconds):
-    command = [sys.executable, str(EXAMPLES / script), *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, cwd=folder, env=environment, timeout=seconds, check=False,
-                          capture_output=True, text=True)
+def example(call, folder, said):
+    """An example, running in a folder."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache_of_jobs()}
+    command = [sys.executable, str(EXAMPLES / call[0]), *call[1:]]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
 
 
-@pytest.mark.parametrize("call", CALLS, ids=" ".join)
-def test_runs(call, tmp_path):
-    done = run(*call, folder=tmp_path, seconds=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout) > 100 and "nan" not in done.stdout
+def beside_others(call):
+    marks = pytest.mark.beside(start=partial(example, call))
+    return pytest.param(call, id=" ".join(call), marks=marks)
+
+
+@pytest.mark.parametrize("call", list(map(beside_others, CALLS)))
+def test_runs(call, beside):
+    status, said = beside.finished()
+    assert status == 0, said[-2000:]
+    assert len(said) > 100 and "nan" not in said
 
 
 @pytest.mark.parametrize("name", TAKE_DATA)
 def test_scripts_of_tables_ask_for_their_data(name, tmp_path):
-    done = run(name, folder=tmp_path, seconds=120)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, str(EXAMPLES / name)], cwd=tmp_path, env=environment, timeout=120,
+                          check=False, capture_output=True, text=True)
     assert done.returncode == 2 and "or add --quick" in done.stderr

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from beside import pytest_of
+from beside import cache_of_jobs, pytest_of
 
 import numsnn as ns
 
@@ -28,8 +28,9 @@ def _gpu():
 
 def start(folder, said):
     """All of on_cuda*.py, in a process of its own."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NUMBA_ENABLE_CUDASIM": "0" if _gpu() else "1"}
-    return pytest_of(sorted(HERE.glob("on_cuda*.py")), folder, said, environment)
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NUMBA_ENABLE_CUDASIM": "0" if _gpu() else "1",
+                   "NUMBA_CACHE_DIR": cache_of_jobs()}
+    return pytest_of(sorted(HERE.glob("on_cuda*.py")), said, environment)
 
 
 @pytest.mark.beside(start=start)
@@ -57,9 +58,9 @@ def test_compiled_kernels_on_the_host(sizes, tmp_path):
     files = sorted(HERE.glob("on_cuda*.py"))
     running = []
     for name, share in (("one", files[::2]), ("two", files[1::2])):
-        (tmp_path / name).mkdir()
+        own = {**environment, "NUMBA_CACHE_DIR": str(tmp_path / name)}
         with open(tmp_path / f"{name}.txt", "w") as said:
-            running.append(pytest_of(share, tmp_path / name, said, environment, "-p", "host_kernels"))
+            running.append(pytest_of(share, said, own, "-p", "host_kernels"))
     for name, process in zip(("one", "two"), running, strict=True):
         status, said = process.wait(), (tmp_path / f"{name}.txt").read_text()
         assert status == 0, said[-6000:]

@@ -3,8 +3,11 @@
 LLVM gives that up silently, and a step then takes three to ten times as long.
 """
 
+import subprocess
+from functools import partial
+
 import pytest
-from scripts import run_script
+from scripts import command, environment_of
 
 from numsnn.neurons import NEURONS
 
@@ -32,21 +35,35 @@ for kernel, pattern in zip(kernels, patterns):
 """
 
 
-def packed(name, folder, patch=""):
-    """Number of packed instructions of the (forward, backward) loop."""
-    done = run_script(SCRIPT.format(name=name, patch=patch), NUMBA_CACHE_DIR=folder)
-    assert done.returncode == 0, done.stderr
-    return tuple(map(int, done.stdout.split()))
+SCALAR = 'import llvmlite.binding as llvm; llvm.set_option("", "--force-vector-width=1")'
 
 
-@pytest.mark.parametrize("name", NEURONS)
-def test_loops_are_vectorised(name, tmp_path):
-    counts = packed(name, tmp_path)
+def counting(name, patch, folder, said):
+    """A process that prints the numbers of packed instructions of the forward and the backward loop."""
+    script = command(SCRIPT.format(name=name, patch=patch))
+    environment = environment_of(NUMBA_CACHE_DIR=folder)
+    return subprocess.Popen(script, stdout=said, stderr=subprocess.STDOUT, env=environment)
+
+
+def packed(beside):
+    """What it printed."""
+    status, said = beside.finished()
+    assert status == 0, said
+    return tuple(map(int, said.split()))
+
+
+def counted(name):
+    return pytest.param(name, id=name, marks=pytest.mark.beside(start=partial(counting, name, "")))
+
+
+@pytest.mark.parametrize("name", list(map(counted, NEURONS)))
+def test_loops_are_vectorised(name, beside):
+    counts = packed(beside)
     assert len(counts) == 2
     assert min(counts) > 0, f"{name}: packed instructions in the forward, backward loop: {counts}"
 
 
-def test_the_count_notices_a_scalar_loop(tmp_path):
+@pytest.mark.beside(start=partial(counting, "ALIF", SCALAR))
+def test_the_count_notices_a_scalar_loop(beside):
     """With a vector width of one the count is zero: the test can fail."""
-    patch = 'import llvmlite.binding as llvm; llvm.set_option("", "--force-vector-width=1")'
-    assert packed("ALIF", tmp_path, patch) == (0, 0)
+    assert packed(beside) == (0, 0)

@@ -1,32 +1,58 @@
-"""Long commands that run beside the other tests, on another core.
+"""Long commands that run beside the other tests, one after the other, on another core.
 
-    @pytest.mark.beside(start=start)   start(folder, said) -> process; called after collection
-    def test_it(beside): ...           comes last; beside.finished(): (exit status, what it said)
+    @pytest.mark.beside(start=start)    start(folder, said) gives a process; called in the background
+    def test_it(beside): ...            comes last; beside.finished(): (exit status, what it said)
 """
 
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 
-class Running:
-    """A process that writes what it says to a file, so that it never waits for a reader."""
+class Job:
+    """A process that is started when those before it have ended; what it says goes to a file."""
 
     def __init__(self, start):
+        self.start, self.done, self.status = start, threading.Event(), None
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.text = Path(self.folder.name, "said.txt")
+
+    def run(self, running):
         with open(self.text, "w") as said:
-            self.process = start(self.folder.name, said)
+            process = self.start(self.folder.name, said)
+        running.append(process)
+        self.status = process.wait()
+        self.done.set()
 
     def finished(self):
-        status = self.process.wait()
-        return status, self.text.read_text()
+        self.done.wait()
+        return self.status, self.text.read_text()
+
+
+class Queue:
+    """All jobs of a test run, by the test that waits for each."""
+
+    def __init__(self):
+        self.jobs, self.running, self.closed = {}, [], False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self, items):
+        self.jobs = {item.nodeid: Job(marked(item)) for item in items if marked(item) is not None}
+        self.thread.start()
+
+    def _run(self):
+        for job in self.jobs.values():
+            if not self.closed:
+                job.run(self.running)
 
     def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.folder.cleanup()
+        self.closed = True
+        for process in self.running:
+            process.kill()
+        for job in self.jobs.values():
+            job.folder.cleanup()
 
 
 def marked(item):
@@ -35,11 +61,18 @@ def marked(item):
     return None if marker is None else marker.kwargs["start"]
 
 
-def pytest_of(files, folder, said, environment, *options):
-    """A process that tests files; its compiled code lies in a folder of its own.
+def cache_of_jobs():
+    """Where compiled code of jobs lies: two processes that write Numba's cache at once mix it up.
 
-    Two processes that write Numba's cache at once mix it up.
+    Jobs come one after the other, and share it.
     """
+    return str(Path(_cache.name, "numba"))
+
+
+_cache = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
+
+def pytest_of(files, said, environment, *options):
+    """A process that tests files."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *map(str, files)]
-    return subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT,
-                            env={**environment, "NUMBA_CACHE_DIR": str(folder)})
+    return subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
