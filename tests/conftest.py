@@ -1,11 +1,14 @@
 """Shared fixtures; at the end the number and the seconds of compilations, the cost of this test run."""
 
+import gc
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from beside import Queue, marked
+
+gc.set_threshold(200_000, 20, 100)      # compiling makes millions of small objects: an eighth of its time
 
 try:
     from numba.core import event

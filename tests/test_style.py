@@ -99,8 +99,11 @@ def test_signatures_are_short():
 
 FOLDERS = [ROOT, ROOT.parent / "tests", ROOT.parent / "examples"]
 LINES, FUNCTION = 400, 50
-# one loop over the words of a file, with all of its state in registers: in parts it is 4 to 7 times slower
-BY_NECESSITY = {"decode_evt3"}
+BY_NECESSITY = {
+    # one loop over the words of a file, its state in registers: in parts it is 4 to 7 times slower
+    "prophesee.py": {"decode_evt3"},
+    # the loops of populations and what makes them: in parts Numba takes two fifths longer to compile each
+    "population_kernels.py": {"forward_kernel", "_compiled_backward", "backward"}}
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -111,7 +114,7 @@ def sources():
 
 def too_much(node):
     """Why a node is more than a line should hold, or None."""
-    if isinstance(node, ast.FunctionDef) and node.name not in BY_NECESSITY:
+    if isinstance(node, ast.FunctionDef):
         length = node.end_lineno - node.lineno + 1
         return f"{node.name} has {length} lines" if length > FUNCTION else None
     if isinstance(node, COMPREHENSIONS):
@@ -133,7 +136,7 @@ def test_files_and_functions_are_short_and_lines_hold_one_idea():
             found.append(f"{path}: {text.count(chr(10))} lines")
         for node in ast.walk(ast.parse(text)):
             why = too_much(node)
-            if why:
+            if why and getattr(node, "name", None) not in BY_NECESSITY.get(path.name, ()):
                 found.append(f"{path}:{node.lineno}: {why}")
     assert not found, "\n".join(found)
 

@@ -133,23 +133,6 @@ def add_bias(y, o, bias, g, n_out):
 # ---- forward
 
 
-@jitable
-def add_recurrent_current(y, row, batch, units, recurrent, g, spikes, by_lists, values, v):
-    """The current g of a row (t, b), += bias + what recurred in the last step times the weights.
-
-    It recurred as the spikes of the row `batch` rows before, by_lists, else as values[v :].
-    """
-    weight = recurrent.weight[g]
-    add_bias(y, row * units, recurrent.bias, g, units)
-    if spikes is not None and by_lists:
-        count, index = spikes
-        before = row - batch
-        e = before * units
-        add_rows(y, row * units, weight, units, index, e, e + U(count[before]))
-    else:
-        add_values(y, row * units, weight, units, units, values, v)
-
-
 @lru_cache(None)
 def forward_kernel(model, spike, slope, activation, recur):
     """The forward loop, specialised for a model, a surrogate, an activation and the field that recurs.
@@ -174,14 +157,20 @@ def forward_kernel(model, spike, slope, activation, recur):
         weights, spikes, lengths = private(recurrent), private(lists), private(lengths)
         for t in range(steps):
             row = t * batch * units
-            by_lists = lists is not None and spikes_recur and t > U(0)
             b, end = active_run(lengths, t, U(0), batch)
             while b < end:
                 if recurrent is not None:
                     for s in range(b, end):
+                        r = t * batch + s
                         for g in range(n_gates):
-                            add_recurrent_current(x[gates[g]], t * batch + s, batch, units, weights, g,
-                                                  spikes, by_lists, now[recur], s * units)
+                            y, weight = x[gates[g]], weights.weight[g]
+                            add_bias(y, r * units, weights.bias, g, units)
+                            if lists is not None and spikes_recur and t > U(0):
+                                e = (r - batch) * units
+                                last = e + U(spikes[0][r - batch])
+                                add_rows(y, r * units, weight, units, spikes[1], e, last)
+                            else:
+                                add_values(y, r * units, weight, units, units, now[recur], s * units)
                 for s in range(b, end, group):
                     o = s * units
                     for i in range(min(group, end - s) * units):
@@ -211,15 +200,6 @@ def clear_run(arrays, first, last):
 
 
 @jitable
-def prefetch_group(current, at_current, states, at_states, dout, at_dout, n):
-    """n numbers of what one step of a group reads."""
-    for i in range(U(0), n, LINE):
-        prefetch(current, at_current + i)
-        prefetch(states, at_states + i)
-        prefetch(dout, at_dout + i)
-
-
-@jitable
 def last_spikes(spike, lists, t, batch, units, group, first, count):
     """The spikes of `count` samples before step t, from their lists.
 
@@ -245,24 +225,6 @@ def carry_rows(back, through, first, last, units, width, more):
         o, p = s * units, s * width
         for n in range(units):
             back[o + n] = back[o + n] + through[p + n] if more else through[p + n]
-
-
-@jitable
-def return_rows(product, in_place, dx, rec, g, returned, back, lengths, t):
-    """What the gradient dx (B, N) of the current g gives back through the recurrence.
-
-    back: `returned` as a pointer; it becomes that, or where g > 0 that is added, for the samples that have a
-    step t.
-    """
-    if in_place and lengths is None and g == 0:
-        product(dx, rec.weight_t[g], returned)
-        return
-    product(dx, rec.weight_t[g], rec.product)
-    batch, units = U(dx.shape[0]), U(dx.shape[1])
-    b, end = active_run(lengths, t, U(0), batch)
-    while b < end:
-        carry_rows(back, pointer(rec.product), b, end, units, U(rec.product.shape[1]), g > 0)
-        b, end = active_run(lengths, t, end, batch)
 
 
 @jitable
@@ -301,13 +263,6 @@ def add_first_rows(dweight, initial, dx, batch):
                     dweight[j, n] += value * dx[b * units + n]
 
 
-@jitable
-def add_recurrent_block(rec, dx, gates, begin, end, batch):
-    """`add_recurrent_rows` of every current that the recurrence feeds."""
-    for g in range(len(gates)):
-        add_recurrent_rows(rec, rec.dweight[g], rec.entries, rec.values, dx[gates[g]], begin, end, batch)
-
-
 @lru_cache(None)
 def backward_kernel(model, spike, slope, activation, recur, in_place):
     """The backward loop, specialised for a model, a surrogate, an activation and the field that recurs.
@@ -328,6 +283,7 @@ def backward_kernel(model, spike, slope, activation, recur, in_place):
 
 def _compiled_backward(functions, gates, recur, in_place, product):
     adjoint, spike, slope, act, act_slope = map(jitable, functions)
+    n_gates = len(gates)
     mark = fingerprint(*functions, product)
 
     @compiled(mark, *functions, product)
@@ -344,15 +300,18 @@ def _compiled_backward(functions, gates, recur, in_place, product):
             t, b = steps - U(1) - ago, U(0)
             while b < batch:
                 begin, end = active_run(lengths, t, b, batch)
-                clear_run(flat, t * outer + b * units, t * outer + begin * units)
+                for i in range(b * units, begin * units):
+                    clear(flat, t * outer + i)
                 for s in range(begin, end, group):
                     o, count = s * units, min(group, end - s)
                     at_current, at_states, at_out = t * pitch + o, t * batch * units + o, t * outer + o
                     if lists is not None:
                         last_spikes(previous.spike, spikes, t, batch, units, group, s, count)
                     if t > U(0):
-                        prefetch_group(current, at_current - pitch, states, at_states - batch * units,
-                                       dout, at_out - outer, count * units)
+                        for i in range(U(0), count * units, LINE):
+                            prefetch(current, at_current - pitch + i)
+                            prefetch(states, at_states - batch * units + i)
+                            prefetch(dout, at_out - outer + i)
                     for i in range(count * units):
                         inputs, p = gather(current, at_current + i), gather(params, i)
                         before = gather_sum(states, at_states + i, previous, i)
@@ -364,14 +323,25 @@ def _compiled_backward(functions, gates, recur, in_place, product):
                         accumulate(dinput, o + i, dinputs)
                 b = end
             if rec is not None:
-                for g in range(len(gates)):
-                    return_rows(product, in_place, dx[gates[g]][t * batch:(t + U(1)) * batch], rec, g,
-                                returned[recur], back[recur], lengths, t)
+                for g in range(n_gates):
+                    d_rows = dx[gates[g]][t * batch:(t + U(1)) * batch]
+                    if in_place and lengths is None and g == 0:
+                        product(d_rows, rec.weight_t[g], returned[recur])
+                    else:
+                        product(d_rows, rec.weight_t[g], rec.product)
+                        width = U(rec.product.shape[1])
+                        b, end = active_run(lengths, t, U(0), batch)
+                        while b < end:
+                            carry_rows(back[recur], pointer(rec.product), b, end, units, width, g > 0)
+                            b, end = active_run(lengths, t, end, batch)
                 if t % U(BLOCK) == 0:
-                    add_recurrent_block(rec, dx, gates, max(t, U(1)) * batch, done * batch, batch)
+                    first = max(t, U(1)) * batch
+                    for g in range(n_gates):
+                        add_recurrent_rows(rec, rec.dweight[g], rec.entries, rec.values, dx[gates[g]], first,
+                                           done * batch, batch)
                     done = t
         if rec is not None and steps > U(0):
-            for g in range(len(gates)):
+            for g in range(n_gates):
                 add_first_rows(rec.dweight[g], rec.initial, flat[gates[g]], batch)
         restore(word)
 
