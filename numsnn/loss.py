@@ -46,7 +46,7 @@ class Loss:
 
     def rows(self, y: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
         """(loss, dy) of rows (R, C), with weights (R,)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define rows(y, targets, weights)")
+        raise TypeError(f"{type(self).__name__} does not define rows(y, targets, weights)")
 
     def weighted(self, y: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss of y (or of a part of a batch) with weights from `check`."""

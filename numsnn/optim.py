@@ -39,7 +39,7 @@ class Schedule:
         self.settings = settings
 
     def __call__(self, epoch: int) -> float:
-        raise NotImplementedError(f"{type(self).__name__} does not define __call__(epoch)")
+        raise TypeError(f"{type(self).__name__} does not define __call__(epoch)")
 
     def config(self) -> dict[str, Any]:
         return {"schedule": type(self).__name__, **self.settings}
