@@ -89,6 +89,8 @@ class Dataset:
                  source: str = "", by_length: bool = False, time_first: bool = False):
         what = f"data set {name!r}"
         self._x: Spikes | np.ndarray | _Part
+        self.mask: np.ndarray | None
+        self.labelled: np.ndarray | None
         self.classes = tuple(classes)
         self.name = name
         self.source = source
@@ -98,11 +100,13 @@ class Dataset:
         self.y = checks.checked_labels(y, steps, n, self.classes, what, any_steps=self.lazy)
         if self.lazy and self.per_step:
             steps = len(self.y)
-        self.mask = None if mask is None else checked_mask(mask, (steps, n), f"{what}: mask")
-        self.labelled = None if labelled is None else checked_mask(labelled, (steps, n), f"{what}: labelled")
+        self.mask, self.labelled = (
+            None if given is None else checked_mask(given, (steps, n), key, f"{what}: ")
+            for key, given in (("mask", mask), ("labelled", labelled)))
         if groups is not None and np.shape(groups) != (n,):
+            hint = f". {checks.SAMPLES_FIRST}" if np.shape(groups) == (steps,) else ""
             raise ValueError(f"{what}: groups must hold {n} values, one for each sequence; "
-                             f"got shape {np.shape(groups)}")
+                             f"got shape {np.shape(groups)}{hint}")
         self.groups = None if groups is None else np.asarray(groups)
         if by_length and self._lengths is None:
             raise ValueError(f"{what}: batches by length need the lengths of the sequences; give lengths=")
@@ -121,10 +125,12 @@ class Dataset:
         if isinstance(x, Events):
             raise TypeError(f"{what}: events have no steps yet: x=events.bin(dt=...), or "
                             f"Dataset.from_samples(events, y, dt=...)")
-        steps, n = x.shape[:2] if isinstance(x, Spikes) or np.ndim(x) >= 2 else (None, None)
-        if lengths is not None and n is not None:
+        self._x = x if isinstance(x, Spikes) else checks.checked_values(x, what)
+        if lengths is not None:
+            steps, n, _ = self._x.shape
             self._lengths = checked_lengths(lengths, n, steps, f"{what}: lengths")
-        self._x = x if isinstance(x, Spikes) else checks.checked_values(x, self._lengths, what)
+        if isinstance(self._x, np.ndarray):
+            checks.refuse_not_finite(self._x, self._lengths, what)
 
     @classmethod
     def from_samples(cls, samples: Any, y: Any, *, lengths: ArrayLike | None = None, mask: Any = None,
