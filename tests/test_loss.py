@@ -119,6 +119,15 @@ def test_losses_of_regression_by_hand():
     assert loss == 1 and not dy.any(), "what points nowhere has no angle"
 
 
+def test_an_answer_of_integers_has_a_gradient_of_floats():
+    loss, dy = ns.loss.MSE()([[1, 0]], [[0.5, 0.5]])
+    assert loss == 0.25 and dy.tolist() == [[0.5, -0.5]]
+    with pytest.raises(ValueError, match="MSE: y: expected one array"):
+        ns.loss.MSE()([[1], [1, 2]], [[0, 0], [0, 0]])
+    with pytest.raises(ValueError, match="MSE: y is a masked array"):
+        ns.loss.MSE()(np.ma.array([[1.0, 0]], mask=[[1, 0]]), [[0, 0]])
+
+
 def test_lengths_may_be_a_list(rng):
     y, labels = rng.normal(size=(5, 3, 4)), rng.integers(0, 4, (5, 3))
     loss, dy = ns.loss.CrossEntropy()(y, labels, lengths=[5, 2, 0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class AxesWarning(UserWarning):
 def checked_values(x: Any, what: str) -> np.ndarray:
     """x (T, B, N) of numbers."""
     x = plain(x, f"{what}: x")
-    if x.ndim == 3 and x.shape[2]:
+    if x.ndim == 3:
         return x
     hint = ""
     if x.ndim == 2:
@@ -74,6 +74,17 @@ def checked_labels(y: Any, steps: int, batch: int, classes: Sequence[str], what:
         raise ValueError(f"{what}: label {y.max()}, but {len(classes)} classes have names: "
                          f"{', '.join(classes[:20])}")
     return y.astype(np.int64)
+
+
+def names(classes: Iterable[str], what: str) -> tuple[str, ...]:
+    """The names of classes, each of which belongs to one."""
+    if not isinstance(classes, Iterable):
+        raise TypeError(f"{what}: classes are names of classes, such as ('left', 'right'); got {classes!r}")
+    found = tuple(map(str, classes))
+    twice = next((name for i, name in enumerate(found) if name in found[:i]), None)
+    if twice is not None:
+        raise ValueError(f"{what}: two classes have the name {twice!r}")
+    return found
 
 
 def _of_names(y, classes, what):

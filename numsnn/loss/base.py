@@ -25,7 +25,8 @@ class Loss:
 
     def __call__(self, y: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None,
                  lengths: ArrayLike | None = None) -> tuple[float, np.ndarray]:
-        y = np.asarray(y)
+        y = plain(y, f"{type(self).__name__}: y")
+        y = y if y.dtype.kind == "f" else y.astype(np.float64)      # a gradient is no integer
         labels, weights = self.check(y.shape, labels, mask, lengths)
         return self.weighted(y, labels, weights)
 

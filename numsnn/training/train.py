@@ -86,10 +86,14 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     Raises TrainingDiverged, with epoch, batch and layer, where the loss or a gradient is not finite.
     """
     _check(train, valid, epochs, batch_size, tbptt)
+    loss = as_loss(loss)
+    if memory is not None and not loss.by_chunks:
+        raise ValueError(f"memory= keeps to a budget by parts of a batch, but {loss!r} sees all of it; "
+                         f"derive the loss from ns.loss.Loss and define rows")
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
-    step = Step(net, as_loss(loss), optimizer, tbptt, step_inside, regularisers, plan)
+    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, valid, watch, epochs, batch_size, seed, patience, callbacks, progress,
                      checkpoint, facts, sent_aside=memory is None)
     history, best, first = History(), {}, 0

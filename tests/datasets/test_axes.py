@@ -90,7 +90,9 @@ NAN_PADDED = np.where(np.arange(4)[:, None, None] < 2, X, np.nan)
     ({"y": np.zeros(7, int)}, FIRST),
     ({"x": X[0]}, rf"x\[:, None, :\].*{FIRST}"),
     ({"x": np.zeros((4, 3, 2, 5, 5))}, r"Pictures are features, x.reshape\(\*x.shape\[:2\], -1\)"),
-    ({"x": np.zeros((4, 3, 0))}, r"got shape \(4, 3, 0\)"),
+    ({"x": np.zeros((4, 3, 0))}, r"\(4, 3, 0\) holds no features"),
+    ({"x": np.zeros((0, 3, 2))}, r"\(0, 3, 2\) holds no steps"),
+    ({"x": ns.Spikes.from_dense(np.zeros((0, 3, 2), bool))}, "holds no steps"),
     ({"x": X * 1j}, "expected numbers; got complex numbers"),
     ({"x": [[[1.0]], [[1.0], [2.0]]]}, "expected one array; got what makes none.*Dataset.from_samples"),
     ({"x": np.array([X[0], X[1], None], object)}, "expected numbers; got Python objects"),
@@ -109,6 +111,7 @@ NAN_PADDED = np.where(np.arange(4)[:, None, None] < 2, X, np.nan)
     ({"y": ["a", "b", "c"], "classes": "ab"}, "no class 'c'; classes are a, b"),
     ({"y": [0, 1, None]}, "got Python objects"),
     ({"y": np.ma.array(LABELS, mask=[0, 1, 0])}, "masked array"),
+    ({"classes": ["a", "b", "a"]}, "two classes have the name 'a'"),
     ({"y": LABELS, "classes": "ab"}, "label 2, but 2 classes have names: a, b"),
     ({"y": np.zeros((3, 0))}, "hold no number"),
     ({"y": np.full((3, 2), np.inf)}, r"the target \(0, 0\) is inf; targets must be finite, padded ones, too"),
@@ -125,6 +128,7 @@ NAN_PADDED = np.where(np.arange(4)[:, None, None] < 2, X, np.nan)
     ({"y": PER_STEP, "mask": np.full((4, 3), 0.5)}, "expected booleans, or 0 and 1; got 0.5"),
     ({"y": PER_STEP, "labelled": np.full((4, 3), np.nan)}, "labelled says which steps count.*got nan"),
     ({"groups": "abcd"}, "groups must hold 3 values"),
+    ({"groups": [[1], [1, 2], 3]}, "groups: expected one array"),
     ({"groups": list("abcd")}, f"groups must hold 3 values.*{FIRST}")])
 def test_what_is_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
@@ -137,10 +141,25 @@ def test_what_is_taken():
     assert Dataset(np.ma.array(X), LABELS).y.tolist() == [0, 1, 2]
     assert Dataset(X, LABELS.astype(np.uint8)).y.dtype == np.int64
     assert Dataset(X, PER_STEP, mask=np.ones((4, 3)), time_first=True).mask.dtype == bool
+    assert Dataset(X, LABELS, classes=[7, 8, 9]).classes == ("7", "8", "9")
+    with pytest.raises(TypeError, match=r"classes are names of classes, such as .*; got 3"):
+        Dataset(X, LABELS, classes=3)
     for y in ([], np.zeros(0, int)):
         assert len(Dataset(np.zeros((4, 0, 2)), y)) == 0
     with pytest.raises(TypeError, match=r"events have no steps yet: x=events.bin\(dt=...\)"):
         Dataset(ns.Events([0, 1], [0, 1], shape=(2,)), [0])
+
+
+def test_choices_of_samples():
+    data = Dataset(X, LABELS)
+    assert len(data[[]]) == len(data[np.zeros(0)]) == len(data[:0]) == 0 and data[-1].y.tolist() == [2]
+    assert data[np.array([True, False, True])].y.tolist() == [0, 2]
+    for size in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="size must be a positive integer"):
+            data.batches(size)
+    for fraction in (np.nan, "0.2", 1, True, 0.01):
+        with pytest.raises(ValueError, match="leaves a part empty"):
+            data.split(fraction)
 
 
 # ---- samples one by one

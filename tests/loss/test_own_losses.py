@@ -91,6 +91,9 @@ def test_a_loss_by_rows_goes_in_chunks(rng):
         network().loss_and_gradients(square, x, target, checkpoint_every=3)
     with pytest.raises(ValueError, match="chunk cannot be given"):
         network().loss_and_gradients(square, x, target, chunk=2)
+    with pytest.raises(ValueError, match="memory= keeps to a budget .* but Own.square. sees all of it"):
+        ns.fit(network(), ns.Dataset(x, target), loss=square, optimizer=ns.optim.SGD(0.1), epochs=1,
+               batch_size=5, memory=10**9)
 
 
 def test_an_own_loss_changes_nothing_of_the_answer(rng):

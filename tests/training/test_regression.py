@@ -98,6 +98,16 @@ def test_metrics_by_hand():
         ns.metrics.regression(np.ones((3, 1)), np.ones((3, 2)))
 
 
+@pytest.mark.parametrize(("labels", "words"), [
+    ([0, -1], r"labels of 2 classes must be integers, 0 ... 1; got int64, -1 ... 0"),
+    ([0, 2], "got int64, 0 ... 2"), ([0.0, 1.0], "got float64"), ([[0], [0, 1]], "expected one array")])
+def test_labels_that_are_none_have_no_confusion_matrix(labels, words):
+    with pytest.raises(ValueError, match=words):
+        ns.metrics.confusion_matrix(labels, [0, 1], 2)
+    with pytest.raises(ValueError, match="expected booleans, or 0 and 1; got 0.5"):
+        ns.metrics.accuracy([0, 1], [0, 1], [0.5, 1])
+
+
 def test_truncated_bptt_cuts_targets_of_steps_only():
     """Segments as long as the sequence are the whole of it; B = 40 targets of a sequence are no steps."""
     for per_step in (False, True):
