@@ -6,11 +6,12 @@ from .train import (
     Evaluation,
     History,
     TrainingDiverged,
+    TrainingWarning,
     evaluate,
     fit,
     predict,
     warm_up,
 )
 
-__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "check_gradients", "evaluate", "fit",
-           "init", "metrics", "predict", "regularise", "warm_up"]
+__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "TrainingWarning", "check_gradients",
+           "evaluate", "fit", "init", "metrics", "predict", "regularise", "warm_up"]

@@ -1,0 +1,122 @@
+"""What is odd about a training, said before its first epoch, as warnings.
+
+Each of these trains without an error and learns nothing, or less than it could: labels of one class, nothing
+that counts, inputs of zeros, a first population that does not spike, time constants far from the length of a
+step or of the sequences, classes that only the validation set has.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..datasets import Dataset
+from ..datasets.dataset import Batch
+from ..layers import BatchNorm
+from ..network.network import Network
+from ..signals.spikes import Spikes
+from .evaluation import counted
+
+FEW = 16                # sequences that are run to see whether anything spikes
+SHORT = 1 / 4           # of a time step: less than 2 % is left after one
+LONG = 20               # times the length of the sequences: 5 % of a step are seen at their end
+NAMED = 5               # classes that a sentence names
+
+
+class TrainingWarning(UserWarning):
+    """Something about a training is odd: it runs, and will hardly learn what was meant."""
+
+
+def warn_of_odd(net: Network, train: Dataset, valid: Dataset | None) -> None:
+    """One TrainingWarning for each thing that is odd.  A few sequences are run; nothing changes."""
+    for sentence in odd(net, train, valid):
+        warnings.warn(sentence, TrainingWarning, stacklevel=3)
+
+
+def odd(net: Network, train: Dataset, valid: Dataset | None) -> Iterator[str]:
+    """A sentence for each thing that is odd."""
+    yield from _labels(train, valid)
+    batch = next(train.select(np.arange(min(FEW, len(train)))).batches(FEW, prefetch=0))
+    if _all_zero(train, batch):
+        yield f"the inputs of the training set {train.name!r} are all 0: there is nothing to learn from"
+    else:
+        yield from _silent(net, batch)
+    yield from _time_constants(net, batch)
+
+
+# ---- data
+
+
+def _labels(train, valid):
+    taught = _what_counts(train)
+    if not taught.size:
+        yield f"no label of the training set {train.name!r} counts: its mask or lengths leave all out"
+        return
+    if (taught == taught[0]).all():
+        yield (f"all labels of the training set {train.name!r} are {_class(train, taught[0])}: "
+               f"there is nothing to tell apart")
+    if valid is None:
+        return
+    asked = _what_counts(valid)
+    if not asked.size:
+        yield f"no label of the validation set {valid.name!r} counts: its mask or lengths leave all out"
+    lacking = np.setdiff1d(asked, taught)
+    if lacking.size:
+        more = f" and {lacking.size - NAMED} more" if lacking.size > NAMED else ""
+        names = ", ".join(_class(valid, label) for label in lacking[:NAMED])
+        yield f"the validation set has classes that the training set lacks: {names}{more}"
+
+
+def _what_counts(data):
+    """(n,) labels, those that mask and lengths let count."""
+    chosen = counted(data)
+    return data.y.ravel() if chosen is None else data.y[chosen]
+
+
+def _class(data, label):
+    return f"{label} ({data.classes[label]})" if 0 <= label < len(data.classes) else str(label)
+
+
+def _all_zero(train: Dataset, batch: Batch) -> bool:
+    """Whether no input differs from 0; of a set that is read from files the first sequences tell."""
+    x = batch.x if train.lazy else train.x
+    if isinstance(x, Spikes):
+        return not x.count.any()
+    return not any(x[:, i].any() for i in range(x.shape[1]))
+
+
+# ---- network
+
+
+def _silent(net: Network, batch: Batch) -> Iterator[str]:
+    """Whether the first population that spikes does so on a few sequences.
+
+    Not where a BatchNorm stands before it, which scales otherwise in training than in a run.
+    """
+    for name, layer in net.layers.items():
+        if isinstance(layer, BatchNorm):
+            return
+        if "rate" in layer.recordable() and getattr(layer, "output", "spike") == "spike":
+            seen = net.run(batch.x, lengths=batch.lengths, record={name: "rate"})[2]
+            if not seen[name]["rate"].any():
+                yield (f"layer {name} does not spike on the first {len(batch.samples)} sequences: its input "
+                       f"stays below its threshold, and hardly any gradient goes through; lower v_threshold, "
+                       f"or scale the weights with numsnn.init.lsuv")
+            return
+
+
+def _time_constants(net: Network, batch: Batch) -> Iterator[str]:
+    steps = batch.x.shape[0]
+    for name, layer in net.layers.items():
+        for setting, values in (layer.params | layer.fixed).items():
+            if not setting.startswith("tau_"):
+                continue
+            tau = float(np.median(np.asarray(values))) / net.dt
+            if tau < SHORT:
+                yield (f"{name}.{setting} is {tau:.2g} time steps (dt={net.dt:g}): all is forgotten from one "
+                       f"step to the next; time constants are in the unit of dt")
+            elif np.isfinite(tau) and tau > LONG * steps:
+                yield (f"{name}.{setting} is {tau:.4g} time steps (dt={net.dt:g}), the sequences have "
+                       f"{steps}: it hardly acts in so short a time; time constants are in the unit of dt")
