@@ -74,22 +74,24 @@ def save(fig: Figure, path: Path | str) -> Path:
 
 @styled
 def training_curve(history: History, title: str = "") -> Figure:
-    """Loss and accuracies over the epochs of a `History`; the chosen epoch is marked."""
+    """Loss over the epochs of a `History`; accuracies of its sets, or losses; the best epoch is marked."""
     fig, (left, right) = figure(8, 3.2, 1, 2)
     epochs = np.arange(1, len(history) + 1)
     losses = history["loss"]
     left.plot(epochs, losses, color=COLOURS[0], lw=1.2)
     wide = 0 < 10 * min(losses, default=0) < max(losses, default=0)
     left.set(xlabel="epoch", ylabel="training loss", yscale="log" if wide else "linear")
-    names = [key for key in history.epochs[0] if key.endswith("_accuracy")] if history.epochs else []
+    keys = list(history.epochs[0]) if history.epochs else []
+    metric = "accuracy" if any(key.endswith("_accuracy") for key in keys) else "loss"
+    names = [key for key in keys if key.endswith(f"_{metric}")]
     for name, colour in zip(names, COLOURS, strict=False):
-        right.plot(epochs, history[name], color=colour, lw=1.2, label=name.removesuffix("_accuracy"))
+        right.plot(epochs, history[name], color=colour, lw=1.2, label=name.removesuffix(f"_{metric}"))
     best = history.best()
-    if best is not None:
+    if best is not None and f"valid_{metric}" in best:
         chosen = best["epoch"] + 1
         right.axvline(chosen, color=INK, lw=0.8, ls=":")
-        right.plot(chosen, best["valid_accuracy"], "o", color=INK, ms=4, label=f"chosen: epoch {chosen}")
-    right.set(xlabel="epoch", ylabel="accuracy")
+        right.plot(chosen, best[f"valid_{metric}"], "o", color=INK, ms=4, label=f"chosen: epoch {chosen}")
+    right.set(xlabel="epoch", ylabel=metric)
     right.legend(loc="lower right")
     for axis in (left, right):
         axis.set_xlim(1, max(2, len(history)))

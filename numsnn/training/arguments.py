@@ -11,7 +11,6 @@ from ..datasets import Dataset
 from ..layers.layer import positive_integer
 from ..network.network import Network
 from ..optim import Optimizer
-from ..signals.spikes import Spikes
 from .history import direction_of
 from .regularise import Regulariser
 
@@ -25,23 +24,11 @@ def network(net: Any, caller: str) -> Network:
     return net
 
 
-def dataset(data: Any, caller: str, what: str) -> Dataset:
-    """TypeError where `data` is no data set."""
-    if isinstance(data, Dataset):
-        return data
-    remedy = "write ns.Dataset(x, y)"
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        remedy = "write ns.Dataset(*pair) for a pair (x, y)"
-    raise TypeError(f"{caller}: {what} must be a Dataset; got {_kind(data)}; {remedy}")
-
-
-def sequences(data: Any) -> Dataset:
-    """What `predict` is given, not empty: a data set, or x (T, B, N) alone, whose labels nobody asks for."""
-    if isinstance(data, (np.ndarray, Spikes)):
-        batch = data.shape[1] if len(data.shape) > 1 else 0
-        data = Dataset(data, np.zeros(batch, np.int64))
-    if not len(dataset(data, "predict", "data")):
-        raise ValueError(f"predict: data set {data.name!r} is empty; there is nothing to predict")
+def dataset(data: Any, what: str) -> Dataset:
+    """TypeError, in which `what` names who takes it, where `data` is no data set."""
+    if not isinstance(data, Dataset):
+        raise TypeError(f"{what} takes a Dataset; got {type(data).__name__}. Write Dataset(x, y); "
+                        f"for an array x without labels there is net.run(x)")
     return data
 
 
@@ -53,21 +40,26 @@ def flag(value: Any, what: str) -> bool:
 
 
 def check(net: Any, train: Any, valid: Any, watch: Any, optimizer: Any) -> None:
-    """Raise where one of what `fit` is given is of another kind, or a data set is empty."""
+    """Raise where one of what `fit` is given is of another kind, or a data set is empty or does not fit."""
     network(net, "fit")
-    if not len(dataset(train, "fit", "train")):
+    if not len(dataset(train, "fit, train,")):
         raise ValueError(f"the training set {train.name!r} is empty")
-    if valid is not None and not len(dataset(valid, "fit", "valid")):
+    if valid is not None and not len(dataset(valid, "fit, valid,")):
         raise ValueError(f"the validation set {valid.name!r} is empty; leave it out or hold out more")
-    _check_watched(watch)
+    _check_watched({} if watch is None else watch)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit: optimizer must be one of numsnn.optim, such as ns.optim.Adam(1e-3); "
                         f"got {_kind(optimizer)}")
+    for name, data in measured(valid, watch).items():
+        _check_alike(net, train, name, data)
+
+
+def measured(valid: Dataset | None, watch: Mapping[str, Dataset] | None) -> dict[str, Dataset]:
+    """The sets that are measured after each epoch, by name."""
+    return ({} if valid is None else {"valid": valid}) | dict(watch or {})
 
 
 def _check_watched(watch):
-    if watch is None:
-        return
     if not isinstance(watch, Mapping):
         raise TypeError(f'fit: watch must be a dict of data sets by name, such as {{"test": test}}; '
                         f"got {_kind(watch)}")
@@ -75,8 +67,26 @@ def _check_watched(watch):
         if name == "valid" or name == "" or not isinstance(name, str):
             raise ValueError(f'fit: sets of watch have names of text other than "valid", which is the '
                              f"validation set; got {name!r}")
-        if not len(dataset(data, "fit", f"watch[{name!r}]")):
+        if not len(dataset(data, f"fit, watch[{name!r}],")):
             raise ValueError(f"the watched set {name!r} is empty; leave it out")
+
+
+def _check_alike(net, train, name, data):
+    """Refuse before the first epoch what could not be measured after it."""
+    kinds = [f"{one.units} features and {_answers(one)}" for one in (train, data)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"fit: the set {name!r} has {kinds[1]}, the training set {kinds[0]}; "
+                         f"what is measured must be like what is trained on")
+    outputs = next(reversed(net.layers.values())).size_out
+    if not data.has_targets and outputs is not None and data.y.max() >= outputs:
+        raise ValueError(f"fit: the set {name!r} has labels up to {data.y.max()}, "
+                         f"but the network has {outputs} outputs")
+
+
+def _answers(data):
+    """What a network is asked for: "a label for each step", "3 targets for each sequence" ..."""
+    what = f"{data.y.shape[-1]} targets" if data.has_targets else "a label"
+    return f"{what} for each {'step' if data.per_step else 'sequence'}"
 
 
 def check_numbers(train: Dataset, *, epochs: Any, batch_size: Any, seed: Any, patience: Any, tbptt: Any,
@@ -129,9 +139,9 @@ def all_regularisers(regularisers: Any) -> tuple[Regulariser, ...]:
     return regularisers
 
 
-def metric_of(data: Dataset) -> str:
-    """What is measured of a set besides its loss."""
-    return "accuracy"
+def metrics_of(data: Dataset) -> tuple[str, ...]:
+    """What `evaluate` measures of a set besides its loss."""
+    return ("mse", "mae", "r2", "correlation") if data.has_targets else ("accuracy",)
 
 
 def monitored(monitor: Any, direction: Any, patience: Any, valid: Dataset | None,
@@ -148,11 +158,10 @@ def monitored(monitor: Any, direction: Any, patience: Any, valid: Dataset | None
     if monitor is None:
         if valid is None:
             return None, None
-        monitor = "valid_accuracy" if metric_of(valid) == "accuracy" else "valid_loss"
-    sets = ({} if valid is None else {"valid": valid}) | dict(watch or {})
+        monitor = "valid_loss" if valid.has_targets else "valid_accuracy"
     known = list(OWN_KEYS)
-    for name, data in sets.items():
-        known += [f"{name}_loss", f"{name}_{metric_of(data)}"]
+    for name, data in measured(valid, watch).items():
+        known += [f"{name}_{what}" for what in ("loss", *metrics_of(data))]
     if monitor not in known:
         lacking = "; there is no validation set" if valid is None else ""
         raise ValueError(f"monitor must be a number of this training's history, {', '.join(known)}; "

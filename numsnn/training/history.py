@@ -13,8 +13,8 @@ from typing import Any
 from ..formats.whole import whole
 
 LARGEST, SMALLEST = "max", "min"
-BETTER = {"accuracy": LARGEST, "r2": LARGEST, "loss": SMALLEST, "mse": SMALLEST,
-          "rmse": SMALLEST, "mae": SMALLEST, "error": SMALLEST, "seconds": SMALLEST}
+BETTER = {"accuracy": LARGEST, "r2": LARGEST, "correlation": LARGEST,
+          "loss": SMALLEST, "mse": SMALLEST, "mae": SMALLEST, "seconds": SMALLEST}
 ENDINGS = (".csv", ".json")
 
 
@@ -46,8 +46,9 @@ class History:
     learning_rate   of parameters without a factor of their own
     gradient_norm   Euclidean norm of all gradients before clipping, the mean over the epoch's batches
     projected       values that an update put back on their lower bound
-    valid_loss, valid_accuracy (or the metric of the task)
-                    of the validation set, after the epoch; NAME_loss, NAME_accuracy of each watched set
+    valid_loss, valid_accuracy
+                    of the validation set, after the epoch; of a regression valid_mse, valid_mae, valid_r2,
+                    valid_correlation in place of the accuracy; NAME_loss ... of each watched set
     seconds         of the epoch, with what is measured after it
 
     monitor: the key by which `best` chooses unless told another; None: valid_accuracy, or valid_loss where

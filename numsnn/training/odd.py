@@ -55,27 +55,32 @@ def _labels(train, valid):
         yield f"no label of the training set {train.name!r} counts: its mask or lengths leave all out"
         return
     if (taught == taught[0]).all():
-        yield (f"all labels of the training set {train.name!r} are {_class(train, taught[0])}: "
-               f"there is nothing to tell apart")
+        what = "targets" if train.has_targets else "labels"
+        yield (f"all {what} of the training set {train.name!r} are {_named(train, taught[0])}: "
+               f"there is nothing to learn from them")
     if valid is None:
         return
     asked = _what_counts(valid)
     if not asked.size:
         yield f"no label of the validation set {valid.name!r} counts: its mask or lengths leave all out"
-    lacking = np.setdiff1d(asked, taught)
+    lacking = np.array([]) if valid.has_targets else np.setdiff1d(asked, taught)
     if lacking.size:
         more = f" and {lacking.size - NAMED} more" if lacking.size > NAMED else ""
-        names = ", ".join(_class(valid, label) for label in lacking[:NAMED])
+        names = ", ".join(_named(valid, label) for label in lacking[:NAMED])
         yield f"the validation set has classes that the training set lacks: {names}{more}"
 
 
 def _what_counts(data):
-    """(n,) labels, those that mask and lengths let count."""
+    """(n,) labels, or (n, K) targets, those that mask and lengths let count."""
     chosen = counted(data)
-    return data.y.ravel() if chosen is None else data.y[chosen]
+    if chosen is not None:
+        return data.y[chosen]
+    return data.y.reshape(-1, data.y.shape[-1]) if data.has_targets else data.y.reshape(-1)
 
 
-def _class(data, label):
+def _named(data, label):
+    if data.has_targets:
+        return ", ".join(f"{value:.4g}" for value in label)
     return f"{label} ({data.classes[label]})" if 0 <= label < len(data.classes) else str(label)
 
 

@@ -17,12 +17,12 @@ from ..datasets import Dataset
 from ..datasets.dataset import Batch
 from ..devices import threads
 from ..files.checkpoint import first_difference, load_training, save
-from ..loss import Loss
+from ..loss import as_loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..optim import Optimizer
 from . import arguments
-from .evaluation import Evaluation, evaluate, predict
+from .evaluation import AnyLoss, Evaluation, evaluate, predict
 from .history import History
 from .odd import TrainingWarning, warn_of_odd
 from .progress import Progress
@@ -54,8 +54,7 @@ class _Course(NamedTuple):
     """What all epochs of a training have in common; see `fit`."""
     step: Step
     train: Dataset
-    valid: Dataset | None
-    watch: dict[str, Dataset]
+    measured: dict[str, Dataset]        # after each epoch, by name
     epochs: int
     batch_size: int
     seed: int
@@ -65,11 +64,6 @@ class _Course(NamedTuple):
     checkpoint: Path | str | None
     facts: dict
     sent_aside: bool            # a thread of its own sends batches to a device
-
-    @property
-    def measured(self):
-        """The sets that are measured after each epoch, by name."""
-        return ({} if self.valid is None else {"valid": self.valid}) | self.watch
 
 
 @dataclass
@@ -81,7 +75,7 @@ class _Reached:
     first: int                      # epoch of this run
 
 
-def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Loss, optimizer: Optimizer,
+def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: AnyLoss, optimizer: Optimizer,
         epochs: int, batch_size: int = 64, seed: int = 0, watch: dict[str, Dataset] | None = None,
         patience: int | None = None, keep_best: bool = True, monitor: str | None = None,
         direction: str | None = None, tbptt: int | None = None,
@@ -96,7 +90,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     monitor: the number of the history that says which is best, such as "valid_loss", or "loss" where nothing
     is held out; None: the accuracy on `valid`, of a regression its loss.  direction: "max" or "min", where
     the number does not tell it.  patience: stop after so many epochs without a better one.
-    loss, optimizer: see numsnn.loss, numsnn.optim.
+    loss: see numsnn.loss, or a function (y, target) -> (value, dy), see numsnn.loss.Own.  optimizer: see
+    numsnn.optim.
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
     callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the
@@ -119,9 +114,9 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
     regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
-    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
-    course = _Course(step, train, valid, dict(watch or {}), epochs, batch_size, seed, patience, callbacks,
-                     progress, checkpoint, dict(facts or {}), sent_aside=memory is None)
+    step = Step(net, as_loss(loss), optimizer, tbptt, step_inside, regularisers, plan)
+    course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
+                     callbacks, progress, checkpoint, dict(facts or {}), sent_aside=memory is None)
     reached = _start(course, History(monitor=monitor, direction=direction), resume)
     if reached.first < epochs:
         warn_of_odd(net, train, valid)
@@ -132,7 +127,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
 COMPILED = ("tbptt", "step_inside", "regularisers", "checkpoint_every", "memory")
 
 
-def warm_up(net: Network, data: Dataset, *, loss: Loss, optimizer: Optimizer, **how: Any) -> float:
+def warm_up(net: Network, data: Dataset, *, loss: AnyLoss, optimizer: Optimizer, **how: Any) -> float:
     """Compile what training and running a network on data of this kind takes; the seconds it took.
 
     It is kept in the cache on disk.  A copy of the network is trained on two sequences, evaluated, and makes
@@ -144,7 +139,7 @@ def warm_up(net: Network, data: Dataset, *, loss: Loss, optimizer: Optimizer, **
     if unknown:
         raise TypeError(f"warm_up: {unknown[0]!r} is no argument of fit")
     started = time.perf_counter()
-    few, other = arguments.dataset(data, "warm_up", "data")[:2], net.clone()
+    few, other = arguments.dataset(data, "warm_up")[:2], net.clone()
     how = {name: value for name, value in how.items() if name in COMPILED}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)        # of two sequences, which nobody learns
@@ -219,10 +214,10 @@ def _epoch(course, reached, epoch):
 
 
 def _bar(course, reached, epoch):
-    shown = [f"{name}_{arguments.metric_of(data)}" for name, data in course.measured.items()]
+    shown = [f"{name}_{'loss' if data.has_targets else 'accuracy'}" for name, data in course.measured.items()]
     if reached.history.monitor not in (None, "loss", *shown):
         shown.append(reached.history.monitor)
-    summed = course.train.per_step and getattr(course.step.loss, "steps", "sum") == "sum"
+    summed = course.train.per_step and course.step.loss.config().get("steps") == "sum"
     batches = -(-len(course.train) // course.batch_size)
     return Progress(epoch, course.epochs, batches, course.progress, first=epoch == reached.first,
                     summed=summed, shown=tuple(shown))
