@@ -20,6 +20,10 @@ from ..signals.spikes import Spikes
 from .evaluation import counted
 
 FEW = 16                # sequences that are run to see whether anything spikes
+FEWER = 4               # that are recorded, where nothing does
+NEAR = 1 / 2            # of the threshold, and
+STEEP = 1 / 10          # of the surrogate's slope there: what a potential must reach to be woken by gradients
+LARGEST = 1 << 24       # numbers that are recorded to see that
 SHORT = 1 / 4           # of a time step: less than 2 % is left after one
 LONG = 20               # times the length of the sequences: 5 % of a step are seen at their end
 NAMED = 5               # classes that a sentence names
@@ -38,12 +42,18 @@ def warn_of_odd(net: Network, train: Dataset, valid: Dataset | None) -> None:
 def odd(net: Network, train: Dataset, valid: Dataset | None) -> Iterator[str]:
     """A sentence for each thing that is odd."""
     yield from _labels(train, valid)
-    batch = next(train.select(np.arange(min(FEW, len(train)))).batches(FEW, prefetch=0))
+    batch = _batch(train, FEW)
     if _all_zero(train, batch):
         yield f"the inputs of the training set {train.name!r} are all 0: there is nothing to learn from"
     else:
-        yield from _silent(net, batch)
+        yield from _silent(net, train, batch)
     yield from _time_constants(net, batch)
+
+
+def _batch(train, n):
+    """At most n sequences from everywhere in the set, so that one that is sorted gives several classes."""
+    few = np.linspace(0, len(train) - 1, min(n, len(train))).astype(int)
+    return next(train.select(few).batches(n, prefetch=0))
 
 
 # ---- data
@@ -95,7 +105,7 @@ def _all_zero(train: Dataset, batch: Batch) -> bool:
 # ---- network
 
 
-def _silent(net: Network, batch: Batch) -> Iterator[str]:
+def _silent(net: Network, train: Dataset, batch: Batch) -> Iterator[str]:
     """Whether the first population that spikes does so on a few sequences.
 
     Not where a BatchNorm stands before it, which scales otherwise in training than in a run.
@@ -105,11 +115,23 @@ def _silent(net: Network, batch: Batch) -> Iterator[str]:
             return
         if "rate" in layer.recordable() and getattr(layer, "output", "spike") == "spike":
             seen = net.run(batch.x, lengths=batch.lengths, record={name: "rate"})[2]
-            if not seen[name]["rate"].any():
-                yield (f"layer {name} does not spike on the first {len(batch.samples)} sequences: its input "
-                       f"stays below its threshold, and hardly any gradient goes through; lower v_threshold, "
-                       f"or scale the weights with numsnn.init.lsuv")
+            if not seen[name]["rate"].any() and not _comes_near(net, name, layer, train):
+                yield (f"layer {name} does not spike on {len(batch.samples)} sequences: its input stays far "
+                       f"below its threshold, and hardly any gradient goes through; lower v_threshold, or "
+                       f"scale the weights with numsnn.init.lsuv")
             return
+
+
+def _comes_near(net, name, layer, train):
+    """Whether the potential of a silent population comes near its threshold, so that gradients wake it."""
+    x, _, lengths, _, _ = _batch(train, FEWER)
+    fields, numbers = ("v", "theta"), x.shape[0] * x.shape[1] * (layer.size_out or 0)
+    if numbers > LARGEST or not hasattr(layer, "surrogate") or not set(fields) <= set(layer.recordable()):
+        return False
+    found = net.run(x, lengths=lengths, record={name: fields})[2][name]
+    v, theta = found["v"].astype(np.float64), found["theta"].astype(np.float64)
+    slope = layer.surrogate(np.array([(v - theta).max(), 0.0]))
+    return (v > NEAR * theta).any() and slope[0] > STEEP * slope[1]
 
 
 def _time_constants(net: Network, batch: Batch) -> Iterator[str]:

@@ -259,7 +259,7 @@ def _patience_is_over(history, patience):
 def _stopped(course, reached, keep_best):
     """What is left of a training that was interrupted, in words."""
     history, place = reached.history, course.checkpoint
-    parts = [f"stopped after {len(history)} finished epochs"]
+    parts = [f"stopped after {len(history)} finished epoch{'s' * (len(history) != 1)}"]
     if keep_best and reached.best_epoch is not None:
         value = history.epochs[reached.best_epoch][history.monitor]
         parts.append(f"the network has the weights of epoch {reached.best_epoch + 1}, "
