@@ -109,6 +109,13 @@ def _is_whole(value, least):
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
 
 
+def own_facts(facts: Any) -> dict[str, Any]:
+    """What a checkpoint is to say besides; TypeError where it is no dict."""
+    if facts is not None and not isinstance(facts, Mapping):
+        raise TypeError(f"fit: facts must be a dict of what the checkpoint is to say; got {_kind(facts)}")
+    return dict(facts or {})
+
+
 def check_flags(**flags: Any) -> None:
     """TypeError where one of them is neither True nor False."""
     for what, value in flags.items():

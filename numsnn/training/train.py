@@ -116,7 +116,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
     step = Step(net, as_loss(loss), optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
-                     callbacks, progress, checkpoint, dict(facts or {}), sent_aside=memory is None)
+                     callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
     reached = _start(course, History(monitor=monitor, direction=direction), resume)
     if reached.first < epochs:
         warn_of_odd(net, train, valid)

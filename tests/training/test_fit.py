@@ -158,6 +158,7 @@ def test_numbers_and_sets_that_do_not_fit_are_refused_before_the_first_epoch(cha
 @pytest.mark.parametrize(("change", "message"), (
     ({"optimizer": "adam"}, r"numsnn\.optim, such as ns\.optim\.Adam\(1e-3\); got the text 'adam'"),
     ({"optimizer": ns.optim.Adam}, "got the class Adam, without brackets"),
+    ({"facts": [1]}, "facts must be a dict .*; got a list"),
     ({"keep_best": 1}, "keep_best must be True or False; got 1"),
     ({"step_inside": None}, "step_inside must be True or False"),
     ({"progress": "yes"}, "progress must be True or False"),
