@@ -53,6 +53,7 @@ from .training import (
     GradientError,
     History,
     TrainingDiverged,
+    TrainingWarning,
     check_gradients,
     check_loss,
     evaluate,
@@ -72,10 +73,10 @@ __all__ = [
     "Embedding", "Evaluation", "Events", "Flatten", "FormatError", "From", "GradientError", "History",
     "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime",
     "Population", "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Spikes", "SumPool1d",
-    "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "audio", "check_gradients", "check_loss",
-    "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss",
-    "metrics", "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads",
-    "surrogate", "warm_up",
+    "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
+    "check_gradients", "check_loss", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads",
+    "init", "layers", "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict",
+    "regularise", "save", "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += models.__all__
 

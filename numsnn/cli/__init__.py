@@ -7,7 +7,7 @@ from .commands import COMMANDS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program; 0, or 2 where the input was wrong."""
+    """Run the program; 0, 2 where the input was wrong, or 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
     try:
         COMMANDS[options.command](options)
@@ -15,8 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError, ImportError, MemoryError) as error:
         print(f"numsnn {options.command}: {error or type(error).__name__}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nstopped; finished epochs are in the checkpoint, --resume goes on", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"\nnumsnn {options.command}: {interrupt or 'stopped'}", file=sys.stderr)
         return 130
 
 

@@ -56,6 +56,8 @@
     held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
     finite(arrays) -> whether all values are finite, of each
     square_sums(arrays) -> the sum of the squares of each, in float64
+    euclidean(arrays) -> float, the norm of all values together, not finite where one of them is not: for
+        reports, to a few digits, and cheap
     refusal(dynamics, units, dtype) -> str
         why the device cannot run a population; "" where it can
     update(rule, p, g, slots, k)

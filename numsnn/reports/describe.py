@@ -221,6 +221,7 @@ def _shd(path, format=None, recording=0, **options):
 
 def _checkpoint(path, format=None, recording=0):
     from ..files.checkpoint import describe as facts_of, load
+    from ..training.history import numbers
     facts = facts_of(path)
     net = load(path, device="reference")
     lines = [f"{path}: {_size(path)}, written by numsnn {facts['numsnn_version']}", "", str(net.summary())]
@@ -233,7 +234,7 @@ def _checkpoint(path, format=None, recording=0):
         lines += ["", f"training of recipe {recipe}: epoch {epoch} done, seed {training['seed']}",
                   f"{optimizer['optimizer']}, learning rate {optimizer['lr']}"]
         if history:
-            lines.append("last epoch: " + ", ".join(f"{k} {v:.4g}" for k, v in history[-1].items()))
+            lines.append(f"last epoch: {numbers(history[-1])}")
     return Description("\n".join(lines))
 
 

@@ -6,11 +6,13 @@ from .train import (
     Evaluation,
     History,
     TrainingDiverged,
+    TrainingWarning,
     evaluate,
     fit,
     predict,
     warm_up,
 )
 
-__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "check_gradients", "check_loss",
+__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "TrainingWarning", "check_gradients",
+           "check_loss",
            "evaluate", "fit", "init", "metrics", "predict", "regularise", "warm_up"]

@@ -15,7 +15,7 @@ from ..loss import Loss, as_loss
 from ..network.gradients import answer_lengths
 from ..network.network import Network
 from ..network.summary import activity
-from . import metrics
+from . import arguments, metrics
 
 AnyLoss = Loss | Callable[..., Any]
 
@@ -78,8 +78,8 @@ def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool
 
     Of data with the targets of a regression it is always the answers, (B, K) or (T, B, K).
     """
-    _check_data(data, "predict")
-    as_they_are = answers or data.has_targets
+    _check_data(net, data, "predict")
+    as_they_are = arguments.flag(answers, "predict: answers") or data.has_targets
     parts = []
     for batch in data.batches(positive_integer(batch_size, "batch_size")):
         y, _ = net.run(batch.x, lengths=batch.lengths)
@@ -95,7 +95,8 @@ def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_
     Of targets of a regression: mean square and absolute error, R2 and correlation.
     loss: is measured, too, as `fit` does it: the mean over the sequences.
     """
-    _check_data(data, "evaluate")
+    _check_data(net, data, "evaluate")
+    rates = arguments.flag(rates, "evaluate: rates")
     of_batch = None if loss is None else as_loss(loss)
     answers, counts, seen, total = [], [], [], 0.0
     for batch in data.batches(positive_integer(batch_size, "batch_size")):
@@ -136,11 +137,9 @@ def _of_targets(data, predicted, count):
                       rates={}, loss=None, metrics=means, targets=found)
 
 
-def _check_data(data, what):
-    if not isinstance(data, Dataset):
-        raise TypeError(f"{what} takes a Dataset; got {type(data).__name__}. "
-                        f"For an array x use net.run(x), Dataset(x, y) where there are labels")
-    if not len(data):
+def _check_data(net, data, what):
+    arguments.network(net, what)
+    if not len(arguments.dataset(data, what)):
         raise ValueError(f"data set {data.name!r} is empty; there is nothing to {what}")
 
 

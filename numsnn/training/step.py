@@ -37,15 +37,22 @@ class Step(NamedTuple):
         return {"regularisers": tuple(self.regularisers), **self.plan(batch)._asdict()}
 
 
-def train_batch(step: Step, batch: Batch, rng: np.random.Generator, where: str) -> tuple[float, int]:
-    """Gradients and update(s) of one batch: (loss, values projected).  where: the place, for a message."""
+class Done(NamedTuple):
+    """What came of a batch."""
+    loss: float
+    projected: int              # values that updates put on their bound
+    norm: float                 # of the gradients before clipping; of several updates the mean
+
+
+def train_batch(step: Step, batch: Batch, rng: np.random.Generator, where: str) -> Done:
+    """Gradients and update(s) of one batch.  where: the place, for a message."""
     if step.tbptt is not None:
         return _truncated(step, step.tbptt, batch, rng, where)
     net = step.net
     result = net.loss_and_gradients(step.loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths,
                                     rng=rng, **step.options(batch))
-    _stop_if_not_finite(net, result, batch, where)
-    return result.loss, step.optimizer.update(net.params, result.grads)
+    norm = _norm_or_stop(net, result, batch, where)
+    return Done(result.loss, step.optimizer.update(net.params, result.grads), norm)
 
 
 def _truncated(step, tbptt, batch, rng, where):
@@ -54,14 +61,14 @@ def _truncated(step, tbptt, batch, rng, where):
     options = step.options(batch)
     steps = batch.x.shape[0]
     label_per_step = is_per_step(batch.y)
-    total, projected, sums = 0.0, 0, None
+    total, projected, sums, norms = 0.0, 0, None, []
     state = net.initial_state(batch.x.shape[1], rng)
     for first in range(0, steps, tbptt):
         last = min(first + tbptt, steps)
         x, labels, mask, lengths = _segment(batch, first, last)
         result = net.loss_and_gradients(step.loss, x, labels, state=state, mask=mask, lengths=lengths,
                                         **options)
-        _stop_if_not_finite(net, result, batch, f"{where}, steps {first} to {last - 1}")
+        norms.append(_norm_or_stop(net, result, batch, f"{where}, steps {first} to {last - 1}"))
         total = total + result.loss if label_per_step else result.loss
         state = result.state
         if step.step_inside:
@@ -71,8 +78,9 @@ def _truncated(step, tbptt, batch, rng, where):
         else:
             sums = {name: sums[name] + grad for name, grad in result.grads.items()}
     if not step.step_inside:
+        norms = [net.loops.euclidean(list(sums.values()))]
         projected += optimizer.update(net.params, sums)
-    return total, projected
+    return Done(total, projected, math.fsum(norms) / len(norms))
 
 
 def _segment(batch, first, last):
@@ -87,12 +95,17 @@ def _segment(batch, first, last):
 # ---- divergence
 
 
-def _stop_if_not_finite(net, result, batch, where):
-    finite = net.loops.finite(list(result.grads.values()))
-    bad = [name for name, fine in zip(result.grads, finite, strict=True) if not fine]
+def _norm_or_stop(net, result, batch, where):
+    """The norm of all gradients together; TrainingDiverged where one of them or the loss is not finite."""
+    grads = list(result.grads.values())
+    norm = net.loops.euclidean(grads)
     loss_is_finite = math.isfinite(result.loss)
+    if loss_is_finite and math.isfinite(norm):
+        return norm
+    finite = net.loops.finite(grads)
+    bad = [name for name, fine in zip(result.grads, finite, strict=True) if not fine]
     if loss_is_finite and not bad:
-        return
+        return norm             # finite gradients whose squares are too large for a number
     reason = f"the gradient of {bad[-1]} is not finite" if loss_is_finite else f"the loss is {result.loss}"
     raise TrainingDiverged(f"{where}: {reason}; {_origin(net, batch)}. "
                            f"Try a smaller learning rate or clip_norm")

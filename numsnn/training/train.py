@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,23 +17,32 @@ from ..datasets import Dataset
 from ..datasets.dataset import Batch
 from ..devices import threads
 from ..files.checkpoint import first_difference, load_training, save
-from ..layers.layer import positive_integer
 from ..loss import as_loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..optim import Optimizer
+from . import arguments
 from .evaluation import AnyLoss, Evaluation, evaluate, predict
 from .history import History
+from .odd import TrainingWarning, warn_of_odd
 from .progress import Progress
 from .regularise import Regulariser
 from .step import Step, TrainingDiverged, train_batch
 
-__all__ = ["Epoch", "Evaluation", "History", "Progress", "TrainingDiverged", "evaluate", "fit", "predict",
-           "warm_up"]
+__all__ = ["Epoch", "Evaluation", "History", "Progress", "TrainingDiverged", "TrainingWarning", "evaluate",
+           "fit", "predict", "warm_up"]
 
 
 class Epoch(NamedTuple):
-    """What a callback sees after each epoch."""
+    """What a callback of `fit` sees after an epoch.
+
+    net, optimizer: as they are now, not copies.  history: of all epochs until now, this one the last.
+    epoch: its index, from 0.  is_best: whether the monitored number is the best until now.
+
+    Callbacks are called in their order, each time all of them, when the epoch is in the history and in the
+    checkpoint.  One that returns True makes it the last epoch, None and False go on, and anything else is a
+    TypeError.  What a callback raises ends the training and passes on.
+    """
     net: Network
     optimizer: Optimizer
     history: History
@@ -42,8 +54,7 @@ class _Course(NamedTuple):
     """What all epochs of a training have in common; see `fit`."""
     step: Step
     train: Dataset
-    valid: Dataset | None
-    watch: dict[str, Dataset] | None
+    measured: dict[str, Dataset]        # after each epoch, by name
     epochs: int
     batch_size: int
     seed: int
@@ -51,70 +62,93 @@ class _Course(NamedTuple):
     callbacks: Sequence[Callable[[Epoch], object]]
     progress: bool
     checkpoint: Path | str | None
-    facts: dict | None
+    facts: dict
     sent_aside: bool            # a thread of its own sends batches to a device
+
+
+@dataclass
+class _Reached:
+    """How far a training is."""
+    history: History
+    best: dict[str, np.ndarray]     # arrays of the best epoch until now
+    best_epoch: int | None
+    first: int                      # epoch of this run
 
 
 def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: AnyLoss, optimizer: Optimizer,
         epochs: int, batch_size: int = 64, seed: int = 0, watch: dict[str, Dataset] | None = None,
-        patience: int | None = None, keep_best: bool = True, tbptt: int | None = None,
+        patience: int | None = None, keep_best: bool = True, monitor: str | None = None,
+        direction: str | None = None, tbptt: int | None = None,
         step_inside: bool = True, callbacks: Sequence[Callable[[Epoch], object]] = (), progress: bool = True,
         checkpoint: Path | str | None = None, resume: bool = False, facts: dict | None = None,
         regularisers: Sequence[Regulariser] = (), checkpoint_every: int | None = None,
         memory: int | None = None) -> History:
     """Train a network; the history of its epochs.
 
-    train, valid: data sets; after each epoch the accuracy on `valid` is measured, of the targets of a
-    regression the loss, and with keep_best the network ends with the weights of the best epoch.  watch:
-    further sets to measure, by name.
+    train, valid, watch: data sets; loss and accuracy on `valid`, and on those of `watch` by their names, are
+    measured after each epoch, and with keep_best the network ends with the weights of the best one.
+    monitor: the number of the history that says which is best, such as "valid_loss", or "loss" where nothing
+    is held out; None: the accuracy on `valid`, of a regression its loss.  direction: "max" or "min", where
+    the number does not tell it.  patience: stop after so many epochs without a better one.
     loss: see numsnn.loss, or a function (y, target) -> (value, dy), see numsnn.loss.Own.  optimizer: see
     numsnn.optim.
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
-    patience: stop after so many epochs without a better accuracy, or loss, on `valid`.
-    callbacks: functions of an Epoch; one that returns True ends the training.
+    callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the
-    gradient does not.
-    step_inside: update after each segment, or with the sum of the segments' gradients after the sequence.
+    gradient does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
     checkpoint_every: less memory for more time, see Network.loss_and_gradients.
     memory: bytes that the arrays of a training step may take; where they do not suffice, checkpoint_every (on
-    a GPU first the samples of a chunk) is chosen for each size of batch, and where that does not help, a
-    ValueError says what is needed.
+    a GPU first the samples of a chunk) is chosen for each size of batch, or a ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
     as if never interrupted.  facts: what else the file is to say of the training.
 
+    A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, Ctrl-C or an error,
+    with keep_best the network has the weights of the best epoch until then.
     Raises TrainingDiverged, with epoch, batch and layer, where the loss or a gradient is not finite.
     """
-    _check(train, valid, epochs, batch_size, tbptt)
+    arguments.check(net, train, valid, watch, optimizer)
+    arguments.check_numbers(train, epochs=epochs, batch_size=batch_size, seed=seed, patience=patience,
+                            tbptt=tbptt, checkpoint_every=checkpoint_every)
+    arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
+    monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
+    regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
     loss = as_loss(loss)
     if memory is not None and not loss.by_chunks:
         raise ValueError(f"memory= keeps to a budget by parts of a batch, but {loss!r} sees all of it; "
                          f"derive the loss from ns.loss.Loss and define rows")
-    if tbptt is not None:
-        net.require_causal("be trained by truncated BPTT")
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
     step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
-    course = _Course(step, train, valid, watch, epochs, batch_size, seed, patience, callbacks, progress,
-                     checkpoint, facts, sent_aside=memory is None)
-    history, best, first = History(), {}, 0
-    if resume and checkpoint is not None and Path(checkpoint).is_file():
-        history, best, first = _resume(net, optimizer, checkpoint, seed)
-    best = _run_epochs(course, history, best, first)
-    if keep_best:
-        net.restore(best)
-    return history
+    course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
+                     callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
+    reached = _start(course, History(monitor=monitor, direction=direction), resume)
+    if reached.first < epochs:
+        warn_of_odd(net, train, valid)
+    return _run(course, reached, keep_best)
 
 
-def warm_up(net: Network, data: Dataset, *, loss: AnyLoss, optimizer: Optimizer, **how) -> float:
+# What of `fit` decides which loops are compiled.
+COMPILED = ("tbptt", "step_inside", "regularisers", "checkpoint_every", "memory")
+
+
+def warm_up(net: Network, data: Dataset, *, loss: AnyLoss, optimizer: Optimizer, **how: Any) -> float:
     """Compile what training and running a network on data of this kind takes; the seconds it took.
 
     It is kept in the cache on disk.  A copy of the network is trained on two sequences, evaluated, and makes
-    a step; `net` and `optimizer` stay as they are.  how: of `fit`.
+    a step; `net` and `optimizer` stay as they are, and nothing is written.  how: arguments of `fit`; those
+    that do not decide what is compiled have no effect.
     """
+    arguments.network(net, "warm_up")
+    unknown = [name for name in how if name not in signature(fit).parameters]
+    if unknown:
+        raise TypeError(f"warm_up: {unknown[0]!r} is no argument of fit")
     started = time.perf_counter()
-    few, other = data[:2], net.clone()
-    fit(other, few, loss=loss, optimizer=copy.deepcopy(optimizer), epochs=1, batch_size=len(few),
-        progress=False, **how)
+    few, other = arguments.dataset(data, "warm_up")[:2], net.clone()
+    how = {name: value for name, value in how.items() if name in COMPILED}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)        # of two sequences, which nobody learns
+        fit(other, few, loss=loss, optimizer=copy.deepcopy(optimizer), epochs=1, batch_size=len(few),
+            progress=False, **how)
     evaluate(other, few)
     layers = list(other.layers.values())
     if all(layer.causal for layer in layers) and not layers[0].reads_tokens:
@@ -126,84 +160,150 @@ def warm_up(net: Network, data: Dataset, *, loss: AnyLoss, optimizer: Optimizer,
 # ---- epochs
 
 
-def _run_epochs(course, history, best, first):
-    """The epochs from `first` on, until one of them is the last; the arrays of the best one."""
-    net, optimizer = course.step.net, course.step.optimizer
-    for epoch in range(first, course.epochs):
+def _run(course, reached, keep_best):
+    """The history; whatever ends it, with keep_best the network has the weights of the best epoch."""
+    try:
+        _run_epochs(course, reached)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_stopped(course, reached, keep_best)) from None
+    finally:
+        if keep_best:
+            course.step.net.restore(reached.best)
+    return reached.history
+
+
+def _run_epochs(course, reached):
+    """The epochs from the first of this run on, until one of them is the last."""
+    net, optimizer, history = course.step.net, course.step.optimizer, reached.history
+    for epoch in range(reached.first, course.epochs):
         if _patience_is_over(history, course.patience):
             break
-        started = time.perf_counter()
-        optimizer.epoch = epoch
-        bar = Progress(epoch, course.epochs, -(-len(course.train) // course.batch_size), course.progress)
-        row = _train_epoch(course, epoch, bar)
-        history.epochs.append(row)
-        is_best = course.valid is not None and history.best() is row
+        row = _epoch(course, reached, epoch)
+        is_best = history.monitor is not None and history.best() is row
         if is_best:
-            best = net.arrays()
-        row["seconds"] = time.perf_counter() - started
-        bar.epoch_done(row)
+            reached.best, reached.best_epoch = net.arrays(), epoch
         if course.checkpoint is not None:
-            facts = {**(course.facts or {}), "seed": course.seed, "epoch": epoch, "history": history.epochs}
-            save(net, course.checkpoint, optimizer=optimizer, best=best, facts=facts)
-        answers = [callback(Epoch(net, optimizer, history, epoch, is_best)) for callback in course.callbacks]
-        if True in answers:
+            facts = {**course.facts, "seed": course.seed, "epoch": epoch, "history": history.epochs,
+                     "monitor": history.monitor}
+            save(net, course.checkpoint, optimizer=optimizer, best=reached.best, facts=facts)
+        seen = Epoch(net, optimizer, history, epoch, is_best)
+        answers = [_ends(callback, callback(seen)) for callback in course.callbacks]
+        if any(answers):
             break
-    return best
 
 
-def _train_epoch(course, epoch, bar):
+def _ends(callback, answer):
+    """Whether the answer of a callback ends the training."""
+    if answer is None or isinstance(answer, (bool, np.bool_)):
+        return bool(answer)
+    name = getattr(callback, "__name__", repr(callback))
+    raise TypeError(f"callback {name} returned {answer!r}; a callback returns True to end the training, "
+                    f"None or False to go on")
+
+
+def _epoch(course, reached, epoch):
     """One pass through the training set, and what is measured after it: the epoch's row of the history."""
-    step, train = course.step, course.train
-    row = {"epoch": epoch, "loss": 0.0, "projected": 0}
-    batches = train.batches(course.batch_size, np.random.default_rng([course.seed, epoch]))
-    for number, batch in enumerate(_sent(step.net, batches, step.plan, course.sent_aside)):
-        rng = np.random.default_rng([course.seed, epoch, number])
-        value, projected = train_batch(step, batch, rng, f"epoch {epoch}, batch {number}")
-        row["loss"] += value * len(batch.samples) / len(train)
-        row["projected"] += projected
-        bar.batch(number, value)
-    measured = {} if course.valid is None else {"valid": course.valid}
-    for name, data in (measured | (course.watch or {})).items():
-        found = evaluate(step.net, data, rates=False, loss=step.loss if data.has_targets else None)
-        row |= {} if found.loss is None else {f"{name}_loss": found.loss}
-        row |= {f"{name}_{metric}": value for metric, value in found.metrics.items()}
+    started = time.perf_counter()
+    course.step.optimizer.epoch = epoch
+    bar = _bar(course, reached, epoch)
+    try:
+        row = _trained(course, epoch, bar) | _measured(course)
+    except BaseException:
+        bar.broken_off()
+        raise
+    row["seconds"] = time.perf_counter() - started
+    reached.history.epochs.append(row)
+    bar.epoch_done(row)
     return row
 
 
+def _bar(course, reached, epoch):
+    shown = [f"{name}_{'loss' if data.has_targets else 'accuracy'}" for name, data in course.measured.items()]
+    if reached.history.monitor not in (None, "loss", *shown):
+        shown.append(reached.history.monitor)
+    summed = course.train.per_step and course.step.loss.config().get("steps") == "sum"
+    batches = -(-len(course.train) // course.batch_size)
+    return Progress(epoch, course.epochs, batches, course.progress, first=epoch == reached.first,
+                    summed=summed, shown=tuple(shown))
+
+
+def _trained(course, epoch, bar):
+    """One pass through the training set."""
+    step, train, optimizer = course.step, course.train, course.step.optimizer
+    row = {"epoch": epoch, "loss": 0.0, "learning_rate": float(optimizer.lr * optimizer.schedule(epoch)),
+           "gradient_norm": 0.0, "projected": 0}
+    batches = train.batches(course.batch_size, np.random.default_rng([course.seed, epoch]))
+    for number, batch in enumerate(_sent(step.net, batches, step.plan, course.sent_aside)):
+        rng = np.random.default_rng([course.seed, epoch, number])
+        done = train_batch(step, batch, rng, f"epoch {epoch + 1}, batch {number + 1}")
+        row["loss"] += done.loss * len(batch.samples) / len(train)
+        row["gradient_norm"] += done.norm * len(batch.samples) / len(train)
+        row["projected"] += done.projected
+        bar.batch(number, done.loss)
+    return row
+
+
+def _measured(course):
+    """What the network makes of the validation set and of the watched ones, by keys of the history."""
+    found = {}
+    for name, data in course.measured.items():
+        seen = evaluate(course.step.net, data, loss=course.step.loss, rates=False)
+        found[f"{name}_loss"] = seen.loss
+        found |= {f"{name}_{metric}": value for metric, value in seen.metrics.items()}
+    return found
+
+
 def _patience_is_over(history, patience):
+    if patience is None:
+        return False
     best = history.best()
-    return patience is not None and best is not None and len(history) - 1 - best["epoch"] >= patience
+    return best is not None and len(history) - 1 - best["epoch"] >= patience
+
+
+def _stopped(course, reached, keep_best):
+    """What is left of a training that was interrupted, in words."""
+    history, place = reached.history, course.checkpoint
+    parts = [f"stopped after {len(history)} finished epoch{'s' * (len(history) != 1)}"]
+    if keep_best and reached.best_epoch is not None:
+        value = history.epochs[reached.best_epoch][history.monitor]
+        parts.append(f"the network has the weights of epoch {reached.best_epoch + 1}, "
+                     f"the best by {history.monitor} ({value:.4g})")
+    if place is not None and len(history):
+        parts.append(f"they are in {place}, to resume from")
+    return "; ".join(parts)
 
 
 # ---- before the first epoch
 
 
-def _check(train, valid, epochs, batch_size, tbptt):
-    if not len(train):
-        raise ValueError(f"the training set {train.name!r} is empty")
-    if valid is not None and not len(valid):
-        raise ValueError(f"the validation set {valid.name!r} is empty; leave it out or hold out more")
-    if positive_integer(batch_size, "batch_size") > len(train):
-        raise ValueError(f"batch_size {batch_size} is larger than the training set, which has {len(train)} "
-                         f"sequences; use at most {len(train)}")
-    if epochs < 0 or tbptt is not None and tbptt < 1:
-        raise ValueError(f"epochs must not be negative and tbptt at least one step; "
-                         f"got epochs={epochs}, tbptt={tbptt}")
+def _start(course, history, resume):
+    """Where the training begins: anew with an empty history, or where a checkpoint left off."""
+    if not resume or course.checkpoint is None or not Path(course.checkpoint).is_file():
+        return _Reached(history, {}, None, 0)
+    rows, best, first = _resume(course.step.net, course.step.optimizer, course.checkpoint, course.seed,
+                                history.monitor)
+    history.epochs = rows
+    chosen = history.best() if best else None
+    return _Reached(history, best, None if chosen is None else chosen["epoch"], first)
 
 
-def _resume(net, optimizer, checkpoint, seed):
-    """Bring net and optimizer to the state of a checkpoint: (history, best, next epoch)."""
+def _resume(net, optimizer, checkpoint, seed, monitor):
+    """Bring net and optimizer to the state of a checkpoint: (epochs of its history, best, next epoch)."""
     saved = load_training(checkpoint)
     if saved.facts.get("seed") != seed:
         raise ValueError(f"{checkpoint} was trained with seed {saved.facts.get('seed')}, "
                          f"this run has seed {seed}; a training is resumed with its own seed")
+    before = saved.facts.get("monitor", "valid_accuracy")
+    if saved.best and monitor not in (None, before):
+        raise ValueError(f"{checkpoint} holds the best epoch by {before}, this run asks for {monitor}; "
+                         f"resume with monitor={before!r}")
     different = first_difference(saved.net.config(), net.config())
     if different:
         raise ValueError(f"{checkpoint} holds another network: {different}; "
                          f"resume with the network that it was written with")
     net.restore(saved.net.arrays())
     optimizer.steps, optimizer.state = saved.optimizer.steps, saved.optimizer.state
-    return History(saved.facts["history"]), saved.best, saved.facts["epoch"] + 1
+    return saved.facts["history"], saved.best, saved.facts["epoch"] + 1
 
 
 # ---- batches within a budget of memory, and on their way to a device
@@ -211,6 +311,8 @@ def _resume(net, optimizer, checkpoint, seed):
 
 def _plans(net, checkpoint_every, memory, tbptt, regularisers):
     """Function of a batch: the plan for it."""
+    if tbptt is not None:
+        net.require_causal("be trained by truncated BPTT")
     if memory is None:
         return lambda batch: Plan(checkpoint_every, None)
     if checkpoint_every is not None or tbptt is not None or regularisers:

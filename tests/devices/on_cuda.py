@@ -143,10 +143,13 @@ def test_sums_have_a_fixed_order():
     squares = (a.astype(float) ** 2).sum()
     found = cuda.square_sums([cuda_array.put(a), cuda_array.put(2 * a)])
     assert np.allclose(found, [squares, 4 * squares], rtol=1e-5)
+    assert np.isclose(cuda.euclidean([cuda_array.put(a), 2 * a]), (5 * squares) ** 0.5, rtol=1e-5)
     b, c = a.copy(), a.copy()
     b[3, 1], c[20, 2] = np.nan, np.inf
     with np.errstate(invalid="ignore"):
         found = cuda.finite([cuda_array.put(a), a, cuda_array.put(b), b, cuda_array.put(c)])
+        assert not np.isfinite(cuda.euclidean([cuda_array.put(a), cuda_array.put(c)]))
+        assert np.isnan(cuda.euclidean([b, cuda_array.put(a)]))
     assert found == [True, True, False, False, False]
 
 

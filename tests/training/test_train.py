@@ -200,7 +200,7 @@ def test_divergence_names_epoch_batch_and_layer():
     data = task()
     net = network()
     net.params["alif0.recurrent"][...] = np.float32(3e38)
-    place = r"epoch 0, batch 0: .*layer alif0 at time step \d"
+    place = r"epoch 1, batch 1: .*layer alif0 at time step \d"
     with pytest.raises(TrainingDiverged, match=place), np.errstate(all="ignore"):
         fit(net, data, **arguments())
     net = network()

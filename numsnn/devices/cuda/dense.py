@@ -18,6 +18,7 @@ from ...neurons.elementwise import exp
 from ...signals.spikes import Spikes
 from ..access import gather, scatter
 from ..jit import jitable, prepare
+from ..reference import totals
 from .array import Array, Values, launch, put, start, zeros
 from .driver import Kernel
 from .product import U, product
@@ -304,12 +305,19 @@ def square_sums(arrays: Sequence[Values]) -> list[float]:
     return [float(total) for total in _totals(list(map(put, arrays)), "squares")[:len(arrays)]]
 
 
+def euclidean(arrays: Sequence[Values]) -> float:
+    there = [a for a in arrays if isinstance(a, Array)]
+    of_host = totals.euclidean([a for a in arrays if not isinstance(a, Array)])
+    of_device = sum(map(float, _totals(there, "squares")[:len(there)]))
+    return (of_device + of_host ** 2) ** 0.5
+
+
 def finite(arrays: Sequence[Values]) -> list[bool]:
     broken = iter(_totals([a for a in arrays if isinstance(a, Array)], "broken"))
     return [next(broken) == 0 if isinstance(a, Array) else bool(np.isfinite(a).all()) for a in arrays]
 
 
 __all__ = [
-    "dense_backward", "dense_forward", "finite", "outer", "product", "softmax", "softmax_cross_entropy",
-    "square_sums", "sum_rows", "update",
+    "dense_backward", "dense_forward", "euclidean", "finite", "outer", "product", "softmax",
+    "softmax_cross_entropy", "square_sums", "sum_rows", "update",
 ]

@@ -5,7 +5,7 @@ the same elementwise functions and sum over ascending inputs with one accumulato
 """
 
 import platform
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext as one_thread
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ from ..norm import (
 )
 from .over_time import over_time_backward, over_time_forward as _over_time_forward
 from .pointwise import activation_backward, activation_forward, random_factors, times
+from .totals import euclidean, finite, square_sums
 
 HOST = True         # arrays are NumPy's
 CHUNKED = False     # a batch goes through the layers as a whole
@@ -329,10 +330,6 @@ def holds(a: object) -> bool:
     return False
 
 
-def square_sums(arrays: Iterable[np.ndarray]) -> list[float]:
-    return [float(np.vdot(a, a)) for a in (a.astype(np.float64) for a in arrays)]
-
-
 def parted(a: np.ndarray, n: int) -> tuple[np.ndarray, ...]:
     width = a.shape[-1]
     if width == n:
@@ -346,10 +343,6 @@ def beside(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def finite(arrays: Iterable[np.ndarray]) -> list[bool]:
-    return [bool(np.isfinite(a).all()) for a in arrays]
 
 
 def refusal(dynamics: Dynamics, units: int, dtype: DTypeLike) -> str:
@@ -379,9 +372,9 @@ def softmax_cross_entropy(
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
            "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "dense_backward",
-           "dense_forward", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
-           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread",
-           "over_time_backward", "over_time_forward", "parted", "population_backward",
+           "dense_forward", "euclidean", "finish", "finite", "held", "holds", "joined",
+           "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
+           "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
            "population_forward", "put", "random_factors", "refusal", "send", "softmax",
            "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
            "update", "zeros"]
