@@ -46,7 +46,7 @@ from .layers import (
 from .layers.models import *  # one for each neuron model: ALIF, LI, LIF ...
 from .network import Network
 from .neurons import surrogate
-from .reports import plot
+from .reports import plot, report
 from .signals import Events, Spikes, audio, encode
 from .training import (
     Evaluation,
@@ -73,8 +73,8 @@ __all__ = [
     "Population", "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Spikes", "SumPool1d",
     "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "audio", "check_gradients", "datasets",
     "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics",
-    "neurons", "optim", "plot", "population", "predict", "regularise", "save", "set_num_threads",
-    "surrogate", "warm_up",
+    "neurons", "optim", "plot", "population", "predict", "regularise", "report", "save",
+    "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += models.__all__
 
