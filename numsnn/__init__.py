@@ -54,6 +54,7 @@ from .training import (
     History,
     TrainingDiverged,
     check_gradients,
+    check_loss,
     evaluate,
     fit,
     init,
@@ -71,9 +72,9 @@ __all__ = [
     "Embedding", "Evaluation", "Events", "Flatten", "FormatError", "From", "GradientError", "History",
     "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime",
     "Population", "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Spikes", "SumPool1d",
-    "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "audio", "check_gradients", "datasets",
-    "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics",
-    "neurons", "optim", "plot", "population", "predict", "regularise", "report", "save",
+    "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "audio", "check_gradients", "check_loss",
+    "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads", "init", "layers", "load", "loss",
+    "metrics", "neurons", "optim", "plot", "population", "predict", "regularise", "report", "save",
     "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += models.__all__

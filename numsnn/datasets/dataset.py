@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..devices import threads
+from ..signals.arrays import checked_lengths, checked_mask
+from ..signals.events import Events
 from ..signals.spikes import Spikes
-from . import saving
+from . import checks, saving
 
 Samples = int | slice | Sequence[int] | Sequence[bool] | np.ndarray         # a choice of samples
 
 
 class Batch(NamedTuple):
     x: Spikes | np.ndarray          # (T, B, N)
-    y: np.ndarray                   # (B,) or (T, B)
+    y: np.ndarray                   # labels (B,) or (T, B), or targets (B, K) or (T, B, K)
     lengths: np.ndarray | None      # (B,)
     mask: np.ndarray | None         # (T, B) steps that count
     samples: np.ndarray             # (B,) which samples of the set these are
@@ -59,33 +62,13 @@ class _Part(NamedTuple):
         return self.sequences.fetch(self.samples, rng)
 
 
-def _sequences(x, lengths, name) -> Spikes | np.ndarray | _Part:
-    """x as a data set holds it; refused if it cannot be learned from."""
-    if isinstance(x, Sequences):
-        x = _Part(x, np.arange(len(x)))
-    if isinstance(x, _Part):
-        if lengths is not None:
-            raise ValueError(f"data set {name!r}: sequences that are read later have lengths of their own")
-        return x
-    if isinstance(x, Spikes):
-        return x
-    x = np.asarray(x)
-    if x.ndim != 3:
-        raise ValueError(f"a data set needs x of shape (T, B, N): time, samples, features; "
-                         f"got shape {x.shape}")
-    if np.issubdtype(x.dtype, np.floating) and not np.isfinite(x).all():
-        t, b, n = np.argwhere(~np.isfinite(x))[0]
-        raise ValueError(f"data set {name!r}: sample {b} is {x[t, b, n]} at step {t}, feature {n}; "
-                         f"clean the data first")
-    return x
-
-
 class Dataset:
-    """Sequences with labels.
+    """Sequences with labels of classes, or with the targets of a regression.
 
-    x: (T, B, N), an array or Spikes; or `Sequences`, which are read when a batch is made and have lengths of
-    their own.
-    y: (B,) a label for each sequence, or (T, B) one for each step.
+    x: (T, B, N), time first: an array or Spikes; or `Sequences`, which are read when a batch is made and have
+    lengths of their own.  Data with the samples first, or of unequal length: see `from_samples`.
+    y: integers (B,), a label for each sequence, or (T, B), one for each step; or texts, names in `classes`.
+    Floats are targets: (B, K), K numbers for each sequence, or (T, B, K) for each step.
     lengths: (B,) valid steps of each sequence, or None.
     mask: (T, B) steps that count in losses and metrics, or None for all.
     labelled: (T, B) steps that somebody labelled, or None; metrics over these only are reported beside the
@@ -94,43 +77,82 @@ class Dataset:
     by_length: shuffled batches are made of sequences of about the same length, so that little is padded;
     needs lengths.
     classes: names.  name, source: what it is and where it is from, for reports.
+    time_first: says that the first axis is time where both readings of the axes fit (labels per step, or as
+    many steps as samples); without it an AxesWarning is given there, unless the values show it.
+
+    Raises ValueError for what does not fit together, and for values that are not finite, padded ones too.
     """
 
     def __init__(self, x: Spikes | Sequences | ArrayLike, y: ArrayLike, *, lengths: ArrayLike | None = None,
                  mask: ArrayLike | None = None, labelled: ArrayLike | None = None,
                  groups: ArrayLike | None = None, classes: Iterable[str] = (), name: str = "",
-                 source: str = "", by_length: bool = False):
-        self._x = _sequences(x, lengths, name)
-        y = np.asarray(y)
-        n = self._x.shape[1]
-        steps = self._x.shape[0]
-        if isinstance(self._x, _Part) and y.ndim == 2:
-            steps = y.shape[0]
-        if y.shape not in ((n,), (steps, n)) or not np.issubdtype(y.dtype, np.integer):
-            raise ValueError(f"data set {name!r}: expected integer labels of shape ({n},), or {(steps, n)} "
-                             f"for one per step; got {y.dtype} of shape {y.shape}")
-        if lengths is not None and np.shape(lengths) != (n,):
-            raise ValueError(f"data set {name!r}: lengths must hold {n} numbers; "
-                             f"got shape {np.shape(lengths)}")
-        for what, a in (("mask", mask), ("labelled", labelled)):
-            if a is not None and np.shape(a) != (steps, n):
-                raise ValueError(f"data set {name!r}: {what} must have shape (T, B) = {(steps, n)}; "
-                                 f"got {np.shape(a)}")
-        if groups is not None and np.shape(groups) != (n,):
-            raise ValueError(f"data set {name!r}: groups must hold {n} values; "
-                             f"got shape {np.shape(groups)}")
-        self.y = y.astype(np.int64)
-        self._lengths = None if lengths is None else np.asarray(lengths, np.int64)
-        self.mask = None if mask is None else np.asarray(mask, bool)
-        self.labelled = None if labelled is None else np.asarray(labelled, bool)
-        self.groups = None if groups is None else np.asarray(groups)
+                 source: str = "", by_length: bool = False, time_first: bool = False):
+        what = f"data set {name!r}"
+        self._x: Spikes | np.ndarray | _Part
+        self.mask: np.ndarray | None
+        self.labelled: np.ndarray | None
         self.classes = tuple(classes)
         self.name = name
         self.source = source
-        if by_length and self._lengths is None:
-            raise ValueError(f"data set {name!r}: batches by length need the lengths of the sequences; "
-                             f"give lengths=")
         self.by_length = by_length
+        self._take_sequences(x, lengths, what)
+        steps, n, _ = self._x.shape
+        self.y = checks.checked_labels(y, steps, n, self.classes, what, any_steps=self.lazy)
+        if self.lazy and self.per_step:
+            steps = len(self.y)
+        self.mask, self.labelled = (
+            None if given is None else checked_mask(given, (steps, n), key, f"{what}: ")
+            for key, given in (("mask", mask), ("labelled", labelled)))
+        if groups is not None and np.shape(groups) != (n,):
+            hint = f". {checks.SAMPLES_FIRST}" if np.shape(groups) == (steps,) else ""
+            raise ValueError(f"{what}: groups must hold {n} values, one for each sequence; "
+                             f"got shape {np.shape(groups)}{hint}")
+        self.groups = None if groups is None else np.asarray(groups)
+        if by_length and self._lengths is None:
+            raise ValueError(f"{what}: batches by length need the lengths of the sequences; give lengths=")
+        one_fits = steps != n and (lengths is not None or groups is not None)
+        if not (time_first or one_fits or isinstance(self._x, _Part)):
+            checks.warn_if_ambiguous(self._x, self.y, what, stacklevel=2)
+
+    def _take_sequences(self, x, lengths, what):
+        """x and lengths, refused where they cannot be learned from."""
+        self._lengths = None
+        if isinstance(x, (Sequences, _Part)):
+            if lengths is not None:
+                raise ValueError(f"{what}: sequences that are read later have lengths of their own")
+            self._x = _Part(x, np.arange(len(x))) if isinstance(x, Sequences) else x
+            return
+        if isinstance(x, Events):
+            raise TypeError(f"{what}: events have no steps yet: x=events.bin(dt=...), or "
+                            f"Dataset.from_samples(events, y, dt=...)")
+        self._x = x if isinstance(x, Spikes) else checks.checked_values(x, what)
+        if lengths is not None:
+            steps, n, _ = self._x.shape
+            self._lengths = checked_lengths(lengths, n, steps, f"{what}: lengths")
+        if isinstance(self._x, np.ndarray):
+            checks.refuse_not_finite(self._x, self._lengths, what)
+
+    @classmethod
+    def from_samples(cls, samples: Any, y: Any, *, lengths: ArrayLike | None = None, mask: Any = None,
+                     labelled: Any = None, dt: float | None = None, **more: Any) -> Dataset:
+        """A data set of sequences that come sample by sample, padded with zeros to one length.
+
+        samples: an array (B, T, N), or (B, T) of one feature; or a list of arrays (T_i, N) or (T_i,), of
+        Spikes (T_i, 1, N), or of Events, which are binned in steps of dt seconds.  Further axes of an array
+        (channels, rows, columns) are made features.
+        y: a label for each sample, B integers or names; or B arrays of labels (T_i,), one for each step.
+        Floats are targets: (K,) for each sample, or (T_i, K) for each step.
+        lengths: valid steps of each sample, where an array is padded already.
+        mask, labelled: (B, T), or B arrays (T_i,).
+        more: groups, classes, name, source, by_length, as they are.
+
+        The set holds time first, x (T, B, N), and lengths where samples are of unequal length.
+        """
+        from . import samples as by_sample
+        what = f"data set {more.get('name', '')!r}"
+        made = by_sample.time_first(samples, y, lengths, (mask, labelled), dt, what)
+        return cls(made.x, made.y, lengths=made.lengths, mask=made.mask, labelled=made.labelled,
+                   **{"time_first": True, **more})
 
     def __len__(self) -> int:
         return self._x.shape[1]
@@ -147,13 +169,8 @@ class Dataset:
 
     @property
     def lengths(self) -> np.ndarray | None:
-        """(B,) valid steps of each sequence, or None.
-
-        Of a lazy data set they are read now, each time; with a label for every step all steps are valid.
-        """
-        if isinstance(self._x, _Part) and not self.per_step:
-            return self._x.fetch()[1]
-        return self._lengths
+        """(B,) valid steps of each sequence, or None; of a lazy data set they are read now, each time."""
+        return self._x.fetch()[1] if isinstance(self._x, _Part) else self._lengths
 
     @property
     def units(self) -> int:
@@ -162,17 +179,27 @@ class Dataset:
 
     @property
     def per_step(self) -> bool:
-        """Whether every step has a label."""
-        return self.y.ndim == 2
+        """Whether every step has a label, or targets of its own."""
+        return checks.is_per_step(self.y)
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether y holds the targets of a regression, floats, not labels of classes."""
+        return self.y.dtype.kind == "f"
 
     def select(self, samples: Samples) -> Dataset:
         """The given samples: indices, a slice or a mask."""
         pick = np.arange(len(self))[samples]
-        x = self._x[:, pick] if isinstance(self._x, np.ndarray) else self._x.select(pick)
-        return Dataset(x, _chosen(self.y, pick), lengths=_chosen(self._lengths, pick),
-                       mask=_chosen(self.mask, pick), labelled=_chosen(self.labelled, pick),
-                       groups=_chosen(self.groups, pick), classes=self.classes, name=self.name,
-                       source=self.source, by_length=self.by_length)
+        part = copy.copy(self)          # checked already
+        part._x = self._x[:, pick] if isinstance(self._x, np.ndarray) else self._x.select(pick)
+        part.y = self.y[:, pick] if self.per_step else self.y[pick]
+        for key in ("mask", "labelled"):
+            steps = getattr(self, key)
+            setattr(part, key, None if steps is None else steps[:, pick])
+        for key in ("_lengths", "groups"):
+            each = getattr(self, key)
+            setattr(part, key, None if each is None else each[pick])
+        return part
 
     def __getitem__(self, samples: Samples) -> Dataset:
         """data[10:20], data[3], data[[1, 5, 2]]: the given samples as a data set."""
@@ -196,7 +223,7 @@ class Dataset:
 
         Every sample is held out once, and every class is spread evenly over the folds.
         """
-        labels = np.zeros(len(self), int) if self.per_step else self.y
+        labels = np.zeros(len(self), int) if self.per_step or self.has_targets else self.y
         fold = stratified(labels, n, np.random.default_rng(seed))
         return [(self.select(fold != f), self.select(fold == f)) for f in range(n)]
 
@@ -263,15 +290,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         steps = "" if self.lazy else f" of {self._x.shape[0]} steps"
-        return (f"Dataset({self.name!r}, {len(self)} sequences{steps}, {self.units} features, "
-                f"{len(self.classes)} classes)")
-
-
-def _chosen(a, pick):
-    """The values of the samples `pick`: a is (B,), (T, B) or None."""
-    if a is None:
-        return None
-    return a[:, pick] if a.ndim == 2 else a[pick]
+        what = f"{self.y.shape[-1]} targets" if self.has_targets else f"{len(self.classes)} classes"
+        return f"Dataset({self.name!r}, {len(self)} sequences{steps}, {self.units} features, {what})"
 
 
 def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

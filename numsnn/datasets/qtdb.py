@@ -63,7 +63,7 @@ def coded(folder: Path | str, part: str) -> Dataset:
     y = np.moveaxis(y[:, :-1], 1, 0)
     counts = np.broadcast_to(np.arange(len(x))[:, None] >= FIRST, x.shape[:2])
     return Dataset(Spikes.from_dense(x.astype(bool)), y.argmax(-1), mask=counts, labelled=y.any(-1),
-                   classes=CLASSES, name=f"QTDB, {part}",
+                   classes=CLASSES, time_first=True, name=f"QTDB, {part}",
                    source=f"QT Database (PhysioNet), level-crossing coded: {path.name}")
 
 
@@ -226,7 +226,7 @@ def raw(source: Path | str, part: str | None = None, records: Iterable[str] | No
               f"coded by numsnn: threshold {threshold} {unit}, delay {delay}")
     skipped = f"; skipped: {dict(problems)}" if problems else ""
     return Dataset(Spikes.from_dense(spikes), np.where(labelled, labels, 0), mask=counts, labelled=labelled,
-                   groups=np.array(of), classes=CLASSES,
+                   groups=np.array(of), classes=CLASSES, time_first=True,
                    name=f"QTDB from raw records{', ' * bool(part)}{part or ''}",
                    source=f"{origin}{skipped}. {CITATION}")
 

@@ -131,7 +131,7 @@ def ecg(n: int, steps: int = 1300, seed: int = 0, part: str = "") -> Dataset:
 def _dataset(signal, labels, part, origin):
     counts = np.broadcast_to(np.arange(len(labels))[:, None] >= FIRST, labels.shape)
     return Dataset(Spikes.from_dense(level_crossing(signal)), labels.astype(np.int64), mask=counts,
-                   classes=CLASSES, name=f"synthetic ECG{', ' * bool(part)}{part}",
+                   classes=CLASSES, time_first=True, name=f"synthetic ECG{', ' * bool(part)}{part}",
                    source=f"SYNTHETIC: model of McSharry et al. 2003, {origin}; not recorded from anyone")
 
 

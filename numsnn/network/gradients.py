@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layers.layer import positive_integer
+from ..loss import as_loss
 from . import fused, stages
 from .tape import BatchResult
 
@@ -24,6 +25,7 @@ class Task(NamedTuple):
 def loss_and_gradients(net, loss, x, labels, *, mask, lengths, state, rng, regularisers, checkpoint_every,
                        chunk) -> BatchResult:
     """See Network.loss_and_gradients."""
+    loss = as_loss(loss)
     x = net._input(x)
     every = fused.check(net, checkpoint_every)
     if chunk is not None:
@@ -36,12 +38,15 @@ def loss_and_gradients(net, loss, x, labels, *, mask, lengths, state, rng, regul
     labels, weights = loss.check(answer_shape(net, *x.shape[:2]), labels, mask, answer_lengths(net, lengths))
     task = Task(loss, x, labels, weights, lengths, state)
     first, *more = net.graph.stages(True)
-    if not more and not regularisers:
+    if not more and not regularisers and loss.by_chunks:
         samples = chunk or (None if net.loops.HOST else net.chunk)
         return BatchResult(*fused.fused(net, first, task, every, samples))
+    if every and not loss.by_chunks:
+        raise ValueError(f"checkpoint_every does not go with {loss!r}, which sees the whole batch at once; "
+                         f"derive the loss from ns.loss.Loss and define rows")
     if chunk is not None:
-        raise ValueError("chunk cannot be given to loss_and_gradients where a layer or a regulariser needs "
-                         "the whole batch; Network(..., chunk=) goes with both")
+        raise ValueError("chunk cannot be given to loss_and_gradients where a layer, a regulariser or a loss "
+                         "of one's own needs the whole batch; Network(..., chunk=) goes with all of them")
     return _of_the_whole_batch(net, task, regularisers)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..datasets import Dataset
+from ..datasets.checks import is_per_step
 from ..datasets.dataset import Batch
 from ..network.network import Network
 from ..signals.spikes import Spikes
@@ -62,9 +63,9 @@ def example(net: Network, data: Dataset, sample: int | None = None, *, step: flo
 
 def _cut(batch: Batch, steps: int) -> Batch:
     """The batch of one sequence without its padding."""
-    per_step = batch.y.ndim > 1 and len(batch.y) == batch.x.shape[0]
     mask = None if batch.mask is None else batch.mask[:steps]
-    return batch._replace(x=batch.x[:steps], y=batch.y[:steps] if per_step else batch.y, mask=mask)
+    y = batch.y[:steps] if is_per_step(batch.y) else batch.y
+    return batch._replace(x=batch.x[:steps], y=y, mask=mask)
 
 
 def _populations(net):
@@ -131,7 +132,7 @@ def _input(net, x) -> np.ndarray:
 
 def _class_names(data, n) -> list[str]:
     """A name for each output; none where they are no classes."""
-    if data.y.dtype.kind == "f":
+    if data.has_targets:
         return []
     return [*data.classes, *map(str, range(len(data.classes), n))]
 
@@ -142,7 +143,7 @@ def _class_names(data, n) -> list[str]:
 def _answers(net, data, batch, y) -> tuple[dict, dict, str]:
     """(bands of labels, values over time, what the title says)."""
     each = net._last.answers_each_step
-    if data.y.dtype.kind == "f":
+    if data.has_targets:
         return _of_targets(batch.y, y, each)
     if each:
         true = batch.y[:, 0]

@@ -144,8 +144,8 @@ def membrane(axis: Axes, time: ArrayLike, v: ArrayLike, theta: ArrayLike,
     v, theta = finite("v", v, len(time)), finite("theta", theta, len(time))
     fired = np.zeros(len(time), bool) if spikes is None else numbers("spikes", spikes, len(time)) != 0
     marker = "o" if len(time) == 1 else ""
-    axis.plot(time, v, marker=marker, color=COLOURS[0], lw=0.9, ms=3, label="membrane $v$")
-    name = r"threshold $\theta$" + " (does not move)" * bool(np.ptp(theta) <= 1e-6 * np.ptp(v))
+    axis.plot(time, v, marker=marker, color=COLOURS[0], lw=0.9, ms=3, label="membrane v")
+    name = "threshold \u03b8" + " (does not move)" * bool(np.ptp(theta) <= 1e-6 * np.ptp(v))
     if _needs_own_scale(v, theta):
         _own_scale(axis, time, v, theta, marker)
         axis.plot([], [], color=COLOURS[1], lw=1.1, label=f"{name}, right scale")

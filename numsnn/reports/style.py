@@ -33,6 +33,7 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 8,
     "figure.dpi": 100,
     "savefig.dpi": 160,
+    "text.parse_math": False,           # names of files and classes may hold a dollar
 }
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn")

@@ -14,7 +14,7 @@ from ..devices.threads import get_num_threads
 from ..energy import FP32, Constants, Table, preset, table
 from ..layers.layer import positive_integer
 from ..network.network import Network
-from ..training.evaluation import Evaluation, evaluate, predict
+from ..training.evaluation import Evaluation, counted, evaluate, predict
 from ..training.history import History
 from ..training.metrics import scores
 from . import plot
@@ -70,7 +70,7 @@ def report(net: Network, data: Dataset, folder: Path | str, *, history: History 
     Raises ValueError for data that do not fit the network, ImportError without Matplotlib, before anything is
     written.
     """
-    out = _checked(net, data, folder, history)
+    out = _checked(net, data, folder, history, facts)
     few = data[np.unique(np.linspace(0, len(data) - 1, min(len(data), SAMPLES)).astype(int))]
     found = evaluate(net, data, batch_size=positive_integer(batch_size, "batch_size"))
     energy, no_energy = _energy(net, few, preset(constants), batch_size)
@@ -81,13 +81,13 @@ def report(net: Network, data: Dataset, folder: Path | str, *, history: History 
     text = _text(net, data, found, energy, no_energy, intro, history)
     out.mkdir(parents=True, exist_ok=True)
     drawn = {what: plot.save(fig, out / f"{what}.png") for what, fig in figures.items()}
-    (out / NUMBERS).write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+    (out / NUMBERS).write_text(json.dumps(_plain(metrics), indent=1), encoding="utf-8")
     (out / PAGE).write_text(_page(name, text, drawn), encoding="utf-8")
     files = {"page": out / PAGE, "numbers": out / NUMBERS, **drawn}
     return Report(out, files, text, found, energy)
 
 
-def _checked(net, data, folder, history):
+def _checked(net, data, folder, history, facts):
     """The folder; what cannot be reported on is refused before anything runs."""
     require_matplotlib()
     for what, thing, kind in (("net", net, Network), ("data", data, Dataset),
@@ -95,13 +95,23 @@ def _checked(net, data, folder, history):
         if not isinstance(thing, kind):
             known = kind.__name__ if isinstance(kind, type) else "History or None"
             raise TypeError(f"report: {what} must be a {known}; got {type(thing).__name__}")
+    try:
+        json.dumps(_plain(facts))
+    except TypeError as error:
+        raise TypeError(f"report: facts go to a JSON file; {error}") from None
     if not isinstance(folder, (str, Path)):
         raise TypeError(f"report: folder is where the files go, a path; got {type(folder).__name__}")
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"report: {folder} is a file; name a folder, which is made where it is missing")
     if not len(data):
         raise ValueError(f"data set {data.name!r} is empty; there is nothing to report on")
+    return checked_folder(folder)
+
+
+def checked_folder(folder: Path | str) -> Path:
+    """The folder of a report; ValueError where a file has its name, or that of a folder that it is in."""
+    folder = Path(folder)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"report: {there} is a file; name a folder, which is made where it is missing")
     return folder
 
 
@@ -123,12 +133,8 @@ def _rates(net, few, batch_size) -> dict[str, np.ndarray]:
 
 
 def _metrics(net, found, energy, history, facts) -> dict[str, Any]:
-    by_class = {score: dict(zip(found.classes, map(float, values), strict=True))
-                for score, values in scores(found.confusion).items()}
-    test = {"accuracy": found.accuracy, "accuracy_labelled": found.accuracy_labelled, "decisions": found.n,
-            "classes": found.classes, "confusion": found.confusion.tolist(), **by_class}
-    metrics = {**facts, "test": {**getattr(found, "metrics", {}), **test}, "rates": found.rates,
-               "parameters": net.n_params}
+    test = _of_targets(found) if found.targets else _of_classes(found)
+    metrics = {**facts, "test": test, "rates": found.rates, "parameters": net.n_params}
     if history is not None:
         best, tests = history.best(), _tests(history)
         metrics |= {"epochs": history.epochs, "best_epoch": None if best is None else best["epoch"] + 1,
@@ -141,6 +147,28 @@ def _metrics(net, found, energy, history, facts) -> dict[str, Any]:
     return metrics
 
 
+def _of_classes(found) -> dict[str, Any]:
+    by_class = {score: dict(zip(found.classes, map(float, values), strict=True))
+                for score, values in scores(found.confusion).items()}
+    return {"accuracy": found.accuracy, "accuracy_labelled": found.accuracy_labelled, "decisions": found.n,
+            "classes": found.classes, "confusion": found.confusion.tolist(), **by_class}
+
+
+def _of_targets(found) -> dict[str, Any]:
+    return {**found.metrics, "decisions": found.n, "targets": found.targets}
+
+
+def _plain(value):
+    """As JSON has it: what is no number, such as the accuracy over no decision, is null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
 # ---- pictures and words
 
 
@@ -148,7 +176,7 @@ def _figures(net, few, found, energy, history, name, batch_size) -> dict[str, Fi
     figures = {}
     if history is not None and len(history):
         figures["training"] = plot.training_curve(history, name)
-    if few.y.dtype.kind == "f":
+    if few.has_targets:
         figures["answers"] = plot.answers(*_pairs(net, few, batch_size), f"{name}, {len(few):,} sequences")
     else:
         figures["confusion"] = plot.confusion(found.confusion, found.classes,
@@ -164,13 +192,10 @@ def _figures(net, few, found, energy, history, name, batch_size) -> dict[str, Fi
 
 def _pairs(net, few, batch_size) -> tuple[np.ndarray, np.ndarray]:
     """(targets, answers), (n, K) each, of what counts."""
-    answers = predict(net, few, batch_size=batch_size, answers=True)
-    counts = np.ones(few.y.shape[:-1], bool)
-    if few.per_step:
-        counts = counts if few.mask is None else few.mask.copy()
-        lengths = few.lengths
-        if lengths is not None:
-            counts &= np.arange(len(counts))[:, None] < lengths
+    answers = predict(net, few, batch_size=batch_size)
+    counts = counted(few)
+    if counts is None:
+        counts = np.ones(few.y.shape[:-1], bool)
     return few.y[counts], answers[counts]
 
 
@@ -201,7 +226,7 @@ def _of_training(history) -> list[str]:
     best, tests = history.best(), _tests(history)
     if best is None:
         return [f"{len(history)} epochs of training" if len(history) else "no epoch was trained"]
-    lines = [f"chosen: epoch {best['epoch'] + 1} of {len(history)}, the best on the validation data"]
+    lines = [f"epoch {best['epoch'] + 1} of {len(history)} is the best on the validation data"]
     if tests:
         lines.append(f"test accuracy of the last epoch {tests[-1]:.4f}, "
                      f"of the best epoch on test {max(tests):.4f}")

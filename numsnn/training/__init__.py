@@ -1,7 +1,7 @@
 """Training: `fit`, `evaluate`, `predict`; regularisers, starting values, metrics, the gradient check."""
 
 from . import init, metrics, regularise
-from .gradcheck import GradientError, check_gradients
+from .gradcheck import GradientError, check_gradients, check_loss
 from .train import (
     Evaluation,
     History,
@@ -12,5 +12,5 @@ from .train import (
     warm_up,
 )
 
-__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "check_gradients", "evaluate", "fit",
-           "init", "metrics", "predict", "regularise", "warm_up"]
+__all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "check_gradients", "check_loss",
+           "evaluate", "fit", "init", "metrics", "predict", "regularise", "warm_up"]

@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 class History:
-    """One dict an epoch: epoch, loss, NAME_accuracy of each watched set, projected, seconds."""
+    """One dict an epoch: epoch, loss, NAME_accuracy of each watched set, projected, seconds.
+
+    Of a regression NAME_loss, NAME_mse, NAME_mae, NAME_r2, NAME_correlation in place of NAME_accuracy.
+    """
 
     def __init__(self, epochs: list[dict] | None = None):
         self.epochs: list[dict] = epochs or []
@@ -27,10 +30,16 @@ class History:
         """Whether there is such a column."""
         return any(key in epoch for epoch in self.epochs)
 
-    def best(self, key: str = "valid_accuracy") -> dict | None:
-        """The first epoch with the largest value of `key`."""
+    def best(self, key: str | None = None) -> dict | None:
+        """The first epoch with the best value of `key`: of a loss or error the smallest, else the largest.
+
+        None: valid_accuracy, or valid_loss where that is not known.
+        """
+        usual = "valid_loss" if "valid_loss" in self and "valid_accuracy" not in self else "valid_accuracy"
+        key = key or usual
+        sign = -1 if key.endswith(("loss", "mse", "mae")) else 1
         known = [epoch for epoch in self.epochs if key in epoch]
-        return max(known, key=lambda epoch: epoch[key], default=None)
+        return max(known, key=lambda epoch: sign * epoch[key], default=None)
 
     def save(self, path: Path | str) -> None:
         """Write the epochs as JSON."""

@@ -1,4 +1,5 @@
-"""Metrics of classification: accuracy, confusion matrix, precision, recall, F1."""
+"""Metrics of classification: accuracy, confusion matrix, precision, recall, F1; and of regression: mean
+square and absolute error, R2, correlation."""
 
 from __future__ import annotations
 
@@ -43,3 +44,32 @@ def scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
     return {"precision": divide(right, said), "recall": divide(right, true),
             "f1": divide(2 * right, true + said)}
+
+
+def regression(targets: np.ndarray, predicted: np.ndarray,
+               mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """"mse", "mae", "r2" and "correlation" (Pearson's), each (K,), of targets (B, K) or (T, B, K).
+
+    mask: (T, B) steps that count.  r2 = 1 - sum (y - target)^2 / sum (target - mean)^2; it, and the
+    correlation, are NaN where the targets do not vary, the correlation where the predictions do not.
+    """
+    targets, predicted = np.asarray(targets, np.float64), np.asarray(predicted, np.float64)
+    if targets.shape != predicted.shape or targets.ndim < 2:
+        raise ValueError(f"targets and predictions must have one shape (B, K) or (T, B, K); "
+                         f"got {targets.shape} and {predicted.shape}")
+    if mask is not None and np.shape(mask) != targets.shape[:-1]:
+        raise ValueError(f"expected a mask of shape {targets.shape[:-1]}; got {np.shape(mask)}")
+    counts = np.ones(targets.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
+    t, y = targets[counts], predicted[counts]
+    if not len(t):
+        return dict.fromkeys(("mse", "mae", "r2", "correlation"), np.full(t.shape[1], np.nan))
+    error = y - t
+    square = (error ** 2).mean(0)
+    of_t, of_y = t - t.mean(0), y - y.mean(0)
+    variance, spread = (of_t ** 2).mean(0), np.sqrt((of_t ** 2).mean(0) * (of_y ** 2).mean(0))
+    return {"mse": square, "mae": np.abs(error).mean(0), "r2": 1 - _ratio(square, variance),
+            "correlation": _ratio((of_t * of_y).mean(0), spread)}
+
+
+def _ratio(a, b):
+    return np.divide(a, b, out=np.full(a.shape, np.nan), where=b > 0)

@@ -37,8 +37,8 @@ class Progress:
         if not self.on:
             return
         facts = [f"loss {row['loss']:.4g}"]
-        facts += [f"{key.removesuffix('_accuracy')} {value:.4f}"
-                  for key, value in row.items() if key.endswith("_accuracy")]
+        facts += [f"{key.removesuffix('_accuracy').replace('_', ' ')} {value:.4f}"
+                  for key, value in row.items() if key.endswith(("_accuracy", "_loss"))]
         if row["projected"]:
             facts.append(f"{row['projected']} values projected to their bound")
         facts.append(f"{row['seconds']:.2f} s")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..datasets.checks import is_per_step
 from ..datasets.dataset import Batch
 from ..layers import Population
 from ..loss import Loss
@@ -52,7 +53,7 @@ def _truncated(step, tbptt, batch, rng, where):
     net, optimizer = step.net, step.optimizer
     options = step.options(batch)
     steps = batch.x.shape[0]
-    label_per_step = batch.y.ndim == 2
+    label_per_step = is_per_step(batch.y)
     total, projected, sums = 0.0, 0, None
     state = net.initial_state(batch.x.shape[1], rng)
     for first in range(0, steps, tbptt):
@@ -77,7 +78,7 @@ def _truncated(step, tbptt, batch, rng, where):
 def _segment(batch, first, last):
     """(x, labels, mask, lengths) of some steps of a batch; a label of the whole sequence stays."""
     part = slice(first, last)
-    labels = batch.y[part] if batch.y.ndim == 2 else batch.y
+    labels = batch.y[part] if is_per_step(batch.y) else batch.y
     mask = None if batch.mask is None else batch.mask[part]
     lengths = None if batch.lengths is None else np.clip(batch.lengths - first, 0, last - first)
     return batch.x[part], labels, mask, lengths

@@ -15,11 +15,11 @@ from ..datasets.dataset import Batch
 from ..devices import threads
 from ..files.checkpoint import first_difference, load_training, save
 from ..layers.layer import positive_integer
-from ..loss import Loss
+from ..loss import as_loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..optim import Optimizer
-from .evaluation import Evaluation, evaluate, predict
+from .evaluation import AnyLoss, Evaluation, evaluate, predict
 from .history import History
 from .progress import Progress
 from .regularise import Regulariser
@@ -55,7 +55,7 @@ class _Course(NamedTuple):
     sent_aside: bool            # a thread of its own sends batches to a device
 
 
-def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Loss, optimizer: Optimizer,
+def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: AnyLoss, optimizer: Optimizer,
         epochs: int, batch_size: int = 64, seed: int = 0, watch: dict[str, Dataset] | None = None,
         patience: int | None = None, keep_best: bool = True, tbptt: int | None = None,
         step_inside: bool = True, callbacks: Sequence[Callable[[Epoch], object]] = (), progress: bool = True,
@@ -64,11 +64,13 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
         memory: int | None = None) -> History:
     """Train a network; the history of its epochs.
 
-    train, valid: data sets; after each epoch the accuracy on `valid` is measured, and with keep_best the
-    network ends with the weights of the best epoch.  watch: further sets to measure, by name.
-    loss, optimizer: see numsnn.loss, numsnn.optim.
+    train, valid: data sets; after each epoch the accuracy on `valid` is measured, of the targets of a
+    regression the loss, and with keep_best the network ends with the weights of the best epoch.  watch:
+    further sets to measure, by name.
+    loss: see numsnn.loss, or a function (y, target) -> (value, dy), see numsnn.loss.Own.  optimizer: see
+    numsnn.optim.
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
-    patience: stop after so many epochs without a better accuracy on `valid`.
+    patience: stop after so many epochs without a better accuracy, or loss, on `valid`.
     callbacks: functions of an Epoch; one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the
     gradient does not.
@@ -87,7 +89,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
-    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
+    step = Step(net, as_loss(loss), optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, valid, watch, epochs, batch_size, seed, patience, callbacks, progress,
                      checkpoint, facts, sent_aside=memory is None)
     history, best, first = History(), {}, 0
@@ -99,7 +101,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     return history
 
 
-def warm_up(net: Network, data: Dataset, *, loss: Loss, optimizer: Optimizer, **how) -> float:
+def warm_up(net: Network, data: Dataset, *, loss: AnyLoss, optimizer: Optimizer, **how) -> float:
     """Compile what training and running a network on data of this kind takes; the seconds it took.
 
     It is kept in the cache on disk.  A copy of the network is trained on two sequences, evaluated, and makes
@@ -158,7 +160,9 @@ def _train_epoch(course, epoch, bar):
         bar.batch(number, value)
     measured = {} if course.valid is None else {"valid": course.valid}
     for name, data in (measured | (course.watch or {})).items():
-        row[f"{name}_accuracy"] = evaluate(step.net, data, rates=False).accuracy
+        found = evaluate(step.net, data, rates=False, loss=step.loss if data.has_targets else None)
+        row |= {} if found.loss is None else {f"{name}_loss": found.loss}
+        row |= {f"{name}_{metric}": value for metric, value in found.metrics.items()}
     return row
 
 

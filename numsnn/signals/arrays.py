@@ -1,0 +1,64 @@
+"""Arrays from outside: what NumPy would take without a word, and we do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+NUMBERS = "biuf"                    # NumPy's letters: booleans, integers, floats
+LARGEST = np.iinfo(np.int64).max
+TIME_FIRST = "Time comes first, (T, B, ...); with the samples first, use np.swapaxes(a, 0, 1)"
+
+
+def plain(a: Any, what: str, kinds: str = NUMBERS) -> np.ndarray:
+    """`a` as an array of these kinds; lists of unequal length, objects, texts and masked values are refused.
+
+    what: its name in the error.
+    """
+    if isinstance(a, np.ma.MaskedArray) and np.ma.getmaskarray(a).any():
+        raise ValueError(f"{what} is a masked array, and what it masks would count; fill it, a.filled(0), "
+                         f"and say by mask= or lengths= which steps count")
+    try:
+        a = np.asarray(a)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{what}: expected one array; got what makes none ({error}). Sequences of unequal "
+                         f"length go through Dataset.from_samples, which pads them") from error
+    if a.dtype.kind not in kinds:
+        raise ValueError(f"{what}: expected numbers; got {_kind(a)} of shape {a.shape}")
+    return a
+
+
+def _kind(a):
+    return {"O": "Python objects", "U": "texts", "S": "texts", "c": "complex numbers"}.get(a.dtype.kind,
+                                                                                           str(a.dtype))
+
+
+def checked_lengths(lengths: Any, batch: int, steps: int | None, what: str = "lengths") -> np.ndarray:
+    """(B,) int64: how many of the steps of each sample are valid, 0 ... steps (None: any number)."""
+    lengths = plain(lengths, what)
+    whole = lengths.dtype.kind in "iu" or lengths.dtype.kind == "f" and (lengths == np.trunc(lengths)).all()
+    if lengths.shape != (batch,) or not whole:
+        some = ", ".join(map(str, lengths.ravel()[:3]))
+        hint = f". {TIME_FIRST}" if steps is not None and lengths.shape == (steps,) else ""
+        raise ValueError(f"{what}: expected {batch} integers, one for each sample; "
+                         f"got {lengths.dtype} of shape {lengths.shape}: {some} ...{hint}")
+    most = LARGEST if steps is None else steps
+    if batch and (lengths.min() < 0 or lengths.max() > most):
+        upper = "0 on" if steps is None else f"0 ... T = {steps}"
+        raise ValueError(f"{what} must lie in {upper}; got {lengths.min()} ... {lengths.max()}")
+    return lengths.astype(np.int64)
+
+
+def checked_mask(mask: Any, shape: tuple[int, ...], name: str = "mask", of: str = "") -> np.ndarray:
+    """(T, B) booleans; numbers must be 0 or 1.  of: what has it, before the error."""
+    mask = plain(mask, f"{of}{name}")
+    if mask.shape != shape:
+        hint = f". {TIME_FIRST}" if mask.shape == shape[::-1] else ""
+        raise ValueError(f"{of}expected a {name} (T, B) = {shape}; got shape {mask.shape}{hint}")
+    if mask.dtype == bool:
+        return mask
+    other = mask[(mask != 0) & (mask != 1)]
+    if other.size:
+        raise ValueError(f"{of}{name} says which steps count: expected booleans, or 0 and 1; got {other[0]}")
+    return mask.astype(bool)
