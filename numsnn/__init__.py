@@ -46,7 +46,7 @@ from .layers import (
 from .layers.models import *  # one for each neuron model: ALIF, LI, LIF ...
 from .network import Network
 from .neurons import surrogate
-from .reports import plot
+from .reports import plot, report
 from .signals import Events, Spikes, audio, encode
 from .training import (
     Evaluation,
@@ -76,7 +76,7 @@ __all__ = [
     "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
     "check_gradients", "check_loss", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads",
     "init", "layers", "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict",
-    "regularise", "save", "set_num_threads", "surrogate", "warm_up",
+    "regularise", "report", "save", "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += models.__all__
 

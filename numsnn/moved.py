@@ -24,7 +24,6 @@ MOVED = {
     "numsnn.metrics": "numsnn.training.metrics",
     "numsnn.plot": "numsnn.reports.plot",
     "numsnn.regularise": "numsnn.training.regularise",
-    "numsnn.report": "numsnn.recipes.report",
     "numsnn.spikes": "numsnn.signals.spikes",
     "numsnn.summary": "numsnn.network.summary",
     "numsnn.surrogate": "numsnn.neurons.surrogate",

@@ -31,7 +31,7 @@ def refused(capsys, *arguments):
 def test_train_writes_everything(trained):
     assert {path.name for path in trained.iterdir()} == {
         "checkpoint.h5", "config.json", "metrics.json", "report.md",
-        "training.png", "confusion.png", "sequence.png"}
+        "training.png", "confusion.png", "sequence.png", "energy.png", "parameters.png", "rates.png"}
     metrics = json.loads((trained / "metrics.json").read_text())
     assert metrics["synthetic"] is True
     assert metrics["parameters"] == 1818

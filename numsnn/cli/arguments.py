@@ -41,9 +41,11 @@ def _add_train(commands):
 
 
 def _add_evaluate(commands):
-    evaluate = commands.add_parser("evaluate", help="test accuracy of a checkpoint")
+    evaluate = commands.add_parser("evaluate", help="test accuracy of a checkpoint, or a whole report")
     _add_checkpoint(evaluate)
     _add_data(evaluate)
+    evaluate.add_argument("--report", metavar="FOLDER",
+                          help="write pictures, numbers and a page that shows them (report.md) to a folder")
     _add_last(evaluate)
     _add_device(evaluate)
 

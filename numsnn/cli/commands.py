@@ -104,7 +104,18 @@ def _announce(options):
 
 def _evaluate(options):
     from ..training.train import evaluate
-    print(evaluate(*_tested(options, "ns.evaluate")))
+    if options.report is None:
+        print(evaluate(*_tested(options, "ns.evaluate")))
+        return
+    from ..files.checkpoint import describe
+    from ..reports.writing import checked_folder, report
+    from ..training.history import History
+    folder = checked_folder(options.report)
+    net, test = _tested(options, "ns.report")
+    training = describe(options.checkpoint)["training"]
+    intro = f"weights of the {'last' if options.last else 'best'} epoch in {options.checkpoint}"
+    print(report(net, test, folder, history=History(training.get("history")), title=training["recipe"],
+                 intro=intro))
 
 
 def _energy(options):

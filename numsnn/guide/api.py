@@ -31,6 +31,7 @@ ROOMS = {
     "metrics": "numsnn.training.metrics",
     "regularise": "numsnn.training.regularise",
     "energy": "numsnn.energy",
+    "reports": "numsnn.reports",
     "plot": "numsnn.reports.plot",
     "recipes": "numsnn.recipes",
     "bench": "numsnn.bench",

@@ -17,8 +17,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .. import layers as ns
 from ..datasets import Dataset, cameras, converted, synthetic_gestures
 from ..datasets.cameras import GESTURES
@@ -27,6 +25,7 @@ from ..datasets.recordings import Bins, framed
 from ..loss import CrossEntropy
 from ..network.network import Network
 from ..optim import Adam, Cosine
+from ..reports.example import example
 from .recipe import Data, Recipe
 
 if TYPE_CHECKING:
@@ -106,28 +105,9 @@ def optimizer(options: dict) -> Adam:
     return Adam(options["lr"], schedule=Cosine(EPOCHS), factors={"*.tau_*": 2.0})
 
 
-def activity(net: Network, data: Dataset) -> Figure:
-    """Spikes of both populations and the answer over time, of the first test recordings."""
-    import matplotlib.pyplot as plt
-    example = data.select(np.arange(min(3, len(data))))
-    _, _, seen = net.run(example.x, record={"first": "spike", "second": "spike", "li0": "v"})
-    fig, axes = plt.subplots(3, len(example), figsize=(4 * len(example), 6), sharex=True, squeeze=False,
-                             layout="constrained")
-    for b, column in enumerate(axes.T):
-        for ax, name in zip(column, ("first", "second"), strict=False):
-            t, n = np.nonzero(seen[name]["spike"][:, b])
-            ax.scatter(t, n, s=4, c="black", linewidths=0)
-            ax.set_ylim(-1, seen[name]["spike"].shape[2])
-            ax.set_ylabel(f"{name} population" if b == 0 else "")
-        total = np.cumsum(seen["li0"]["v"][:, b], 0)
-        best = int(total[-1].argmax())
-        for c in range(total.shape[1]):
-            column[2].plot(total[:, c], color="C0" if c == best else "0.8", zorder=2 if c == best else 1)
-        column[0].set_title(f"{GESTURES[example.y[b]]}\n-> {GESTURES[best]}", fontsize=9)
-        column[2].set_xticks(range(0, len(total), 5))
-        column[2].set_xlabel("frame")
-        column[2].set_ylabel("sum of membranes" if b == 0 else "")
-    return fig
+def figure(net: Network, data: Dataset) -> Figure:
+    """The first test recording."""
+    return example(net, data, 0, unit="frames")
 
 
 RECIPE = Recipe(
@@ -135,4 +115,4 @@ RECIPE = Recipe(
     "gestures of an event camera: convolutional encoder, feedback between two ALIF populations "
     "(Yin et al. 2021)",
     OPTIONS, data, network, optimizer, CrossEntropy(), EPOCHS, 16,
-    "the authors report 0.979 on DVS128 Gesture", activity)
+    "the authors report 0.979 on DVS128 Gesture", figure)

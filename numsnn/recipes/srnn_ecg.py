@@ -16,15 +16,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..datasets import Dataset, qtdb, synthetic
 from ..layers import ALIF, Dense
 from ..loss import CrossEntropy
 from ..network.network import Network
 from ..optim import Adam, Cosine, Step
-from ..reports.plot import sequence
-from ..signals.spikes import Spikes
+from ..reports.example import example
 from .recipe import Data, Recipe
 
 if TYPE_CHECKING:
@@ -66,40 +63,8 @@ def optimizer(options: dict) -> Adam:
 
 
 def figure(net: Network, data: Dataset) -> Figure:
-    """A test sequence over time: input, hidden layer, the neuron whose threshold moves most, labels.
-
-    The input are spikes of both leads.  The sequence is the one with most labelled steps, where labels are
-    known.
-    """
-    example = data.select([0 if data.labelled is None else int(data.labelled.sum(0).argmax())])
-    assert isinstance(example.x, Spikes) and example.mask is not None
-    fields = ("v", "theta", "spike")
-    y, _, seen = net.run(example.x, record={"alif0": fields, "alif1": fields})
-    v, theta, spikes = (np.concatenate([seen[name][field][:, 0] for name in ("alif0", "alif1")], 1)
-                        for field in fields)
-    n_hidden = seen["alif0"]["spike"].shape[2]
-    neuron = _to_draw(v, theta, spikes[:, :n_hidden])
-    hidden = neuron < n_hidden
-    name = f"hidden neuron {neuron + 1}" if hidden else f"output {data.classes[neuron - n_hidden]}"
-    true, predicted = example.y[:, 0], y[:, 0].argmax(-1)
-    right = (predicted == true)[example.mask[:, 0]].mean()
-    return sequence(np.arange(len(y)) / 250, example.x.dense()[:, 0], spikes[:, :n_hidden],
-                    (name, v[:, neuron], theta[:, neuron], spikes[:, neuron]),
-                    {"true": true, "predicted": predicted}, data.classes,
-                    input_names=["lead 1 up", "down", "lead 2 up", "down"],
-                    title=f"{data.name}: one sequence, {100 * right:.1f} % of its steps right")
-
-
-def _to_draw(v, theta, hidden_spikes):
-    """The neuron whose threshold moves most.
-
-    In the paper's network only output neurons adapt; where training has silenced all of them, it is the
-    hidden neuron nearest to half its steps.
-    """
-    moves = theta.std(0) / np.maximum(v.std(0), 1e-6)
-    if moves.max() > 1e-5:
-        return int(moves.argmax())
-    return int(np.abs(hidden_spikes.mean(0) - 0.5).argmin())
+    """The test sequence with most labelled steps; its input are spikes of both leads."""
+    return example(net, data, step=1 / 250, unit="s", input_names=["lead 1 up", "down", "lead 2 up", "down"])
 
 
 RECIPE = Recipe("srnn-ecg", "ECG wave labelling, 36 recurrent neurons (Yin et al. 2020)", OPTIONS,

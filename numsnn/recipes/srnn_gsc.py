@@ -28,8 +28,9 @@ from ..layers import LI, Dense, OverTime, Ternary
 from ..loss import CrossEntropy
 from ..network.network import Network
 from ..optim import Adam, Step
+from ..reports.example import example
 from .recipe import Data, Recipe
-from .srnn_shd import filled, over_time, populations, tau
+from .srnn_shd import filled, populations, tau
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +125,7 @@ def optimizer(options: dict) -> Adam:
 def figure(net: Network, data: Dataset) -> Figure:
     """The first test recording; as input what the code hands out, 1 and -1 alike."""
     _, _, seen = net.run(data[0].x, record={"ternary0": "y"})
-    return over_time(net, data, 0.01, inputs=seen["ternary0"]["y"][:, 0] != 0)
+    return example(net, data, 0, step=0.01, unit="s", inputs=seen["ternary0"]["y"][:, 0] != 0)
 
 
 RECIPE = Recipe("srnn-gsc", "spoken commands as log-mel features, two ALIF populations (Yin et al. 2021)",

@@ -25,15 +25,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..datasets import Dataset, shd, stand_in
 from ..datasets.recordings import framed
-from ..layers import ALIF, LI, Dense, OverTime, Population
+from ..layers import ALIF, LI, Dense, OverTime
 from ..loss import CrossEntropy
 from ..network.network import Network
 from ..optim import Adam, Step
-from ..reports.plot import sequence
+from ..reports.example import example
 from .recipe import Data, Recipe
 
 if TYPE_CHECKING:
@@ -104,40 +102,6 @@ def filled(data: Dataset, n: int) -> Dataset:
         data.classes += tuple(f"(none {i})" for i in range(there, n))
         data.name += f" (only {there} of the {n} classes are there: {known})"
     return data
-
-
-def over_time(net: Network, data: Dataset, step: float, unit: str = "s",
-              inputs: np.ndarray | None = None) -> Figure:
-    """Figure of the first sequence: input, spikes of all ALIF populations, one neuron, the answer so far.
-
-    The neuron is the one whose threshold moves most.
-    step: of time, in `unit`.  inputs: (T, N) what to draw as input; None: what the network is given, where it
-    is more than 1/2.
-    """
-    x, label = data[0].x, int(data.y[0])
-    names = [name for name, layer in net.layers.items()
-             if isinstance(layer, Population) and layer.model.name == "ALIF"]
-    _, _, seen = net.run(x, record=dict.fromkeys(names, ("v", "theta", "spike")))
-    v, theta, spikes = (np.concatenate([seen[name][field][:, 0] for name in names], 1)
-                        for field in ("v", "theta", "spike"))
-    steps = len(spikes)
-    classes, bands = np.unique([label, *_answers(net, x, steps)], return_inverse=True)
-    neuron = int((np.ptp(theta, axis=0) / np.maximum(np.ptp(v, axis=0), 1e-6)).argmax())
-    if inputs is None:
-        inputs = (x if isinstance(x, np.ndarray) else x.dense())[:, 0] > 0.5
-    return sequence(np.arange(steps) * step, inputs, spikes,
-                    (f"neuron {neuron + 1}", v[:, neuron], theta[:, neuron], spikes[:, neuron]),
-                    {"true": np.full(steps, bands[0]), "answer so far": bands[1:]},
-                    [data.classes[c] for c in classes], unit=unit, title=f"{data.name}: one sequence")
-
-
-def _answers(net, x, steps):
-    """The class that the network answers after each step of its one sequence."""
-    answers, state = [], None
-    for t in range(steps):
-        y, state = net.step(x[t] if isinstance(x, np.ndarray) else x[t:t + 1], state)
-        answers.append(int(y[0].argmax()))
-    return answers
 
 
 # ---- the recipes
@@ -217,7 +181,7 @@ def ssc_optimizer(options: dict) -> Adam:
 
 def figure(net: Network, data: Dataset) -> Figure:
     """The first test recording; it lasts a second."""
-    return over_time(net, data, 1 / data[0].x.shape[0])
+    return example(net, data, 0, step=1 / data[0].x.shape[0], unit="s")
 
 
 RECIPES = (

@@ -39,10 +39,11 @@ from ..layers import ALIF, LI, Dense, OverTime
 from ..loss import CrossEntropy
 from ..network.network import Network
 from ..optim import Adam, Adamax, Cosine, Linear, MultiStep, Optimizer
+from ..reports.example import example
 from ..signals import encode
 from ..signals.spikes import Spikes
 from .recipe import Data, Recipe
-from .srnn_shd import adaptive, over_time, populations, tau
+from .srnn_shd import adaptive, populations, tau
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -175,7 +176,7 @@ def psmnist_optimizer(options: dict) -> Optimizer:
 
 def figure(net: Network, data: Dataset) -> Figure:
     """The first test picture."""
-    return over_time(net, data, 1, "pixels")
+    return example(net, data, 0, unit="pixels")
 
 
 RECIPES = (

@@ -1,5 +1,7 @@
-"""What a person looks at: pictures of runs and trainings (`plot`), what a file holds (`describe`)."""
+"""What a person looks at: `report`, pictures (`plot`, `example`), what a file holds (`describe`)."""
 
 from . import describe, plot
+from .example import example
+from .writing import Report, report
 
-__all__ = ["describe", "plot"]
+__all__ = ["Report", "describe", "example", "plot", "report"]
