@@ -69,7 +69,7 @@ def _of_the_whole_batch(net, task, regularisers):
     for penalty in penalties:
         for name, d in penalty.drates.items():
             drates[name] = drates[name] + d if name in drates else d
-    dhidden = net._hidden({name: {"rate": d} for name, d in drates.items()})
+    dhidden = net._hidden({name: {"rate": d} for name, d in drates.items()}, *x.shape[:2])
     grads, _, _ = stages.backward(net, tape, dy, {}, dhidden, False)
     for penalty in penalties:
         for name, d in penalty.grads.items():

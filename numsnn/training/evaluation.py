@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..datasets import Dataset
-from ..layers.layer import positive_integer
+from ..layers.layer import count_of, positive_integer
 from ..network.network import Network
 from ..network.summary import activity
 from .metrics import accuracy, confusion_matrix, scores
@@ -25,11 +25,16 @@ class Evaluation(NamedTuple):
     confusion: np.ndarray           # row true, column predicted
     classes: tuple
     rates: dict                     # layer -> {"rate", "dead", "saturated"}
+    # layers whose initial state is drawn in training, and was not here
+    at_rest: tuple = ()
 
     def __str__(self) -> str:
         head = f"{self.name}: accuracy {self.accuracy:.4f} over {self.n:,} decisions"
         if self.accuracy_labelled is not None:
             head += f"; {self.accuracy_labelled:.4f} over the labelled ones"
+        if self.at_rest:
+            head += (f"\nbegun without the random initial states that training draws for "
+                     f"{', '.join(self.at_rest)}; evaluate(net, data, seed=0) draws them")
         return "\n".join([head, *self._of_classes(), *self._of_layers()])
 
     def _of_classes(self):
@@ -46,23 +51,34 @@ class Evaluation(NamedTuple):
                 for layer, facts in self.rates.items()]
 
 
-def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool = False) -> np.ndarray:
-    """The most likely class of each sequence (B,) or step (T, B); answers=True: the answers themselves."""
+def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool = False,
+            seed: int | None = None) -> np.ndarray:
+    """The most likely class of each sequence (B,) or step (T, B); answers=True: the answers themselves.
+
+    seed: see evaluate.
+    """
     parts = []
-    for batch in data.batches(positive_integer(batch_size, "batch_size")):
-        y, _ = net.run(batch.x, lengths=batch.lengths)
+    for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
+        y, _ = net.run(batch.x, _initial(net, batch, number, seed), lengths=batch.lengths)
         parts.append(y if answers else y.argmax(-1))
     once_per_sequence = parts[0].ndim == (2 if answers else 1)
     return np.concatenate(parts, 0 if once_per_sequence else 1)
 
 
-def evaluate(net: Network, data: Dataset, *, batch_size: int = 256, rates: bool = True) -> Evaluation:
-    """Accuracy, confusion matrix and firing rates on a data set; print it for a table."""
+def evaluate(net: Network, data: Dataset, *, batch_size: int = 256, rates: bool = True,
+             seed: int | None = None) -> Evaluation:
+    """Accuracy, confusion matrix and firing rates on a data set; print it for a table.
+
+    seed: of the initial states, where training draws them (init_state="uniform" and others); they depend on
+    (seed, batch) only.  None: the network begins as `run` does, without chance, which can be far from how it
+    was trained; the table says so.
+    """
     if not len(data):
         raise ValueError(f"data set {data.name!r} is empty; there is nothing to evaluate")
     parts, seen, n_classes = [], [], 0
-    for batch in data.batches(positive_integer(batch_size, "batch_size")):
-        y, _, found = net.run(batch.x, lengths=batch.lengths, record="rate" if rates else {})
+    for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
+        y, _, found = net.run(batch.x, _initial(net, batch, number, seed), lengths=batch.lengths,
+                              record="rate" if rates else {})
         n_classes = y.shape[-1]
         parts.append(y.argmax(-1))
         seen.append(found)
@@ -74,7 +90,25 @@ def evaluate(net: Network, data: Dataset, *, batch_size: int = 256, rates: bool 
                       accuracy=accuracy(data.y, predicted, counted),
                       accuracy_labelled=_accuracy_labelled(data, predicted, counted), confusion=confusion,
                       classes=data.classes or tuple(map(str, range(n_classes))),
-                      rates=activity(_joined_rates(seen)))
+                      rates=activity(_joined_rates(seen)), at_rest=_drawn(net) if seed is None else ())
+
+
+def _initial(net, batch, number, seed):
+    """The initial state of a batch: drawn as in training, or None for that of `run`."""
+    if seed is None:
+        return None
+    return net.initial_state(batch.x.shape[1], np.random.default_rng([count_of(seed, "seed"), number]))
+
+
+def _drawn(net):
+    """The populations whose initial state is drawn in training."""
+    found = []
+    for name, layer in net.layers.items():
+        state = layer.initial_state(2) if hasattr(layer, "init_state") else None
+        drawn = () if state is None else layer.initial_state(2, np.random.default_rng(0))
+        if any(not np.array_equal(a, b) for a, b in zip(state or (), drawn, strict=True)):
+            found.append(name)
+    return tuple(found)
 
 
 def _check_labels(data, shape, n_classes):

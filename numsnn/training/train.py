@@ -93,6 +93,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     history, best, first = History(), {}, 0
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         history, best, first = _resume(net, optimizer, checkpoint, seed)
+    optimizer.check_owner(net.params)
     best = _run_epochs(course, history, best, first)
     if keep_best:
         net.restore(best)
@@ -194,7 +195,7 @@ def _resume(net, optimizer, checkpoint, seed):
         raise ValueError(f"{checkpoint} holds another network: {different}; "
                          f"resume with the network that it was written with")
     net.restore(saved.net.arrays())
-    optimizer.steps, optimizer.state = saved.optimizer.steps, saved.optimizer.state
+    optimizer.go_on_from(saved.optimizer)
     return History(saved.facts["history"]), saved.best, saved.facts["epoch"] + 1
 
 
