@@ -25,6 +25,8 @@ def loss_and_gradients(net, loss, x, labels, *, mask, lengths, state, rng, regul
                        chunk) -> BatchResult:
     """See Network.loss_and_gradients."""
     x = net._input(x)
+    if not x.shape[1]:
+        raise ValueError(f"expected at least one sample to train on; got x of shape {tuple(x.shape)}")
     every = fused.check(net, checkpoint_every)
     if chunk is not None:
         positive_integer(chunk, "chunk")

@@ -269,5 +269,7 @@ def _elsewhere(a):
 
 
 def _largest(g):
-    """The largest absolute value; NaN where there is one."""
+    """The largest absolute value, NaN where there is one; 0 where the sum of squares is finite (quick)."""
+    if isfinite(np.vdot(g, g)):
+        return 0.0
     return float(np.maximum(g.max(initial=0), -g.min(initial=0)))

@@ -63,6 +63,7 @@ def _truncated(step, tbptt, batch, rng, where):
         _stop_if_not_finite(net, result, batch, f"{where}, steps {first} to {last - 1}")
         total = total + result.loss if label_per_step else result.loss
         state = result.state
+        _stop_if_state_is_not_finite(net, state, batch, f"{where}, steps {first} to {last - 1}")
         if step.step_inside:
             projected += optimizer.update(net.params, result.grads)
         elif sums is None:
@@ -95,6 +96,16 @@ def _stop_if_not_finite(net, result, batch, where):
     reason = f"the gradient of {bad[-1]} is not finite" if loss_is_finite else f"the loss is {result.loss}"
     raise TrainingDiverged(f"{where}: {reason}; {_origin(net, batch)}. "
                            f"Try a smaller learning rate or clip_norm")
+
+
+def _stop_if_state_is_not_finite(net, state, batch, where):
+    """The next segment would refuse it."""
+    named = [(f"{name}.{field}", a) for name, fields in state.items() if fields is not None
+             for field, a in zip(fields._fields, fields, strict=True)]
+    for (name, _), fine in zip(named, net.loops.finite([a for _, a in named]), strict=True):
+        if not fine:
+            raise TrainingDiverged(f"{where}: the state {name} is not finite; {_origin(net, batch)}. "
+                                   f"Try a smaller learning rate or clip_norm")
 
 
 def _origin(net, batch):
