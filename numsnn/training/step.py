@@ -100,12 +100,10 @@ def _stop_if_not_finite(net, result, batch, where):
 
 def _stop_if_state_is_not_finite(net, state, batch, where):
     """The next segment would refuse it."""
-    named = [(f"{name}.{field}", a) for name, fields in state.items() if fields is not None
-             for field, a in zip(fields._fields, fields, strict=True)]
-    for (name, _), fine in zip(named, net.loops.finite([a for _, a in named]), strict=True):
-        if not fine:
-            raise TrainingDiverged(f"{where}: the state {name} is not finite; {_origin(net, batch)}. "
-                                   f"Try a smaller learning rate or clip_norm")
+    for name, fields in state.items():
+        if fields is not None and not all(net.loops.finite(list(fields))):
+            raise TrainingDiverged(f"{where}: the state of layer {name} is not finite; "
+                                   f"{_origin(net, batch)}. Try a smaller learning rate or clip_norm")
 
 
 def _origin(net, batch):
