@@ -191,8 +191,17 @@ def contiguous(a: np.ndarray) -> np.ndarray:
     return a if a.flags.c_contiguous else copy(a)
 
 
+def laid(a: np.ndarray) -> np.ndarray:
+    """(T, B, N) as `flat` takes it: the array itself where each time step lies in one piece, else a copy."""
+    if a.flags.c_contiguous:
+        return a
+    (_, batch, units), (step, sample, unit), size = a.shape, a.strides, a.itemsize
+    in_pieces = (units == 1 or unit == size) and (batch == 1 or sample == units * size)
+    return a if in_pieces and step >= batch * units * size and step % size == 0 else copy(a)
+
+
 def flat(a: np.ndarray) -> np.ndarray:
-    """(T, B, N) as a vector.
+    """(T, B, N), as `laid` gives it, as a vector.
 
     The time steps may lie apart, as those of some samples of a larger array do; what lies between them is
     not theirs.
@@ -200,9 +209,9 @@ def flat(a: np.ndarray) -> np.ndarray:
     if a.flags.c_contiguous:
         return a.reshape(-1)
     steps, batch, units = a.shape
-    pitch = a.strides[0] // a.strides[2]
+    pitch = a.strides[0] // a.itemsize
     size = max(steps - 1, 0) * pitch + min(steps, 1) * batch * units
-    return np.lib.stride_tricks.as_strided(a, (size,), a.strides[2:])
+    return np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,))
 
 
 def clear() -> None:

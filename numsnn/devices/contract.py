@@ -83,6 +83,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..neurons import Model
 from ..neurons.activation import ACTIVATIONS, Activation
@@ -133,9 +134,14 @@ class Over(NamedTuple):
     start: int
 
 
+ROUND = 1 << 23     # steps; float32 counts twice as far one by one
+
+
 class OverState(NamedTuple):
+    """All in the working precision; steps_so_far gives the number that steps and rounds tell together."""
     value: np.ndarray           # (B, N) sum, largest or last value so far
-    steps: np.ndarray           # (B, 1) steps so far, in the working precision
+    steps: np.ndarray           # (B, 1) steps so far beyond full rounds
+    rounds: np.ndarray          # (B, 1) full rounds of ROUND steps so far
 
 
 class Recurrent(NamedTuple):
@@ -207,6 +213,17 @@ class PopulationGradients(NamedTuple):
 def with_fields(cls: Any, wanted: Collection, array_of: Callable[[str], Any]) -> Any:
     """A named tuple of array_of(name) for each field that is wanted, None for the others."""
     return cls(*(array_of(name) if name in wanted else None for name in cls._fields))
+
+
+def steps_so_far(state: OverState) -> np.ndarray:
+    """(B, 1) of int64."""
+    return np.asarray(state.steps).astype(np.int64) + ROUND * np.asarray(state.rounds).astype(np.int64)
+
+
+def steps_and_rounds(steps: np.ndarray, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
+    """What `steps_so_far` makes this number of."""
+    rounds, rest = np.divmod(steps, ROUND)
+    return rest.astype(dtype), rounds.astype(dtype)
 
 
 def valid_steps(steps: int, batch: int, lengths: np.ndarray | None) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload, register_jitable
 
@@ -348,6 +349,8 @@ def _overload_private_array(arrays):
 @overload(private, jit_options=INLINE)
 def _overload_private(arrays):
     if isinstance(arrays, types.Array):
+        if arrays.layout != "C":
+            raise TypingError(f"loops read arrays that lie in one piece; got {arrays}")
         return lambda arrays: _private_pointer(arrays)
     if isinstance(arrays, types.BaseTuple):
         return _each(private, arrays)

@@ -26,13 +26,17 @@ says `whole_batch`: it is then called with the whole batch, and its forward pass
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from math import isfinite, nan
+from numbers import Real
 from typing import Any, NamedTuple, NoReturn, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..signals.spikes import Spikes
+from .arrays import Arrays, replaced
 
 Shape: TypeAlias = tuple[int, ...]              # of one step of one sample: (N,), (C, L) or (C, H, W)
 Arriving: TypeAlias = np.ndarray | Spikes       # (T, B, N); arrays of a device behave as NumPy's
@@ -94,8 +98,31 @@ class Layer:
         if name is not None and not fits:
             raise ValueError(f"a layer's name is a non-empty string without '.' and '/'; got {name!r}")
         self.name = name
-        self.params: dict[str, np.ndarray] = {}
-        self.fixed: dict[str, np.ndarray] = {}
+        self._params, self._fixed = Arrays(), Arrays()
+
+    @property
+    def params(self) -> Arrays:
+        """The learned arrays by name; in a network assigning copies into them (layers/arrays.py)."""
+        return self._params
+
+    @params.setter
+    def params(self, arrays: Mapping[str, Any]) -> None:
+        self._params = replaced(self._params, arrays)
+
+    @property
+    def fixed(self) -> Arrays:
+        """The arrays that are not learned, as `params`."""
+        return self._fixed
+
+    @fixed.setter
+    def fixed(self, arrays: Mapping[str, Any]) -> None:
+        self._fixed = replaced(self._fixed, arrays)
+
+    def close(self, name: str) -> None:
+        """It is part of a network, under this name: its arrays keep their places."""
+        for layer in (self, *self.inside()):
+            layer.params.close(name)
+            layer.fixed.close(name)
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         """Draw the parameters."""
@@ -198,6 +225,24 @@ def size(shape: None) -> None: ...
 def size(shape: Shape | None) -> int | None:
     """Number of features of a shape, None where it is unknown."""
     return None if shape is None else int(np.prod(shape))
+
+
+def count_of(value: Any, what: str) -> int:
+    """`value` as an int; ValueError, in which `what` names it, where it is none from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"{what} must be an integer from 0 on; got {value!r}")
+    return int(value)
+
+
+def number(value: Any, what: str, wanted: str, fits: Callable[[float], bool]) -> float:
+    """`value` as a float; ValueError, in which `what` names it, where it is no number or does not fit."""
+    try:
+        real = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+    except OverflowError:
+        real = nan
+    if not isfinite(real) or not fits(real):
+        raise ValueError(f"{what} must be {wanted}; got {value!r}")
+    return real
 
 
 def positive_integer(value: Any, what: str) -> int:

@@ -27,7 +27,8 @@ class OverTime(Layer):
 
     x: (T, B, N) -> y: (B, N), or (T, B, N) for each.  `net.step` gives the answer so far; before `start` it
     is 0.  "sum" of "softmax" followed by a cross-entropy takes two soft-maxes, as the SRNN's authors do for
-    SHD.
+    SHD.  Sums are made in the network's precision, one step after the other: over millions of steps float64
+    keeps what float32 loses.
     """
 
     kind = "overtime"
@@ -57,12 +58,15 @@ class OverTime(Layer):
 
     def connect(self, shape: Shape | None) -> Shape | None:
         self.size: Any = size(shape)        # None where nothing says what arrives
+        if shape is None and not self.answers_each_step:
+            self.refuse("needs to know how many features arrive; put a layer with a size before it, "
+                        "or say Network(..., input_shape=N)")
         return shape
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> OverState | None:
         if self.reduce == "each":
             return None
-        return OverState(np.zeros((batch, self.size), self.dtype), np.zeros((batch, 1), self.dtype))
+        return OverState(*(np.zeros((batch, n), self.dtype) for n in (self.size, 1, 1)))
 
     @property
     def _over(self):

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from ..devices import buffers
 from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
 from ..neurons import NEURONS, activation as activations, surrogate as surrogates
+from .arrays import refuse_time_constants
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Result, Shape, positive_integer, size, values
 from .rates import rates, spikes_gradient
@@ -155,9 +156,7 @@ class Population(WithSettings):
         label = self.name or type(self).__name__
         for name, value in self.settings._asdict().items():
             array = initial(value, rng, self._shape_of(name), f"{label}.{name}")
-            if name.startswith("tau_") and array.min() <= 0:
-                self.refuse(f"{name} is a time constant in the unit of dt and must be positive; "
-                            f"got {array.min():g}")
+            refuse_time_constants(name, array, f"layer {label}: {name}")
             (self.params if name in self.learn else self.fixed)[name] = array.astype(dtype)
         if self.recur:
             n_out = len(self.model.recurrent) * self.n

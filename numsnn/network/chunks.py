@@ -51,6 +51,16 @@ def samples(x, first: int, last: int, borrowed: bool = False):
     return buffers.copy(x) if isinstance(x, np.ndarray) else x.copy()
 
 
+def handed(a, dtype, into: np.ndarray | None = None):
+    """What a layer hands out or back, as loops take it: of this precision, in one piece and theirs to change.
+
+    Views and foreign types are copied; what lies in `into`, and what is no NumPy array, stays.
+    """
+    if not isinstance(a, np.ndarray) or a is into or a.dtype == dtype and a.flags.carray:
+        return a
+    return np.array(a, dtype, order="C")
+
+
 def place(shape: tuple, dtype, n_chunks: int) -> np.ndarray | None:
     """An array (T, B, N) for chunks of samples; None where there is but one."""
     return None if n_chunks == 1 else buffers.empty(shape, dtype)

@@ -27,6 +27,8 @@ def loss_and_gradients(net, loss, x, labels, *, mask, lengths, state, rng, regul
     """See Network.loss_and_gradients."""
     loss = as_loss(loss)
     x = net._input(x)
+    if not x.shape[1]:
+        raise ValueError(f"expected at least one sample to train on; got x of shape {tuple(x.shape)}")
     every = fused.check(net, checkpoint_every)
     if chunk is not None:
         positive_integer(chunk, "chunk")
@@ -74,7 +76,7 @@ def _of_the_whole_batch(net, task, regularisers):
     for penalty in penalties:
         for name, d in penalty.drates.items():
             drates[name] = drates[name] + d if name in drates else d
-    dhidden = net._hidden({name: {"rate": d} for name, d in drates.items()})
+    dhidden = net._hidden({name: {"rate": d} for name, d in drates.items()}, *x.shape[:2])
     grads, _, _ = stages.backward(net, tape, dy, {}, dhidden, False)
     for penalty in penalties:
         for name, d in penalty.grads.items():

@@ -8,7 +8,7 @@ from ..layers import by_step
 from ..layers.joins import INPUT
 from ..layers.layer import size
 from ..signals.spikes import Spikes
-from .chunks import in_time
+from .chunks import handed, in_time
 from .graph import Component
 
 
@@ -54,8 +54,8 @@ def _step(component, t, outside, state, setting, done):
         x = [own(now[s] if s in now else outside[s][t:t + 1]) for s in nodes[name].sources]
         result = layer.forward(x if layer.sources else x[0], state[name], setting.prepared[name],
                                setting.context(name, t))
-        now[name], state[name], kept[name] = result.y, result.state, result.tape
-        done.see(name, result.y, result.seen, setting)
+        now[name], state[name], kept[name] = handed(result.y, setting.dtype), result.state, result.tape
+        done.see(name, now[name], result.seen, setting)
     for name in component.names:
         layer = nodes[name].layer
         if layer.delayed:
@@ -143,4 +143,5 @@ def hand_back(node, dx, back: dict, setting) -> None:
     """Add the gradients of what a layer took to those of its sources."""
     for source, d in zip(node.sources, dx if node.layer.sources else (dx,), strict=True):
         if d is not None and (source != INPUT or setting.want_dx):
-            back[source] = back[source] + d if source in back else d
+            total = back[source] + d if source in back else d
+            back[source] = handed(total, setting.dtype, setting.into)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .. import devices
 from ..layers import Block, Layer, by_name
+from ..layers.layer import count_of
 from . import fused, gradients, memory, stages, stepping
 from .assembly import Assembly, put_on_device
 from .door import Door, Grads, Input, Seen, State
@@ -48,17 +49,19 @@ class Network(Door):
     def __init__(self, *layers: Layer | Block, dt: float = 1.0, seed: int = 0, dtype: DTypeLike = "float32",
                  device: str = "cpu", chunk: int | None = None,
                  input_shape: tuple[int, ...] | int | None = None):
-        self._check_made_of(layers, dt, dtype, chunk)
+        self._check_made_of(layers, dt, dtype, chunk, seed)
         self.loops: Any = devices.get(device)
         self.device = device
         self.dt = float(dt)
-        self.seed = seed
+        self.seed = int(seed)
         self.dtype = np.dtype(dtype)
-        self.chunk = chunk
+        self.chunk = None if chunk is None else int(chunk)
         assembly = Assembly(layers, input_shape, seed=seed, dtype=self.dtype, dt=self.dt)
         self.layers: dict[str, Layer] = assembly.layers
         self.graph = assembly.graph
         put_on_device(self.layers, self.loops, device, self.dtype)
+        for name, layer in self.layers.items():
+            layer.close(name)
         self.params = Parameters(self.layers)
         self._steppers: dict[int, stepping.Stepper | None] = {}
 
@@ -81,10 +84,11 @@ class Network(Door):
         """Inference: (y, state), or (y, state, seen) with `record`.  Changes nothing, keeps no tape, draws
         nothing.
 
-        x: (T, B, N).  state: what an earlier run returned, None for the initial state.  lengths: (B,) valid
-        steps of each sample.  record: {"alif0": ("v", "spike", "theta")}; seen["alif0"]["v"] is then (T, B,
-        N).  The field "rate" is the mean number of spikes per step of each neuron, (B, N); record="rate" asks
-        for it of all spiking populations; "y" is what a layer of any kind hands out.
+        x: (T, B, N).  state: what an earlier run returned, None for the initial state; where training draws
+        that at random, net.initial_state(B, rng) is one drawn alike.  lengths: (B,) valid steps of each
+        sample.  record: {"alif0": ("v", "spike", "theta")}; seen["alif0"]["v"] is then (T, B, N).  The field
+        "rate" is the mean number of spikes per step of each neuron, (B, N); record="rate" asks for it of all
+        spiking populations; "y" is what a layer of any kind hands out.
         """
         x = self.loops.put(self._input(x))
         fields = self._record(record)
@@ -119,6 +123,9 @@ class Network(Door):
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> State:
         """The state in which a sequence begins; without rng nothing random is in it."""
+        count_of(batch, "initial_state: batch")
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a generator, np.random.default_rng(0), or None; got {rng!r}")
         streams = [None] * len(self.layers) if rng is None else rng.spawn(len(self.layers))
         return {name: layer.initial_state(batch, stream)
                 for (name, layer), stream in zip(self.layers.items(), streams, strict=True)}
@@ -154,8 +161,10 @@ class Network(Door):
         {"spike": (T, B, N)}}, gradients with respect to what hidden populations hand out, for regularisers;
         "rate": (B, N) is that of the mean number of spikes per valid step.  grads has the keys of net.params.
         """
-        dy, hidden = self._answers_gradient(dy, tape.shape), self._hidden(dhidden or {})
-        grads, dstate, dx = stages.backward(self, tape, dy, dstate or {}, hidden, want_dx)
+        tape = self._tape(tape)
+        dy, hidden = self._answers_gradient(dy, tape.shape), self._hidden(dhidden, tape.steps, tape.batch)
+        dstate = self._dstate(dstate, tape.batch)
+        grads, dstate, dx = stages.backward(self, tape, dy, dstate, hidden, want_dx)
         return (grads, dstate, np.asarray(dx)) if want_dx else (grads, dstate)
 
     def loss_and_gradients(self, loss: Any, x: Input, labels: ArrayLike, *, mask: ArrayLike | None = None,

@@ -1,17 +1,18 @@
 """`net.params`: all learned arrays of a network by name."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 import numpy as np
 
 from ..layers import Layer
+from ..layers.arrays import put_all
 
 
 class Parameters(MutableMapping):
     """All learned arrays of a network by name ("dense0.weight"), in the order of layers.
 
-    Assigning copies into the array; a wrong shape or a value that is not finite is refused.  Names cannot be
-    added or deleted.
+    Assigning copies into the array; a wrong shape or a value that is not finite is refused, as by
+    layer.params (layers/arrays.py).  Names cannot be added or deleted.
     """
 
     def __init__(self, layers: dict[str, Layer]):
@@ -29,12 +30,7 @@ class Parameters(MutableMapping):
 
     def __setitem__(self, key: str, value) -> None:
         params, name = self._find(key)
-        value = np.asarray(value)
-        if value.shape != params[name].shape:
-            raise ValueError(f"parameter {key!r} has shape {params[name].shape}; got shape {value.shape}")
-        if not np.isfinite(value).all():
-            raise ValueError(f"parameter {key!r}: expected finite numbers, got NaN or infinity")
-        params[name][...] = value
+        params[name] = value
 
     def __delitem__(self, key):
         raise TypeError(f"parameter {key!r} belongs to the network and cannot be deleted")
@@ -70,12 +66,14 @@ def arrays_of(layers: dict[str, Layer]) -> dict[str, np.ndarray]:
 
 
 def put_arrays(layers: dict[str, Layer], arrays: dict[str, np.ndarray]) -> None:
-    """Copy the values of `arrays_of`, or of some of them, into the layers' own arrays."""
+    """Copy the values of `arrays_of`, or of some of them, into the layers' own arrays: all, or none."""
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"expected arrays by name, as net.arrays() gives them; got {type(arrays).__name__}")
+    values = []
     for name, a in arrays.items():
-        layer, _, key = name.rpartition(".")
+        layer, _, key = str(name).rpartition(".")
         if layer not in layers or key not in layers[layer].params | layers[layer].fixed:
             raise ValueError(f"no array {name!r} in this network")
         own = layers[layer].params if key in layers[layer].params else layers[layer].fixed
-        if np.shape(a) != own[key].shape:
-            raise ValueError(f"{name} has shape {own[key].shape}; got shape {np.shape(a)}")
-        own[key][...] = a
+        values.append((own, key, a))
+    put_all(values)

@@ -15,6 +15,7 @@ from ..layers.joins import INPUT
 from ..layers.layer import Context
 from ..signals.spikes import Spikes
 from . import lockstep
+from .chunks import handed
 from .graph import Graph, Stage
 
 
@@ -78,9 +79,9 @@ def forward(stage: Stage, given: dict, state: dict, setting: Setting) -> Forward
         x = [take(s) for s in nodes[name].sources]
         result = layer.forward(x if layer.sources else x[0], state[name], setting.prepared[name],
                                setting.context(name))
-        have[name] = result.y
+        have[name] = handed(result.y, setting.dtype, setting.into)
         done.state[name], done.tapes[name] = result.state, result.tape
-        done.see(name, result.y, result.seen, setting)
+        done.see(name, have[name], result.seen, setting)
     for name in stage.outputs:
         done.values[name] = have[name]
     return done

@@ -32,7 +32,9 @@ def forward(net, x, state: dict, lengths, record: dict, keep: bool):
         after |= {name: join_states([p.state[name] for p in parts]) for name in parts[0].state}
         seen |= {name: _joined_seen([p.seen[name] for p in parts]) for name in parts[0].seen}
     y = answer(net, values)
-    tape = Tape(kept, prepared, lengths, x.shape[1], y.shape) if keep else None
+    tape = None
+    if keep:
+        tape = Tape(kept, prepared, lengths, x.shape[1], y.shape, x.shape[0], net.graph)
     return y, {name: after[name] for name in net.layers}, tape, seen
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..layers.layer import size
 
+MASKED = np.ma.MaskedArray
 MOST = 100_000      # values of a step up to which one thread is as fast as several
 
 
@@ -38,7 +39,7 @@ class Stepper:
     def __init__(self, net, layers, batch):
         self.net, self.batch, self.dtype = net, batch, net.dtype
         self.table = net.loops.StepTable([layer for _, layer in layers], batch, net.dtype)
-        self.n_in = size(net.input_shape)
+        self.n_in, self.n_out = size(net.input_shape), layers[-1][1].n_out
         self.views = []                 # by layer: name, kind of its state, places and shapes of its fields
         names = (name for name, _ in layers)
         begins = dict(zip(names, self.table.states, strict=True))
@@ -86,7 +87,7 @@ class Stepper:
         return state.views is self.views or state.views == self.views
 
     def __call__(self, x, state):
-        """(y, state); None where the parameters have changed since this was made."""
+        """(y, state); None where the parameters have changed since this was made, or a number is none."""
         after = self.table(np.ascontiguousarray(x, self.dtype), self.vector(state))
         if after is None:
             return None
@@ -94,12 +95,12 @@ class Stepper:
         for name, kind, fields in self.views:
             new[name] = kind(*[after[place].reshape(shape) for place, shape in fields]) if fields else None
         new.vector, new.made, new.views = after, tuple(new.values()), self.views
-        return after[self.table.answer].reshape(self.batch, -1), new
+        return after[self.table.answer].reshape(self.batch, self.n_out), new
 
 
 def stepped(net, x, state):
     """(y, state) of one step by a compiled call; None where there is none, or x is not what it takes."""
-    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind not in "bfiu":
+    if not isinstance(x, np.ndarray) or isinstance(x, MASKED) or x.ndim != 2 or x.dtype.kind not in "bfiu":
         return None
     steppers, batch = net._steppers, len(x)
     if batch not in steppers:
@@ -107,13 +108,11 @@ def stepped(net, x, state):
     stepper = steppers[batch]
     if stepper is None or x.shape[1] != stepper.n_in:
         return None
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        return None
     done = stepper(x, state)
     if done is None:                    # settings have changed, and with them coefficients
         steppers[batch] = Stepper.of(net, batch)
         done = steppers[batch](x, state)
-    return done
+    return done                         # None, if x or the state is not finite: `run` says which, and where
 
 
 def _nothing():

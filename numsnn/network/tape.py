@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .graph import Graph
+
 
 class Tape(NamedTuple):
     """What `forward` keeps for `backward`."""
@@ -12,6 +14,8 @@ class Tape(NamedTuple):
     lengths: np.ndarray | None
     batch: int
     shape: tuple        # of the answer
+    steps: int          # of the network's input
+    graph: Graph        # of the network whose tape it is
 
 
 class BatchResult(NamedTuple):

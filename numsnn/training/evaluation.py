@@ -10,7 +10,7 @@ import numpy as np
 from ..datasets import Batch, Dataset
 from ..datasets.checks import is_per_step
 from ..devices.contract import valid_steps
-from ..layers.layer import positive_integer
+from ..layers.layer import count_of, positive_integer
 from ..loss import Loss, as_loss
 from ..network.gradients import answer_lengths
 from ..network.network import Network
@@ -39,6 +39,8 @@ class Evaluation(NamedTuple):
     loss: float | None
     metrics: dict[str, float]
     targets: dict[str, np.ndarray]
+    # layers whose initial state is drawn in training, and was not here
+    at_rest: tuple = ()
 
     def __str__(self) -> str:
         head = f"{self.name}: "
@@ -51,6 +53,9 @@ class Evaluation(NamedTuple):
             head += f"; {self.accuracy_labelled:.4f} over the labelled ones"
         if self.loss is not None:
             head += f"; loss {self.loss:.4g}"
+        if self.at_rest:
+            head += (f"\nbegun without the random initial states that training draws for "
+                     f"{', '.join(self.at_rest)}; evaluate(net, data, seed=0) draws them")
         return "\n".join([head, *(self._of_targets() if self.targets else self._of_classes()),
                           *self._of_layers()])
 
@@ -73,34 +78,40 @@ class Evaluation(NamedTuple):
                 for layer, facts in self.rates.items()]
 
 
-def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool = False) -> np.ndarray:
+def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool = False,
+            seed: int | None = None) -> np.ndarray:
     """The most likely class of each sequence (B,) or step (T, B); answers=True: the answers themselves.
 
     Of data with the targets of a regression it is always the answers, (B, K) or (T, B, K).
+    seed: see evaluate.
     """
     _check_data(net, data, "predict")
     as_they_are = arguments.flag(answers, "predict: answers") or data.has_targets
     parts = []
-    for batch in data.batches(positive_integer(batch_size, "batch_size")):
-        y, _ = net.run(batch.x, lengths=batch.lengths)
+    for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
+        y, _ = net.run(batch.x, _initial(net, batch, number, seed), lengths=batch.lengths)
         parts.append(y if as_they_are else y.argmax(-1))
     once_per_sequence = parts[0].ndim == (2 if as_they_are else 1)
     return _joined(parts, 0 if once_per_sequence else 1)
 
 
 def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_size: int = 256,
-             rates: bool = True) -> Evaluation:
+             rates: bool = True, seed: int | None = None) -> Evaluation:
     """Accuracy, confusion matrix and firing rates on a data set; print it for a table.
 
     Of targets of a regression: mean square and absolute error, R2 and correlation.
     loss: is measured, too, as `fit` does it: the mean over the sequences.
+    seed: of the initial states, where training draws them (init_state="uniform" and others); they depend on
+    (seed, batch) only.  None: the network begins as `run` does, without chance, which can be far from how it
+    was trained; the table says so.
     """
     _check_data(net, data, "evaluate")
     rates = arguments.flag(rates, "evaluate: rates")
     of_batch = None if loss is None else as_loss(loss)
     answers, counts, seen, total = [], [], [], 0.0
-    for batch in data.batches(positive_integer(batch_size, "batch_size")):
-        y, _, found = net.run(batch.x, lengths=batch.lengths, record="rate" if rates else {})
+    for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
+        y, _, found = net.run(batch.x, _initial(net, batch, number, seed), lengths=batch.lengths,
+                              record="rate" if rates else {})
         _check_answer(data, y, batch)
         if of_batch is not None:
             value, _ = of_batch(y, batch.y, batch.mask, answer_lengths(net, batch.lengths))
@@ -112,7 +123,26 @@ def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_
     count = None if counts[0] is None else _joined(counts, 1)
     measured = _of_targets(data, predicted, count) if data.has_targets else \
         _of_classes(data, predicted, count, n_classes=y.shape[-1])
-    return measured._replace(rates=activity(_joined_rates(seen)), loss=None if of_batch is None else total)
+    return measured._replace(rates=activity(_joined_rates(seen)), loss=None if of_batch is None else total,
+                             at_rest=_drawn(net) if seed is None else ())
+
+
+def _initial(net, batch, number, seed):
+    """The initial state of a batch: drawn as in training, or None for that of `run`."""
+    if seed is None:
+        return None
+    return net.initial_state(batch.x.shape[1], np.random.default_rng([count_of(seed, "seed"), number]))
+
+
+def _drawn(net):
+    """The populations whose initial state is drawn in training."""
+    found = []
+    for name, layer in net.layers.items():
+        state = layer.initial_state(2) if hasattr(layer, "init_state") else None
+        drawn = () if state is None else layer.initial_state(2, np.random.default_rng(0))
+        if any(not np.array_equal(a, b) for a, b in zip(state or (), drawn, strict=True)):
+            found.append(name)
+    return tuple(found)
 
 
 def _of_classes(data, predicted, count, n_classes):

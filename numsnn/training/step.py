@@ -71,6 +71,7 @@ def _truncated(step, tbptt, batch, rng, where):
         norms.append(_norm_or_stop(net, result, batch, f"{where}, steps {first} to {last - 1}"))
         total = total + result.loss if label_per_step else result.loss
         state = result.state
+        _stop_if_state_is_not_finite(net, state, batch, f"{where}, steps {first} to {last - 1}")
         if step.step_inside:
             projected += optimizer.update(net.params, result.grads)
         elif sums is None:
@@ -109,6 +110,14 @@ def _norm_or_stop(net, result, batch, where):
     reason = f"the gradient of {bad[-1]} is not finite" if loss_is_finite else f"the loss is {result.loss}"
     raise TrainingDiverged(f"{where}: {reason}; {_origin(net, batch)}. "
                            f"Try a smaller learning rate or clip_norm")
+
+
+def _stop_if_state_is_not_finite(net, state, batch, where):
+    """The next segment would refuse it."""
+    for name, fields in state.items():
+        if fields is not None and not all(net.loops.finite(list(fields))):
+            raise TrainingDiverged(f"{where}: the state of layer {name} is not finite; "
+                                   f"{_origin(net, batch)}. Try a smaller learning rate or clip_norm")
 
 
 def _origin(net, batch):

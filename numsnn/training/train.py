@@ -122,6 +122,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
                      callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
     reached = _start(course, History(monitor=monitor, direction=direction), resume)
+    optimizer.check_owner(net.params)
     if reached.first < epochs:
         warn_of_odd(net, train, valid)
     return _run(course, reached, keep_best)
@@ -302,7 +303,7 @@ def _resume(net, optimizer, checkpoint, seed, monitor):
         raise ValueError(f"{checkpoint} holds another network: {different}; "
                          f"resume with the network that it was written with")
     net.restore(saved.net.arrays())
-    optimizer.steps, optimizer.state = saved.optimizer.steps, saved.optimizer.state
+    optimizer.go_on_from(saved.optimizer)
     return saved.facts["history"], saved.best, saved.facts["epoch"] + 1
 
 

@@ -150,6 +150,49 @@ def test_what_the_device_cannot_do_is_refused():
         net.run(np.zeros((3, 2, 4), np.float32))
 
 
+def test_what_does_not_fit_is_refused_before_anything_is_written():
+    """States that lie on the device, tapes, gradients and moments: what tests/network/test_doors.py has."""
+    net, x, optimizer = srnn("cuda"), ns.Spikes.from_dense(X), ns.optim.Adam(clip_norm=1.0)
+    y, state, tape = net.forward(x)
+    fields = state["alif0"]
+    few, none = srnn("cuda").run(x.select([0]))[1]["alif0"], np.full(fields.v.shape, np.nan, np.float32)
+    for bad, what in ((few.v, "v holds 1 samples, but the input 3"), (none, "v is not finite"),
+                      (net.loops.put(none), "v is not finite"),
+                      (np.zeros((3, 1)), r"v must have shape \(3, 9\)")):
+        other = {**state, "alif0": fields._replace(v=bad)}
+        for call in (net.run, net.forward):
+            with pytest.raises(ValueError, match=r"^state\['alif0'\]." + what):
+                call(x, other)
+        with pytest.raises(ValueError, match=r"dstate\['alif0'\]." + what):
+            net.backward(tape, np.ones_like(y), other)
+    with pytest.raises(ValueError, match="of another network"):
+        srnn("cuda").backward(tape, np.ones_like(y))
+    grads, _ = net.backward(tape, np.ones_like(y))
+    optimizer.update(net.params, grads)
+    before, moments = net.arrays(), np.asarray(optimizer.state["mean"]["dense0.bias"])
+    for bad in (np.full(9, np.nan, np.float32), net.loops.put(np.full(9, np.inf, np.float32)), np.ones(8)):
+        with pytest.raises(ValueError, match="the gradient of dense0.bias"):
+            optimizer.update(net.params, {**grads, "dense0.bias": bad})
+    with pytest.raises(ValueError, match="with another network"):
+        optimizer.update(srnn("cuda").params, grads)
+    assert all(np.array_equal(a, before[name]) for name, a in net.arrays().items())
+    assert np.array_equal(optimizer.state["mean"]["dense0.bias"], moments) and optimizer.steps == 1
+
+
+def test_steps_are_counted_beyond_what_float32_counts():
+    for start in (0, 3):
+        host, there = (ns.Network(ns.Dense(1, 2), ns.OverTime("mean", start=start), device=device)
+                       for device in ("reference", "cuda"))
+        begin = host.initial_state(2)["overtime0"]._replace(
+            value=np.full((2, 2), 2.0**22), steps=np.full((2, 1), 2.0**23 - 2), rounds=np.ones((2, 1)))
+        state = {"dense0": None, "overtime0": begin}
+        x = np.ones((5, 2, 1), np.float32)
+        (y, after), (wanted, right) = there.run(x, state), host.run(x, state)
+        assert np.array_equal(after["overtime0"].steps, np.full((2, 1), 3))
+        assert np.array_equal(after["overtime0"].rounds, right["overtime0"].rounds)
+        assert close(y, wanted, 10)
+
+
 @pytest.mark.gpu
 def test_spikes_are_the_cpus_up_to_the_first_that_lies_at_its_threshold():
     """Sums are fused on a GPU.  Until the first spike that one has and the other has not, trains are equal.

@@ -101,7 +101,7 @@ def _weight_from_events(x, weight, grad, geometry, p, dbias):
 
 def _placed(a, dtype=None):
     """(a vector, where its rows lie) of (T, B, N)."""
-    a = a if dtype is None or a.dtype == dtype else a.astype(dtype)
+    a = buffers.laid(a if dtype is None or a.dtype == dtype else a.astype(dtype))
     return buffers.flat(a), Rows(max(a.shape[1], 1), a.strides[0] // a.itemsize, a.shape[2])
 
 

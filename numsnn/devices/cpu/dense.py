@@ -98,11 +98,12 @@ def entries(x: Spikes) -> tuple:
 def dense_forward(x: Spikes | np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """y (T, B, M) = bias + x W, summed over ascending inputs; see contract.py."""
     y = buffers.empty((*x.shape[:2], weight.shape[1]), weight.dtype)
+    weight, bias = buffers.contiguous(weight), buffers.contiguous(bias)
     from_events, from_values = forward_kernels()
     if isinstance(x, Spikes):
         from_events(entries(x), weight, bias, y.reshape(-1))
     else:
-        from_values(x.reshape(-1), weight, bias, y.reshape(-1))
+        from_values(buffers.contiguous(x).reshape(-1), weight, bias, y.reshape(-1))
     return y
 
 
@@ -112,7 +113,7 @@ def dense_backward(
     """The gradients of `dense_forward`; see contract.py."""
     (steps, batch, n_in), n_out, dtype = x.shape, weight.shape[1], weight.dtype
     from_events, sum_rows, matmul = backward_kernels(blas.usable())
-    dbias, grad = np.zeros(n_out, dtype), dy.reshape(-1, n_out)
+    dbias, grad = np.zeros(n_out, dtype), buffers.contiguous(dy).reshape(-1, n_out)
     sum_rows(grad, dbias)
     if isinstance(x, Spikes):
         of_blocks = np.arange(0, x.count.size, BLOCK)
@@ -238,5 +239,6 @@ def sum_kernel():
 
 def sum_over_time(start: np.ndarray, z: np.ndarray, counted: np.ndarray) -> np.ndarray:
     y = np.array(start, order="C")
-    sum_kernel()(z, counted.reshape(-1).view(np.uint8), y.reshape(-1))
+    counted = buffers.contiguous(counted).reshape(-1).view(np.uint8)
+    sum_kernel()(buffers.contiguous(z), counted, y.reshape(-1))
     return y

@@ -86,6 +86,11 @@ def flat_steps(arrays: Any) -> Any:
     return type(arrays)(*(a if a is None else buffers.flat(a) for a in arrays))
 
 
+def contiguous(arrays: Any) -> Any:
+    """A named tuple of arrays, each in one piece; None stays."""
+    return type(arrays)(*(a if a is None else buffers.contiguous(a) for a in arrays))
+
+
 def tiled(coefficients: Any, batch: int) -> Any:
     """The coefficients repeated for each sample."""
     return type(coefficients)(*(np.concatenate((a,) * batch) for a in coefficients))
@@ -109,6 +114,7 @@ def one_stage_forward(
     """A population with one product a step, or none."""
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = x[0].shape, x[0].dtype
+    x = type(x)(buffers.laid(x[0])) if len(x) == 1 else contiguous(x)
     listed = want.events or dynamics.recurs_as_events or want.tape and dynamics.spikes_are_listed
     as_values = None if dynamics.recurs_as_events else recur
     padded = start.lengths is not None
@@ -178,6 +184,7 @@ def one_stage_backward(
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
     if gradients.into is None:
+        gradients = gradients._replace(out=contiguous(gradients.out))
         dx = model.Inputs(*(buffers.empty((steps * batch, units), dtype) for _ in model.Inputs._fields))
     else:
         dx = model.Inputs(gradients.into)
@@ -262,6 +269,6 @@ def recurrence(dynamics: Dynamics, tape: Tape, recurrent: Recurrent) -> Recurren
     return Recurrence(tuple(weights), initial, entries, values, product, working, tuple(sums))
 
 
-__all__ = ["Recurrence", "Shape", "backward_kernel", "compress", "copied", "flat", "flat_steps",
-           "forward_kernel", "in_place", "one_stage_backward", "one_stage_forward", "recurrence", "shape_of",
-           "slack", "summed", "sums_of", "tiled"]
+__all__ = ["Recurrence", "Shape", "backward_kernel", "compress", "contiguous", "copied", "flat",
+           "flat_steps", "forward_kernel", "in_place", "one_stage_backward", "one_stage_forward",
+           "recurrence", "shape_of", "slack", "summed", "sums_of", "tiled"]

@@ -141,6 +141,15 @@ def add_sorted_rows(dweight, n_in, n_out, first, last, entries, grad, shift, wor
 
 
 @jitable
+def all_finite(values, n):
+    """Whether none of n values is NaN or infinite."""
+    wrong = 0
+    for i in range(n):
+        wrong += values[i] - values[i] != 0
+    return wrong == 0
+
+
+@jitable
 def multiply(a, b, out):
     """out = a @ b of arrays without BLAS, over ascending k."""
     for i in range(U(a.shape[0])):

@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike
 
 from ...neurons.model import Functions
 from ..access import gather, scatter
-from ..contract import Dynamics
+from ..contract import ROUND, Dynamics
 from ..jit import (
     INLINE,
     OPTIONS,
@@ -37,7 +37,7 @@ from ..jit import (
     written_function,
 )
 from .dense import soften
-from .rows import U, add_values
+from .rows import U, add_values, all_finite
 
 # of drive's table: kernel, fixed, and the places of x (-1: the input), before, after, y, work
 COLUMNS = 7
@@ -257,8 +257,7 @@ def _over_time(reduce, softmax, real):
 
     def over_time(fixed, x, before, after, y, work, batch):
         mark  # noqa: B018  part of the cache key
-        n, z = U(fixed[0]), shifted(work, U(0))
-        start, one = number(fixed[1]), number(1)
+        n, z, start = U(fixed[0]), shifted(work, U(0)), fixed[1]
         for b in range(batch):
             for i in range(n):
                 z[i] = x[b * n + i]
@@ -268,24 +267,25 @@ def _over_time(reduce, softmax, real):
                 for i in range(n):
                     y[b * n + i] = z[i]
             else:
-                step = before[batch * n + b] + one
-                counted, terms = step > start, step - start
-                after[batch * n + b] = step
+                steps, rounds = batch * n + b, batch * n + batch + b
+                step = np.int64(before[steps]) + np.int64(before[rounds]) * ROUND + 1
+                terms = step - start
+                after[steps], after[rounds] = number(step % ROUND), number(step // ROUND)
                 for i in range(n):
                     value = before[b * n + i]
-                    if counted:
+                    if terms > 0:
                         if summed:
                             value += z[i]
-                        elif not largest or before[batch * n + b] <= start or z[i] > value:
+                        elif not largest or terms == 1 or z[i] > value:
                             value = z[i]
                     after[b * n + i] = value
-                    y[b * n + i] = value / (terms if terms > 1 else one) if mean else value
+                    y[b * n + i] = value / number(max(terms, 1)) if mean else value
 
     return _kernel(over_time, real)
 
 
 def over_time_step(reduce: str, of: str, start: int, n: int, dtype: DTypeLike) -> StepLayer:
-    state = () if reduce == "each" else (n, 1)
+    state = () if reduce == "each" else (n, 1, 1)
     return StepLayer(_over_time(reduce, of == "softmax", _real(dtype)), (n, start), state, n, n)
 
 
@@ -301,10 +301,10 @@ def _drive():
     mark = fingerprint()
 
     @njit(**OPTIONS)
-    def drive(table, watched, x, before, after, batch):
-        """One step through all layers.
+    def drive(table, watched, x, before, held, after, batch):
+        """One step through all layers; before[:held]: the state.
 
-        False, and nothing done, where a watched array no longer holds what it held.
+        False, and nothing done, where a watched array no longer holds what it held, or a number is none.
         """
         mark  # noqa: B018  part of the cache key
         for w in range(watched.shape[0]):
@@ -315,6 +315,8 @@ def _drive():
                 if now[i] != then[i]:
                     return False
         given, old, new = pointer(x), pointer(before), pointer(after)
+        if not (all_finite(given, U(x.size)) and all_finite(old, U(held))):
+            return False
         for r in range(table.shape[0]):
             row = table[r]
             source = given if row[2] < 0 else ahead(new, row[2])
@@ -355,6 +357,7 @@ class StepTable:
     def __init__(self, layers: list[StepLayer], batch: int, dtype: DTypeLike):
         self.layers, self.dtype, self.batch = layers, np.dtype(dtype), batch
         self.states, place = _states_of(layers, batch)
+        self.held = place
         self.fixed = [np.array(list(map(_number, layer.fixed)), np.int64) for layer in layers]
         rows, source = [], -1
         for layer, fixed, state in zip(layers, self.fixed, self.states, strict=True):
@@ -369,9 +372,12 @@ class StepTable:
         self.drive = _drive()
 
     def __call__(self, x: np.ndarray, before: np.ndarray) -> np.ndarray | None:
-        """The vector of the step; None where the parameters have changed since this was made."""
+        """The vector of the step.
+
+        None where the parameters have changed since this was made, or x or the state is not finite.
+        """
         after = np.empty(self.size, self.dtype)
-        there = self.drive(self.table, self.watched, x, before, after, self.batch)
+        there = self.drive(self.table, self.watched, x, before, self.held, after, self.batch)
         return after if there else None
 
 

@@ -38,7 +38,7 @@ from ..jit import (
     private_array,
 )
 from . import blas
-from .population import copied, flat, summed, sums_of, tiled
+from .population import contiguous, copied, flat, summed, sums_of, tiled
 from .population_kernels import (
     Carried,
     Incoming,
@@ -218,7 +218,7 @@ def two_stage_forward(
     model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
     last = start.last
     assert recur is not None and last is not None
-    shape, dtype = x[0].shape, x[0].dtype
+    x, shape, dtype = contiguous(x), x[0].shape, x[0].dtype
     _, batch, units = shape
     new = buffers.empty if start.lengths is None else buffers.zeros       # padded steps hand out zeros
     taped = model.State._fields if want.tape else ()
@@ -258,7 +258,8 @@ def two_stage_backward(
         model, surrogate.spike, surrogate.slope, dynamics.activation, recur, blas.usable())
     kernel((steps, batch, units), Kept(flat(tape.current), flat(tape.states), None),
            tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
-           Incoming(flat(gradients.out), flat(returned), flat(dstate)), dx, sums, rec, tape.start.lengths)
+           Incoming(flat(contiguous(gradients.out)), flat(returned), flat(dstate)), dx, sums, rec,
+           tape.start.lengths)
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a.reshape(steps, batch, units) for a in dx))
     dbias = tuple(getattr(dinputs, name) for name in biased) or None

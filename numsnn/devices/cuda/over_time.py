@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from ..contract import Over, OverState
+from ..contract import Over, OverState, steps_and_rounds, steps_so_far
 from .array import Array, Values, put, start, zeros
 from .dense import softmax
 from .driver import Kernel
@@ -26,11 +26,11 @@ def forward_kernel(reduce: str, real: str) -> Kernel:
 
     @cuda.jit
     def forward(sizes, begin, z, lengths, value, steps, y, best):
-        """value, steps: the state, changed.  best: the step that was taken, from 1; 0: that of the state."""
+        """value, and steps (integers), are changed.  best: the step that was taken, from 1; 0: none."""
         i = cuda.grid(1)
         if i < sizes.batch * sizes.units:
             b = i // sizes.units
-            total, seen, length = value[i], int(steps[i]), lengths[b]
+            total, seen, length = value[i], steps[i], lengths[b]
             taken = 0
             top = total if seen > begin else lowest
             for t in range(length):
@@ -61,7 +61,7 @@ def backward_kernel(reduce: str, real: str) -> Kernel:
         i = cuda.grid(1)
         if i < sizes.batch * sizes.units:
             length, taken = lengths[i // sizes.units], best[i]
-            after = int(seen[i])
+            after = seen[i]
             d = dy[i] / number(max(after - begin, 1)) if averages else dy[i]
             d += dvalue[i]
             for t in range(sizes.steps):
@@ -114,7 +114,7 @@ def _masked(a, lengths):
 
 def _spread(steps, n):
     """The steps (B, 1) of a state for every output."""
-    return put(np.repeat(np.asarray(steps), n, 1))
+    return put(np.repeat(steps, n, 1))
 
 
 # What the backward pass needs: the answers of each step, where one was taken, the steps so far, lengths.
@@ -131,13 +131,14 @@ def over_time_forward(over: Over, x: Values, state: OverState, lengths: np.ndarr
     if over.reduce == "each":
         return _masked(z, lasts), None, (z, None, None, lasts) if tape else None
     value: Any = put(state.value).copy()
-    seen = _spread(state.steps, n)
+    before = steps_so_far(state)
+    seen = _spread(before, n)
     y, best = Array((batch, n), x.dtype), Array((batch, n), np.int32)
     kernel = forward_kernel(over.reduce, x.dtype.name)
     start(kernel, y.size, Sizes(steps, batch, n), over.start, z, lasts, value, seen, y, best)
-    more = np.asarray(steps if lengths is None else lengths, x.dtype).reshape(-1, 1)
-    steps_after: Any = put(np.asarray(state.steps) + more)
-    return y, OverState(value, steps_after), (z, best, seen, lasts) if tape else None
+    after = before + np.asarray(steps if lengths is None else lengths, np.int64).reshape(-1, 1)
+    counted: Any = map(put, steps_and_rounds(after, x.dtype))
+    return y, OverState(value, *counted), (z, best, seen, lasts) if tape else None
 
 
 def over_time_backward(over: Over, tape: Kept, dy: Values,
@@ -152,11 +153,11 @@ def over_time_backward(over: Over, tape: Kept, dy: Values,
     else:
         dz = Array(z.shape, z.dtype)
         dvalue: Any = Array((batch, n), z.dtype)
-        dsteps: Any = zeros((batch, 1), z.dtype)
+        nothing: Any = zeros((batch, 1), z.dtype)
         kernel = backward_kernel(over.reduce, z.dtype.name)
         start(kernel, dvalue.size, Sizes(steps, batch, n), over.start, dy, put(dstate.value, z.dtype), lasts,
               seen, best, dz, dvalue)
-        before = OverState(dvalue, dsteps)
+        before = OverState(dvalue, nothing, nothing)
     if over.of == "softmax":
         start(softmax_backward_kernel(z.dtype.name), steps * batch, z, dz, steps * batch, n)
     return dz, before

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contract import Over, OverState, valid_steps
+from ..contract import Over, OverState, steps_and_rounds, steps_so_far, valid_steps
 
 
 def over_time_forward(
@@ -19,11 +19,13 @@ def over_time_forward(
     valid = valid_steps(z.shape[0], z.shape[1], lengths)
     if over.reduce == "each":
         return np.where(valid, z, z.dtype.type(0)), None, (z, None, valid) if tape else None
-    step = state.steps + np.cumsum(valid, 0, dtype=z.dtype)     # (T, B, 1): number of each step, from 1
+    before = steps_so_far(state)
+    step = before + np.cumsum(valid, 0, dtype=np.int64)         # (T, B, 1): number of each step, from 1
     counted = valid & (step > over.start)
     run, chosen = _run(over, z, state, counted, sum_over_time)
-    after = OverState(run, state.steps + valid.sum(0, dtype=z.dtype))
-    n = np.maximum(after.steps - over.start, 1)
+    total = before + valid.sum(0, dtype=np.int64)
+    after = OverState(run, *steps_and_rounds(total, z.dtype))
+    n = np.maximum(total - over.start, 1).astype(z.dtype)
     y = run / n if over.reduce == "mean" else run.copy()
     return y, after, (z, chosen, n) if tape else None
 
@@ -39,7 +41,7 @@ def _run(over, z, state, counted, sum_over_time):
     if over.reduce == "last":
         best = np.where(counted, index, 0).max(0) + np.zeros(z.shape[2], int)
     else:
-        first = np.where(state.steps > over.start, state.value, -np.inf)
+        first = np.where(steps_so_far(state) > over.start, state.value, -np.inf)
         candidates = np.concatenate((first[None], np.where(counted, z, -np.inf)))
         best = candidates.argmax(0)
     taken = np.take_along_axis(np.concatenate((state.value[None], z)), best[None], 0)[0]
@@ -59,7 +61,8 @@ def over_time_backward(
         d = d + dstate.value
         dz = chosen * d
         kept = 1 if over.reduce in ("sum", "mean") else ~chosen.any(0)
-        before = OverState((kept * d).astype(z.dtype), np.zeros_like(dstate.steps))
+        nothing = np.zeros_like(dstate.steps)
+        before = OverState((kept * d).astype(z.dtype), nothing, nothing.copy())
     if over.of == "softmax":
         dz = z * (dz - (dz * z).sum(2, keepdims=True))
     return np.ascontiguousarray(dz, z.dtype), before

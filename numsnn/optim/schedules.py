@@ -1,0 +1,129 @@
+"""Schedules of learning rates: epoch (from 0) -> factor of the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import cos, inf, pi
+from typing import Any
+
+from ..layers.layer import count_of, number, positive_integer
+
+
+class Schedule:
+    """Base: a factor of the learning rate for each epoch."""
+
+    def __init__(self, **settings: Any):
+        self.settings = settings
+
+    def __call__(self, epoch: int) -> float:
+        raise TypeError(f"{type(self).__name__} does not define __call__(epoch)")
+
+    def config(self) -> dict[str, Any]:
+        return {"schedule": type(self).__name__, **self.settings}
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"{type(self).__name__}({settings})"
+
+
+class Constant(Schedule):
+    """1."""
+
+    def __call__(self, epoch: int) -> float:
+        return 1.0
+
+
+class Step(Schedule):
+    """factor^(epoch // every)."""
+
+    def __init__(self, every: int, factor: float = 0.5):
+        super().__init__(every=positive_integer(every, "Step: every"), factor=_factor(factor, "Step"))
+
+    def __call__(self, epoch: int) -> float:
+        return self.settings["factor"] ** (epoch // self.settings["every"])
+
+
+class MultiStep(Schedule):
+    """factor^(number of milestones that have passed)."""
+
+    def __init__(self, milestones: Iterable[int], factor: float = 0.5):
+        if not isinstance(milestones, Iterable) or isinstance(milestones, str):
+            raise TypeError(f"MultiStep: expected a list of epochs, MultiStep([10, 20]); got {milestones!r}")
+        epochs = [count_of(epoch, "MultiStep: a milestone") for epoch in milestones]
+        super().__init__(milestones=epochs, factor=_factor(factor, "MultiStep"))
+
+    def __call__(self, epoch: int) -> float:
+        return self.settings["factor"] ** sum(epoch >= m for m in self.settings["milestones"])
+
+
+class Exponential(Schedule):
+    """factor^epoch."""
+
+    def __init__(self, factor: float):
+        super().__init__(factor=_factor(factor, "Exponential"))
+
+    def __call__(self, epoch: int) -> float:
+        return self.settings["factor"] ** epoch
+
+
+class Cosine(Schedule):
+    """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2, then floor."""
+
+    def __init__(self, epochs: int, floor: float = 0.0):
+        floor = number(floor, "Cosine: floor", "a number from 0 to 1", lambda n: 0 <= n <= 1)
+        super().__init__(epochs=positive_integer(epochs, "Cosine: epochs"), floor=floor)
+
+    def __call__(self, epoch: int) -> float:
+        floor = self.settings["floor"]
+        way = min(epoch / self.settings["epochs"], 1)
+        return floor + (1 - floor) * (1 + cos(pi * way)) / 2
+
+
+class WarmUp(Schedule):
+    """(epoch + 1) / epochs for the first epochs, then another schedule, counted from there."""
+
+    def __init__(self, epochs: int, then: Schedule | None = None):
+        self.then = Constant() if then is None else schedule_of(then, "WarmUp: then")
+        super().__init__(epochs=count_of(epochs, "WarmUp: epochs"), then=self.then.config())
+
+    def __call__(self, epoch: int) -> float:
+        epochs = self.settings["epochs"]
+        return (epoch + 1) / epochs if epoch < epochs else self.then(epoch - epochs)
+
+
+class Linear(Schedule):
+    """1 - epoch / epochs, then 0."""
+
+    def __init__(self, epochs: int):
+        super().__init__(epochs=positive_integer(epochs, "Linear: epochs"))
+
+    def __call__(self, epoch: int) -> float:
+        return max(0.0, 1 - epoch / self.settings["epochs"])
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    cls.__name__: cls for cls in (Constant, Step, MultiStep, Exponential, Cosine, WarmUp, Linear)}
+
+
+def schedule_from(config: Mapping[str, Any]) -> Schedule:
+    """The schedule of a `config()`."""
+    config = dict(config)
+    name = config.pop("schedule")
+    if name not in SCHEDULES:
+        raise ValueError(f"unknown schedule {name!r}; there are {', '.join(SCHEDULES)} "
+                         f"(one of your own: ns.optim.SCHEDULES[{name!r}] = its class)")
+    if "then" in config:
+        config["then"] = schedule_from(config["then"])
+    return SCHEDULES[name](**config)
+
+
+def schedule_of(given: Any, what: str) -> Schedule:
+    """`given`, where it is a schedule; else a TypeError."""
+    if not isinstance(given, Schedule):
+        raise TypeError(f"{what}: expected a schedule such as ns.optim.Cosine(20), of "
+                        f"{', '.join(SCHEDULES)} or a Schedule of your own; got {given!r}")
+    return given
+
+
+def _factor(value, who):
+    return number(value, f"{who}: factor", "a number from 0 on", lambda n: 0 <= n < inf)

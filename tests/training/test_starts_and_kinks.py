@@ -1,0 +1,69 @@
+"""Random initial states in evaluation, and gradients at places where there is no derivative."""
+
+import numpy as np
+import pytest
+
+import numsnn as ns
+from numsnn.layers.layer import Gradients
+
+
+def data(n=8):
+    rng = np.random.default_rng(0)
+    return ns.Dataset(rng.normal(0.2, 1, (5, n, 3)).astype(np.float32), rng.integers(0, 2, n), name="noise")
+
+
+def random_start(**more):
+    return ns.Network(ns.Dense(3, 4), ns.ALIF(4, init_state="uniform"), ns.Dense(4, 2), ns.LI(2),
+                      ns.OverTime("mean"), device="reference", **more)
+
+
+def test_evaluation_says_where_training_begins_elsewhere():
+    net = random_start()
+    found = ns.evaluate(net, data())
+    assert found.at_rest == ("alif0",)
+    assert "random initial states that training draws for alif0; evaluate(net, data, seed=0)" in str(found)
+    drawn = ns.evaluate(net, data(), seed=0)
+    assert drawn.at_rest == () and "random initial states" not in str(drawn)
+    still = ns.Network(ns.Dense(3, 2), ns.Dropout(0.5), ns.LI(2), ns.OverTime("mean"), device="reference")
+    assert ns.evaluate(still, data()).at_rest == ()
+
+
+def test_evaluation_begins_as_training_with_a_seed():
+    """The answers are those of the states that the seed draws, batch by batch, and the same again."""
+    net, x = random_start(), data()
+    found = ns.predict(net, x, batch_size=5, answers=True, seed=3)
+    right = [net.forward(x.x[:, part], rng=np.random.default_rng([3, k]))[0]
+             for k, part in enumerate((slice(0, 5), slice(5, 8)))]
+    assert found.tobytes() == np.concatenate(right).tobytes()
+    assert found.tobytes() == ns.predict(net, x, batch_size=5, answers=True, seed=3).tobytes()
+    assert found.tobytes() != ns.predict(net, x, batch_size=5, answers=True).tobytes()
+    for seed in (-1, 1.5, "0"):
+        with pytest.raises(ValueError, match="seed must be an integer from 0 on"):
+            ns.evaluate(net, x, seed=seed)
+
+
+@pytest.mark.parametrize("function", ("relu", "selu"))
+def test_gradients_at_a_kink(function, rng, monkeypatch):
+    """All activations stand exactly at 0: no derivative there, and one beside it.
+
+    A wrong gradient is found all the same.
+    """
+    x, labels = rng.normal(size=(4, 3, 2)), np.array([0, 1, 1])
+    net = ns.Network(ns.Dense(2, 3, weight="zeros"), ns.Activation(function),
+                     ns.Dense(3, 2, weight=("normal", 0, 2)), ns.OverTime("sum"), device="reference")
+    before, right = net.arrays(), ns.Dense.backward
+    assert max(ns.check_gradients(net, x, labels).values()) < 1e-6
+
+    def bent(*given):
+        found = right(*given)
+        return Gradients(found.dx, None, {key: g * 1.01 for key, g in found.params.items()})
+
+    monkeypatch.setattr(ns.Dense, "backward", bent)
+    with pytest.raises(ns.GradientError, match="dense"):
+        ns.check_gradients(net, x, labels)
+    assert all((a == before[name]).all() for name, a in net.arrays().items())
+
+
+def test_a_tie_of_a_maximum_is_a_kink():
+    net = ns.Network(ns.Dense(2, 2, weight="ones"), ns.OverTime("max"), device="reference")
+    ns.check_gradients(net, np.array([[[1.0, 2.0]], [[2.0, 1.0]]]), np.array([1]))
