@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..formats.whole import whole_hdf5
 from ..signals.encode import level_crossing
 from ..signals.spikes import Spikes
 from .dataset import Dataset
@@ -138,9 +139,8 @@ def _dataset(signal, labels, part, origin):
 def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
     """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by
     this."""
-    import h5py
     signal, labels = ecg_signals(n, seed=seed)
-    with h5py.File(path, "w", track_order=False) as file:
+    with whole_hdf5(path, track_order=False) as file:
         source = f"SYNTHETIC ECG, model of McSharry et al. 2003, numsnn, seed {seed}"
         file.attrs.update(source=source, rate=RATE, classes=CLASSES)
         # 1/2000 mV is a fortieth of the noise: rounding lets the file shrink

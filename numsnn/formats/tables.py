@@ -11,6 +11,7 @@ import numpy as np
 from . import hdf5
 from .piecewise import BACKWARDS, KINDS, PLACE, Columns
 from .problems import FormatError, Problems, existing
+from .storage import check, storing
 
 CHUNK = 1 << 20
 NAMES = ("t", "x", "y", "p")
@@ -91,10 +92,8 @@ def _hdf5_parts(path):
 
 def write_hdf5(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
     """HDF5 with events/x, y, t, p in chunks, compressed."""
-    import h5py
-
     from .. import __version__
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    with storing(path, "w", libver=("v110", "v110")) as file:
         file.attrs["numsnn_version"] = np.bytes_(__version__)
         group = file.create_group("events")
         group.attrs.update(width=sensor[0], height=sensor[1], unit=np.bytes_("us"))
@@ -108,6 +107,7 @@ def write_hdf5(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, i
                 dataset.resize(n + len(column), 0)
                 dataset[n:] = column
             n += len(columns.t)
+            check(file)
 
 
 # ---- NumPy archives

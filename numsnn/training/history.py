@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
+
+from ..formats.whole import write_json
 
 
 class History:
@@ -34,7 +35,7 @@ class History:
 
     def save(self, path: Path | str) -> None:
         """Write the epochs as JSON."""
-        Path(path).write_text(json.dumps(self.epochs, indent=1))
+        write_json(path, self.epochs)
 
     def __repr__(self) -> str:
         last = f", last: {self.epochs[-1]}" if self.epochs else ""

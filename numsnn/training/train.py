@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from ..datasets import Dataset
 from ..datasets.dataset import Batch
 from ..devices import threads
-from ..files.checkpoint import first_difference, load_training, save
+from ..files.checkpoint import CheckpointError, describe, rehearse, resume as resumed, save
 from ..layers.layer import positive_integer
 from ..loss import Loss
 from ..network.memory import Plan, within
@@ -79,7 +80,9 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     a GPU first the samples of a chunk) is chosen for each size of batch, and where that does not help, a
     ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
-    as if never interrupted.  facts: what else the file is to say of the training.
+    as if never interrupted.  Whether it can be written is tried before the first epoch; a warning says where
+    a training is overwritten, or where there is none to resume.  facts: what else the file is to say of the
+    training.
 
     Raises TrainingDiverged, with epoch, batch and layer, where the loss or a gradient is not finite.
     """
@@ -90,9 +93,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, valid, watch, epochs, batch_size, seed, patience, callbacks, progress,
                      checkpoint, facts, sent_aside=memory is None)
-    history, best, first = History(), {}, 0
-    if resume and checkpoint is not None and Path(checkpoint).is_file():
-        history, best, first = _resume(net, optimizer, checkpoint, seed)
+    history, best, first = _begin(course, resume)
     best = _run_epochs(course, history, best, first)
     if keep_best:
         net.restore(best)
@@ -137,7 +138,7 @@ def _run_epochs(course, history, best, first):
         row["seconds"] = time.perf_counter() - started
         bar.epoch_done(row)
         if course.checkpoint is not None:
-            facts = {**(course.facts or {}), "seed": course.seed, "epoch": epoch, "history": history.epochs}
+            facts = _facts(course, epoch, history)
             save(net, course.checkpoint, optimizer=optimizer, best=best, facts=facts)
         answers = [callback(Epoch(net, optimizer, history, epoch, is_best)) for callback in course.callbacks]
         if True in answers:
@@ -162,6 +163,11 @@ def _train_epoch(course, epoch, bar):
     return row
 
 
+def _facts(course, epoch, history):
+    """What the checkpoint says of the training after an epoch."""
+    return {**(course.facts or {}), "seed": course.seed, "epoch": epoch, "history": history.epochs}
+
+
 def _patience_is_over(history, patience):
     best = history.best()
     return patience is not None and best is not None and len(history) - 1 - best["epoch"] >= patience
@@ -183,19 +189,48 @@ def _check(train, valid, epochs, batch_size, tbptt):
                          f"got epochs={epochs}, tbptt={tbptt}")
 
 
+def _begin(course, resume):
+    """(history, best, next epoch) to begin with, once the checkpoint is known to be one that can be written."""
+    path, net, optimizer = course.checkpoint, course.step.net, course.step.optimizer
+    begin = History(), {}, 0
+    if path is None:
+        if resume:
+            raise ValueError("resume=True goes on from a file; give its path as checkpoint=")
+        return begin
+    rehearse(net, path, optimizer=optimizer, facts=_facts(course, 0, begin[0]))
+    if not Path(path).is_file():
+        if resume:
+            warnings.warn(f"there is no checkpoint {path} to resume; the training starts anew", stacklevel=3)
+        return begin
+    if resume:
+        return _resume(net, optimizer, path, course.seed)
+    warnings.warn(_overwritten(path), stacklevel=3)
+    return begin
+
+
+def _overwritten(path):
+    """What will be lost with a file; a ValueError where it is no checkpoint."""
+    try:
+        training = describe(path)["training"]
+    except CheckpointError as error:
+        raise ValueError(f"{path} is not overwritten, because it is no checkpoint that can be read "
+                         f"({error}); remove it, or choose another path") from error
+    done = training["epoch"] + 1 if training and "epoch" in training else None
+    what = "a network" if done is None else f"a training of {done} epochs"
+    return f"{path} holds {what}, which this training overwrites; resume=True goes on with a training"
+
+
 def _resume(net, optimizer, checkpoint, seed):
     """Bring net and optimizer to the state of a checkpoint: (history, best, next epoch)."""
-    saved = load_training(checkpoint)
-    if saved.facts.get("seed") != seed:
-        raise ValueError(f"{checkpoint} was trained with seed {saved.facts.get('seed')}, "
+    training = describe(checkpoint)["training"] or {}
+    if training.get("seed", seed) != seed:
+        raise ValueError(f"{checkpoint} was trained with seed {training['seed']}, "
                          f"this run has seed {seed}; a training is resumed with its own seed")
-    different = first_difference(saved.net.config(), net.config())
-    if different:
-        raise ValueError(f"{checkpoint} holds another network: {different}; "
-                         f"resume with the network that it was written with")
-    net.restore(saved.net.arrays())
-    optimizer.steps, optimizer.state = saved.optimizer.steps, saved.optimizer.state
-    return History(saved.facts["history"]), saved.best, saved.facts["epoch"] + 1
+    if training and "epoch" not in training:
+        raise ValueError(f"{checkpoint} was not written by fit, so that nothing says how far it is; "
+                         f"start anew with its network (ns.load) and another checkpoint=")
+    facts, best = resumed(checkpoint, net, optimizer)
+    return History(facts["history"]), best, facts["epoch"] + 1
 
 
 # ---- batches within a budget of memory, and on their way to a device
