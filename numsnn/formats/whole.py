@@ -65,8 +65,10 @@ def place(path: Path | str) -> Path:
 
 def writable(path: Path | str) -> None:
     """Raise OSError or ValueError, as `whole` would, where no file can be written to `path`."""
-    with _claimed(path, place(path)):
-        pass
+    part = part_of(place(path), secrets.token_hex(4))
+    descriptor = _opened(path, part, os.O_CREAT | os.O_EXCL)
+    _remove_own(part, descriptor)
+    os.close(descriptor)
 
 
 @contextmanager

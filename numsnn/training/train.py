@@ -190,7 +190,7 @@ def _check(train, valid, epochs, batch_size, tbptt):
 
 
 def _begin(course, resume):
-    """(history, best, next epoch) to begin with, once the checkpoint is known to be one that can be written."""
+    """(history, best, next epoch) to begin with, once it is known that the checkpoint can be written."""
     path, net, optimizer = course.checkpoint, course.step.net, course.step.optimizer
     begin = History(), {}, 0
     if path is None:
