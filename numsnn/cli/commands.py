@@ -4,6 +4,7 @@ import json
 import platform
 import re
 import sys
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -33,13 +34,13 @@ def _train(options):
     data = recipe.data(options.data, options.seed, settings)
     net = recipe.network(_sized(recipe, settings, data), options.seed, options.device)
     print(net.summary(), end="\n\n")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "config.json", about)
-    history = fit(net, data.train, data.valid, loss=recipe.loss, optimizer=recipe.optimizer(settings),
-                  epochs=about["epochs_asked"], batch_size=about["batch_size"], seed=options.seed,
-                  watch={"test": data.test}, checkpoint=checkpoint,
-                  resume=options.resume and checkpoint.exists(),
-                  facts={"recipe": recipe.name, "options": settings}, **(recipe.fit or {}))
+    with _begun(out, checkpoint):
+        write_json(out / "config.json", about)
+        history = fit(net, data.train, data.valid, loss=recipe.loss, optimizer=recipe.optimizer(settings),
+                      epochs=about["epochs_asked"], batch_size=about["batch_size"], seed=options.seed,
+                      watch={"test": data.test}, checkpoint=checkpoint,
+                      resume=options.resume and checkpoint.exists(),
+                      facts={"recipe": recipe.name, "options": settings}, **(recipe.fit or {}))
     print(report.write(out, recipe, net, history, data, about))
     written = sorted(path.name for path in out.iterdir() if not path.name.endswith(".part"))
     print(f"\nwritten to {out}: {', '.join(written)}")
@@ -96,6 +97,22 @@ def _claim(out, checkpoint, about, resume):
         if before.get(key) != about[key]:
             raise ValueError(f"{out} was trained with {key} = {before.get(key)!r}, "
                              f"this command says {about[key]!r}; use the same, or another --out")
+
+
+@contextmanager
+def _begun(out, checkpoint):
+    """The folder of a training, which is left as it was where the disk does not take its first checkpoint."""
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except OSError:
+        if not checkpoint.exists():
+            with suppress(OSError):
+                (out / "config.json").unlink(missing_ok=True)
+                if new:
+                    out.rmdir()
+        raise
 
 
 def _announce(options):
