@@ -22,7 +22,7 @@ import numpy as np
 
 from ..formats import hdf5
 from ..formats.problems import FormatError
-from ..formats.storage import check, storing
+from ..formats.storage import adding, check, storing
 from ..formats.whole import as_json, growing, whole
 from ..signals.events import Events
 from .listing import Item, Listing
@@ -165,7 +165,7 @@ class _Appender:
     """A growing file, open for some recordings."""
 
     def __init__(self, part):
-        self.opened = storing(part, "r+", libver=LIBVER)
+        self.opened = adding(part, libver=LIBVER)
         self.file = self.opened.__enter__()
         events = self.file["events"]
         names = ("t", "unit") if "unit" in events else ("t", "x", "y", "p")

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..formats.storage import storing
 from ..formats.whole import as_json, whole, writable
+from ..layers.initialise import LARGEST
 from ..network.network import Network
 from ..optim import Optimizer, optimizer_from
 from .seal import seal
@@ -211,7 +212,11 @@ def first_difference(saved: dict, here: dict) -> str:
 
 
 def _network(stored: Stored, changes):
-    net = Network.from_config(stored.facts("config"), **changes)
+    before = LARGEST.set(stored.largest())
+    try:
+        net = Network.from_config(stored.facts("config"), **changes)
+    finally:
+        LARGEST.reset(before)
     net.restore(_values(stored, net))
     return net
 

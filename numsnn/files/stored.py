@@ -37,6 +37,18 @@ class Stored:
         """The names of what is in a group, which may be missing."""
         return list(self.file[group]) if group in self.file else []
 
+    def largest(self) -> int:
+        """Number of values of the largest array of the network."""
+        import h5py
+        sizes = [0]
+
+        def visit(name, thing):
+            if isinstance(thing, h5py.Dataset):
+                sizes.append(hdf5.dataset(self.path, group, name).size)
+        for group in (self.file[kind] for kind in ("params", "fixed") if kind in self.file):
+            group.visititems(visit)
+        return max(sizes)
+
     def facts(self, key: str) -> dict[str, Any]:
         """The dict that a text of JSON holds."""
         facts = json.loads(self.file[key].asstr()[()])

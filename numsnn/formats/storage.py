@@ -7,27 +7,38 @@ as soon as it has closed the file, or by `check`, which whoever writes much call
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import h5py
 
+HEAD = struct.Struct("<QQ")             # of what `adding` keeps: inode and size of the file
+RECORD = struct.Struct("<QQ")           # place and length of the bytes that follow
 FAILURES = (OSError, MemoryError, KeyboardInterrupt, SystemExit)        # HDF5 must not see Ctrl-C either
 
 
 class Storage(io.RawIOBase):
-    """A file as h5py wants one.  error: what went wrong first, or None; held: what came after it."""
+    """A file as h5py wants one.  error: what went wrong first, or None; held: what came after it.
 
-    def __init__(self, path: Path | str, create: bool = False):
+    undo: where what is overwritten is kept first, so that `roll_back` can restore the file.
+    """
+
+    def __init__(self, path: Path | str, create: bool = False, undo: Path | None = None):
         super().__init__()
+        self.undo: BinaryIO | None = None
         how = os.O_RDWR | getattr(os, "O_BINARY", 0) | (os.O_CREAT | os.O_TRUNC if create else 0)
         self.file = os.open(path, how, 0o666)
-        self.end = os.fstat(self.file).st_size
+        self.end = self.before = os.fstat(self.file).st_size
+        if undo is not None:
+            self.undo = undo.open("wb", buffering=0)
+            self.undo.write(HEAD.pack(os.fstat(self.file).st_ino, self.before))
         self.at = 0
         self.error: BaseException | None = None
         self.held: list[tuple[int, bytes]] = []
@@ -78,14 +89,29 @@ class Storage(io.RawIOBase):
         return len(view)
 
     def _write(self, view):
+        self._keep(self.at, self.at + len(view))
         os.lseek(self.file, self.at, os.SEEK_SET)
         while len(view):
             view = view[os.write(self.file, view):]
+
+    def _keep(self, first, last):
+        """Keep the bytes of the old file that are about to change."""
+        last = min(last, self.before)
+        if self.undo is None or first >= last:
+            return
+        os.lseek(self.file, first, os.SEEK_SET)
+        old = b""
+        while len(old) < last - first and (part := os.read(self.file, last - first - len(old))):
+            old += part
+        record = RECORD.pack(first, len(old)) + old
+        if self.undo.write(record) < len(record):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def truncate(self, size: int | None = None) -> int:
         self.end = self.at if size is None else size
         try:
             if self.error is None:
+                self._keep(self.end, self.before)
                 os.ftruncate(self.file, self.end)
         except FAILURES as error:
             self.error = error
@@ -94,6 +120,8 @@ class Storage(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             os.close(self.file)
+            if self.undo is not None:
+                self.undo.close()
         super().close()
 
 
@@ -103,8 +131,58 @@ def storing(path: Path | str, mode: str, **how: Any) -> Iterator[h5py.File]:
 
     OSError, once it is closed, where the disk did not take everything.
     """
+    with _stored(Storage(path, mode == "w"), mode, how) as file:
+        yield file
+
+
+@contextmanager
+def adding(path: Path, **how: Any) -> Iterator[h5py.File]:
+    """An h5py.File to go on with: all that is done to it, or nothing, whatever happens.
+
+    Where the process is killed, `roll_back` restores what was there before.
+    """
+    try:
+        with _stored(Storage(path, undo=undo_of(path)), "r+", how) as file:
+            yield file
+    except BaseException:
+        roll_back(path)
+        raise
+    undo_of(path).unlink()
+
+
+def undo_of(path: Path) -> Path:
+    """Where `adding` keeps what it overwrites: PATH.undo."""
+    return path.with_name(path.name + ".undo")
+
+
+def roll_back(path: Path) -> None:
+    """Restore a file as it was before an `adding` that did not come to its end, if there was one."""
+    if not undo_of(path).is_file():
+        return
+    kept = undo_of(path).read_bytes()
+    with path.open("rb+") as file:
+        # the first record is complete, or nothing has been changed; and the file is that one, not a later one
+        if len(kept) >= HEAD.size and HEAD.unpack_from(kept)[0] == os.fstat(file.fileno()).st_ino:
+            for first, old in reversed(list(_records(kept))):
+                file.seek(first)
+                file.write(old)
+            file.truncate(HEAD.unpack_from(kept)[1])
+    undo_of(path).unlink()
+
+
+def _records(kept):
+    """(place, bytes) of what was kept; the last one may be cut short, and then nothing was written yet."""
+    at = HEAD.size
+    while at + RECORD.size <= len(kept):
+        first, n = RECORD.unpack_from(kept, at)
+        at += RECORD.size + n
+        if at <= len(kept):
+            yield first, kept[at - n:at]
+
+
+@contextmanager
+def _stored(storage, mode, how):
     import h5py
-    storage = Storage(path, mode == "w")
     try:
         with h5py.File(storage, mode, **how) as file:
             file.storage = storage

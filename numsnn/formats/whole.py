@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .storage import storing
+from .storage import roll_back, storing
 
 try:
     import fcntl
@@ -113,6 +113,7 @@ def growing(path: Path | str) -> Iterator[Path]:
             raise ValueError(f"{path} is being written by another process; "
                              f"wait for it, or choose another name")
         _take_mode(lock, target)
+        roll_back(part)
         yield part
         _into_place(part, lock, target)
     except OSError as error:

@@ -177,6 +177,8 @@ def killed(write, path, first, seconds):
 
 def campaign(kind, n, folder, seed=0):
     """(kills, versions written): see the module."""
+    ns.set_num_threads(1)                           # no threads that a fork would lose
+    train(None, 1)                                  # loads what it takes, so that the writers need not
     write, version_of, end = KINDS[kind]
     path, rng, last = folder / "a.h5", np.random.default_rng(seed), -1
     seconds = min(3 * pace(write, path), 1.0)

@@ -159,6 +159,15 @@ def said(key="training", **facts):
     return change
 
 
+def larger(key, size):
+    """A change of the configuration: layers that would take all memory."""
+    def change(file):
+        config = json.loads(file["config"].asstr()[()])
+        layers = [{**layer, key: size} if key in layer else layer for layer in config["layers"]]
+        said("config", layers=layers)(file)
+    return change
+
+
 DAMAGE = {
     "version x": attribute("x"), "version [1, 2]": attribute([1, 2]), "version 1.9": attribute(1.9),
     "version NaN": attribute(np.nan), "version None": lambda file: file.attrs.__delitem__("format_version"),
@@ -193,6 +202,7 @@ DAMAGE = {
     "best more": lambda file: file.create_dataset("best/other", data=1.0),
     "config []": put("config", "[]"), "config {}": put("config", "{}"), "config missing": put("config", None),
     "layer Foo": said("config", layers=[{"layer": "Foo"}]), "layers 3": said("config", layers=3),
+    "size": larger("n_out", 10**12), "neurons": larger("n", 10**12), "pixels": larger("n", [10**6] * 3),
     "dt -1": said("config", dt=-1), "dtype x": said("config", dtype="x"),
 }
 
