@@ -167,6 +167,11 @@ class Population(WithSettings):
                 self.params["recurrent_bias"] = bias.astype(dtype)
         self._needed = self._coefficients_of(self.learn)
 
+    def impossible(self, name: str, array: np.ndarray) -> str:
+        if name.startswith("tau_") and array.min() <= 0:
+            return f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}"
+        return ""
+
     def _shape_of(self, setting) -> tuple:
         if setting in self.shared:
             return (1,)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..formats.whole import write_bytes
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -86,7 +88,7 @@ def save(fig: Figure, path: Path | str) -> Path:
                          f"the endings are {', '.join(sorted(known))}")
     drawn = io.BytesIO()
     fig.savefig(drawn, format=ending, bbox_inches="tight", pad_inches=0.08)
-    path.write_bytes(drawn.getvalue())
+    write_bytes(path, drawn.getvalue())
     return path
 
 

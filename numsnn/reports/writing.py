@@ -12,6 +12,7 @@ import numpy as np
 from ..datasets import Dataset
 from ..devices.threads import get_num_threads
 from ..energy import FP32, Constants, Table, preset, table
+from ..formats.whole import write_json, write_text
 from ..layers.layer import positive_integer
 from ..network.network import Network
 from ..training.evaluation import Evaluation, counted, evaluate, predict
@@ -81,8 +82,8 @@ def report(net: Network, data: Dataset, folder: Path | str, *, history: History 
     text = _text(net, data, found, energy, no_energy, intro, history)
     out.mkdir(parents=True, exist_ok=True)
     drawn = {what: plot.save(fig, out / f"{what}.png") for what, fig in figures.items()}
-    (out / NUMBERS).write_text(json.dumps(_plain(metrics), indent=1), encoding="utf-8")
-    (out / PAGE).write_text(_page(name, text, drawn), encoding="utf-8")
+    write_json(out / NUMBERS, _plain(metrics))
+    write_text(out / PAGE, _page(name, text, drawn))
     files = {"page": out / PAGE, "numbers": out / NUMBERS, **drawn}
     return Report(out, files, text, found, energy)
 

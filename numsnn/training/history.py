@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..formats.whole import whole
+from ..formats.whole import write_text
 
 LARGEST, SMALLEST = "max", "min"
 BETTER = {"accuracy": LARGEST, "r2": LARGEST, "correlation": LARGEST,
@@ -108,8 +108,7 @@ class History:
         """
         path = Path(path)
         text = {".csv": self._csv, ".json": self._json}[_ending(path)]()
-        with whole(path) as part:
-            part.write_text(text, encoding="utf-8", newline="")
+        write_text(path, text)
 
     def _csv(self):
         out = io.StringIO()

@@ -16,12 +16,13 @@ import numpy as np
 from ..datasets import Dataset
 from ..datasets.dataset import Batch
 from ..devices import threads
-from ..files.checkpoint import first_difference, load_training, save
+from ..files.checkpoint import save
 from ..loss import as_loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..optim import Optimizer
 from . import arguments
+from .begin import begin
 from .evaluation import AnyLoss, Evaluation, evaluate, predict
 from .history import History
 from .odd import TrainingWarning, warn_of_odd
@@ -101,7 +102,9 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     memory: bytes that the arrays of a training step may take; where they do not suffice, checkpoint_every (on
     a GPU first the samples of a chunk) is chosen for each size of batch, or a ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
-    as if never interrupted.  facts: what else the file is to say of the training.
+    as if never interrupted.  Whether it can be written is tried before the first epoch; a warning says where
+    a training is overwritten, or where there is none to resume.  facts: what else the file is to say of the
+    training.
 
     A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, Ctrl-C or an error,
     with keep_best the network has the weights of the best epoch until then.
@@ -184,9 +187,8 @@ def _run_epochs(course, reached):
         if is_best:
             reached.best, reached.best_epoch = net.arrays(), epoch
         if course.checkpoint is not None:
-            facts = {**course.facts, "seed": course.seed, "epoch": epoch, "history": history.epochs,
-                     "monitor": history.monitor}
-            save(net, course.checkpoint, optimizer=optimizer, best=reached.best, facts=facts)
+            save(net, course.checkpoint, optimizer=optimizer, best=reached.best,
+                 facts=_facts(course, epoch, history))
         seen = Epoch(net, optimizer, history, epoch, is_best)
         answers = [_ends(callback, callback(seen)) for callback in course.callbacks]
         if any(answers):
@@ -254,6 +256,12 @@ def _measured(course):
     return found
 
 
+def _facts(course, epoch, history):
+    """What the checkpoint says of the training after an epoch."""
+    return {**course.facts, "seed": course.seed, "epoch": epoch, "history": history.epochs,
+            "monitor": history.monitor}
+
+
 def _patience_is_over(history, patience):
     if patience is None:
         return False
@@ -279,32 +287,11 @@ def _stopped(course, reached, keep_best):
 
 def _start(course, history, resume):
     """Where the training begins: anew with an empty history, or where a checkpoint left off."""
-    if not resume or course.checkpoint is None or not Path(course.checkpoint).is_file():
-        return _Reached(history, {}, None, 0)
-    rows, best, first = _resume(course.step.net, course.step.optimizer, course.checkpoint, course.seed,
-                                history.monitor)
-    history.epochs = rows
-    chosen = history.best() if best else None
-    return _Reached(history, best, None if chosen is None else chosen["epoch"], first)
-
-
-def _resume(net, optimizer, checkpoint, seed, monitor):
-    """Bring net and optimizer to the state of a checkpoint: (epochs of its history, best, next epoch)."""
-    saved = load_training(checkpoint)
-    if saved.facts.get("seed") != seed:
-        raise ValueError(f"{checkpoint} was trained with seed {saved.facts.get('seed')}, "
-                         f"this run has seed {seed}; a training is resumed with its own seed")
-    before = saved.facts.get("monitor", "valid_accuracy")
-    if saved.best and monitor not in (None, before):
-        raise ValueError(f"{checkpoint} holds the best epoch by {before}, this run asks for {monitor}; "
-                         f"resume with monitor={before!r}")
-    different = first_difference(saved.net.config(), net.config())
-    if different:
-        raise ValueError(f"{checkpoint} holds another network: {different}; "
-                         f"resume with the network that it was written with")
-    net.restore(saved.net.arrays())
-    optimizer.go_on_from(saved.optimizer)
-    return saved.facts["history"], saved.best, saved.facts["epoch"] + 1
+    facts = _facts(course, 0, history)
+    began = begin(course.step.net, course.step.optimizer, course.checkpoint, facts, resume)
+    history.epochs = began.epochs
+    chosen = history.best() if began.best else None
+    return _Reached(history, began.best, None if chosen is None else chosen["epoch"], began.first)
 
 
 # ---- batches within a budget of memory, and on their way to a device
