@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,11 @@ def _check_cuda():
 def of(a: object) -> ModuleType:
     """The functions for an array: those of the GPU where it lies there, else the fastest."""
     return fastest() if isinstance(a, np.ndarray) else get("cuda")
+
+
+def on_gpu(host: np.ndarray) -> Any:
+    """An array of the host, on the GPU."""
+    return get("cuda").put(host)
 
 
 def fastest() -> ModuleType:

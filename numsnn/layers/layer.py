@@ -27,12 +27,14 @@ says `whole_batch`: it is then called with the whole batch, and its forward pass
 from __future__ import annotations
 
 from fractions import Fraction
+from inspect import isfunction
 from typing import Any, NamedTuple, NoReturn, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..signals.spikes import Spikes
+from .initialise import plain
 
 Shape: TypeAlias = tuple[int, ...]              # of one step of one sample: (N,), (C, L) or (C, H, W)
 Arriving: TypeAlias = np.ndarray | Spikes       # (T, B, N); arrays of a device behave as NumPy's
@@ -96,6 +98,11 @@ class Layer:
         self.name = name
         self.params: dict[str, np.ndarray] = {}
         self.fixed: dict[str, np.ndarray] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Functions that gave initial values stay behind once they have: few of them can leave a process."""
+        drawn = bool(self.params or self.fixed)
+        return {key: plain(a) if drawn and isfunction(a) else a for key, a in self.__dict__.items()}
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         """Draw the parameters."""

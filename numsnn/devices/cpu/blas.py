@@ -5,6 +5,8 @@ with their number.
 """
 
 import ctypes
+import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +44,42 @@ def usable() -> bool:
     return True
 
 
+class _Calls:
+    """Who is within `one_thread`: the first one sets the number of threads, the last one restores it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.inside: list[int] = []         # a thread for each call
+        self.before = 0
+
+    def enter(self, get: Callable[[], int], set_: Callable[[int], None]) -> None:
+        with self.lock:
+            if not self.inside:
+                self.before = get()
+                set_(1)
+            self.inside.append(threading.get_ident())
+
+    def leave(self, set_: Callable[[int], None]) -> None:
+        with self.lock:
+            self.inside.remove(threading.get_ident())
+            if not self.inside:
+                set_(self.before)
+
+    def after_fork(self) -> None:
+        """A child has only the thread that forked: nobody else will restore the number."""
+        self.lock = threading.Lock()
+        left = [thread for thread in self.inside if thread == threading.get_ident()]
+        switch = _switch() if self.inside and not left else None
+        self.inside = left
+        if switch is not None:
+            switch[1](self.before)
+
+
+_calls = _Calls()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_calls.after_fork)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """SciPy's OpenBLAS with one thread; the number is restored, because it belongs to the whole process."""
@@ -50,9 +88,8 @@ def one_thread() -> Iterator[None]:
         yield
         return
     get, set_ = switch
-    before = get()
-    set_(1)
+    _calls.enter(get, set_)
     try:
         yield
     finally:
-        set_(before)
+        _calls.leave(set_)
