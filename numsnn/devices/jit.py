@@ -65,6 +65,9 @@ def fingerprint(*functions: Callable) -> int:
         except OSError:             # defined at a prompt
             code = function.__code__
             digest.update(code.co_code + repr(code.co_consts).encode())
+        for name, thing in ew.referenced(function).items():
+            if isinstance(thing, ew.NUMBERS):       # compiled as it is now
+                digest.update(f"{name} {thing!r}".encode())
     return int(digest.hexdigest()[:15], 16)
 
 
@@ -89,10 +92,10 @@ def in_own_index(function: Callable, mark: int, captured: tuple) -> Callable:
 
 
 def _with_helpers(functions):
-    """The functions, and the elementwise functions of their own modules that they call."""
+    """The functions, and the elementwise functions that they call, but for those of the dialect."""
     found = list(functions)
     for function in found:
-        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        named = filter(inspect.isfunction, ew.referenced(function).values())
         elementwise = (f for f in named if f in ew.ELEMENTWISE and f.__module__ != ew.__name__)
         found += [f for f in elementwise if f not in found]
     return found

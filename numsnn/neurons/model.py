@@ -122,6 +122,11 @@ class Model:
             raise ValueError(f"neuron model {name!r} does not define {', '.join(missing)}; "
                              f"see numsnn.neurons.model")
 
+        for part in ("State", "Params", "Settings", "Inputs", "Out"):
+            if not hasattr(getattr(module, part, Out), "_fields"):
+                raise ValueError(f"neuron model {name!r}: {part} must be a class of NamedTuple; "
+                                 f"got {getattr(module, part)!r}")
+
         def zeros(settings: Any, draw: np.ndarray) -> Any:
             return module.State(*(0 * draw for _ in module.State._fields))
 
