@@ -21,13 +21,12 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload, register_jitable
 
 from ..neurons import elementwise as ew
+from ..packages import options
 from . import access
 
 # Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see
-# below).  error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and
-# without it njit and NumPy give the same bits.  nogil: chunks of a batch run in threads.
-# Any, because Numba keeps the type of options to itself.
-OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
+# below).  Any, because Numba keeps the type of options to itself.
+OPTIONS: Any = options()
 INLINE: Any = {"forceinline": True}
 
 PACKAGE = __name__.partition(".")[0]
