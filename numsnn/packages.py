@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeVar
+from uuid import uuid4
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -42,7 +43,7 @@ def cannot_compile() -> str:
         from numba import config
     except ImportError as error:
         return _needs("numba", error)
-    if config.DISABLE_JIT:
+    if vars(config)["DISABLE_JIT"]:         # Numba sets its settings when it is loaded
         return "needs compiled code, which NUMBA_DISABLE_JIT has switched off: unset it"
     return ""
 
@@ -54,7 +55,22 @@ def options() -> dict[str, Any]:
     error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and without
     it compiled code and NumPy give the same bits.  nogil: chunks of a batch run in threads.
     """
+    _keep_apart_what_is_kept()
     return {"cache": _can_be_kept(), "nogil": True, "error_model": "numpy"}
+
+
+def _keep_apart_what_is_kept():
+    """Files of Numba's cache get names that no other process gives.
+
+    Numba counts them: two processes that compile different code of a function at the same time call both
+    number 1, and whoever comes later finds the code of one under the key of the other.
+    """
+    from numba.core import caching
+
+    def name(self, number):
+        return self._data_name_pattern.replace("{number:d}", f"{uuid4().hex[:12]}.{number}")
+
+    caching.IndexDataCacheFile._data_name = name
 
 
 def _can_be_kept() -> bool:

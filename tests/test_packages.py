@@ -1,13 +1,14 @@
-"""Without one of the other packages everything works that does not need it, and the rest says what it needs."""
+"""Without one of the other packages everything works that does not need it; the rest says what it needs."""
 
 import json
 
 import numpy as np
 import pytest
+from numba.core.caching import IndexDataCacheFile
 from scripts import run_script
 
 import numsnn as ns
-from numsnn import formats
+from numsnn import formats, packages
 
 WRITTEN = ("bin", "bs2", "aedat2", "aedat4", "dat", "evt2", "evt3", "npz", "csv")
 
@@ -85,7 +86,8 @@ def test_without_a_package(package, recordings, tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     for what in ("cpu", "save", "fit", "plot", "rate", "mel", "ear"):
         if what in NEEDS[package]:
-            assert f"needs the package {package}, which is not installed: pip install {package}" in found[what]
+            said = f"needs the package {package}, which is not installed: pip install {package}"
+            assert said in found[what], what
         else:
             assert not found[what], what
     assert found["history"] == 1 and found["events"] == events
@@ -109,6 +111,19 @@ print("sum", net.run(np.ones((2, 1, 3), np.float32))[0].size)
 """)
     assert done.returncode == 0 and done.stdout.endswith("sum 4\n"), done.stderr
     assert done.stderr.count("NUMBA_CACHE_DIR") == 1 and "Traceback" not in done.stderr
+
+
+def test_two_processes_that_compile_at_once_do_not_mix_up_their_code(tmp_path):
+    """Each has read the index of what is kept before the other writes to it."""
+    packages.options()
+    files = [IndexDataCacheFile(str(tmp_path), "loop", "of this source") for _ in range(2)]
+    for file, key in zip(files, ("LIF", "LSTM"), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(file, "_load_index", dict)
+            file.save(key, f"code of {key}")
+    assert [files[0].load(key) for key in ("LIF", "LSTM")] == [None, "code of LSTM"]
+    files[0].save("LIF", "code of LIF")
+    assert [files[1].load(key) for key in ("LIF", "LSTM")] == ["code of LIF", "code of LSTM"]
 
 
 def test_where_compiling_is_switched_off():

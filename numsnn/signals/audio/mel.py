@@ -36,7 +36,6 @@ def log_mel(signal: ArrayLike, rate: int, n_mels: int = 40, *, window: float = 0
     480, is 512 here.
     Source: Davis & Mermelstein 1980; deltas as in librosa; Yin, Corradi, Bohte 2021.
     """
-    savgol_filter = needed("scipy.signal", "a derivative").savgol_filter if deltas else None
     signal = checked(signal)
     n = round(window * rate)
     step = round(hop * rate)
@@ -53,12 +52,17 @@ def log_mel(signal: ArrayLike, rate: int, n_mels: int = 40, *, window: float = 0
     mel = power @ mel_filters(n_mels, size, rate, low, high)
     largest = mel.max()
     y = np.log1p(mel / (floor * largest)) if largest > 0 else mel
-    derivatives = [savgol_filter(y, WIDTH, d, deriv=d, axis=0, mode="interp") for d in range(1, deltas + 1)]
-    y = np.concatenate([y, *derivatives], 1)
+    y = np.concatenate([y, *(_derivative(y, d) for d in range(1, deltas + 1))], 1)
     if rescale:
         deviation = y.std(0)
         y /= np.where(deviation > 1e-10, deviation, 1)
     return y.astype(np.float32)
+
+
+def _derivative(y: np.ndarray, order: int) -> np.ndarray:
+    """The first or second derivative over time, of polynomials of this order that fit WIDTH steps."""
+    savgol_filter = needed("scipy.signal", "a derivative").savgol_filter
+    return savgol_filter(y, WIDTH, order, deriv=order, axis=0, mode="interp")
 
 
 def _hann(n: int) -> np.ndarray:
