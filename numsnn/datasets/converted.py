@@ -24,6 +24,7 @@ from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..formats.storage import adding, check, storing
 from ..formats.whole import as_json, growing, whole
+from ..packages import needed
 from ..signals.events import Events
 from .listing import Item, Listing
 
@@ -146,7 +147,7 @@ def _longest(listing):
 
 def _complete(part, about) -> int:
     """How many recordings of this conversion a file that was left behind holds."""
-    import h5py
+    h5py = needed("h5py", "a converted data set (HDF5)")
     if not part.is_file():
         return 0
     try:

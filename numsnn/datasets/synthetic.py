@@ -25,6 +25,7 @@ import numpy as np
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..formats.whole import whole_hdf5
+from ..packages import needed
 from ..signals.encode import level_crossing
 from ..signals.spikes import Spikes
 from .dataset import Dataset
@@ -106,7 +107,7 @@ def _force(theta, position, width, strength):
 
 def _potential(drive, dt):
     """dz/dt = drive - z, by the exponential Euler method."""
-    from scipy.signal import lfilter
+    lfilter = needed("scipy.signal", "the synthetic ECG").lfilter
     leak = np.exp(-dt)
     return lfilter([1 - leak], [1, -leak], drive, axis=0)
 

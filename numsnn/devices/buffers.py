@@ -115,13 +115,18 @@ class Pool:
             self._collect()
             before, most = self.used, self.most
             self.most = before
-        self.off += 1
+        self.turn_off(1)
         try:
             run()
             return self.most - before
         finally:
-            self.off -= 1
+            self.turn_off(-1)
             self.most = max(most, self.most)
+
+    def turn_off(self, more: int) -> None:
+        """One more (or, -1, one less) asks for memory of its own."""
+        with self.lock:
+            self.off += more
 
     def clear(self) -> None:
         with self.lock:
@@ -151,11 +156,12 @@ def _made_pool():
 
 
 _pool = _made_pool()
+_measuring = threading.Lock()       # there is one tracemalloc
 
 
 def _new_pool():
-    global _pool
-    _pool = _made_pool()
+    global _pool, _measuring
+    _pool, _measuring = _made_pool(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -223,18 +229,24 @@ def clear() -> None:
 def off() -> Iterator[None]:
     """Within it every array is given memory of its own."""
     clear()
-    _pool.off += 1
+    pool = _pool
+    pool.turn_off(1)
     try:
         yield
     finally:
-        _pool.off -= 1
+        pool.turn_off(-1)
 
 
 def held(run: Callable[[], object]) -> int:
     """The most bytes of arrays that run() holds on top of what was there before it.
 
-    Memory that was kept for others does not count.
+    Memory that was kept for others does not count; what other threads take meanwhile does.
     """
+    with _measuring:
+        return _traced(run)
+
+
+def _traced(run):
     already = tracemalloc.is_tracing()
     if already:
         tracemalloc.reset_peak()

@@ -8,6 +8,7 @@ and not inlined leaves its loop scalar (measured: 20 ns instead of 2.9 per value
 import hashlib
 import inspect
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,23 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import TypingError
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload, register_jitable
 
 from ..neurons import elementwise as ew
+from ..packages import options
 from . import access
 
 # Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see
-# below).  error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and
-# without it njit and NumPy give the same bits.  nogil: chunks of a batch run in threads.
-# Any, because Numba keeps the type of options to itself.
-OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
+# below).  Any, because Numba keeps the type of options to itself.
+OPTIONS: Any = options()
+
+# a process that is forked while another thread compiles would wait for that thread for ever
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release,
+                        after_in_child=global_compiler_lock.release)
 INLINE: Any = {"forceinline": True}
 
 PACKAGE = __name__.partition(".")[0]
@@ -66,6 +72,9 @@ def fingerprint(*functions: Callable) -> int:
         except OSError:             # defined at a prompt
             code = function.__code__
             digest.update(code.co_code + repr(code.co_consts).encode())
+        for name, thing in ew.referenced(function).items():
+            if isinstance(thing, ew.NUMBERS):       # compiled as it is now
+                digest.update(f"{name} {thing!r}".encode())
     return int(digest.hexdigest()[:15], 16)
 
 
@@ -90,10 +99,10 @@ def in_own_index(function: Callable, mark: int, captured: tuple) -> Callable:
 
 
 def _with_helpers(functions):
-    """The functions, and the elementwise functions of their own modules that they call."""
+    """The functions, and the elementwise functions that they call, but for those of the dialect."""
     found = list(functions)
     for function in found:
-        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        named = filter(inspect.isfunction, ew.referenced(function).values())
         elementwise = (f for f in named if f in ew.ELEMENTWISE and f.__module__ != ew.__name__)
         found += [f for f in elementwise if f not in found]
     return found

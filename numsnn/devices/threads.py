@@ -8,23 +8,37 @@ the number of threads: results do not change with it.
 
 import os
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from operator import index
 
-_threads: int | None = None
+_threads: int | None = None                     # of set_num_threads
+_limits = threading.local()                     # .most: of `limited`, for the thread that asked for it
+_lock = threading.Lock()                        # of the pool: what is submitted is so before it is closed
 _pool: ThreadPoolExecutor | None = None
 
 
 def _available() -> int:
-    named = os.environ.get("NUMSNN_NUM_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
+    named = os.environ.get("NUMSNN_NUM_THREADS", "").strip()
+    if named:
+        return _number(int(named) if named.isascii() and named.isdigit() else named, "NUMSNN_NUM_THREADS")
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _number(n, what):
+    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
+        raise ValueError(f"{what} must be a positive integer; got {n!r}")
+    return index(n)
+
+
+def _wanted() -> int:
+    return _threads or _available()
 
 
 def get_num_threads() -> int:
@@ -32,50 +46,68 @@ def get_num_threads() -> int:
 
     That of set_num_threads, else the environment variable NUMSNN_NUM_THREADS, else the number of cores.
     """
-    return _threads or _available()
+    return min(_wanted(), getattr(_limits, "most", sys.maxsize))
 
 
 def set_num_threads(n: int) -> None:
-    """Use n threads from now on.  Results are the same bits for every n."""
-    global _threads, _pool
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"the number of threads must be a positive integer; got {n!r}")
-    _threads = n
-    if _pool is not None:
-        _pool.shutdown()
-        _pool = None
+    """Use n threads from now on, whatever runs at this moment.  Results are the same bits for every n."""
+    global _threads
+    _threads = _number(n, "the number of threads")
+    _close_pool()
+
+
+def _close_pool():
+    """What was submitted is done all the same."""
+    global _pool
+    with _lock:
+        pool, _pool = _pool, None
+    if pool is not None:
+        pool.shutdown(wait=False)
 
 
 @contextmanager
 def limited(n: int) -> Iterator[None]:
-    """Within it n threads are used at most."""
-    global _threads
-    before, _threads = _threads, min(n, get_num_threads())
+    """Within it the thread that says so has n threads at most; what other threads run is left alone."""
+    before = getattr(_limits, "most", sys.maxsize)
+    _limits.most = min(n, before)
     try:
         yield
     finally:
-        _threads = before
+        _limits.most = before
 
 
-def _forget_pool():
-    global _pool
-    _pool = None
+def _after_fork():
+    """A child has none of its parent's threads, and nobody who would release the lock."""
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _submit(drain: Callable[[], None], times: int) -> list[Future]:
+    """`drain` in other threads, in as many as there are to be had: results do not depend on it."""
+    global _pool
+    started: list[Future] = []
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(_wanted() - 1, 1), thread_name_prefix="numsnn")
+        try:
+            for _ in range(times):
+                started.append(_pool.submit(drain))
+        except RuntimeError:        # the interpreter is about to end, or the system gives no more threads
+            pass
+    return started
 
 
 def run(task: Callable[[int], None], n: int, work: int) -> None:
     """task(0) ... task(n - 1), in threads where `work` (elementary updates in all) is worth waking them."""
-    global _pool
     threads = min(get_num_threads(), n)
     if threads < 2 or work < 100_000:
         for c in range(n):
             task(c)
         return
-    if _pool is None:
-        _pool = ThreadPoolExecutor(get_num_threads() - 1, thread_name_prefix="numsnn")
     todo = deque(range(n))
 
     def drain():
@@ -86,13 +118,15 @@ def run(task: Callable[[int], None], n: int, work: int) -> None:
                 return
             task(c)
 
-    others = [_pool.submit(drain) for _ in range(threads - 1)]
+    others = _submit(drain, threads - 1)
     try:
         drain()
     finally:
         todo.clear()
-        for other in others:
-            other.result()
+        begun = [other for other in others if not other.cancel()]
+        wait(begun)         # nobody shall write to arrays that the caller has given up
+    for other in begun:
+        other.result()
 
 
 def ahead(made: Iterator, n: int) -> Iterator:
@@ -120,8 +154,12 @@ def ahead(made: Iterator, n: int) -> Iterator:
 
     thread = threading.Thread(target=work, daemon=True, name="numsnn prefetch")
     thread.start()
+    process = os.getpid()
     try:
         while True:
+            if os.getpid() != process:
+                raise RuntimeError("this process was forked within a loop over batches, whose thread stayed "
+                                   "behind; begin a loop of its own in the new process")
             item, error = ready.get()
             if error is not None:
                 raise error
@@ -129,5 +167,7 @@ def ahead(made: Iterator, n: int) -> Iterator:
                 return
             yield item
     finally:
-        stop.set()
-        thread.join()
+        error = None        # its traceback would hold itself, and with it the files that are open in it
+        if os.getpid() == process:
+            stop.set()
+            thread.join()

@@ -25,6 +25,7 @@ from ..formats.whole import as_json, whole, writable
 from ..layers.initialise import LARGEST
 from ..network.network import Network
 from ..optim import Optimizer, optimizer_from
+from ..packages import needed
 from .seal import seal
 from .stored import FORMAT, VERSION, CheckpointError, Stored, opened
 
@@ -69,6 +70,7 @@ def save(net: Network, path: Path | str, *, optimizer: Optimizer | None = None, 
 
 def rehearse(net: Network, path: Path | str, *, optimizer: Optimizer, facts: dict | None = None) -> None:
     """Raise now what would keep `save` from writing this training to `path`, as far as it can be known."""
+    needed("h5py", "a checkpoint (HDF5)")
     _texts(net, optimizer, facts)
     writable(path)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..formats import hdf5
+from ..packages import needed
 from .seal import is_sealed, sound
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Stored:
 @contextmanager
 def opened(path: Path | str) -> Iterator[Stored]:
     """A checkpoint of a version we know; every failure on the way becomes a CheckpointError that says why."""
-    import h5py
+    h5py = needed("h5py", "a checkpoint (HDF5)")
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no checkpoint {path}; "

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..packages import needed
 from .storage import check
 from .whole import whole_hdf5
 
@@ -76,7 +77,7 @@ def write(path: Path | str, recordings: Iterable[tuple], classes: Iterable, *, u
 
 def _create(file, dtype):
     """The empty data sets, by the fields of `Train`."""
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     kinds = {"times": ("spikes/times", h5py.vlen_dtype(dtype)),
              "units": ("spikes/units", h5py.vlen_dtype(np.dtype(np.uint16))),
              "label": ("labels", np.uint16),

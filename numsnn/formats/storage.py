@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..packages import needed
+
 if TYPE_CHECKING:
     import h5py
 
@@ -182,7 +184,7 @@ def _records(kept):
 
 @contextmanager
 def _stored(storage, mode, how):
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     try:
         with h5py.File(storage, mode, **how) as file:
             file.storage = storage

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..packages import needed
 from . import hdf5
 from .piecewise import BACKWARDS, KINDS, PLACE, Columns
 from .problems import FormatError, Problems, existing
@@ -82,7 +83,7 @@ def _largest(column):
 
 
 def _hdf5_parts(path):
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     with h5py.File(path, "r") as file:
         group = file["events"]
         for first in range(0, len(group["t"]), CHUNK):

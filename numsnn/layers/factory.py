@@ -5,19 +5,46 @@ from __future__ import annotations
 from inspect import Parameter, Signature, signature
 
 from ..neurons import NEURONS, Model
+from ..neurons.model import named
 from .population import Population
 
 POPULATIONS: dict[str, type[Population]] = {}       # the layer class of each model, by name
+MODULE = "numsnn.layers.models"                     # where other processes find the classes by name
 
 
-def population(model: Model) -> type[Population]:
-    """The layer class of a model; a model registered by the user gets one that checkpoints know."""
+def population(model: Model | str) -> type[Population]:
+    """The layer class of a model, or of a model's name; one that checkpoints and other processes know.
+
+    A model of one's own is registered before: ns.population(ns.neurons.register("Mine", module)).  ValueError
+    or TypeError where there is no such model, or `model` is none.
+    """
+    if isinstance(model, str):
+        model = named(model)
+    if not isinstance(model, Model):
+        raise TypeError(f"population takes a neuron model, which ns.neurons.register(name, module) returns, "
+                        f"or its name; got {model!r}")
+    known = POPULATIONS.get(model.name)
+    if known is not None and known.model is model:
+        return known
     doc = f"{model.doc}\n\nFurther arguments: see `Population`."
     arguments = Signature([*_general(model), *_own(model)])
-    body = {"model": model, "__doc__": doc, "__module__": __name__, "__signature__": arguments}
+    body = {"model": model, "__doc__": doc, "__module__": MODULE, "__signature__": arguments,
+            "__reduce__": _reduced}
     cls = type(model.name, (Population,), body)
     POPULATIONS[model.name] = cls
     return cls
+
+
+def _reduced(layer):
+    """A layer goes to another process with the name of its model, which that process must know, too."""
+    cls = type(layer)
+    derived = POPULATIONS.get(cls.__name__) is not cls
+    return _blank, (cls if derived else cls.__name__,), layer.__getstate__()
+
+
+def _blank(cls):
+    cls = population(cls) if isinstance(cls, str) else cls
+    return cls.__new__(cls)
 
 
 def _general(model):

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from inspect import isfunction
 from math import isfinite, nan
 from numbers import Real
 from typing import Any, NamedTuple, NoReturn, TypeAlias, overload
@@ -37,6 +38,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..signals.spikes import Spikes
 from .arrays import Arrays, replaced
+from .initialise import plain
 
 Shape: TypeAlias = tuple[int, ...]              # of one step of one sample: (N,), (C, L) or (C, H, W)
 Arriving: TypeAlias = np.ndarray | Spikes       # (T, B, N); arrays of a device behave as NumPy's
@@ -123,6 +125,11 @@ class Layer:
         for layer in (self, *self.inside()):
             layer.params.close(name)
             layer.fixed.close(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Functions that gave initial values stay behind once they have: few of them can leave a process."""
+        drawn = bool(self.params or self.fixed)
+        return {key: plain(a) if drawn and isfunction(a) else a for key, a in self.__dict__.items()}
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         """Draw the parameters."""

@@ -4,14 +4,15 @@ models.pyi tells editors and type checkers what their arguments are; after a mod
 `python -m numsnn.layers.stubs` writes it anew.
 """
 
+from ..neurons.model import NEURONS, unknown
 from .arlif import ARLIF  # noqa: F401  registers itself in place of the plain class
-from .factory import POPULATIONS
+from .factory import POPULATIONS, population
 from .population import Population
 
 __all__ = list(POPULATIONS)
 
 
 def __getattr__(name: str) -> type[Population]:
-    if name in POPULATIONS:
-        return POPULATIONS[name]
-    raise AttributeError(f"module {__name__} has no attribute {name!r}")
+    if name in NEURONS:
+        return population(name)
+    raise AttributeError(f"module {__name__} has no attribute {name!r}: {unknown(name)}")

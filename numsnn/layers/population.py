@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from inspect import isfunction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -352,6 +353,11 @@ class Population(WithSettings):
         incoming[self.output] = dy + incoming[self.output] if self.output in incoming else dy
         return self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
 
+    def __getstate__(self) -> dict[str, Any]:
+        drawn = bool(self.fixed or self.params)
+        settings = (plain(a) if drawn and isfunction(a) else a for a in self.settings)
+        return {**super().__getstate__(), "settings": self.settings._make(settings)}
+
     def smoothed(self) -> None:
         """The surrogate's smooth twin takes the place of the spike (gradient tests)."""
         self.surrogate = self.surrogate.smoothed()
@@ -384,4 +390,11 @@ def _state_type(model, recur):
         return model.State
     own = model.State._fields
     extra = f"last_{recur}" if recur in own else recur
-    return NamedTuple(f"Recurrent{model.name}State", [(field, np.ndarray) for field in (*own, extra)])
+    state = NamedTuple(f"Recurrent{model.name}State", [(field, np.ndarray) for field in (*own, extra)])
+    state.__reduce__ = lambda self: (_state, (model, recur, tuple(self)))       # type: ignore[attr-defined]
+    return state
+
+
+def _state(model, recur, arrays):
+    """A state that comes from a copy or another process, which knows the class by what it is made from."""
+    return _state_type(model, recur)(*arrays)

@@ -15,8 +15,9 @@ from ..layers import Block, Layer, by_name
 from ..layers.layer import count_of
 from . import fused, gradients, memory, stages, stepping
 from .assembly import Assembly, put_on_device
+from .configuration import made_equal, plain_data
 from .door import Door, Grads, Input, Seen, State
-from .parameters import Parameters, arrays_of, put_arrays
+from .parameters import Parameters, arrays_of, equal_arrays, put_arrays
 from .summary import summary
 from .tape import BatchResult, Tape
 
@@ -217,10 +218,12 @@ class Network(Door):
         return summary(self, seen)
 
     def config(self) -> dict[str, Any]:
-        """What makes this network again (without its parameters); JSON."""
+        """What makes this network again (without its parameters): dicts, lists, numbers and text, as JSON
+        has them.
+        """
         layers = [{"layer": type(layer).__name__, **layer.config()} for layer in self.layers.values()]
-        return {"layers": layers, "dt": self.dt, "seed": self.seed, "dtype": self.dtype.name,
-                "device": self.device, "chunk": self.chunk, "input_shape": self.input_shape}
+        return plain_data({"layers": layers, "dt": self.dt, "seed": self.seed, "dtype": self.dtype.name,
+                           "device": self.device, "chunk": self.chunk, "input_shape": self.input_shape})
 
     @classmethod
     def from_config(cls, config: dict[str, Any], **changes: Any) -> Network:
@@ -228,6 +231,28 @@ class Network(Door):
         config = {**config, **changes}
         layers = [dict(layer) for layer in config.pop("layers")]
         return cls(*(by_name(layer.pop("layer")).from_config(layer) for layer in layers), **config)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the functions of the device and compiled steps, which a copy finds and makes again."""
+        return {**self.__dict__, "loops": None, "_steppers": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.loops = devices.get(self.device)
+
+    def same_as(self, other: Network) -> bool:
+        """Whether both compute the same: equal layers, settings, dt, dtype, and equal arrays bit for bit.
+
+        The device, the size of chunks and the seed may differ.  (`==` asks whether they are one object.)
+        """
+        return made_equal(self.config(), other.config()) and equal_arrays(self.arrays(), other.arrays())
+
+    def to(self, device: str | None = None, dtype: DTypeLike | None = None) -> Network:
+        """A copy on another device, of another precision, or both; this network stays as and where it is.
+
+        device: "cpu", "reference" or "cuda".  None: that of this network.
+        """
+        return self.clone(device=device or self.device, dtype=dtype or self.dtype.name)
 
     def clone(self, **changes: Any) -> Network:
         """A copy with the same parameters; `changes` may be dtype, device, chunk."""

@@ -65,6 +65,12 @@ def arrays_of(layers: dict[str, Layer]) -> dict[str, np.ndarray]:
     return found
 
 
+def equal_arrays(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    """Whether two sets of arrays are the same bit for bit."""
+    return one.keys() == other.keys() and all(
+        a.shape == other[name].shape and a.tobytes() == other[name].tobytes() for name, a in one.items())
+
+
 def put_arrays(layers: dict[str, Layer], arrays: dict[str, np.ndarray]) -> None:
     """Copy the values of `arrays_of`, or of some of them, into the layers' own arrays: all, or none."""
     if not isinstance(arrays, Mapping):

@@ -16,13 +16,18 @@ Constants of the module are exact in float32, so that they never widen a float32
 of the polynomials are given in both precisions.
 """
 
+import dis
+import math
 from collections.abc import Callable
 from math import factorial, log
-from typing import TypeVar
+from types import CellType, ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+
+NUMBERS = (bool, int, float, np.number, np.bool_)
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -33,6 +38,24 @@ def elementwise(function: Function) -> Function:
     """Mark a function as written in the dialect; it stays a plain Python function."""
     ELEMENTWISE.append(function)
     return function
+
+
+def referenced(function: Callable) -> dict[str, Any]:
+    """What the names in a function stand for that come from outside of it, by name.
+
+    Globals, what it closes over, and attributes of modules ("math.pi"); not what its own variables hold.
+    """
+    code = function.__code__
+    loaded = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    things = {name: function.__globals__[name] for name in code.co_names
+              if name in loaded and name in function.__globals__}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        if cell != CellType():              # one that is empty: defined later
+            things[name] = cell.cell_contents
+    for module in [name for name, thing in things.items() if isinstance(thing, ModuleType)]:
+        inside = vars(things.pop(module))
+        things |= {f"{module}.{name}": inside[name] for name in code.co_names if name in inside}
+    return things
 
 
 # ---- primitives: the few operations that NumPy spells differently from a scalar language
@@ -76,8 +99,11 @@ def sqrt(x):
 
 def erf(x):
     """Error function, for the smooth twins of surrogates only (tests); no target needs it for a network."""
-    from scipy.special import erf as scipy_erf
-    return scipy_erf(x)
+    try:
+        from scipy.special import erf as of_arrays
+    except ImportError:         # the same, number by number
+        return np.asarray(np.frompyfunc(math.erf, 1, 1)(x)).astype(np.result_type(x, np.float32))
+    return of_arrays(x)
 
 
 def arctan(x):

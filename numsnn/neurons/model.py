@@ -122,6 +122,11 @@ class Model:
             raise ValueError(f"neuron model {name!r} does not define {', '.join(missing)}; "
                              f"see numsnn.neurons.model")
 
+        for part in ("State", "Params", "Settings", "Inputs", "Out"):
+            if not hasattr(getattr(module, part, Out), "_fields"):
+                raise ValueError(f"neuron model {name!r}: {part} must be a class of NamedTuple; "
+                                 f"got {getattr(module, part)!r}")
+
         def zeros(settings: Any, draw: np.ndarray) -> Any:
             return module.State(*(0 * draw for _ in module.State._fields))
 
@@ -172,6 +177,19 @@ class Model:
         return "spike" in self.Out._fields
 
 
+    def __reduce__(self):
+        if NEURONS.get(self.name) is not self:
+            raise TypeError(f"neuron model {self.name!r} goes to another process by its name, but is not "
+                            f"registered; make it by ns.neurons.register({self.name!r}, module)")
+        return named, (self.name,)
+
+    def __copy__(self) -> Model:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Model:
+        return self         # nothing in it changes
+
+
 def _no_conflict(learn: Collection[str], options: Options, output: str) -> str:
     return ""
 
@@ -187,6 +205,19 @@ def decay_adjoint(tau: Number, dt: float, dalpha: Number) -> Number:
 
 
 NEURONS: dict[str, Model] = {}      # every model by name; numsnn.neurons fills it
+
+
+def unknown(name: str) -> str:
+    """What to say of a name that is no model's."""
+    return (f"there is no neuron model {name!r}; there are {', '.join(NEURONS)}. One of your own is "
+            f"registered first, in every process: ns.population(ns.neurons.register({name!r}, module))")
+
+
+def named(name: str) -> Model:
+    """The model of a name; ValueError where there is none."""
+    if name not in NEURONS:
+        raise ValueError(unknown(name))
+    return NEURONS[name]
 
 
 def register(name: str, module: ModuleType | Any) -> Model:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from inspect import isclass, isfunction
 from typing import Any
 
 import numpy as np
 
+from .elementwise import ELEMENTWISE, NUMBERS, elementwise, referenced
+
 NEURONS = 7         # numbers in each field
+FUNCTIONS = ("step", "step_adjoint", "between", "between_adjoint")
 
 
 def try_out(model: Any, f: Any) -> None:
     """Raise a ValueError where `step` or `step_adjoint` of a Model give other tuples than the contract says.
 
     Also where a field of Out has the name of a field of State but another value, and DIFFERS lacks it:
-    pieces of a sequence would then give other results than the whole.  f: Functions.
+    pieces of a sequence would then give other results than the whole.  And where a function refers to what
+    compiled loops cannot know.  f: Functions.
     """
     rng = np.random.default_rng(0)
 
@@ -28,6 +33,43 @@ def try_out(model: Any, f: Any) -> None:
         if not np.array_equal(getattr(out, field), getattr(state, field)):
             raise ValueError(f"neuron model {model.name!r}: step hands out another {field!r} than it carries "
                              f"on; say DIFFERS = ({field!r},), or give one of them another name")
+    _check_names(model)
+
+
+def _check_names(model):
+    found: list[Any] = []
+    for name in FUNCTIONS:
+        function = getattr(model, name)
+        if function is not None and not isfunction(function):
+            raise ValueError(f"neuron model {model.name!r}: {name} must be a plain function (def); "
+                             f"got {type(function).__name__}")
+        found += [function] if function else []
+    for function in found:
+        found += [helper for helper in _helpers(model.name, function) if helper not in found]
+
+
+def _helpers(model, function):
+    """The elementwise functions that one calls; a ValueError where it refers to what cannot be compiled."""
+    told = f"neuron model {model!r}: {function.__name__}"
+    for name, thing in referenced(function).items():
+        if isfunction(thing) and thing.__module__ == elementwise.__module__ or _compiles(thing):
+            continue
+        if not isfunction(thing):
+            kind = "a class" if isclass(thing) else f"of type {type(thing).__name__}"
+            raise ValueError(f"{told} refers to {name}, {kind}; beside its arguments it may use numbers, "
+                             f"elementwise functions and named tuples. Make it a number or a field of Params")
+        if thing not in ELEMENTWISE:
+            raise ValueError(f"{told} calls {name}, which is not compiled: mark it with the decorator "
+                             f"elementwise of numsnn.neurons.elementwise")
+        yield thing
+
+
+def _compiles(thing):
+    """Whether compiled code knows what a name stands for."""
+    is_tuple_class = isclass(thing) and hasattr(thing, "_fields")
+    home = getattr(thing, "__module__", None) or ""
+    of_numpy = isinstance(thing, np.ufunc) or callable(thing) and home.partition(".")[0] in ("numpy", "math")
+    return isinstance(thing, NUMBERS) or is_tuple_class or of_numpy or hasattr(thing, "py_func")
 
 
 def _called(model, name, given, wanted):
@@ -35,7 +77,7 @@ def _called(model, name, given, wanted):
     classes = ", ".join(cls.__name__ for cls in wanted)
     try:
         found = getattr(model, name)(*given)
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         raise ValueError(f"neuron model {model.name!r}: {name} must be arithmetic of scalars that gives "
                          f"({classes}); it says: {error}") from error
     parts = found if isinstance(found, tuple) else (found,)

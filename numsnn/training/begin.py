@@ -1,4 +1,4 @@
-"""Where a training begins: anew, or where its checkpoint left off, once it is known that it can be written."""
+"""Where a training begins: anew, or where its checkpoint left off; whether that can be written."""
 
 from __future__ import annotations
 

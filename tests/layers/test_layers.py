@@ -1,5 +1,8 @@
 """Every layer there is: gradients, files, devices, documentation.  A new layer must be added here."""
 
+import copy
+import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +107,37 @@ def test_files_and_devices(name, tmp_path):
     y = net.run(x)[0]
     assert ns.load(tmp_path / "net.h5").run(x)[0].tobytes() == y.tobytes()
     assert np.abs(net.clone(device="reference").run(x)[0] - y).max() < 1e-12
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_network_is_a_value(name):
+    """Copies and configurations make an equal network, which is another one: training it leaves the first."""
+    x, labels = data(name)
+    net = network(name)
+    optimizer, loss = ns.optim.Adam(0.1), ns.loss.CrossEntropy()
+    optimizer.update(net.params, net.loss_and_gradients(loss, x, labels, rng=np.random.default_rng(0)).grads)
+    y, state = net.run(x)
+    assert ns.Network.from_config(json.loads(json.dumps(net.config()))).config() == net.config()
+    assert net.config() == json.loads(json.dumps(net.config()))
+    for make in (copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a)), ns.Network.clone):
+        again = make(net)
+        assert again.same_as(net) and again.config() == net.config()
+        assert again.run(x)[0].tobytes() == y.tobytes()
+        again.loss_and_gradients(loss, x, labels, rng=np.random.default_rng(0))
+        for p in again.params.values():
+            p += 1
+        assert not again.same_as(net) and net.run(x)[0].tobytes() == y.tobytes()
+    same_state, steps = pickle.loads(pickle.dumps((state, optimizer)))
+    assert str(same_state) == str(state)
+    assert steps.steps == 1 and str(steps.state) == str(optimizer.state)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_that_belongs_to_no_network_can_be_copied(name):
+    for layer in CASES[name][1]():
+        for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+            assert type(again) is type(layer)
+            assert again.config() == layer.config()
 
 
 @pytest.mark.parametrize("name", CASES)

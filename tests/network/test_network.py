@@ -1,6 +1,7 @@
 """The public door: names, shapes, states, records, summaries, and what is refused with which words."""
 
 import json
+import pickle
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -267,6 +268,9 @@ def test_a_neuron_of_ones_own(rng):
             x, labels = rng.random((9, 3, 3)) < 0.5, rng.integers(0, 2, (9, 3))
             assert max(ns.check_gradients(net, x, labels).values()) < 1e-7
         assert net.clone().layers["mine0"].describe() == "Mine(4, recurrent)"
+        sent = pickle.dumps(net)
+        assert pickle.loads(sent).run(x)[0].tobytes() == net.run(x)[0].tobytes()
+        assert ns.population("Mine") is ns.population(NEURONS["Mine"]) is Mine
         with pytest.raises(ValueError, match="there is a neuron model 'Mine' already"):
             register("Mine", mine)
         del mine.step
@@ -276,6 +280,41 @@ def test_a_neuron_of_ones_own(rng):
         NEURONS.pop("Mine")
         POPULATIONS.pop("Mine")
         ELEMENTWISE[:] = [f for f in ELEMENTWISE if f not in functions]
+    with pytest.raises(ValueError, match=r"no neuron model 'Mine'.* registered first, in every process"):
+        pickle.loads(sent)
+    with pytest.raises(TypeError, match="'Mine' goes to another process by its name, but is not registered"):
+        pickle.dumps(Mine.model)
+    for config in (net.config(), {**net.config(), "layers": [{"layer": "Mine", "n": 3}]}):
+        with pytest.raises(ValueError, match=r"unknown layer 'Mine'.*registered before a file"):
+            ns.Network.from_config(config)
+
+
+def test_what_is_no_neuron_model():
+    assert ns.population("ALIF") is ns.ALIF and ns.population(NEURONS["ARLIF"]) is ns.ARLIF
+    with pytest.raises(ValueError, match="no neuron model 'ALFI'; there are ALIF"):
+        ns.population("ALFI")
+    for wrong in (ns.ALIF, leaky, None):
+        with pytest.raises(TypeError, match="population takes a neuron model, which"):
+            ns.population(wrong)
+
+
+def test_another_device_or_precision_is_a_copy(rng):
+    net, x = network(seed=4, device="cpu"), rng.random((9, 3, 3)) < 0.5
+    there = net.to("reference")
+    assert there.device == "reference" and net.device == "cpu" and there.same_as(net)
+    assert there.run(x)[0].tobytes() == net.run(x)[0].tobytes()
+    there.params["dense0.bias"][:] = 7
+    assert not there.same_as(net) and net.same_as(net.to())
+    wider = there.to(dtype="float64")
+    assert wider.device == "reference" and wider.run(x)[0].dtype == np.float64 and not wider.same_as(there)
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        net.to("gpu")
+
+
+def test_functions_stay_behind_once_they_have_drawn(tmp_path):
+    net = ns.Network(ns.Dense(2, 3, weight=lambda rng, shape: rng.normal(size=shape)),
+                     ns.LIF(3, tau_mem=lambda rng, shape: rng.uniform(2, 9, shape)), device="reference")
+    assert pickle.loads(pickle.dumps(net)).same_as(net)
 
 
 def test_initial_values_from_a_function_survive_copies(tmp_path):

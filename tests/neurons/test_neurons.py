@@ -6,14 +6,12 @@ import itertools
 import re
 import types
 
-import leaky
 import naive
 import numpy as np
 import pytest
 
-from numsnn.neurons import NEURONS, register, surrogate as sg
+from numsnn.neurons import NEURONS, surrogate as sg
 from numsnn.neurons.activation import ACTIVATIONS
-from numsnn.neurons.elementwise import ELEMENTWISE
 from numsnn.neurons.model import Functions
 
 MODELS = list(NEURONS.values())
@@ -364,24 +362,3 @@ def test_detached_reset_is_the_derivative_with_the_resets_spike_held(name, reset
     grads = read(total.d)
     assert abs(dw - grads["w"]) < 1e-12
     assert abs(dthreshold - grads["v_threshold"]) < 1e-12
-
-
-WRONG_MODELS = {
-    "step must give (Out, State); got (State, Out)": {
-        "step": lambda inputs, state, params, f: leaky.step(inputs, state, params, f)[::-1]},
-    "step_adjoint must give (Inputs, State, Params); got (Inputs, State)": {
-        "step_adjoint": lambda *given: leaky.step_adjoint(*given)[:2]},
-    "step must be arithmetic of scalars": {
-        "step": lambda inputs, state, *more: None if state.v > 0 else leaky.step(inputs, state, *more)},
-    "step hands out another 'v' than it carries on; say DIFFERS = ('v',)": {"DIFFERS": ()},
-}
-
-
-@pytest.mark.parametrize("message", WRONG_MODELS)
-def test_mistakes_of_a_model_are_refused_when_it_is_registered(message):
-    module = types.SimpleNamespace(**{**vars(leaky), **WRONG_MODELS[message]})
-    functions = list(ELEMENTWISE)
-    with pytest.raises(ValueError, match=re.escape(message)):
-        register("Wrong", module)
-    assert "Wrong" not in NEURONS
-    ELEMENTWISE[:] = functions

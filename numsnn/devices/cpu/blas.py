@@ -5,6 +5,8 @@ with their number.
 """
 
 import ctypes
+import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +20,10 @@ _NAMES = ("scipy_openblas_{}_num_threads", "scipy_openblas_{}_num_threads64_", "
 @lru_cache(1)
 def _switch() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """(get, set) of the number of threads of SciPy's OpenBLAS, or None where it is another BLAS."""
-    import scipy.linalg.cython_blas  # it loads the library
+    try:
+        import scipy.linalg.cython_blas  # it loads the library
+    except ImportError:
+        return None
     package = Path(str(scipy.__file__)).parent
     for folder in (package.parent / "scipy.libs", package / ".dylibs"):
         for path in sorted(folder.glob("*openblas*")):
@@ -34,12 +39,48 @@ def _switch() -> tuple[Callable[[], int], Callable[[int], None]] | None:
 def usable() -> bool:
     """Whether products may go to BLAS; says so once if not."""
     if _switch() is None:
-        warnings.warn("SciPy's BLAS is not an OpenBLAS whose threads can be set; products of the backward "
-                      "pass use our own, slower loops, so that results do not depend on the number of "
-                      "threads",
+        warnings.warn("SciPy is missing, or its BLAS is not an OpenBLAS whose threads can be set; products "
+                      "of the backward pass use our own, slower loops, so that results do not depend on the "
+                      "number of threads",
                       RuntimeWarning, stacklevel=2)
         return False
     return True
+
+
+class _Calls:
+    """Who is within `one_thread`: the first one sets the number of threads, the last one restores it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.inside: list[int] = []         # a thread for each call
+        self.before = 0
+
+    def enter(self, get: Callable[[], int], set_: Callable[[int], None]) -> None:
+        with self.lock:
+            if not self.inside:
+                self.before = get()
+                set_(1)
+            self.inside.append(threading.get_ident())
+
+    def leave(self, set_: Callable[[int], None]) -> None:
+        with self.lock:
+            self.inside.remove(threading.get_ident())
+            if not self.inside:
+                set_(self.before)
+
+    def after_fork(self) -> None:
+        """A child has only the thread that forked: nobody else will restore the number."""
+        self.lock = threading.Lock()
+        left = [thread for thread in self.inside if thread == threading.get_ident()]
+        switch = _switch() if self.inside and not left else None
+        self.inside = left
+        if switch is not None:
+            switch[1](self.before)
+
+
+_calls = _Calls()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_calls.after_fork)
 
 
 @contextmanager
@@ -50,9 +91,8 @@ def one_thread() -> Iterator[None]:
         yield
         return
     get, set_ = switch
-    before = get()
-    set_(1)
+    _calls.enter(get, set_)
     try:
         yield
     finally:
-        set_(before)
+        _calls.leave(set_)

@@ -20,6 +20,7 @@ import numpy as np
 from numba import cuda
 from numpy.typing import ArrayLike, DTypeLike
 
+from .. import on_gpu
 from ..buffers import Pool
 from . import driver as cuda_driver
 from .streams import current, follow, hold, staged
@@ -121,6 +122,9 @@ class Array:
         if self.size:
             cuda_driver.download(self.memory, self.first, host, current())
         return host if dtype is None else host.astype(dtype, copy=False)
+
+    def __reduce__(self):
+        return on_gpu, (np.asarray(self),)      # a copy, and what goes to another process, by way of the host
 
     def reshape(self, *shape: int | tuple[int, ...]) -> Array:
         """The same values in another shape, given as numbers or as one tuple."""
