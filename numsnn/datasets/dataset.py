@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..devices import threads
+from ..signals.integers import integers
 from ..signals.spikes import Spikes
 from . import saving
 
@@ -119,8 +120,8 @@ class Dataset:
         if groups is not None and np.shape(groups) != (n,):
             raise ValueError(f"data set {name!r}: groups must hold {n} values; "
                              f"got shape {np.shape(groups)}")
-        self.y = y.astype(np.int64)
-        self._lengths = None if lengths is None else np.asarray(lengths, np.int64)
+        self.y = integers(f"data set {name!r}: labels", y)
+        self._lengths = None if lengths is None else integers(f"data set {name!r}: lengths", lengths)
         self.mask = None if mask is None else np.asarray(mask, bool)
         self.labelled = None if labelled is None else np.asarray(labelled, bool)
         self.groups = None if groups is None else np.asarray(groups)
