@@ -86,8 +86,7 @@ class Spikes:
         return cls.of_rows(x.shape, start, count, index.astype(index_dtype(x.shape[2])), multiplicity)
 
     def dense(self, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """The array (T, B, N); with bool it says whether.  An integer type too small for the counts is refused.
-        """
+        """The array (T, B, N); bool says whether, an integer type too small for the counts is refused."""
         x = np.zeros(self.shape, dtype)
         row, entry = self.entries()
         rows = x.reshape(-1, self.shape[2])
