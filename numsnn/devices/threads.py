@@ -91,12 +91,19 @@ def run(task: Callable[[int], None], n: int, work: int) -> None:
         drain()
     finally:
         todo.clear()
-        for other in others:
-            other.result()
+        try:
+            while others:
+                others.pop().result()   # none is kept: an error holds this frame
+        finally:
+            others.clear()
 
 
 def ahead(made: Iterator, n: int) -> Iterator:
-    """The items of an iterator, n of them made ahead by a thread."""
+    """The items of an iterator, n of them made ahead by a thread.
+
+    An error is raised here and then let go: files that its frames hold are closed when nobody looks at it any
+    more, not when the garbage collector runs.
+    """
     ready: queue.Queue = queue.Queue(n)
     stop = threading.Event()
 
@@ -124,7 +131,10 @@ def ahead(made: Iterator, n: int) -> Iterator:
         while True:
             item, error = ready.get()
             if error is not None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error           # its traceback holds this frame: a circle
             if item is None:
                 return
             yield item
