@@ -194,6 +194,11 @@ def _columns(words: list[str]) -> tuple[tuple[int, ...], float | None] | None:
     return tuple(where[name] for name in NAMES), None if scale == 1 else scale
 
 
+def named_as_events(names: Iterable[str]) -> bool:
+    """Whether names of columns are those of events: t, x, y and p, or what they are called here."""
+    return _columns(list(names)) is not None
+
+
 # ---- the lines
 
 
