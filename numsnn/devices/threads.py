@@ -91,11 +91,8 @@ def run(task: Callable[[int], None], n: int, work: int) -> None:
         drain()
     finally:
         todo.clear()
-        try:
-            while others:
-                others.pop().result()   # none is kept: an error holds this frame
-        finally:
-            others.clear()
+        for other in others:
+            other.result()
 
 
 def ahead(made: Iterator, n: int) -> Iterator:
