@@ -139,7 +139,7 @@ def _times(path, table, i, n) -> np.ndarray:
 
 
 def _opened(path, options) -> _Table:
-    data = _bytes(path)
+    data = contents(path)
     for start, (kind, reader, takes) in KINDS.items():
         if data.startswith(start):
             break
@@ -150,7 +150,8 @@ def _opened(path, options) -> _Table:
     return reader(path, data, **options)
 
 
-def _bytes(path) -> bytes:
+def contents(path: Path | str) -> bytes:
+    """The bytes of a file of signals, or of a member of an archive; one that cannot be such is refused."""
     file = File(path)
     size = file.size()
     if file.member is not None:

@@ -266,13 +266,15 @@ def _idx(path, format=None, recording=0):
 
 
 def _wav(path, format=None, recording=0):
+    from ..formats.signal_files import contents
     from ..formats.wav import read
-    sound = read(path)
+    sound = read(contents(path), channel="all", name=str(path))
     signal = np.asarray(sound.signal)
+    channels = f", {signal.shape[1]} channels" if signal.shape[1] > 1 else ""
     peak = np.abs(signal).max(initial=0)
     rms = np.sqrt((signal.astype(np.float64) ** 2).mean()) if signal.size else 0
-    return Description(f"{path}: WAV, {_size(path)}\n{len(signal) / sound.rate:.4f} s at {sound.rate:,} Hz, "
-                       f"peak {peak:.4f}, RMS {rms:.4f}")
+    return Description(f"{path}: WAV, {_size(path)}\n{len(signal) / sound.rate:.4f} s at "
+                       f"{sound.rate:,} Hz{channels}, peak {peak:.4f}, RMS {rms:.4f}")
 
 
 def _record(path, format=None, recording=0):

@@ -34,7 +34,7 @@ def folder_lines(path: Path | str, describe: Callable[[Path], Any],
     lines.append("formats: " + _listed(f"{n:,} {suffix or 'without a suffix'}" for suffix, n in kinds))
     found, said, suffix = _one_of(path, files, [suffix for suffix, _ in kinds[:TRIED]], describe, recording)
     of_kind = [name for name in files if _suffix(name) == suffix] if found else files
-    lines += _classes(of_kind, suffix if found else "")
+    lines += _classes(of_kind, f" of {suffix} files" if found else "")
     return lines + ([] if found else said), found
 
 
@@ -60,7 +60,7 @@ def _classes(files, suffix) -> list[str]:
         return []
     by_name = Counter(PurePosixPath(name).parent.name for name in files)
     counted = by_name if len(by_name) > 1 else of_folder
-    what = f"{len(counted)} classes of {suffix} files, if folders are classes: "
+    what = f"{len(counted)} classes{suffix}, if folders are classes: "
     return [what + _listed(f"{name} {n:,}" for name, n in counted.items())]
 
 

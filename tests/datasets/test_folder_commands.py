@@ -1,6 +1,7 @@
 """numsnn convert and info of folders, and options that a command gives by itself."""
 
 import json
+import zipfile
 
 import h5py
 import numpy as np
@@ -73,6 +74,16 @@ def test_info_of_a_folder(tmp_path, capsys):
     write(tmp_path / "odd" / "a.txt", "nothing that is known\n")
     assert cli.main(["info", str(tmp_path / "odd")]) == 0
     assert "cannot be read: " in capsys.readouterr().out
+
+
+def test_info_of_sound_in_an_archive(tmp_path, capsys):
+    formats.wav.write(tmp_path / "a.wav", np.zeros((80, 2)), 8000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(tmp_path / "a.wav", "yes/a.wav")
+        archive.write(tmp_path / "a.wav", "no/a.wav")
+    assert cli.main(["info", str(tmp_path / "a.zip")]) == 0
+    said = capsys.readouterr().out
+    assert "archive, 2 files" in said and "0.0100 s at 8,000 Hz, 2 channels" in said and "no 1, yes 1" in said
 
 
 def test_info_of_a_table(tmp_path, capsys):
