@@ -110,14 +110,20 @@ def _add_convert(commands):
         "convert", help="write event recordings to one HDF5 file",
         description="Write a file of events, or a whole data set, to one HDF5 file that trains fast.")
     add = convert.add_argument
-    add("input", metavar="IN", help="a file of events, or the folder or zip archive of a data set")
+    add("input", metavar="IN", help="a file of events, a folder or zip archive of recordings, or that of a "
+                                    "data set")
     add("output", metavar="OUT.h5")
     add_either = convert.add_mutually_exclusive_group().add_argument
     add_either("--dataset", metavar="NAME",
                help="what the folder is: nmnist, shd, dvs128-gesture, mnist ...; a wrong name lists them")
     add_either("--format", metavar="NAME",
                help="what the file is, where it does not say itself: bin, bs2, aedat2, dat, evt3 ...")
-    add("--part", default="train", help="train (default), test ...")
+    add("--part", help="of a data set: train (default), test ...")
+    add("--pattern", metavar="PATTERN",
+        help="where the label stands in the paths of a folder's files (default {label}/*): "
+             "'{label}/*.csv', '{label}_{group}_*.wav'")
+    add("--columns", metavar="NAMES",
+        help="the files of a folder are tables of signals; of these columns, between commas, or all")
     _add_set(convert, "an option of the format or data set; repeatable")
     add("--skip-bad", action="store_true", help="skip and count bad parts instead of stopping at the first")
 
@@ -126,7 +132,7 @@ def _add_info(commands):
     info = commands.add_parser(
         "info", help="what a file holds: events, recordings, checkpoints, images, sound ...")
     add = info.add_argument
-    add("file")
+    add("file", help="a file, or a folder")
     add("--format", metavar="NAME", help="of an event file that does not say itself what it is")
     _add_set(info, "an option of the format; repeatable")
     add("--recording", type=int, default=0, metavar="N",

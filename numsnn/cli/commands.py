@@ -239,25 +239,76 @@ def _convert(options):
     if out.exists():
         raise ValueError(f"{out} exists already; remove it, or choose another name")
     writable(out)
-    about = {"input": str(Path(options.input).resolve()), **settings}
-    if options.dataset is None:
-        _convert_file(options, settings, about, out)
-    else:
+    given = Path(options.input)
+    about = {"input": str(given.resolve()), **settings}
+    for_folders = {"--pattern": options.pattern, "--columns": options.columns}
+    is_folder = given.is_dir() or given.suffix == ".zip"
+    wrong = [name for name, value in for_folders.items() if value is not None]
+    if wrong and (options.dataset is not None or not is_folder):
+        raise ValueError(f"{wrong[0]} is for a folder or zip archive of recordings of your own, "
+                         f"without --dataset")
+    if options.dataset is None and options.part is not None:
+        raise ValueError("--part is for a data set; say --dataset, too")
+    if options.dataset is not None:
         _convert_dataset(options, settings, about, out)
+    elif is_folder:
+        _convert_folder(options, settings, about, out)
+    else:
+        _convert_file(options, settings, about, out)
+
+
+def _refuse_taken(settings, *taken, **instead):
+    """Refuse a --set of what the command sets by itself; instead: option -> what to say in its place."""
+    for name in settings:
+        if name in taken or name in instead:
+            raise ValueError(f"--set {name}=... is taken already; "
+                             f"{instead.get(name, 'the command line gives it by other means')}")
 
 
 def _convert_file(options, settings, about, out):
     from .. import formats
     from ..datasets import converted
-    if Path(options.input).is_dir():
-        raise ValueError(f"{options.input} is a folder; say --dataset, one of {', '.join(_datasets())}")
+    _refuse_taken(settings, "path", format="say --format", strict="say --skip-bad")
     stream = formats.stream(options.input, options.format, strict=not options.skip_bad, **settings)
     n = converted.write_stream(out, stream, {**about, "format": stream.format})
     print(f"{n:,} events of {options.input} written to {out}" + _skipped(stream.problems.counts))
 
 
+def _convert_folder(options, settings, about, out):
+    from ..datasets import folder, folder_events, folder_signals
+    _refuse_taken(settings, "files", format="say --format", strict="say --skip-bad",
+                  columns="say --columns", pattern="say --pattern")
+    finding = {key: settings.pop(key) for key in ("duplicates",) if key in settings}
+    try:
+        files = folder.find(options.input, options.pattern or folder.EVERYTHING, **finding)
+    except FileNotFoundError as error:
+        if options.pattern is not None:
+            raise
+        raise ValueError(f"{options.input} is a folder; say --dataset, one of {', '.join(_datasets())}, or "
+                         f"--pattern ({error})") from error
+    about = {**about, "pattern": files.pattern, "columns": options.columns}
+    if folder.holds_signals(files, options.format, options.columns):
+        if options.skip_bad:
+            raise ValueError("--skip-bad is for events; for missing values of signals --set fill=0, hold or "
+                             "linear")
+        columns = options.columns.split(",") if options.columns not in (None, "all") else "all"
+        data = folder_signals.dataset(files, columns, **settings)
+        data.save(out, about)
+        print(f"{len(data):,} sequences of {data.name} written to {out}")
+        return
+    found = folder_events.listing(files, options.format, strict=not options.skip_bad, **settings)
+    _write_recordings(found, about, out)
+
+
+def _write_recordings(found, about, out):
+    from ..datasets import converted
+    before = converted.write(out, found, about, _Bar())
+    there = f"; {before:,} were there already" if before else ""
+    print(f"{len(found.items):,} recordings of {found.name} written to {out}{there}")
+
+
 def _convert_dataset(options, settings, about, out):
-    from ..datasets import Dataset, converted
+    from ..datasets import Dataset
     known = _datasets()
     if options.dataset not in known:
         raise ValueError(f"no data set {options.dataset!r}; there are {', '.join(known)}")
@@ -266,14 +317,12 @@ def _convert_dataset(options, settings, about, out):
         print(f"{n:,} recordings of Free Spoken Digits written to {out} as spikes, in SHD layout")
         return
     found = _made(known[options.dataset], options, settings)
-    about = {**about, "dataset": options.dataset, "part": options.part}
+    about = {**about, "dataset": options.dataset, "part": options.part or settings.get("part", "train")}
     if isinstance(found, Dataset):
         found.save(out, about)
         print(f"{len(found):,} sequences of {found.name} written to {out}")
         return
-    before = converted.write(out, found, about, _Bar())
-    there = f"; {before:,} were there already" if before else ""
-    print(f"{len(found.items):,} recordings of {found.name} written to {out}{there}")
+    _write_recordings(found, about, out)
 
 
 def _datasets():
@@ -287,6 +336,13 @@ def _datasets():
 def _made(make, options, settings):
     """The data set, with --part and --skip-bad where it knows them."""
     known = signature(make).parameters
+    # what is given by its place: the folder; of spoken digits the file to write, too
+    taken = [*getattr(make, "keywords", {}), *list(known)[:1]]
+    _refuse_taken(settings, *taken, strict="say --skip-bad")
+    if options.part is not None and settings.get("part", options.part) != options.part:
+        raise ValueError(f"--part {options.part} and --set part={settings['part']} contradict each other")
+    part = options.part or settings.get("part", "train")
+    settings = {key: value for key, value in settings.items() if key != "part" or "part" not in known}
     if "strict" in known:
         settings = {**settings, "strict": not options.skip_bad}
     takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values())
@@ -294,9 +350,9 @@ def _made(make, options, settings):
     if wrong:
         has = ", ".join(list(known)[2:]) or "none"
         raise ValueError(f"data set {options.dataset} has no option {wrong[0]!r}; it has {has}")
-    part = {"part": options.part} if "part" in known else {}
+    parts = {"part": part} if "part" in known else {}
     try:
-        return make(options.input, **part, **settings)
+        return make(options.input, **parts, **settings)
     except TypeError as error:
         raise ValueError(f"data set {options.dataset}: {error}") from error
 
@@ -329,7 +385,9 @@ class _Bar:
 def _info(options):
     from ..reports import plot
     from ..reports.describe import describe
-    found = describe(options.file, options.format, recording=options.recording, **_values(options.set))
+    settings = _values(options.set)
+    _refuse_taken(settings, "path", format="say --format", recording="say --recording")
+    found = describe(options.file, options.format, recording=options.recording, **settings)
     print(found.text)
     if options.plot is None:
         return

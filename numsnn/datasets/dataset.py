@@ -158,6 +158,19 @@ class Dataset:
         return cls(made.x, made.y, lengths=made.lengths, mask=made.mask, labelled=made.labelled,
                    **{"time_first": True, **more})
 
+    @classmethod
+    def from_folder(cls, path: Path | str, pattern: str = "{label}/*", **options: Any) -> Dataset:
+        """The files of a folder or zip archive: events of every format, sound, tables of signals.
+
+        Dataset.from_folder("recordings", "{label}/*.aedat4", dt=10e-3)
+        Dataset.from_folder("walks", "{group}_{label}.csv", columns=["ax [g]", "ay [g]"])
+
+        Nothing is read before it is needed.  pattern: where in a file's path the label (and the group) stand.
+        options: see `numsnn.datasets.folder.from_folder`.
+        """
+        from .folder import from_folder
+        return from_folder(path, pattern, **options)
+
     def __len__(self) -> int:
         return self._x.shape[1]
 

@@ -130,7 +130,11 @@ def run(task: Callable[[int], None], n: int, work: int) -> None:
 
 
 def ahead(made: Iterator, n: int) -> Iterator:
-    """The items of an iterator, n of them made ahead by a thread."""
+    """The items of an iterator, n of them made ahead by a thread.
+
+    An error is raised here and then let go: files that its frames hold are closed when nobody looks at it any
+    more, not when the garbage collector runs.
+    """
     ready: queue.Queue = queue.Queue(n)
     stop = threading.Event()
 
@@ -162,7 +166,10 @@ def ahead(made: Iterator, n: int) -> Iterator:
                                    "behind; begin a loop of its own in the new process")
             item, error = ready.get()
             if error is not None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error           # its traceback holds this frame: a circle
             if item is None:
                 return
             yield item

@@ -2,11 +2,15 @@
 
 from .problems import FormatError, Problems
 
-__all__ = ["FORMATS", "FormatError", "Problems", "guess", "read", "stream", "write"]
+__all__ = ["FORMATS", "FormatError", "Problems", "Signals", "guess", "read", "read_signals",
+           "stream", "write"]
 
 
 def __getattr__(name):
     # the decoders are compiled: only who reads events needs Numba
+    if name in ("Signals", "read_signals"):
+        from . import signal_files
+        return getattr(signal_files, name)
     if name in __all__:
         from . import recordings
         return getattr(recordings, name)

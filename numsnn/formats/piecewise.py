@@ -156,10 +156,10 @@ def names(folder: Path | str) -> list[str]:
         found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     else:
         raise FileNotFoundError(f"no folder and no zip archive {folder}")
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
-def _natural(name):
+def natural(name: str) -> list[tuple[int, str]]:
     """What to sort by so that the numbers in names count as numbers."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..signals.events import Events
-from . import aedat3, aedat4, prophesee, records, tables
+from . import aedat3, aedat4, prophesee, records, tables, text
 from .piecewise import Columns, File, Orientation, pieces
 from .problems import FormatError, Problems
 from .whole import whole
@@ -46,7 +46,7 @@ def _format(name, about, suffixes, opener, write=None):
     return Format(name, about, suffixes, opened, write, options)
 
 
-WHOLE = (aedat4.pieces, tables.open_hdf5, tables.open_npz, tables.open_csv)
+WHOLE = (aedat4.pieces, tables.open_hdf5, tables.open_npz, text.open_csv)
 FORMATS: dict[str, Format] = {f.name: f for f in (
     _format("bin", "N-MNIST, N-Caltech101 (ATIS), 5 bytes an event", (".bin",),
             records.open_bin, records.write_bin),
@@ -61,7 +61,7 @@ FORMATS: dict[str, Format] = {f.name: f for f in (
     _format("evt3", "Prophesee raw, EVT 3.0", (".raw",), prophesee.open_evt3, prophesee.write_evt3),
     _format("hdf5", "HDF5 with events/x, y, t, p", (".h5", ".hdf5"), tables.open_hdf5, tables.write_hdf5),
     _format("npz", "NumPy archive with t, x, y, p", (".npz",), tables.open_npz, tables.write_npz),
-    _format("csv", "text, an event a line: t, x, y, p", (".csv", ".txt"), tables.open_csv, tables.write_csv),
+    _format("csv", "text, an event a line: t, x, y, p", (".csv", ".txt"), text.open_csv, text.write_csv),
 )}
 
 
@@ -111,6 +111,8 @@ class Stream:
             if option not in known.options:
                 there = ", ".join(("swap", "flip_x", "flip_y", "flip_polarity", "tick", *known.options))
                 raise ValueError(f"format {self.format} has no option {option!r}; it has {there}")
+        if options.get("seconds") and tick != 1e-6:
+            raise ValueError(f"seconds=True makes microseconds of the times; tick={tick} contradicts it")
         self.problems = Problems(path, strict)
         self._orientation = Orientation(swap, flip_x, flip_y, flip_polarity)
         self._stored, self._pieces = known.open(path, self.problems, **options)
@@ -142,7 +144,8 @@ def stream(path: Path | str, format: str | None = None, **options) -> Stream:
     strict: True: the first bad part raises FormatError with its position; False: bad parts are skipped and
     counted in `.problems.counts`.  swap, flip_x, flip_y, flip_polarity: orientation, in this order; by
     default pixels and polarities are as the file has them.  tick: seconds in a unit of the file's times
-    (1e-6).  sensor=(width, height), camera=: where the format does not say.
+    (1e-6).  sensor=(width, height), camera=: where the format does not say.  Of text: order="xypt", the
+    columns where no line of names says it ("txyp"); seconds=True: times are seconds, made microseconds.
     """
     return Stream(path, format, **options)
 

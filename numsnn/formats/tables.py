@@ -1,4 +1,4 @@
-"""Events as plain columns: HDF5 (events/x, y, t, p, as DSEC and M3ED have it), NumPy archives, text."""
+"""Events as plain columns: HDF5 (events/x, y, t, p, as DSEC and M3ED have it), NumPy archives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..packages import needed
+from ..signals.integers import LARGEST_TIME
 from . import hdf5
 from .piecewise import BACKWARDS, KINDS, PLACE, Columns
 from .problems import FormatError, Problems, existing
@@ -19,36 +20,57 @@ CHUNK = 1 << 20
 NAMES = ("t", "x", "y", "p")
 LARGEST_SENSOR = 1 << 16
 UNPACKED, FREE = 100, 1 << 26         # an archive may unpack to so many times its bytes, and to so many more
+TIME, POLARITY = "time beyond 2^62", "polarity that is not -1, 0 or 1"
+NEVER = np.iinfo(np.int64).min
 
 
-def checked(parts: Iterable[Sequence], sensor: Sequence[int], problems: Problems) -> Iterator[Columns]:
-    """Columns of Python's or a file's own integer types as Columns; bad events are refused, or counted."""
-    never = np.iinfo(np.int64).min
-    last = never                        # time of the last good event
+def checked(parts: Iterable[Sequence], sensor: Sequence[int], problems: Problems,
+            order: str = "") -> Iterator[Columns]:
+    """Columns of Python's or a file's own integer types as Columns; bad events are refused, or counted.
+
+    A file none of whose events is one is refused, whatever `problems` passes over.
+    order: what to do where a polarity looks like another column.
+    """
+    last = NEVER                        # time of the last good event
     first = 0                           # number of the first event of the part
+    found = 0                           # good events
     width, height = sensor
+    remedies = {POLARITY: order}
     for part in parts:
         t, x, y, p = (np.asarray(column) for column in part)
-        outside = (x < 0) | (y < 0) | (x >= width) | (y >= height)
+        wrong = {
+            TIME: (t >= LARGEST_TIME) | (t <= -LARGEST_TIME),
+            POLARITY: (p < -1) | (p > 1),
+            KINDS[PLACE]: (x < 0) | (y < 0) | (x >= width) | (y >= height),
+        }
         t = t.astype(np.int64)
-        # the latest time before each event; events outside do not count
-        so_far = t
-        if len(t):
-            counted = np.concatenate(([last], np.where(outside, never, t)))
-            so_far = np.maximum.accumulate(counted)[:-1]
-        late = ~outside & (t < so_far)
-        for kind, bad in ((PLACE, outside), (BACKWARDS, late)):
+        out = np.logical_or.reduce(list(wrong.values()))
+        so_far = _latest_before(t, out, last)
+        wrong[KINDS[BACKWARDS]] = ~out & (t < so_far)
+        for kind, bad in wrong.items():
             if bad.any():
                 i = int(bad.argmax())
-                detail = (f"t = {t[i]}, x = {x[i]}, y = {y[i]}, sensor {width} x {height}, "
-                          f"time before {so_far[i]}")
-                problems.found(KINDS[kind], detail, f"event {first + i:,}", n=int(bad.sum()))
-        good = ~(outside | late)
+                detail = (f"t = {t[i]}, x = {x[i]}, y = {y[i]}, p = {p[i]}, sensor {width} x {height}, "
+                          f"time before {'none' if so_far[i] == NEVER else so_far[i]}")
+                where = f"event {first + i:,}"
+                problems.found(kind, detail, where, remedies.get(kind, ""), n=int(bad.sum()))
+        good = ~(out | wrong[KINDS[BACKWARDS]])
         if good.any():
             last = int(t[good][-1])
             brighter = (p[good] > 0).astype(np.uint8)
             yield Columns(t[good], x[good].astype(np.uint16), y[good].astype(np.uint16), brighter)
         first += len(t)
+        found += int(good.sum())
+    if problems.counts and not found:
+        skipped = ", ".join(f"{n:,} x {kind}" for kind, n in problems.counts.items())
+        raise problems.fatal(f"none of its events can be read: {skipped}", remedy=order)
+
+
+def _latest_before(t, out, last):
+    """The latest time before each event; events that are out do not count."""
+    if not len(t):
+        return t
+    return np.maximum.accumulate(np.concatenate(([last], np.where(out, NEVER, t))))[:-1]
 
 
 # ---- HDF5
@@ -178,73 +200,3 @@ def write_npz(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, in
         t = x = y = p = np.zeros(0, np.int64)
     with open(path, "wb") as file:
         np.savez_compressed(file, t=t, x=x, y=y, p=p, width=sensor[0], height=sensor[1])
-
-
-# ---- text
-
-
-def open_csv(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None,
-             order: str = "txyp") -> tuple[tuple[int, int], Iterator[Columns]]:
-    """Text, an event a line of four integers between commas, blanks or tabs.
-
-    A first line of names sets the order, else order=.
-    """
-    if sorted(order) != sorted(NAMES):
-        raise ValueError(f"order must name t, x, y and p once each, such as 'txyp'; got {order!r}")
-    path = existing(path)
-    with open(path, "rb") as file:
-        first = file.readline(1 << 10)
-    named = [name.strip() for name in first.decode("latin-1").strip().lower().replace("\t", ",").split(",")]
-    has_names = sorted(named) == sorted(NAMES)
-    order = "".join(named) if has_names else order
-    places = [order.index(name) for name in NAMES]
-    limit = sensor or (LARGEST_SENSOR, LARGEST_SENSOR)
-    parts = _csv_parts(path, has_names, places, problems)
-    if sensor is None:
-        sensor = _csv_sensor(_csv_parts(path, has_names, places, Problems(path, strict=False)))
-    return sensor, checked(parts, limit, problems)
-
-
-def _csv_sensor(parts):
-    """A sensor that holds all events of a text, except those that no sensor holds."""
-    width = height = 1
-    for _, x, y, _ in parts:
-        width = max(width, 1 + int(x[x < LARGEST_SENSOR].max(initial=0)))
-        height = max(height, 1 + int(y[y < LARGEST_SENSOR].max(initial=0)))
-    return width, height
-
-
-def _csv_parts(path, has_names, places, problems):
-    """(t, x, y, p) of the lines of a text, some megabytes at once; places: where in a line they stand."""
-    with open(path, "rb") as file:
-        number = 0
-        if has_names:
-            file.readline(1 << 10)
-            number = 1
-        while block := file.readlines(1 << 22):
-            rows = []
-            for line in block:
-                number += 1
-                fields = line.replace(b",", b" ").replace(b";", b" ").split()
-                if not fields or fields[0].startswith((b"#", b"%")):
-                    continue
-                try:
-                    values = [int(field) for field in fields] if len(line) < 200 else []
-                except ValueError:
-                    values = []
-                if len(values) != 4 or max(map(abs, values)) >= 1 << 62:
-                    detail = f"expected four integers; got {line[:60]!r}"
-                    problems.found("not an event", detail, f"line {number:,}")
-                    continue
-                rows.append(values)
-            if rows:
-                table = np.array(rows, np.int64)
-                yield tuple(table[:, place] for place in places)
-
-
-def write_csv(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
-    """Text with a first line of names."""
-    with open(path, "w", newline="\n") as file:
-        file.write("t,x,y,p\n")
-        for columns in chunks:
-            np.savetxt(file, np.stack([column.astype(np.int64) for column in columns], 1), "%d", ",")

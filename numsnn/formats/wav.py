@@ -46,7 +46,7 @@ REFETCH = ("the file may not have been copied to the end; "
 
 class Wav(NamedTuple):
     """A recording."""
-    signal: np.ndarray      # (N,) float64, full scale 1
+    signal: np.ndarray      # (N,) float64, full scale 1; (N, channels) where all were asked for
     rate: int               # samples per second
     problems: dict          # kind -> count of what strict=False passed over
 
@@ -67,7 +67,8 @@ def read(source: Path | str | bytes | bytearray | memoryview, *, rate: int | Non
     source: a path, or the bytes of a file (a member of a zip), for which `name` stands in messages.
     rate: samples per second that are needed; a file of another rate is refused, or with resample=True
         resampled (polyphase, Kaiser window).
-    channel: for files of several channels: which one (from 0), or "mean"; None accepts one channel only.
+    channel: for files of several channels: which one (from 0), "mean", or "all", a signal (N, channels); None
+        accepts one channel only.
     strict: raise FormatError at data cut short, at half a frame, and at sizes that are not so; otherwise take
         what is there.
     """
@@ -227,14 +228,16 @@ def _one_channel(samples, channel, name):
     channels = samples.shape[1]
     if channel == "mean":
         return samples.mean(1)
+    if channel == "all":
+        return samples
     if channel is None:
         if channels > 1:
             raise FormatError(name, f"the recording has {channels} channels, one is needed",
-                              remedy='choose: channel=0, ..., or "mean"')
+                              remedy='choose: channel=0, ..., "mean" or "all"')
         channel = 0
     is_number = isinstance(channel, (int, np.integer)) and not isinstance(channel, bool)
     if not is_number or not 0 <= channel < channels:
-        raise ValueError(f'{name}: channel must be 0 ... {channels - 1}, or "mean"; got {channel!r}')
+        raise ValueError(f'{name}: channel must be 0 ... {channels - 1}, "mean" or "all"; got {channel!r}')
     return np.ascontiguousarray(samples[:, channel])
 
 

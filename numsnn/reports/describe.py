@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +13,11 @@ from ..formats.problems import existing
 from ..packages import needed
 from ..signals.events import Events
 from ..signals.spikes import Spikes
+from . import folders
 
 SHOWN = 5                           # first events in the text
 DRAWN = 2_000_000                   # events that a picture is made of
+TABLES = (".csv", ".txt", ".npz", ".npy")       # of signals, where they are none of events
 
 
 class Description(NamedTuple):
@@ -25,17 +28,32 @@ class Description(NamedTuple):
 
 def describe(path: Path | str, format: str | None = None, *, recording: int = 0,
              **options: Any) -> Description:
-    """What a file of any kind we read holds: counts, duration, size, rates, first events.
+    """What a file of any kind we read, or a folder, holds: counts, duration, size, rates, first events.
 
     format: a name of `datasets.formats.FORMATS`, or None to find out.
     recording: which one of a file that holds several is shown.
     options: of the reader.
     """
     path = Path(path)
+    if path.is_dir() or path.suffix == ".zip" and path.is_file():
+        lines, found = folders.folder_lines(path, lambda one: describe(one, format, **options), recording)
+        text, events = ("", None) if found is None else found
+        return Description("\n".join([*lines, "", text] if text else lines), events)
     if not any(folder.suffix == ".zip" and folder.is_file() for folder in path.parents):
         existing(path)
-    in_words = _events if format is not None else DESCRIBED[_kind(path)]
-    return in_words(path, format=format, recording=recording, **options)
+    kind = "events" if format is not None else _kind(path)
+    known = signature(DESCRIBED[kind]).parameters
+    if options and not any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values()):
+        raise ValueError(f"{path}: {kind} has no option {next(iter(options))!r}")
+    try:
+        return DESCRIBED[kind](path, format=format, recording=recording, **options)
+    except FormatError:
+        if kind != "events" or format is not None or path.suffix.lower() not in TABLES:
+            raise
+        lines = folders.table_lines(path)
+        if not lines:
+            raise
+        return Description("\n".join(lines))
 
 
 def _kind(path) -> str:
@@ -249,13 +267,15 @@ def _idx(path, format=None, recording=0):
 
 
 def _wav(path, format=None, recording=0):
+    from ..formats.signal_files import contents
     from ..formats.wav import read
-    sound = read(path)
+    sound = read(contents(path), channel="all", name=str(path))
     signal = np.asarray(sound.signal)
+    channels = f", {signal.shape[1]} channels" if signal.shape[1] > 1 else ""
     peak = np.abs(signal).max(initial=0)
     rms = np.sqrt((signal.astype(np.float64) ** 2).mean()) if signal.size else 0
-    return Description(f"{path}: WAV, {_size(path)}\n{len(signal) / sound.rate:.4f} s at {sound.rate:,} Hz, "
-                       f"peak {peak:.4f}, RMS {rms:.4f}")
+    return Description(f"{path}: WAV, {_size(path)}\n{len(signal) / sound.rate:.4f} s at "
+                       f"{sound.rate:,} Hz{channels}, peak {peak:.4f}, RMS {rms:.4f}")
 
 
 def _record(path, format=None, recording=0):

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from .integers import integers, whole
 from .spikes import Spikes, index_dtype
 
 LARGEST = 1 << 31                   # rows (steps x recordings) that binning may make
+FARTHEST = 1 << 53                  # steps are not told apart beyond it
 
 
 def steps(events: Any, dt: float | None, n: int | None, per_step: int | None,
@@ -27,12 +29,14 @@ def steps(events: Any, dt: float | None, n: int | None, per_step: int | None,
         raise ValueError(f"dt, n and per_step must be positive; got {wrong[0]}")
     sizes = np.diff(events.offsets)
     if per_step is not None:
+        per_step = whole("per_step", per_step, 1)
         return _place_in_recording(events) // per_step, -(-sizes // per_step)
     if n is not None:
+        n = whole("n", n, 1)
         step = _parts_of_equal_number(events, n) if by == "number" else _parts_of_equal_time(events, n)
         return step, np.full(len(events), n)
     assert dt is not None
-    return _steps_of(events, dt)
+    return _steps_of(events, float(dt))
 
 
 def _place_in_recording(events: Any) -> np.ndarray:
@@ -57,7 +61,8 @@ def _parts_of_equal_time(events: Any, n: int) -> np.ndarray:
 def _steps_of(events: Any, dt: float) -> tuple[np.ndarray, np.ndarray]:
     """Steps of dt seconds from time 0."""
     # rounded up a little: 3 * 1e-3 / 1e-3 is step 3
-    step = np.floor(events.t.astype(np.float64) * events.tick / dt + 1e-9).astype(np.int64)
+    step = np.floor(events.t.astype(np.float64) * events.tick / dt + 1e-9)
+    step = np.clip(step, -1, FARTHEST).astype(np.int64)
     if len(step) and step.min() < 0:
         raise ValueError("times before 0 have no step; shift the events first (from_zero, shifted)")
     full = np.diff(events.offsets) > 0
@@ -68,6 +73,10 @@ def _steps_of(events: Any, dt: float) -> tuple[np.ndarray, np.ndarray]:
 
 def rows(events: Any, step: np.ndarray, total: int, counts: bool) -> Spikes:
     """Spikes (total, recordings, units) from the step of each event, see `Events.rows`."""
+    step = integers("step", step)
+    if step.shape != events.t.shape:
+        raise ValueError(f"expected a step for each of the {len(events.t)} events; got shape {step.shape}")
+    total = whole("steps", total, 0)
     if total < 1 or total * max(len(events), 1) > LARGEST:
         raise ValueError(f"{total:,} steps for {len(events)} recordings; "
                          f"choose a longer dt, or give steps= (from 1 on)")

@@ -7,6 +7,10 @@ are: on the way from a file to the first layer nothing is made dense.
 
 Pixels are numbered polarity first, then row, then column: unit = (p * H + y) * W + x, the order of an array
 (T, B, P, H, W).
+
+Whatever types the columns come in, they are held in these, and what does not fit is refused: times int64, or
+the float that they are (computed with as float64); unit, x, y int32 (unit int64 from 2^31 units on), p int8.
+All are signed: x - 1, 2 * p - 1 and differences mean what they say.
 """
 
 from __future__ import annotations
@@ -18,7 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import event_steps
+from .integers import LARGEST_TIME, column_of_events, integers, times_of_events, whole
 from .spikes import Spikes
+
+LARGEST_UNITS = 1 << 32             # lists of spikes number no more
 
 Choice = int | slice | Sequence[int] | np.ndarray       # of recordings
 
@@ -43,31 +50,29 @@ class Events:
     def __init__(self, t: ArrayLike, unit: ArrayLike | None = None, *, x: ArrayLike | None = None,
                  y: ArrayLike | None = None, p: ArrayLike | None = None, shape: int | Sequence[int],
                  offsets: ArrayLike | None = None, tick: float = 1e-6):
-        self.t = np.asarray(t)
-        self.shape = tuple(int(n) for n in np.atleast_1d(shape))
+        self.t = times_of_events(t)
+        self.shape = tuple(integers("shape", np.atleast_1d(shape)).tolist())
         self.tick = float(tick)
-        self.offsets = np.array([0, len(self.t)] if offsets is None else offsets, np.int64)
+        self.offsets = integers("offsets", np.array([0, len(self.t)] if offsets is None else offsets))
         flat = len(self.shape) == 1
         if not (flat or len(self.shape) == 3 and self.shape[0] <= 2) or min(self.shape) < 1:
             raise ValueError(f"shape must be (N,) units, or (P, H, W) with one or two polarities; "
                              f"got {self.shape}")
+        if self.n_units > LARGEST_UNITS:
+            raise ValueError(f"events of shape {self.shape} have {self.n_units:,} units; 2^32 are the most")
         if (unit is None) == flat:
             raise ValueError(f"events of shape {self.shape} need {'unit' if flat else 'x, y and p'}")
         self.place = None if unit is None else np.asarray(unit)
         self.x, self.y, self.p = (None if a is None else np.asarray(a) for a in (x, y, p))
         if self.p is None and not flat and self.shape[0] == 1:
-            self.p = np.zeros(len(self.t), np.uint8)
+            self.p = np.zeros(len(self.t), np.int8)
         self._check_times()
-        self._check_places()
+        self._take_places()
 
     def _check_times(self) -> None:
         t, o = self.t, self.offsets
-        if t.ndim != 1 or t.dtype.kind not in "iuf" or not 0 < self.tick < math.inf:
-            raise ValueError(f"t must be a vector of numbers and tick positive; "
-                             f"got {t.dtype} of shape {t.shape}, {self.tick}")
-        if t.dtype.kind == "f" and not np.isfinite(t).all():
-            raise ValueError(f"t holds {(~np.isfinite(t)).sum()} times that are not finite; "
-                             f"drop these events first")
+        if not 0 < self.tick < math.inf:
+            raise ValueError(f"tick must be positive: the seconds in a unit of t; got {self.tick}")
         if o.ndim != 1 or o.size < 1 or o[0] != 0 or o[-1] != len(t) or (np.diff(o) < 0).any():
             raise ValueError(f"offsets must ascend from 0 to the number of events, {len(t)}; "
                              f"got {o[:3]} ... {o[-1:]}")
@@ -78,24 +83,26 @@ class Events:
             raise ValueError(f"times run backwards in recording {recording} at event {down[0]}; "
                              f"sort the events first (Events.sorted)")
 
-    def _check_places(self) -> None:
-        columns = {"unit": self.place} if len(self.shape) == 1 else {"x": self.x, "y": self.y, "p": self.p}
-        for (name, column), size in zip(columns.items(), reversed(self.shape), strict=True):
-            if column is None:
-                raise ValueError(f"{name} must be a vector of {len(self.t)} integers; got none")
-            if column.shape != self.t.shape or column.dtype.kind not in "iub":
-                raise ValueError(f"{name} must be a vector of {len(self.t)} integers; "
-                                 f"got {column.dtype} of shape {column.shape}")
-            if len(column) and not (0 <= column.min() and column.max() < size):
-                raise ValueError(f"{name} must be from 0 to {size - 1}; got {column.min()} to {column.max()}")
+    def _take_places(self) -> None:
+        """The columns of places, checked, in their fixed types."""
+        n = len(self.t)
+        if len(self.shape) == 1:
+            units = self.shape[0]
+            small = units <= 1 << 31
+            self.place = column_of_events("unit", self.place, n, units, np.int32 if small else np.int64)
+            return
+        polarities, height, width = self.shape
+        self.x = column_of_events("x", self.x, n, width, np.int32)
+        self.y = column_of_events("y", self.y, n, height, np.int32)
+        self.p = column_of_events("p", self.p, n, polarities, np.int8)
 
     @classmethod
     def sorted(cls, t: ArrayLike, unit: ArrayLike | None = None, *, x: ArrayLike | None = None,
                y: ArrayLike | None = None, p: ArrayLike | None = None, shape: int | Sequence[int],
                offsets: ArrayLike | None = None, tick: float = 1e-6) -> Events:
         """The same from events in any order: a stable sort by time in each recording."""
-        t = np.asarray(t)
-        bounds = np.array([0, len(t)] if offsets is None else offsets, np.int64)
+        t = times_of_events(t)
+        bounds = integers("offsets", np.array([0, len(t)] if offsets is None else offsets))
         order = np.lexsort((t, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))))
         unit, x, y, p = (None if a is None else np.asarray(a)[order] for a in (unit, x, y, p))
         return cls(t[order], unit, x=x, y=y, p=p, shape=shape, offsets=bounds, tick=tick)
@@ -109,7 +116,7 @@ class Events:
 
     @property
     def unit(self) -> np.ndarray:
-        """The unit of each event; pixels numbered (p * H + y) * W + x."""
+        """The unit of each event; pixels numbered (p * H + y) * W + x (int64)."""
         if self.place is not None:
             return self.place
         height, width = self.shape[1:]
@@ -149,11 +156,14 @@ class Events:
     def durations(self) -> np.ndarray:
         """Seconds from the first to the last event of each recording."""
         full = np.diff(self.offsets) > 0
-        first = self.t[self.offsets[:-1][full]].astype(np.float64)
-        last = self.t[self.offsets[1:][full] - 1].astype(np.float64)
+        t = self._exact_times()
         spans = np.zeros(len(self))
-        spans[full] = last - first
+        spans[full] = t[self.offsets[1:][full] - 1] - t[self.offsets[:-1][full]]
         return spans * self.tick
+
+    def _exact_times(self) -> np.ndarray:
+        """The times as numbers to compute with: int64 or float64."""
+        return self.t if self.t.dtype.kind == "i" else self.t.astype(np.float64, copy=False)
 
     def __repr__(self) -> str:
         return (f"Events({len(self)} recordings, {self.n_events:,} events, shape={self.shape}, "
@@ -178,7 +188,10 @@ class Events:
 
     def keep(self, mask: ArrayLike) -> Events:
         """The events where mask (n_events,) is true; recordings stay, even where they become empty."""
-        mask = np.asarray(mask, bool)
+        mask = np.asarray(mask)
+        if mask.shape != self.t.shape or mask.dtype != bool:
+            raise ValueError(f"mask must hold true or false for each of the {self.n_events} events; "
+                             f"got {mask.dtype} of shape {mask.shape}")
         offsets = np.concatenate(([0], np.cumsum(mask)))[self.offsets]
         return self._with([column[mask] for column in self.columns], offsets=offsets)
 
@@ -203,39 +216,44 @@ class Events:
     def slice(self, first: float, last: float, from_zero: bool = True) -> Events:
         """Events with first <= time < last, in seconds; from_zero: times then begin at `first`."""
         # rounded: 0.003 s are 3000 us, not 3000.0000000000005
-        begin = round(first / self.tick, 6)
-        end = round(last / self.tick, 6)
-        kept = self.keep((self.t >= begin) & (self.t < end))
+        begin = round(float(first) / self.tick, 6)
+        end = round(float(last) / self.tick, 6)
+        if math.isnan(begin) or math.isnan(end):
+            raise ValueError(f"expected two times in seconds; got {first} and {last}")
+        t = self._exact_times()
+        kept = self.keep((t >= begin) & (t < end))
         return kept.shifted(-first) if from_zero else kept
 
     def shifted(self, seconds: float) -> Events:
         """All times later by `seconds`."""
-        by = seconds / self.tick
-        t = self.t.astype(np.float64) + by if self.t.dtype.kind == "f" else self.t + np.int64(round(by))
-        return self._with([t, *self.columns[1:]])
+        by = float(seconds) / self.tick
+        if not abs(by) < LARGEST_TIME:
+            raise ValueError(f"times cannot be moved by {seconds} s; expected a finite number, less than "
+                             f"2^62 ticks of {self.tick:g} s")
+        t = self._exact_times()
+        return self._with([t + (by if t.dtype.kind == "f" else round(by)), *self.columns[1:]])
 
     def from_zero(self) -> Events:
         """Each recording begins with an event at time 0."""
         full = np.diff(self.offsets) > 0
-        begin = np.zeros(len(self), self.t.dtype)
-        begin[full] = self.t[self.offsets[:-1][full]]
-        return self._with([self.t - begin[self.recording], *self.columns[1:]])
+        t = self._exact_times()
+        begin = np.zeros(len(self), t.dtype)
+        begin[full] = t[self.offsets[:-1][full]]
+        return self._with([t - begin[self.recording], *self.columns[1:]])
 
     # ---- places
 
     def pool(self, n: int) -> Events:
         """Units in groups of n neighbours: 700 channels with n = 5 become 140."""
         self._only(1, "pool")
-        if n < 1:
-            raise ValueError(f"expected n of at least 1; got {n}")
+        n = min(whole("n", n, 1), self.shape[0])
         return self._with([self.t, self._places() // n], shape=(-(-self.shape[0] // n),))
 
     def downscale(self, factor: int) -> Events:
         """Pixels in squares of `factor` x `factor`."""
         self._only(3, "downscale")
-        if factor < 1:
-            raise ValueError(f"expected a factor of at least 1; got {factor}")
         polarities, height, width = self.shape
+        factor = min(whole("the factor", factor, 1), max(height, width))
         x, y, p = self._pixels()
         shape = (polarities, -(-height // factor), -(-width // factor))
         return self._with([self.t, x // factor, y // factor, p], shape=shape)
@@ -244,14 +262,15 @@ class Events:
         """The rectangle of `width` x `height` pixels with its corner at (x, y)."""
         self._only(3, "crop")
         polarities, rows, columns = self.shape
-        if min(x, y) < 0 or min(width, height) < 1 or x + width > columns or y + height > rows:
+        x, y = whole("x", x, 0), whole("y", y, 0)
+        width, height = whole("the width", width, 1), whole("the height", height, 1)
+        if x + width > columns or y + height > rows:
             raise ValueError(f"the rectangle from ({x}, {y}) of {width} x {height} does not lie in "
                              f"{columns} x {rows} pixels")
         xs, ys, _ = self._pixels()
         inside = self.keep((xs >= x) & (xs < x + width) & (ys >= y) & (ys < y + height))
         xs, ys, p = inside._pixels()
-        moved = [inside.t, xs - xs.dtype.type(x), ys - ys.dtype.type(y), p]
-        return inside._with(moved, shape=(polarities, height, width))
+        return inside._with([inside.t, xs - x, ys - y, p], shape=(polarities, height, width))
 
     def polarity(self, which: str) -> Events:
         """One polarity: "on" or "off" keeps these events, "merge" keeps all."""
@@ -261,13 +280,13 @@ class Events:
         _, _, p = self._pixels()
         part = self if which == "merge" else self.keep(p == (which == "on"))
         x, y, _ = part._pixels()
-        return part._with([part.t, x, y, np.zeros(part.n_events, np.uint8)], shape=(1, *self.shape[1:]))
+        return part._with([part.t, x, y, np.zeros(part.n_events, np.int8)], shape=(1, *self.shape[1:]))
 
     def mirrored(self) -> Events:
         """Left and right exchanged."""
         self._only(3, "mirrored")
         x, y, p = self._pixels()
-        return self._with([self.t, x.dtype.type(self.shape[2] - 1) - x, y, p])
+        return self._with([self.t, self.shape[2] - 1 - x, y, p])
 
     def flat(self) -> Events:
         """Pixels as units."""
@@ -288,10 +307,14 @@ class Events:
 
     def jittered(self, seconds: float, rng: np.random.Generator) -> Events:
         """Times moved by normal noise of this standard deviation; none falls before 0."""
-        noise = rng.normal(0, seconds / self.tick, self.n_events)
-        if self.t.dtype.kind != "f":
+        spread = float(seconds) / self.tick
+        if not 0 <= spread < LARGEST_TIME / 64:         # no normal noise is as large as 64 deviations
+            raise ValueError(f"expected a standard deviation in seconds, from 0 on; got {seconds}")
+        noise = rng.normal(0, spread, self.n_events)
+        t = self._exact_times()
+        if t.dtype.kind == "i":
             noise = np.rint(noise).astype(np.int64)
-        t = np.maximum(self.t + noise, 0)
+        t = np.maximum(t + noise, 0)
         order = np.lexsort((t, self.recording))
         return self._with([t[order], *(column[order] for column in self.columns[1:])])
 
@@ -300,6 +323,7 @@ class Events:
 
         What leaves the field is lost.
         """
+        most = whole("most", most, 0)
         recording = self.recording
 
         def displaced(column: np.ndarray) -> np.ndarray:
@@ -341,8 +365,7 @@ class Events:
         counts: several events of a unit in one step count (multiplicity); otherwise they are one spike.
         """
         step, lengths = self.steps(dt, n=n, per_step=per_step)
-        total = int(lengths.max(initial=1)) if steps is None else int(steps)
-        return self.rows(step, total, counts)
+        return self.rows(step, int(lengths.max(initial=1)) if steps is None else steps, counts)
 
     def rows(self, step: np.ndarray, total: int, counts: bool = False) -> Spikes:
         """Spikes from the step of each event; events of steps from `total` on, or below 0, are lost."""
@@ -365,9 +388,10 @@ def shd_frames(events: Events, dt: float = 4e-3, duration: float = 1.0) -> Spike
     Source: Yin, Corradi, Bohte 2021, their program for SHD.
     """
     events._only(1, "shd_frames")
+    dt = float(dt)
     bounds = (np.arange(int(duration / dt)) * dt / events.tick).astype(events.t.dtype)
     step = np.searchsorted(bounds, events.t, side="left")
     heard = events._places() > 0
     kept = events.keep(heard)
-    reversed_ = kept._with([kept.t, events.shape[0] - kept._places().astype(np.int64)])
+    reversed_ = kept._with([kept.t, events.shape[0] - kept._places()])
     return reversed_.rows(step[heard], len(bounds))

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .integers import integers, whole
+
 Shape = tuple[int, int, int]        # (T, B, N)
 
 
@@ -30,16 +32,15 @@ class Spikes:
 
     def __init__(self, shape: Sequence[int], offsets: ArrayLike, index: ArrayLike,
                  multiplicity: ArrayLike | None = None):
-        shape = tuple(int(n) for n in shape)
+        shape = tuple(integers("the shape", np.ravel(shape)).tolist())
         if len(shape) != 3 or min(shape) < 0:
             raise ValueError(f"Spikes need a shape (T, B, N): time, samples, units; got {shape}")
-        offsets = np.asarray(offsets, np.int64)
+        offsets = integers("offsets", offsets)
         index = np.asarray(index)
         _check_rows(shape, offsets, index)
         if multiplicity is not None:
-            multiplicity = np.ascontiguousarray(multiplicity, np.float32)
-            positive = np.isfinite(multiplicity) & (multiplicity > 0)
-            if multiplicity.shape != index.shape or not positive.all():
+            multiplicity = _multiplicity(multiplicity)
+            if multiplicity.shape != index.shape:
                 raise ValueError(f"multiplicity must hold {index.size} positive numbers; "
                                  f"got shape {multiplicity.shape}")
         count = np.diff(offsets).astype(np.int32)
@@ -70,6 +71,8 @@ class Spikes:
         if x.ndim != 3:
             raise ValueError(f"expected an array (T, B, N): time, samples, units; got shape {x.shape}. "
                              f"One sample (T, N) is x[:, None, :]")
+        if x.dtype.kind not in "biuf":
+            raise ValueError(f"spikes and counts are real numbers; got {x.dtype} of shape {x.shape}")
         if x.dtype != bool and not (x >= 0).all():
             raise ValueError("spikes and counts are zero or positive; this array has negative or undefined "
                              "values. Real-valued input goes to the network as a float array")
@@ -79,15 +82,23 @@ class Spikes:
         count = np.bincount(row, minlength=len(flat)).astype(np.int32)
         start = np.zeros(len(flat), np.int64)
         np.cumsum(count[:-1], out=start[1:])
-        multiplicity = None if x.dtype == bool or (values == 1).all() else values.astype(np.float32)
+        multiplicity = None if x.dtype == bool or (values == 1).all() else _multiplicity(values)
         return cls.of_rows(x.shape, start, count, index.astype(index_dtype(x.shape[2])), multiplicity)
 
     def dense(self, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """The array (T, B, N)."""
+        """The array (T, B, N); bool says whether, an integer type too small for the counts is refused."""
         x = np.zeros(self.shape, dtype)
         row, entry = self.entries()
         rows = x.reshape(-1, self.shape[2])
-        rows[row, self.index[entry]] = 1 if self.multiplicity is None else self.multiplicity[entry]
+        if self.multiplicity is None:
+            rows[row, self.index[entry]] = 1
+            return x
+        counts = self.multiplicity[entry]
+        fits = x.dtype.kind not in "iu" or counts.max(initial=0) <= np.iinfo(x.dtype).max
+        if not fits or x.dtype.kind in "iu" and (counts != np.floor(counts)).any():
+            raise ValueError(f"counts up to {counts.max():g} are no numbers of {x.dtype}; "
+                             f"take a larger type, or float32")
+        rows[row, self.index[entry]] = counts
         return x
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
@@ -117,6 +128,7 @@ class Spikes:
 
     def repeated(self, times: int) -> Spikes:
         """Every step so many times in a row, sharing the buffers."""
+        times = whole("times", times, 0)
         steps, batch, units = self.shape
         start = np.repeat(self.start.reshape(steps, batch), times, 0)
         count = np.repeat(self.count.reshape(steps, batch), times, 0)
@@ -177,7 +189,23 @@ class Spikes:
 
 def index_dtype(n_units: int) -> type[np.unsignedinteger]:
     """The smallest type that the loops use for unit indices."""
+    if n_units > 1 << 32:
+        raise ValueError(f"{n_units:,} units; lists of spikes number 2^32 at most")
     return np.uint16 if n_units <= 1 << 16 else np.uint32
+
+
+def _multiplicity(values: ArrayLike) -> np.ndarray:
+    """How often units spike, as float32, which holds whole numbers up to 2^24 exactly."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"multiplicity must hold numbers; got {values.dtype} of shape {values.shape}")
+    with np.errstate(over="ignore"):
+        counts = np.ascontiguousarray(values, np.float32)
+    rounded = values.dtype.kind != "f" and (counts != values).any()
+    if rounded or not (np.isfinite(counts) & (counts > 0)).all():
+        raise ValueError(f"multiplicity must hold positive numbers that fit into float32, whole ones up to "
+                         f"2^24; got {values.min()} to {values.max()}")
+    return counts
 
 
 def _check_rows(shape: tuple[int, ...], offsets: np.ndarray, index: np.ndarray) -> None:

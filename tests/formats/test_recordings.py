@@ -1,6 +1,8 @@
 """Data sets of recordings: lazy reading, prefetch, augmentation, splits, and sets that are saved to HDF5."""
 
+import gc
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -62,6 +64,30 @@ def test_the_reading_thread_ends_when_nobody_listens():
     ahead.close()
     time.sleep(0.05)
     assert len(made) < 10
+
+
+class Held:
+    """Stands for an open file."""
+
+
+def failing(kept):
+    held = Held()
+    kept.append(weakref.ref(held))
+    yield 1
+    raise ValueError("damaged")
+
+
+def test_an_error_read_ahead_lets_its_files_go_at_once():
+    kept = []
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="damaged"):
+            list(threads.ahead(failing(kept), 2))
+        assert kept[0]() is None
+    finally:
+        gc.enable()
+
 
 
 def test_slices_splits_and_groups():

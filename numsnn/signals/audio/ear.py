@@ -101,10 +101,11 @@ class Cochlea:
                              f"got {level!r}, {knee!r}, {emphasis!r}")
         self.rate = rate
         self.units = int(units)
-        self.settings = {
+        settings = {
             "low": low, "high": high, "level": level, "knee": knee, "emphasis": emphasis, "lock": lock,
             "threshold": threshold, "spread": spread, "tau_syn": tau_syn, "tau_mem": tau_mem,
             "refractory": refractory, "hair_cells": hair_cells}
+        self.settings = {name: float(value) for name, value in settings.items()}
         self.centre = erb_space(low, high, self.units)              # (N,) Hz
         self._prepare_filters()
         self._prepare_hair_cells()

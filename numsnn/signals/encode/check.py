@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..integers import whole
 from ..spikes import Spikes
+
+__all__ = ["channels", "counts", "extent", "fractions", "positive", "real", "share", "train", "units_of",
+           "whole"]
 
 
 def real(x: ArrayLike, name: str = "x") -> np.ndarray:
@@ -63,17 +67,11 @@ def units_of(code: ArrayLike | Spikes, name: str, n: int) -> np.ndarray:
     return code.reshape(*code.shape[:-1], code.shape[-1] // n, n)
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """An integer of at least `least`."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
-    return int(value)
-
-
-def positive(name: str, value: Any) -> None:
-    """A finite number above 0."""
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0, as Python's: NumPy's would be computed with, and negated, in its own type."""
     if np.ndim(value) or not 0 < value < np.inf:
         raise ValueError(f"{name} must be positive and finite; got {value!r}")
+    return float(value)
 
 
 def share(name: str, value: Any) -> float:
@@ -87,4 +85,4 @@ def extent(low: float, high: float) -> float:
     """high - low, above 0."""
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"low and high must be numbers with low < high; got low={low!r}, high={high!r}")
-    return high - low
+    return float(high) - float(low)

@@ -29,9 +29,8 @@ def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: fl
     x = channels(x)
     n = whole("n", n, 3)
     spacing = extent(low, high) / (n - 2)
-    positive("width", width)
-    if not np.isfinite(offset):
-        raise ValueError(f"offset must be a finite number; got {offset!r}")
+    width = positive("width", width)
+    offset = _offset(offset)
     # in units of the spacing: no digits are lost where low is large
     u = (x.astype(np.float64) - low) / spacing
     # so far away a Gaussian is 0 in float32; much farther, its square would overflow
@@ -47,6 +46,12 @@ def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: fl
     return y.reshape(*x.shape[:-1], x.shape[-1] * n)
 
 
+def _offset(offset: float) -> float:
+    if np.ndim(offset) or not np.isfinite(offset):
+        raise ValueError(f"offset must be a finite number; got {offset!r}")
+    return float(offset)
+
+
 def rbf_threshold(x: ArrayLike, n: int, threshold: float = 0.5, **fields: Any) -> np.ndarray:
     """Population coding, binary: rbf(x, n, **fields) > threshold.
 
@@ -55,8 +60,7 @@ def rbf_threshold(x: ArrayLike, n: int, threshold: float = 0.5, **fields: Any) -
     of `rbf`.  The SRNN on (P)S-MNIST ("rbf-lc", its threshold is learned): rbf_threshold(x, 80, 0.2,
     offset=-1, density=True).
     """
-    positive("threshold", threshold)
-    return rbf(x, n, **fields) > np.float32(threshold)
+    return rbf(x, n, **fields) > np.float32(positive("threshold", threshold))
 
 
 def rbf_poisson(x: ArrayLike, n: int, steps: int, rng: np.random.Generator, max_rate: float = 1.0,
@@ -89,8 +93,7 @@ def decode_population(activity: ArrayLike | Spikes, n: int, *, low: float = 0.0,
     """
     a = units_of(activity, "activity", whole("n", n, 3))
     spacing = extent(low, high) / (n - 2)
-    if not np.isfinite(offset):
-        raise ValueError(f"offset must be a finite number; got {offset!r}")
+    offset = _offset(offset)
     mass = a.sum(-1, dtype=np.float64)
     moment = (a * (np.arange(n) + offset)).sum(-1)
     centre = moment / np.where(mass > 0, mass, 1.0)

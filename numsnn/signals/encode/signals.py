@@ -29,8 +29,9 @@ def delta(signal: ArrayLike, threshold: float, start: ArrayLike | None = None, l
     Source: Miskowicz, Sensors 6 (2006); step-forward: Kasabov et al., Neural Networks 78 (2016).
     """
     signal = _smoothed(signal, window, order)
-    positive("threshold", threshold)
-    if limit is not None and whole("limit", limit, 1) > MOST:
+    threshold = positive("threshold", threshold)
+    limit = None if limit is None else whole("limit", limit, 1)
+    if limit is not None and limit > MOST:
         raise ValueError(f"limit must be at most {MOST}; got {limit}")
     start = _first_level(signal[0] if start is None else start, signal.shape[1:])
     spikes = np.zeros((*signal.shape, 2), bool if limit == 1 else np.uint16)
@@ -59,7 +60,7 @@ def decode_delta(spikes: ArrayLike | Spikes, threshold: float, start: ArrayLike 
     and without a limit.
     """
     spikes = train(spikes)
-    positive("threshold", threshold)
+    threshold = positive("threshold", threshold)
     if spikes.ndim < 2 or spikes.shape[-1] % 2:
         raise ValueError(f"expected a train (T, ..., 2 C), units up and down of each channel; "
                          f"got shape {spikes.shape}")
@@ -84,8 +85,7 @@ def level_crossing(signal: ArrayLike, threshold: float = 0.03, window: int = 5, 
     Source: Yin, Corradi, Bohte 2020, and their code (filter 5, 3; threshold 0.03).
     """
     signal = _smoothed(signal, window, order)
-    if not threshold > 0:
-        raise ValueError(f"threshold must be positive; got {threshold!r}")
+    threshold = positive("threshold", threshold)
     change = np.diff(signal, axis=0, prepend=signal[:1])
     up = change >= threshold
     down = change <= -threshold
@@ -99,7 +99,7 @@ def ternary(x: ArrayLike, threshold: float) -> np.ndarray:
     Source: Yin, Corradi, Bohte 2021, speech commands (threshold 0.05, learned there).
     """
     x = real(x)
-    positive("threshold", threshold)
+    threshold = positive("threshold", threshold)
     return (x > threshold).astype(np.int8) - (x < -threshold)
 
 
@@ -111,12 +111,12 @@ def decode_ternary(spikes: ArrayLike, threshold: float, peak: float = 1.0) -> np
     threshold = peak / 3.
     """
     spikes = real(spikes, "spikes")
-    positive("threshold", threshold)
+    threshold = positive("threshold", threshold)
     if not np.isin(spikes, (-1, 0, 1)).all():
         raise ValueError(f"ternary spikes are -1, 0 and 1; got values from {spikes.min()} to {spikes.max()}")
     if np.ndim(peak) or not threshold < peak < np.inf:
         raise ValueError(f"peak, the largest |x|, must be above the threshold {threshold}; got {peak!r}")
-    return spikes * np.float64((threshold + peak) / 2)
+    return spikes * np.float64((threshold + float(peak)) / 2)
 
 
 def _smoothed(signal: ArrayLike, window: int, order: int) -> np.ndarray:
@@ -134,7 +134,7 @@ def _smoothed(signal: ArrayLike, window: int, order: int) -> np.ndarray:
         raise ValueError(f"a Savitzky-Golay filter needs 0 <= order < window; got order {order!r}, "
                          f"window {window!r}. Window 0: no smoothing")
     savgol_filter = needed("scipy.signal", "a derivative").savgol_filter
-    return savgol_filter(signal, window, order, axis=0)
+    return savgol_filter(signal, whole("window", window, 1), whole("order", order, 0), axis=0)
 
 
 def _first_level(start: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:

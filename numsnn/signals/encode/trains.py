@@ -76,7 +76,7 @@ def latency(x: ArrayLike, steps: int, tau: float | None = None, threshold: float
     """
     x = fractions(x).astype(np.float64)
     steps = whole("steps", steps, 2)
-    _check_latency(tau, threshold)
+    tau, threshold = _latency(tau, threshold)
     if tau is None:
         fires = x >= threshold
         when = (steps - 1) * (1 - x)
@@ -103,7 +103,7 @@ def decode_latency(spikes: ArrayLike | Spikes, tau: float | None = None,
                 or x <= f(T - 1/2) where silent
     """
     spikes = train(spikes, 2)
-    _check_latency(tau, threshold)
+    tau, threshold = _latency(tau, threshold)
     fired = spikes != 0
     first = fired.argmax(0).astype(np.float64)
     if tau is None:
@@ -114,8 +114,8 @@ def decode_latency(spikes: ArrayLike | Spikes, tau: float | None = None,
     return np.where(fired.any(0), value, 0.0)
 
 
-def _check_latency(tau: float | None, threshold: float) -> None:
+def _latency(tau: float | None, threshold: float) -> tuple[float | None, float]:
+    """(tau, threshold) of a latency code, checked."""
     if np.ndim(threshold) or not 0 < threshold < 1:
         raise ValueError(f"threshold must lie between 0 and 1; got {threshold!r}")
-    if tau is not None:
-        positive("tau", tau)
+    return None if tau is None else positive("tau", tau), float(threshold)
