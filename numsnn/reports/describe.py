@@ -110,25 +110,28 @@ def _rates(n, seconds, places, active):
 
 def _events(path, format=None, recording=0, **options):
     """A camera file, read piece by piece: constant memory."""
-    from ..formats import stream
+    from ..formats.recordings import as_events, stream
     pieces = stream(path, format, **{"strict": False, **options})
     width, height = pieces.sensor
     found = _Found(width, height)
     for columns in pieces:
         found.add(columns)
-    lines = [f"{path}: {pieces.format}, {_size(path)}", f"sensor {width} x {height}"]
+    of_units = len(pieces.shape) == 1
+    places = f"{width} units" if of_units else f"sensor {width} x {height}"
+    lines = [f"{path}: {pieces.format}, {_size(path)}", places]
     if found.n:
         first, last = found.first * pieces.tick, found.last * pieces.tick
         seconds = (found.last - found.first) * pieces.tick
+        brighter = "" if of_units else f"{100 * found.brighter / found.n:.1f} % brighter; "
         lines += [_rates(found.n, seconds, width * height, int((found.seen > 0).sum())),
-                  f"{100 * found.brighter / found.n:.1f} % brighter; from {first:.6f} to {last:.6f} s"]
+                  f"{brighter}from {first:.6f} to {last:.6f} s"]
     else:
         lines.append("no events")
     lines += _skipped(pieces.problems.counts)
     if not found.kept:
         return Description("\n".join(lines))
     t, x, y, p = (np.concatenate(parts) for parts in zip(*found.kept, strict=True))
-    events = Events(t, x=x, y=y, p=p, shape=(2, height, width), tick=pieces.tick)
+    events = as_events(t, x, y, p, pieces.shape, pieces.tick)
     return Description("\n".join([*lines, _table(events)]), events)
 
 
@@ -284,6 +287,9 @@ def _babi(path, format=None, recording=0):
 
 def _mat(path, format=None, recording=0):
     from scipy.io import whosmat
+
+    from ..formats import mat
+    mat.check(path)
     try:
         found = whosmat(path)
     except Exception as error:          # scipy raises many kinds for damaged files
