@@ -32,6 +32,7 @@ from .sift import big, jit, sift
 X_SHIFT, X_MASK, Y_SHIFT, Y_MASK, P_SHIFT, SKIP_MASK, FOREIGN_MASK = range(OWN, OWN + 7)
 CLOCK = 1 << 32                     # the clock goes over here
 END = r"#\s*End Of ASCII Header\s*"
+UNITS = 256                         # addresses of a cochlea
 FEW = 4                             # addresses that tell a cochlea: a camera has more than one row
 
 # shift and mask of x, of y, shift of polarity, bits that mark what is no event of a pixel, and that none has
@@ -190,16 +191,18 @@ def is_of_a_cochlea(path: Path | str) -> bool:
     if head.chip:
         return head.camera == "nas"
     stored = File(path).size() - head.begin
-    return any(stored % record == 0 and _only_units(path, head.begin, record) for record in (8, 6))
+    whole = [record for record in (8, 6) if stored % record == 0 and stored >= FEW * record]
+    return any(_share_of_units(path, head.begin, record, UNITS) == 1 for record in whole)
 
 
-def _only_units(path, begin, record, units=256, at_least=FEW):
-    """Whether records of this size are some units below `units` at times that ascend."""
+def _share_of_units(path, begin, record, units):
+    """The share of the records of this size that are a unit below `units`, no earlier than the one before."""
     addresses, times = _records(path, begin, record)
-    return len(addresses) >= at_least and (addresses < units).all() and (np.diff(times) >= 0).all()
+    good = (addresses < units) & (np.diff(times, prepend=0) >= 0)
+    return good.mean() if len(good) else 0.0
 
 
-def open_nas(path: Path | str, problems: Problems, units: int = 256,
+def open_nas(path: Path | str, problems: Problems, units: int = UNITS,
              address_bytes: int | None = None) -> Decoder:
     """AEDAT of a cochlea such as NAS: events of units.
 
@@ -211,11 +214,10 @@ def open_nas(path: Path | str, problems: Problems, units: int = 256,
     if address_bytes not in (None, 2, 4):
         raise ValueError(f"address_bytes must be 2 or 4; got {address_bytes}")
     head = header(path)
-    record = head.record
     if address_bytes is not None:
         record = address_bytes + 4
-    elif not _only_units(path, head.begin, record, units, 1) and _only_units(path, head.begin, 6, units, 1):
-        record = 6
+    else:
+        record = max((head.record, 6), key=lambda size: _share_of_units(path, head.begin, size, units))
     return _decoder((units, 1), OF_NAS, head.begin, record)
 
 

@@ -48,7 +48,8 @@ class _Layout(NamedTuple):
         return self._time(path, columns[0], first), *columns[1:]
 
     def _time(self, path, t, first):
-        latest = np.abs(t.astype(np.float64) * self.scale).max(initial=0)
+        with np.errstate(over="ignore"):            # infinity is refused
+            latest = np.abs(t.astype(np.float64) * self.scale).max(initial=0)
         if not latest < LATEST:
             problem = f"times up to {latest:g} us; expected numbers below {LATEST:.1g} us"
             raise FormatError(path, problem, f"event {first:,} and later")
@@ -83,24 +84,32 @@ def open_hdf5(path: Path | str, problems: Problems, sensor: tuple[int, int] | No
     return (width, height), checked(_parts(path, seconds), sensor, problems)
 
 
+def place_of(file: h5py.File) -> str | None:
+    """Where in a file the events are, None where there are none."""
+    import h5py
+    for key in ("events", "CD/events", "/"):
+        place = file.get(key)
+        if isinstance(place, h5py.Dataset) or isinstance(place, h5py.Group) and _names(place):
+            return key
+    return None
+
+
 def _layout(path, file, seconds):
     import h5py
     if "offsets" in file and "labels" in file and file["offsets"].shape != (2,):
         n = len(file["offsets"]) - 1
         raise FormatError(path, f"a set of {n:,} recordings, expected one",
                           remedy="numsnn.datasets.converted.listing reads them")
-    for key in ("events", "CD/events", "/"):
-        place = file.get(key)
-        if isinstance(place, h5py.Dataset):
-            sets, of_row = _of_rows(path, file, key, place)
-        elif isinstance(place, h5py.Group) and _names(place):
-            sets, of_row = _of_columns(path, place, _names(place)), [None] * 4
-        else:
-            continue
-        scale = _scale(path, file, sets[0], of_row[0], seconds)
-        return _Layout(sets, of_row, scale, _offset(path, file))
-    there = ", ".join(sorted(file)) or "nothing"
-    raise FormatError(path, f"no events: expected {EXPECTED}; this file has {there}")
+    key = place_of(file)
+    if key is None:
+        there = ", ".join(sorted(file)) or "nothing"
+        raise FormatError(path, f"no events: expected {EXPECTED}; this file has {there}")
+    if isinstance(file[key], h5py.Dataset):
+        sets, of_row = _of_rows(path, file, key, file[key])
+    else:
+        sets, of_row = _of_columns(path, file[key], _names(file[key])), [None] * 4
+    scale = _scale(path, file, sets[0], of_row[0], seconds)
+    return _Layout(sets, of_row, scale, _offset(path, file))
 
 
 def _names(group):

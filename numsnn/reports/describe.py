@@ -46,7 +46,8 @@ def _kind(path) -> str:
         return _hdf5_kind(path)
     if head.startswith(b"RIFF"):
         return "wav"
-    if head[:2] == b"\x1f\x8b" or head[:2] == b"\0\0":
+    at_zero = path.suffix.lower() in (".bin", ".bs2", ".bs3")           # two zeros are an event there
+    if head[:2] == b"\x1f\x8b" or head[:2] == b"\0\0" and not at_zero:
         return "idx"
     if head.startswith(b"MATLAB"):
         return "mat"
@@ -62,7 +63,7 @@ def _hdf5_kind(path):
 
     from ..datasets.converted import FORMAT
     from ..datasets.saved import FORMAT as SAVED
-    from ..formats import hdf5
+    from ..formats import hdf5, hdf5_events
     with hdf5.opened(path) as file:
         if hdf5.text(file, "format") == FORMAT:
             return "recordings"
@@ -72,7 +73,7 @@ def _hdf5_kind(path):
             return "checkpoint"
         if isinstance(file.get("spikes"), h5py.Group):
             return "shd"
-        return "events" if isinstance(file.get("events"), h5py.Group) else "hdf5"
+        return "hdf5" if hdf5_events.place_of(file) is None else "events"
 
 
 def _size(path):
