@@ -83,13 +83,13 @@ def write_stream(path: Path | str, stream: Stream, options: dict | None = None) 
     It takes constant memory.
     """
     name = stream.path.name
-    listing = Listing(name, name, (2, *stream.sensor[::-1]), stream.tick, (), [])
+    listing = Listing(name, name, stream.shape, stream.tick, (), [])
     n = 0
     with whole(path) as part:
         _create(part, listing, _about(listing, options))
         with _Appender(part) as file:
             for columns in stream:
-                file.events(columns)
+                file.events(columns[:len(_columns(stream.shape))])
                 n += len(columns.t)
             file.close_recording(name, -1, "")
     return n

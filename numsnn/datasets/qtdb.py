@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..formats import wfdb
+from ..formats import mat, wfdb
 from ..formats.problems import FormatError
 from ..packages import needed
 from ..signals.encode import level_crossing
@@ -239,6 +239,7 @@ def _read(path):
         raise FileNotFoundError(f"no file {path}; --data (or the folder argument) must name the folder that "
                                 f"holds {' and '.join(FILES.values())}")
     try:
+        mat.check(path)
         content = loadmat(path)
     except Exception as error:      # scipy raises many kinds for damaged files
         raise ValueError(f"{path} cannot be read as a MATLAB 5 file ({type(error).__name__}: {error}); "

@@ -73,7 +73,7 @@ def _vectors(path, file, key, kind):
 def _check(path, labels, classes, speakers):
     """Refuse labels without a name, and speakers that are not those of the recordings."""
     if len(labels):
-        smallest, largest = labels.min(), labels.max()
+        smallest, largest = int(labels.min()), int(labels.max())         # uint8 has no 256
         n_classes = len(classes) if classes else largest + 1
         if not 0 <= smallest <= largest < n_classes:
             raise FormatError(path, f"labels from {smallest} to {largest}, "

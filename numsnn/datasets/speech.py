@@ -30,7 +30,7 @@ from numpy.typing import DTypeLike
 
 from ..formats import shd, wav
 from ..formats.problems import FormatError
-from ..formats.source import RATIO
+from ..formats.source import RATIO, is_wanted
 from ..signals import audio
 from .dataset import Dataset
 
@@ -63,7 +63,7 @@ class Sounds:
         self.zip = None
         if self.path.is_dir():
             wanted = (p for p in self.path.rglob("*") if p.suffix in (".wav", ".txt"))
-            self.names = sorted(p.relative_to(self.path).as_posix() for p in wanted)
+            self.names = sorted(filter(is_wanted, (p.relative_to(self.path).as_posix() for p in wanted)))
             return
         if not self.path.is_file():
             raise FileNotFoundError(f"no folder or zip file {self.path}")
@@ -73,7 +73,8 @@ class Sounds:
             raise FormatError(self.path, f"cannot be read as a zip file ({type(error).__name__}: {error})",
                               remedy="give the folder of the recordings or a zip file of it; "
                                      "a tar file must be unpacked first") from error
-        self.names = sorted(name for name in self.zip.namelist() if name.endswith((".wav", ".txt")))
+        of_sounds = (name for name in self.zip.namelist() if name.endswith((".wav", ".txt")))
+        self.names = sorted(filter(is_wanted, of_sounds))
 
     def where(self, name: str) -> str:
         """How an error names this file."""

@@ -11,18 +11,21 @@ File: iniVation, AEDAT 3.1 description; libcaer's event headers.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
+from .headers import lines
 from .piecewise import BASE, DAMAGED, FINE, MISSING, OWN, SIZE, Decoder, state
 from .problems import FormatError, Problems
-from .records import lines
 from .sift import jit, little, sift
 
 # of the packet: events left, unused bytes behind them, bytes to pass over
-EVENTS, UNUSED, PASS = range(OWN, OWN + 3)
+EVENTS, UNUSED, PASS, INVALID = range(OWN, OWN + 4)     # INVALID: 1, events without the valid bit count, too
 HEAD, EVENT = 28, 8
+SENSORS = {b"DVS128": (128, 128), b"DAVIS240": (240, 180), b"DAVIS346": (346, 260), b"DAVIS640": (640, 480),
+           b"DAVIS128": (128, 128), b"DAVIS208": (208, 192), b"DVS132S": (132, 104)}
 
 
 @jit
@@ -45,14 +48,14 @@ def header(raw, at, s):
 
 
 @jit
-def unpack(raw, n, columns, none):
+def unpack(raw, n, columns, none, s):
     """n polarity events."""
     t, x, y, p = columns
     words = raw[:8 * n].view(np.uint32)
     for i in range(n):
         data = words[2 * i]
         t[i], x[i], y[i], p[i] = words[2 * i + 1], data >> 17, data >> 2 & 0x7FFF, data >> 1 & 1
-        none[i] = data & 1 ^ 1
+        none[i] = (data | s[INVALID]) & 1 ^ 1
 
 
 @jit
@@ -63,7 +66,7 @@ def decode(raw, end, columns, none, s, strict):
     while True:
         todo = min(s[EVENTS], (end - at) // EVENT)
         part = t[n:], x[n:], y[n:], p[n:]
-        unpack(raw[at:], todo, part, none)
+        unpack(raw[at:], todo, part, none, s)
         kept, done, problem = sift(part, none, todo, s, strict)
         n += kept
         at += EVENT * done
@@ -86,15 +89,33 @@ def decode(raw, end, columns, none, s, strict):
     return at, n, FINE
 
 
-def open_aedat3(path: Path | str, problems: Problems, sensor: tuple[int, int] = (128, 128)) -> Decoder:
-    """AEDAT 3.1; sensor (width, height)."""
-    found = lines(path, b"#")
+def open_aedat3(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None,
+                invalid: bool = False) -> Decoder:
+    """AEDAT 3.1.
+
+    sensor (width, height): None: of the camera that the header names, else that of a DVS128.  invalid: True
+    takes events without the valid bit, too, which the recording camera's filters have taken out.
+    """
+    found = lines(path, b"#", "#!END-HEADER")
     first = found[0][0] if found else b""
     if not first.startswith(b"#!AER-DAT3"):
         raise FormatError(path, f"expected #!AER-DAT3.1 in the first line; got {first[:30]!r}", 0)
-    ends = [end for line, end in found if line == b"#!END-HEADER"]
-    last_end = found[-1][1]
-    if not ends and not first.startswith(b"#!AER-DAT3.0"):
-        raise FormatError(path, "the header does not end: no line #!END-HEADER", last_end,
+    last, begin = found[-1]
+    if last.upper() != b"#!END-HEADER" and not first.startswith(b"#!AER-DAT3.0"):
+        raise FormatError(path, "the header does not end: no line #!END-HEADER", begin,
                           "the file may be cut short")
-    return Decoder(decode, state(*sensor), sensor, begin=ends[0] if ends else last_end, record=8)
+    sensor = sensor or _sensor(found)
+    s = state(*sensor)
+    s[INVALID] = invalid
+    return Decoder(decode, s, sensor, begin, record=8,
+                   passed="event without the valid bit (invalid=True takes them)")
+
+
+def _sensor(found):
+    """Of the first camera among the sources in the header; that of a DVS128 where none is known."""
+    for line, _ in found:
+        named = re.match(rb"#Source \d+: *(\w+)", line)
+        for name, size in SENSORS.items():
+            if named and named[1].upper().startswith(name):
+                return size
+    return 128, 128

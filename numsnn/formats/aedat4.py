@@ -35,13 +35,14 @@ PER_PACKET = 1 << 14                # events in a packet that we write
 class Header(NamedTuple):
     """compression: number; begin, end: bytes of the packets; streams: number -> kind.
 
-    sensor: of the first stream of events.
+    sensor: of the first stream of events.  cut: whether the table is missing that should follow the packets.
     """
     compression: int
     begin: int
     end: int
     streams: dict[int, str]
     sensor: tuple[int, int] | None
+    cut: bool
 
 
 # ---- FlatBuffers: just enough of them, every offset checked
@@ -118,7 +119,8 @@ def read_header(path: Path | str) -> Header:
                           remedy="write it again with LZ4 or without compression, for instance in DV")
     if compression not in (0, 1, 2):
         raise FormatError(path, f"unknown compression {compression}", len(MAGIC))
-    return Header(compression, start + length, size if end < 0 else min(end, size), streams, sensor)
+    last = size if end < 0 else min(end, size)
+    return Header(compression, start + length, last, streams, sensor, cut=end >= size)
 
 
 def _streams(path, description):
@@ -165,7 +167,9 @@ def packets(path: Path | str, head: Header, problems: Problems,
                     problems.found("damaged LZ4 packet", str(error), at)
             at += 8 + size
     if at != head.end:
-        problems.found("the file ends inside a packet", f"{head.end - at} bytes are left over", at)
+        problems.found("cut short, the file ends inside a packet", f"{head.end - at} bytes are left over", at)
+    elif head.cut:
+        problems.found("cut short, the table at the end of the file is missing", "", at)
 
 
 def _plain(raw: bytes) -> bytes:

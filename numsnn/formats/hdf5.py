@@ -66,10 +66,40 @@ def dataset(path: Path | str, file: h5py.File, key: str, kinds: str = "iufb", nd
     if found.dtype.kind not in kinds or (ndim is not None and found.ndim != ndim):
         wanted = f"numbers of kind {kinds}" + ("" if ndim is None else f" in {ndim} dimensions")
         raise FormatError(path, f"{key} should hold {wanted}; got {found.dtype} of shape {found.shape}")
+    _check_filters(path, found, key)
     stored = Path(path).stat().st_size
     if found.size * max(found.dtype.itemsize, 1) > RATIO * stored + FREE:
         raise FormatError(path, f"{key} of shape {found.shape} cannot fit into a file of {stored:,} bytes")
     return found
+
+
+# filters that do not come with the HDF5 library, by their registered number
+PROPHESEE = ("neither numsnn nor hdf5plugin brings it: install Prophesee's hdf5_ecf and name its folder in "
+             "HDF5_PLUGIN_PATH")
+PLUGIN = "numsnn does not bring it: pip install hdf5plugin, and import hdf5plugin before reading"
+FILTERS = {
+    307: ("bzip2", PLUGIN),
+    32000: ("LZF", PLUGIN),
+    32001: ("Blosc", PLUGIN),
+    32004: ("LZ4", PLUGIN),
+    32008: ("Bitshuffle", PLUGIN),
+    32013: ("ZFP", PLUGIN),
+    32015: ("Zstandard (zstd)", PLUGIN),
+    32026: ("Blosc2", PLUGIN),
+    36559: ("ECF of Prophesee", PROPHESEE),
+}
+
+
+def _check_filters(path, found, key):
+    """Refuse a data set that is compressed in a way that is not installed, by its name."""
+    from h5py import h5z
+    stored = found.id.get_create_plist()
+    for i in range(stored.get_nfilters()):
+        code, _, _, told = stored.get_filter(i)
+        if not h5z.filter_avail(code):
+            name, remedy = FILTERS.get(code, (told.decode("ascii", "replace") or "unknown", PLUGIN))
+            problem = f"{key} is compressed with the filter {name}, number {code}, which is not installed"
+            raise FormatError(path, problem, remedy=remedy)
 
 
 def number(file: h5py.Group, name: str) -> int | float | None:

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..packages import say_where_decoding_is_slow
 from .problems import FormatError, Problems, existing
+from .source import is_wanted
 
 PIECE = 1 << 18                     # bytes read at once: they stay in the cache until they are decoded
 BEFORE = -(1 << 62)                 # before any time; a number that can still be subtracted from
@@ -45,7 +46,10 @@ MISSING = 7                         # bytes of a packet that are still to come
 BASE = 8                            # what is added to the times of the file
 WRAP = 9                            # the time at which the clock goes over, 0 where it does not
 OVERFLOW_ROW, OVERFLOW_STEP = 10, 11    # records of this row say that the clock went over, by this step
-OWN = 12                            # from here on each decoder keeps its own
+PASSED = 12                         # records that are no events, and were passed over
+OWN = 13                            # from here on each decoder keeps its own
+OTHER = "record of another kind (frame, inertial sample, trigger)"
+FOREIGN = 1 << 15                   # added to x where a record has bits that none has: it is on no sensor
 SIZE = 28                           # the last three places hold the numbers of a problem
 
 
@@ -97,6 +101,7 @@ class Decoder(NamedTuple):
     begin: int                      # first byte of the data
     record: int                     # bytes of a record
     events: int = 1                 # at most so many events in a record
+    passed: str = ""                # what the records are that are passed over, where they are events lost
 
 
 def state(width: int, height: int) -> np.ndarray:
@@ -129,8 +134,10 @@ class File:
             if folder.suffix == ".zip" and folder.is_file():
                 self.member = self.path.relative_to(folder).as_posix()
                 self.archive = _archive(folder, folder.stat().st_mtime_ns)
-                if self.member not in self.archive.namelist():
-                    raise FileNotFoundError(f"{folder} has no member {self.member}")
+                try:
+                    self.archive.getinfo(self.member)
+                except KeyError:
+                    raise FileNotFoundError(f"{folder} has no member {self.member}") from None
                 break
 
     def size(self) -> int:
@@ -147,7 +154,10 @@ class File:
 
 
 def names(folder: Path | str) -> list[str]:
-    """Relative paths of all files below a folder or in a zip archive, in natural order (2 before 10)."""
+    """Relative paths of the files below a folder or in a zip archive, in natural order (2 before 10).
+
+    What systems leave there is left out, see `is_wanted`.
+    """
     folder = Path(folder)
     if folder.suffix == ".zip" and folder.is_file():
         archive = _archive(folder, folder.stat().st_mtime_ns)
@@ -156,7 +166,7 @@ def names(folder: Path | str) -> list[str]:
         found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     else:
         raise FileNotFoundError(f"no folder and no zip archive {folder}")
-    return sorted(found, key=natural)
+    return sorted(filter(is_wanted, found), key=natural)
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -172,11 +182,14 @@ def pieces(path: Path | str, decoder: Decoder, problems: Problems) -> Iterator[C
     records = PIECE // decoder.record
     columns = Columns.empty(records * decoder.events)
     none = np.empty(records, np.uint8)
+    n = 0
     with File(path).open() as file:
         file.seek(decoder.begin)
         while got := file.readinto(raw.data[held:]):
             held += got
             used, events, damaged = decoded(decoder, raw, held, columns, none, at, problems)
+            n += len(events.t)
+            _check_that_it_is_the_format(decoder, n, problems)
             if len(events.t):
                 yield events
             if damaged:                     # nothing behind it can be found
@@ -188,8 +201,26 @@ def pieces(path: Path | str, decoder: Decoder, problems: Problems) -> Iterator[C
     missing = int(decoder.state[MISSING])
     if held or missing:
         detail = f"{held} bytes are left over, {missing} are missing"
-        problems.found("the file ends inside a record", detail, at, n=max(held, 1))
+        problems.found("cut short, the file ends inside a record", detail, at, n=max(held, 1))
+    _report_lost(decoder, n, problems)
     skipped(decoder, problems)
+
+
+def _check_that_it_is_the_format(decoder, n, problems):
+    """Refuse what is more wrong than right, where no header says that the file is what it was taken for."""
+    wrong = int(decoder.state[COUNTS:MISSING].sum())
+    if not decoder.begin and wrong > n:
+        problem = f"{wrong:,} of {wrong + n:,} records cannot be events of this format"
+        raise problems.fatal(problem, remedy="the file may be of another one, say format=")
+
+
+def _report_lost(decoder, n, problems):
+    """Say that events were passed over; it is an error where there were no others."""
+    passed = int(decoder.state[PASSED])
+    if passed and not n and decoder.passed:
+        problems.found(decoder.passed, f"all {passed:,} events of the file", n=passed)
+    elif passed and (decoder.passed or not n):
+        problems.counts[decoder.passed or OTHER] += passed
 
 
 def decoded(decoder: Decoder, raw: np.ndarray, held: int, columns: Columns, none: np.ndarray, at: int,
@@ -215,7 +246,9 @@ def _numbers(problem, s):
     x, y, number = s[SIZE - 3:]
     if problem == PLACE:
         sensor = f"{s[WIDTH]} x {s[HEIGHT]} pixels"
-        return f"x = {x}, y = {y}, the sensor has {sensor} (option sensor or camera)"
+        if x & FOREIGN and s[WIDTH] <= FOREIGN:
+            return f"x = {x ^ FOREIGN}, y = {y}, and bits are set that such an event has not (option camera)"
+        return f"x = {x}, y = {y}, the sensor has {sensor} (option sensor, camera or units)"
     if problem == BACKWARDS:
         return f"{number} after {s[LAST]}"
     if problem == KIND:

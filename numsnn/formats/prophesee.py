@@ -1,25 +1,27 @@
-"""Prophesee's raw formats EVT 2.0 and EVT 3.0: lines that begin with %, then little-endian words.
+"""Prophesee's raw formats EVT 2.0, 2.1 and 3.0: lines that begin with %, then little-endian words.
 
 EVT 2.0  32 bits, kind in the highest four: 0 darker, 1 brighter (time 6 bits, x 11, y 11), 8 upper 28 bits of
          the time, 10 trigger
+EVT 2.1  64 bits, of which the upper 32 are as in EVT 2.0; with an event, the lower 32 say which of the 32
+         pixels from x on had it.  IMX636 sends the upper half first ("endianness=legacy" in the header)
 EVT 3.0  16 bits, kind in the highest four: 0 y (11), 2 one event (polarity, x), 3 base of a vector (polarity,
          x), 4 and 5 the next 12 or 8 pixels as a mask, 6 lower and 8 upper 12 bits of the time, which goes
-         over after 16.8 s
+         over after 16.8 s; 0x9999 fills gaps
 
-Times in us.  Events before the first time are dropped: nobody knows when they were.  Triggers and the makers'
-other words are passed over.
+Times in us.  Events before the first time are dropped and counted: nobody knows when they were.  Triggers and
+the makers' other words are passed over.
 File: Prophesee's description of the formats.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from . import piecewise
+from .evt_header import check_version, header, sensor_of
 from .piecewise import (
     BASE,
     FINE,
@@ -27,6 +29,7 @@ from .piecewise import (
     KIND,
     LAST,
     OWN,
+    PASSED,
     WIDTH,
     Columns,
     Decoder,
@@ -34,11 +37,13 @@ from .piecewise import (
     state,
 )
 from .problems import FormatError, Problems
-from .records import fits, lines
+from .records import fits
 from .sift import jit, report
 
 # a time was seen; the parts of the time; where the vector is
 TIMED, HIGH, LOW, ROW, COLUMN, POLARITY = range(OWN, OWN + 6)
+UPPER = COLUMN                      # of EVT 2.1: which half of a word is the upper one, 0 the first
+FILLING = 0x9999                    # a word between events of EVT 3.0
 
 
 @jit
@@ -48,6 +53,16 @@ def unknown(kind, s, strict):
         s[piecewise.SIZE - 1] = kind
     else:
         s[piecewise.COUNTS + KIND - 1] += 1
+
+
+@jit
+def bits_in(mask):
+    """How many bits are set."""
+    n = 0
+    while mask:
+        n += mask & 1
+        mask >>= 1
+    return n
 
 
 @jit
@@ -75,6 +90,8 @@ def decode_evt2(raw, end, columns, none, s, strict):
                     t[n], x[n], y[n], p[n] = time, column, row, kind
                     last = time
                     n += 1
+            else:
+                s[PASSED] += 1
         elif kind == 8:
             new = (word & 0xFFFFFFF) << 6
             if new < s[HIGH] - (1 << 33):
@@ -89,6 +106,54 @@ def decode_evt2(raw, end, columns, none, s, strict):
     s[LAST] = last
     s[TIMED] = timed
     return 4 * len(words), n, FINE
+
+
+@jit
+def decode_evt21(raw, end, columns, none, s, strict):
+    """EVT 2.1."""
+    t, x, y, p = columns
+    words = raw[:end // 8 * 8].view(np.uint32)
+    n = 0
+    last, timed, upper = s[LAST], s[TIMED], s[UPPER]
+    high = s[BASE] + s[HIGH]
+    width, height = s[WIDTH], s[HEIGHT]
+    for i in range(len(words) // 2):
+        word, mask = np.int64(words[2 * i + upper]), np.int64(words[2 * i + 1 - upper])
+        kind = word >> 28
+        if kind <= 1 and not timed:
+            s[PASSED] += bits_in(mask)
+        elif kind <= 1:
+            column, row = word >> 11 & 0x7FF, word & 0x7FF
+            time = high | word >> 22 & 63
+            if row < height and time >= last and column + 32 <= width:
+                for bit in range(32):               # each is written, those in the mask stay
+                    t[n], x[n], y[n], p[n] = time, column + bit, row, kind
+                    n += mask >> bit & 1
+                last, mask = time if mask else last, 0
+            while mask:
+                if mask & 1 and (column >= width or row >= height or time < last):
+                    found = report(column, row, time, last, s, strict)
+                    if strict:
+                        return 8 * i, n, found
+                elif mask & 1:
+                    t[n], x[n], y[n], p[n] = time, column, row, kind
+                    last = time
+                    n += 1
+                mask >>= 1
+                column += 1
+        elif kind == 8:
+            new = (word & 0xFFFFFFF) << 6
+            if new < s[HIGH] - (1 << 33):
+                s[BASE] += 1 << 34
+            timed = 1
+            s[HIGH] = new
+            high = s[BASE] + new
+        elif kind not in (10, 14, 15):
+            unknown(kind, s, strict)
+            if strict:
+                return 8 * i, n, KIND
+    s[LAST], s[TIMED] = last, timed
+    return len(words) // 2 * 8, n, FINE
 
 
 @jit
@@ -132,10 +197,12 @@ def decode_evt3(raw, end, columns, none, s, strict):
                 high, low = value, 0
             timed = 1
             time = base + (high << 12 | low)
-        elif kind not in (7, 10, 14, 15):
+        elif kind not in (7, 10, 14, 15) and word != FILLING:
             unknown(kind, s, strict)
             found = KIND
-        if mask and timed:
+        if mask and not timed:
+            s[PASSED] += bits_in(mask)
+        elif mask:
             if row < height and time >= last and first + 12 <= width and kind != 2:
                 # each pixel is written, those in the mask stay: no branch to guess wrong
                 for bit in range(12):
@@ -163,45 +230,55 @@ def decode_evt3(raw, end, columns, none, s, strict):
     return 2 * done, n, found
 
 
-def header(path: Path | str) -> tuple[str, tuple[int, int] | None, int]:
-    """(version such as "3.0", sensor or None, first byte of the data) of a file's lines."""
-    found = lines(path, b"%", last=b"% end")
-    text = "\n".join(line.decode("latin-1") for line, _ in found)
-
-    def search(pattern):
-        return re.search(pattern, text, re.IGNORECASE)
-
-    version = search(r"%\s*evt\s+(\d(?:\.\d)?)") or search(r"%\s*format\s+EVT(\d)")
-    size = search(r"%\s*geometry\s+(\d{1,5})x(\d{1,5})")
-    width, height = search(r"\bwidth[ =](\d{1,5})"), search(r"\bheight[ =](\d{1,5})")
-    sensor = None
-    if size:
-        sensor = int(size[1]), int(size[2])
-    elif width and height:
-        sensor = int(width[1]), int(height[1])
-    return version[1] if version else "", sensor, found[-1][1] if found else 0
-
-
 def open_evt2(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None) -> Decoder:
     """EVT 2.0; the sensor from the header, or given."""
-    return _opened(path, "2", decode_evt2, sensor, record=4, events=1)
+    return _opened(path, "evt2", decode_evt2, sensor, record=4, events=1)
+
+
+def open_evt21(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None,
+               upper_first: bool | None = None) -> Decoder:
+    """EVT 2.1; the sensor from the header, or given.
+
+    upper_first: whether the upper half of each word comes first, as IMX636 sends them.  None: as the header
+    says ("endianness=legacy"); where it says nothing, the order in which the words make sense.
+    """
+    decoder = _opened(path, "evt21", decode_evt21, sensor, record=8, events=32)
+    if upper_first is None:
+        order = header(path).endianness
+        upper_first = order == "legacy" or not order and _upper_first(path, decoder.begin)
+    decoder.state[UPPER] = 0 if upper_first else 1
+    return decoder
+
+
+def _upper_first(path, begin):
+    """Whether the words of an EVT 2.1 file make more sense with the upper half first."""
+    with File(path).open() as file:
+        file.seek(begin)
+        raw = file.read(1 << 16)
+    first, second = np.frombuffer(raw, "<u4", len(raw) // 8 * 2).reshape(-1, 2).T
+    return _sensible(first, second) > _sensible(second, first)
+
+
+def _sensible(upper, lower):
+    """How many words are a time, with nothing in the lower half, or after one events of some pixels."""
+    times = (upper >> 28 == 8) & (lower == 0)
+    events = (upper >> 28 <= 1) & (lower != 0) & np.logical_or.accumulate(times)
+    return np.count_nonzero(times | events)
 
 
 def open_evt3(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None) -> Decoder:
     """EVT 3.0; the sensor from the header, or given."""
-    return _opened(path, "3", decode_evt3, sensor, record=2, events=12)
+    return _opened(path, "evt3", decode_evt3, sensor, record=2, events=12)
 
 
 def _opened(path, wanted, decode, sensor, record, events):
-    version, found, begin = header(path)
-    if version and not version.startswith(wanted):
-        raise FormatError(path, f"the header says EVT {version}, expected EVT {wanted}", 0,
-                          f"format='evt{version[0]}' reads it")
-    if not version and not begin and File(path).size() % record:
+    head = header(path)
+    check_version(path, head, wanted)
+    if not head.version and not head.begin and File(path).size() % record:
         problem = f"no header lines (%), and not a whole number of words of {record} bytes"
         raise FormatError(path, problem, 0, "is it an EVT file?")
-    sensor = sensor or found or (2048, 2048)
-    return Decoder(decode, state(*sensor), sensor, begin, record, events=events)
+    sensor = sensor_of(path, head.size, sensor, 2048)
+    return Decoder(decode, state(*sensor), sensor, head.begin, record, events, "event before the first time")
 
 
 # ---- writing

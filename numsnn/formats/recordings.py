@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..signals.events import Events
-from . import aedat3, aedat4, prophesee, records, tables, text
-from .piecewise import Columns, File, Orientation, pieces
+from . import aedat2, aedat3, aedat4, hdf5_events, prophesee, records, tables, text
+from .contents import guess as _guess, refuse_others
+from .piecewise import Columns, Orientation, pieces
 from .problems import FormatError, Problems
 from .whole import whole
 
@@ -23,6 +24,7 @@ class Format(NamedTuple):
     """A format of events.
 
     open(path, problems, **options) -> (sensor, pieces of the file).  write(path, chunks, sensor), or None.
+    units: the places are units in a row, x of y = 0, and no pixels.
     """
     name: str
     about: str
@@ -30,6 +32,7 @@ class Format(NamedTuple):
     open: Callable
     write: Callable | None = None
     options: tuple[str, ...] = ()
+    units: bool = False
 
 
 def _of_records(opener):
@@ -40,62 +43,45 @@ def _of_records(opener):
     return opened
 
 
-def _format(name, about, suffixes, opener, write=None):
+def _format(name, about, suffixes, opener, write=None, units=False):
     options = tuple(inspect.signature(opener).parameters)[2:]
     opened = opener if opener in WHOLE else _of_records(opener)
-    return Format(name, about, suffixes, opened, write, options)
+    return Format(name, about, suffixes, opened, write, options, units)
 
 
-WHOLE = (aedat4.pieces, tables.open_hdf5, tables.open_npz, text.open_csv)
+WHOLE = (aedat4.pieces, hdf5_events.open_hdf5, tables.open_npz, text.open_csv)
 FORMATS: dict[str, Format] = {f.name: f for f in (
     _format("bin", "N-MNIST, N-Caltech101 (ATIS), 5 bytes an event", (".bin",),
             records.open_bin, records.write_bin),
     _format("bs2", "SLAYER, 5 bytes an event", (".bs2",), records.open_bs2, records.write_bs2),
     _format("bs3", "SLAYER, 7 bytes an event", (".bs3",), records.open_bs3),
-    _format("aedat2", "AEDAT 2.0 (jAER): MNIST-DVS, CIFAR10-DVS", (".aedat",),
-            records.open_aedat2, records.write_aedat2),
+    _format("aedat2", "AEDAT 2.0 and 1.0 (jAER): MNIST-DVS, CIFAR10-DVS, DAVIS", (".aedat",),
+            aedat2.open_aedat2, aedat2.write_aedat2),
+    _format("nas", "AEDAT of a cochlea, NAS: events of units", (".aedat",), aedat2.open_nas, units=True),
     _format("aedat3", "AEDAT 3.1 (cAER): DVS128 Gesture", (".aedat",), aedat3.open_aedat3),
     _format("aedat4", "AEDAT 4.0 (DV), plain or LZ4", (".aedat4",), aedat4.pieces, aedat4.write),
     _format("dat", "Prophesee DAT", (".dat",), records.open_dat, records.write_dat),
     _format("evt2", "Prophesee raw, EVT 2.0", (".raw",), prophesee.open_evt2, prophesee.write_evt2),
+    _format("evt21", "Prophesee raw, EVT 2.1", (".raw",), prophesee.open_evt21),
     _format("evt3", "Prophesee raw, EVT 3.0", (".raw",), prophesee.open_evt3, prophesee.write_evt3),
-    _format("hdf5", "HDF5 with events/x, y, t, p", (".h5", ".hdf5"), tables.open_hdf5, tables.write_hdf5),
+    _format("hdf5", "HDF5 with events/x, y, t, p, or CD/events, or events (N, 4)", (".h5", ".hdf5"),
+            hdf5_events.open_hdf5, hdf5_events.write_hdf5),
     _format("npz", "NumPy archive with t, x, y, p", (".npz",), tables.open_npz, tables.write_npz),
     _format("csv", "text, an event a line: t, x, y, p", (".csv", ".txt"), text.open_csv, text.write_csv),
 )}
 
 
-# how files begin that say what they are
-STARTS = {b"#!AER-DAT2": "aedat2", b"#!AER-DAT3": "aedat3", b"#!AER-DAT4": "aedat4", b"\x89HDF\r\n": "hdf5"}
-
 
 def guess(path: Path | str) -> str:
-    """The name of a file's format, from its first bytes, or where they say nothing from its suffix."""
-    path = Path(path)
-    with File(path).open() as file:
-        head = file.read(4096)
-    if not head:
-        raise FormatError(path, "the file is empty",
-                          remedy="it may not have been downloaded to the end; fetch it again")
-    for start, name in STARTS.items():
-        if head.startswith(start):
-            return name
-    if head.startswith(b"%"):
-        version = prophesee.header(path)[0]
-        return f"evt{version[0]}" if version[:1] in ("2", "3") else "dat"
-    found = [f.name for f in FORMATS.values() if path.suffix.lower() in f.suffixes]
-    if len(found) != 1 or found == ["aedat4"] or found == ["hdf5"]:
-        suffix = path.suffix or "without a suffix"
-        problem = f"cannot tell its format: it begins with {head[:12]!r} and is named {suffix!r}"
-        raise FormatError(path, problem, 0, f"say format=, one of {', '.join(FORMATS)}")
-    return found[0]
+    """The name of a file's format, from what is in it, or where that says nothing from its suffix."""
+    return _guess(path, {f.name: f.suffixes for f in FORMATS.values()})
 
 
 class Stream:
     """An event file being read: iterate for Columns, views that are valid until the next ones.
 
-    path; format: a name of FORMATS; sensor: (width, height); problems: what was skipped; tick: seconds in a
-    unit of time.
+    path; format: a name of FORMATS; sensor: (width, height); shape: of its Events, (2, height, width) or
+    (units,); problems: what was skipped; tick: seconds in a unit of time.
     """
 
     def __init__(self, path: Path | str, format: str | None = None, *, strict: bool = True,
@@ -113,6 +99,10 @@ class Stream:
                 raise ValueError(f"format {self.format} has no option {option!r}; it has {there}")
         if options.get("seconds") and tick != 1e-6:
             raise ValueError(f"seconds=True makes microseconds of the times; tick={tick} contradicts it")
+        if format is not None:
+            refuse_others(path, format)
+        if known.units and (swap or flip_x or flip_y or flip_polarity):
+            raise ValueError(f"format {self.format} has units and no pixels; leave swap and flip_* out")
         self.problems = Problems(path, strict)
         self._orientation = Orientation(swap, flip_x, flip_y, flip_polarity)
         self._stored, self._pieces = known.open(path, self.problems, **options)
@@ -121,6 +111,7 @@ class Stream:
             raise FormatError(path, f"impossible sensor of {width} x {height} pixels",
                               remedy="give sensor=(width, height)")
         self.sensor = (height, width) if swap else self._stored
+        self.shape = (width,) if known.units else (2, *self.sensor[::-1])
 
     def __iter__(self) -> Iterator[Columns]:
         for columns in self._pieces:
@@ -133,14 +124,21 @@ class Stream:
             t, x, y, p = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         else:
             t, x, y, p = parts[0]
-        width, height = self.sensor
-        return Events(t, x=x, y=y, p=p, shape=(2, height, width), tick=self.tick)
+        return as_events(t, x, y, p, self.shape, self.tick)
+
+
+def as_events(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray, shape: tuple[int, ...],
+              tick: float) -> Events:
+    """One recording of the columns of a stream of this shape."""
+    if len(shape) == 1:
+        return Events(t, x, shape=shape, tick=tick)
+    return Events(t, x=x, y=y, p=p, shape=shape, tick=tick)
 
 
 def stream(path: Path | str, format: str | None = None, **options) -> Stream:
-    """A file of events of one camera recording, read piece by piece; constant memory for any size.
+    """A file of events of one recording, read piece by piece; constant memory for any size.
 
-    path: a file, or ARCHIVE.zip/MEMBER.  format: see FORMATS; None: by the file's first bytes or its suffix.
+    path: a file, or ARCHIVE.zip/MEMBER.  format: see FORMATS; None: by what is in it, else by its suffix.
     strict: True: the first bad part raises FormatError with its position; False: bad parts are skipped and
     counted in `.problems.counts`.  swap, flip_x, flip_y, flip_polarity: orientation, in this order; by
     default pixels and polarities are as the file has them.  tick: seconds in a unit of the file's times

@@ -5,12 +5,10 @@ N-MNIST .bin   5 bytes, big-endian 40 bits: x (8), y (8), polarity (1), time in 
                the sensor's software).
 .bs2           the same without that rule
 .bs3           7 bytes: x (12), y (12), polarity or channel (8), time in us (24)
-AEDAT 2.0      lines that begin with #, then 8 bytes big-endian: address (32), time in us (32, goes over after
-               71 minutes)
 DAT            lines that begin with %, two bytes (kind of event, size 8), then 8 bytes little-endian: time in
                us (32, goes over), x (14), y (14), polarity (4)
 
-File: the data sets' and makers' own descriptions (Orchard et al. 2015; SLAYER; iniVation; Prophesee).
+File: the data sets' and makers' own descriptions (Orchard et al. 2015; SLAYER; Prophesee).
 """
 
 from __future__ import annotations
@@ -20,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .piecewise import OVERFLOW_ROW, OVERFLOW_STEP, OWN, WRAP, Columns, Decoder, File, state
+from .evt_header import header, sensor_of
+from .piecewise import FOREIGN, OVERFLOW_ROW, OVERFLOW_STEP, WRAP, Columns, Decoder, File, state
 from .problems import FormatError, Problems
 from .sift import big, jit, sift
 
-X_SHIFT, X_MASK, Y_SHIFT, Y_MASK, P_SHIFT, SKIP_MASK = range(OWN, OWN + 6)
-CLOCK = 1 << 32                     # the clock of AEDAT 2.0 and DAT goes over here
+CLOCK = 1 << 32                     # the clock of DAT goes over here
 ROW, STEP = 240, 1 << 13            # of the overflow rule of .bin
 
 
@@ -68,36 +66,14 @@ def decode_bs3(raw, end, columns, none, s, strict):
         second = np.int64(raw[at + np.uint64(1)])
         high = np.int64(raw[at + np.uint64(4)]) << 16 | np.int64(raw[at + np.uint64(5)]) << 8
         t[i] = high | np.int64(raw[at + np.uint64(6)])
-        x[i] = np.int64(raw[at]) << 4 | second >> 4
+        sign = raw[at + np.uint64(3)]
+        x[i] = np.int64(raw[at]) << 4 | second >> 4 | (sign > 1) * FOREIGN
         y[i] = (second & 15) << 8 | np.int64(raw[at + np.uint64(2)])
-        p[i] = raw[at + np.uint64(3)]
+        p[i] = sign
         none[i] = 0
         at += np.uint64(7)
     kept, done, problem = sift(columns, none, n, s, strict)
     return 7 * done, kept, problem
-
-
-@jit
-def decode_aedat2(raw, end, columns, none, s, strict):
-    """8 bytes, address and time.
-
-    The state says where the address holds x, y and polarity, and what else is no event of pixels.
-    """
-    t, x, y, p = columns
-    n = end // 8
-    words = raw[:end // 8 * 8].view(np.uint32)
-    x_shift, x_mask = np.uint32(s[X_SHIFT]), np.uint32(s[X_MASK])
-    y_shift, y_mask = np.uint32(s[Y_SHIFT]), np.uint32(s[Y_MASK])
-    p_shift, skip = np.uint32(s[P_SHIFT]), np.uint32(s[SKIP_MASK])
-    for i in range(n):
-        address = big(words[2 * i])
-        t[i] = big(words[2 * i + 1])
-        x[i] = address >> x_shift & x_mask
-        y[i] = address >> y_shift & y_mask
-        p[i] = address >> p_shift & np.uint32(1)
-        none[i] = (address & skip) != 0
-    kept, done, problem = sift(columns, none, n, s, strict)
-    return 8 * done, kept, problem
 
 
 @jit
@@ -109,33 +85,14 @@ def decode_dat(raw, end, columns, none, s, strict):
     for i in range(n):
         place = words[2 * i + 1]
         t[i] = words[2 * i]
-        x[i], y[i], p[i] = place & 0x3FFF, place >> 14 & 0x3FFF, place >> 28 & 1
+        x[i] = place & 0x3FFF | (place >> 29 != 0) * FOREIGN
+        y[i], p[i] = place >> 14 & 0x3FFF, place >> 28 & 1
         none[i] = 0
     kept, done, problem = sift(columns, none, n, s, strict)
     return 8 * done, kept, problem
 
 
 # ---- what is in the headers
-
-
-HEADER = 1 << 16                    # no header of lines is longer
-
-
-def lines(path: Path | str, mark: bytes, last: bytes | None = None) -> list[tuple[bytes, int]]:
-    """The lines at the begin of a file that start with `mark`, each with the byte after it.
-
-    last: the line that ends them, where the format has one; data after it may begin with `mark`, too.
-    """
-    with File(path).open() as file:
-        head = file.read(HEADER)
-    found = []
-    at = 0
-    while head.startswith(mark, at) and (end := head.find(b"\n", at)) >= 0:
-        found.append((head[at:end].rstrip(b"\r"), end + 1))
-        at = end + 1
-        if found[-1][0] == last:
-            break
-    return found
 
 
 def open_bin(path: Path | str, problems: Problems, sensor: tuple[int, int] = (34, 34)) -> Decoder:
@@ -156,53 +113,17 @@ def open_bs3(path: Path | str, problems: Problems, sensor: tuple[int, int] = (40
     return Decoder(decode_bs3, state(*sensor), sensor, begin=0, record=7)
 
 
-# sensor; shift and mask of x, of y, shift of polarity, bits that mark what is no event of a pixel
-CAMERAS = {
-    "dvs128": ((128, 128), (1, 0x7F, 8, 0x7F, 0, 1 << 15)),
-    "davis240": ((240, 180), (12, 0x3FF, 22, 0x1FF, 11, 1 << 31 | 1 << 10)),
-    "davis346": ((346, 260), (12, 0x3FF, 22, 0x1FF, 11, 1 << 31 | 1 << 10)),
-}
-
-
-def open_aedat2(path: Path | str, problems: Problems, camera: str = "dvs128") -> Decoder:
-    """AEDAT 2.0.
-
-    camera: dvs128 (MNIST-DVS, CIFAR10-DVS), davis240 or davis346 (frames and IMU samples are passed over).
-    """
-    if camera not in CAMERAS:
-        raise ValueError(f"camera must be one of {', '.join(CAMERAS)}; got {camera!r}")
-    found = lines(path, b"#")
-    first = found[0][0] if found else b""
-    if not first.startswith(b"#!AER-DAT2"):
-        raise FormatError(path, f"expected #!AER-DAT2.0 in the first line; got {first[:30]!r}", 0)
-    sensor, places = CAMERAS[camera]
-    s = state(*sensor)
-    s[X_SHIFT:SKIP_MASK + 1] = places
-    s[WRAP] = CLOCK
-    begin = _end_of_comments(found, File(path).size())
-    return Decoder(decode_aedat2, s, sensor, begin, record=8)
-
-
-def _end_of_comments(found, size) -> int:
-    """Where the data of an AEDAT 2.0 file begin: a first data byte that is '#' looks like one more comment.
-
-    Comments are printable; one that does not begin as comments usually do must leave whole records behind it.
-    """
-    at = 0
-    for line, end in found:
-        printable = all(32 <= c <= 126 or c == 9 for c in line)
-        usual = line.startswith((b"# ", b"#!", b"#End"))
-        if not printable or not usual and (size - end) % 8:
-            break
-        at = end
-    return at
-
-
 def open_dat(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None) -> Decoder:
     """Prophesee DAT; the sensor from the header lines, or given."""
-    found = lines(path, b"%")
-    begin = found[-1][1] if found else 0
-    sensor = sensor or _size_in(found)
+    head = header(path)
+    begin = head.begin
+    if head.version or not begin:
+        says = f"the header says EVT {head.version}" if head.version else "no header lines (% KEYWORD VALUE)"
+        raise FormatError(path, f"expected a DAT file; {says}", 0, "say format=")
+    if head.dat_version not in ("", "2"):
+        raise FormatError(path, f"DAT files of version {head.dat_version} are not read", 0,
+                          "version 2 is; write it again, for instance with Prophesee's tools")
+    sensor = sensor_of(path, head.size, sensor, 1 << 14)
     with File(path).open() as file:
         file.seek(begin)
         kind = file.read(2)
@@ -213,16 +134,6 @@ def open_dat(path: Path | str, problems: Problems, sensor: tuple[int, int] | Non
     s = state(*sensor)
     s[WRAP] = CLOCK
     return Decoder(decode_dat, s, sensor, begin + 2, record=8)
-
-
-def _size_in(found):
-    """The sensor in the header lines of a DAT file; what is not there is as large as it can be."""
-    size = {b"Width": 1 << 14, b"Height": 1 << 14}
-    for line, _ in found:
-        key, _, value = line[1:].strip().partition(b" ")
-        if key in size and value.strip().isdigit():
-            size[key] = int(value)
-    return size[b"Width"], size[b"Height"]
 
 
 # ---- writing; times in us, Columns of one recording in chunks
@@ -275,24 +186,6 @@ def _five_bytes(columns, time):
     """(n, 5): the bytes of each record of .bin and .bs2."""
     sign_and_time = columns.p.astype(np.int64) << 7 | time >> 16
     return np.stack((columns.x, columns.y, sign_and_time, time >> 8 & 255, time & 255), 1)
-
-
-def write_aedat2(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
-    """AEDAT 2.0 of a DVS128, DAVIS240 or DAVIS346, the first that is large enough."""
-    width, height = sensor
-    large = (name for name, (size, _) in CAMERAS.items() if width <= size[0] and height <= size[1])
-    camera = next(large, None)
-    if camera is None:
-        raise ValueError(f"{path}: no camera that writes AEDAT 2.0 has {width} x {height} pixels; "
-                         f"the largest has 346 x 260")
-    x_shift, _, y_shift, _, p_shift, _ = CAMERAS[camera][1]
-    with open(path, "wb") as file:
-        file.write(f"#!AER-DAT2.0\r\n# {camera}, written by numsnn\r\n".encode())
-        for columns in chunks:
-            fits(path, columns, sensor)
-            x, y, p = (column.astype(np.uint32) for column in columns[1:])
-            address = x << x_shift | y << y_shift | p << p_shift
-            file.write(np.stack((address, columns.t & 0xFFFFFFFF), 1).astype(">u4").tobytes())
 
 
 def write_dat(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:

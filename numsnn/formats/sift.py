@@ -19,6 +19,7 @@ from .piecewise import (
     LAST,
     OVERFLOW_ROW as ROW,
     OVERFLOW_STEP as STEP,
+    PASSED,
     PLACE,
     SIZE,
     WIDTH,
@@ -91,6 +92,7 @@ def sift(columns, none, n, s, strict):
     width, height = s[WIDTH], s[HEIGHT]
     for i in range(n):
         if none[i]:
+            s[PASSED] += 1
             continue
         if y[i] == s[ROW]:
             base += s[STEP]

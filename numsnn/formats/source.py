@@ -10,7 +10,19 @@ from pathlib import Path, PurePosixPath
 
 from .problems import FormatError, existing
 
+# what systems leave behind, besides hidden files
+OF_SYSTEMS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir",
+              "system volume information"}
 RATIO = 1032                    # Deflate makes nothing smaller than this: a member cannot hold more
+
+
+def is_wanted(name: str) -> bool:
+    """Whether a file, by its path inside a folder or archive, may be of a data set.
+
+    Others are what systems leave behind (`__MACOSX/`, `._*`, `.DS_Store`, `Thumbs.db` ...), and hidden.
+    """
+    parts = PurePosixPath(name).parts
+    return not any(part.startswith(".") or part.lower() in OF_SYSTEMS for part in parts)
 
 
 class Source:
@@ -40,7 +52,8 @@ class Source:
             with zipfile.ZipFile(existing(self.path)) as archive:
                 for info in archive.infolist():
                     place = PurePosixPath(info.filename)
-                    if not info.is_dir() and (anywhere or place.parent == inside):
+                    chosen = is_wanted(info.filename) if anywhere else place.parent == inside
+                    if chosen and not info.is_dir() and is_wanted(place.name):
                         members.setdefault(place.name, []).append(info)
         except FormatError:
             raise
@@ -55,7 +68,7 @@ class Source:
             names = list(self.members)
         else:
             names = [path.name for path in self.path.iterdir() if path.is_file()]
-        return sorted(name for name in names if name.endswith(suffix))
+        return sorted(name for name in names if name.endswith(suffix) and is_wanted(name))
 
     def where(self, name: str) -> str:
         """How an error names this file."""

@@ -1,4 +1,4 @@
-"""Events as plain columns: HDF5 (events/x, y, t, p, as DSEC and M3ED have it), NumPy archives."""
+"""Events as plain columns: what every table of events is checked for; NumPy archives."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..packages import needed
 from ..signals.integers import LARGEST_TIME
-from . import hdf5
 from .piecewise import BACKWARDS, KINDS, PLACE, Columns
 from .problems import FormatError, Problems, existing
-from .storage import check, storing
 
 CHUNK = 1 << 20
 NAMES = ("t", "x", "y", "p")
@@ -71,68 +68,6 @@ def _latest_before(t, out, last):
     if not len(t):
         return t
     return np.maximum.accumulate(np.concatenate(([last], np.where(out, NEVER, t))))[:-1]
-
-
-# ---- HDF5
-
-
-def open_hdf5(path: Path | str, problems: Problems,
-              sensor: tuple[int, int] | None = None) -> tuple[tuple[int, int], Iterator[Columns]]:
-    """HDF5 with events/x, y, t, p; attributes width and height, or sensor=, or the largest coordinates."""
-    with hdf5.opened(path) as file:
-        try:
-            columns = [hdf5.dataset(path, file, f"events/{name}", "iub", 1) for name in NAMES]
-            shapes = [column.shape for column in columns]
-            if len(set(shapes)) != 1:
-                raise FormatError(path, f"events/t, x, y, p should be of one length; got {shapes}")
-            width, height = (hdf5.number(file["events"], key) for key in ("width", "height"))
-            if sensor is None and width is not None and height is not None:
-                sensor = int(width), int(height)
-            if sensor is None:
-                sensor = 1 + _largest(columns[1]), 1 + _largest(columns[2])
-        except FormatError:
-            raise
-        except hdf5.DAMAGED as error:
-            raise FormatError(path, f"damaged HDF5 data: {error}") from error
-    width, height = sensor
-    return (width, height), checked(_hdf5_parts(path), sensor, problems)
-
-
-def _largest(column):
-    """The largest number of a data set, read in chunks; 0 where it has none."""
-    starts = range(0, len(column), CHUNK)
-    return max((int(column[i:i + CHUNK].max()) for i in starts), default=0)
-
-
-def _hdf5_parts(path):
-    h5py = needed("h5py", "an HDF5 file")
-    with h5py.File(path, "r") as file:
-        group = file["events"]
-        for first in range(0, len(group["t"]), CHUNK):
-            try:
-                yield tuple(group[name][first:first + CHUNK] for name in NAMES)
-            except hdf5.DAMAGED as error:
-                raise FormatError(path, f"damaged HDF5 data: {error}", f"event {first:,}") from error
-
-
-def write_hdf5(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
-    """HDF5 with events/x, y, t, p in chunks, compressed."""
-    from .. import __version__
-    with storing(path, "w", libver=("v110", "v110")) as file:
-        file.attrs["numsnn_version"] = np.bytes_(__version__)
-        group = file.create_group("events")
-        group.attrs.update(width=sensor[0], height=sensor[1], unit=np.bytes_("us"))
-        options = {"maxshape": (None,), "chunks": (1 << 16,),
-                   "compression": "gzip", "compression_opts": 1, "shuffle": True}
-        sets = [group.create_dataset(name, (0,), dtype, **options)
-                for name, dtype in zip(NAMES, ("i8", "u2", "u2", "u1"), strict=True)]
-        n = 0
-        for columns in chunks:
-            for dataset, column in zip(sets, columns, strict=True):
-                dataset.resize(n + len(column), 0)
-                dataset[n:] = column
-            n += len(columns.t)
-            check(file)
 
 
 # ---- NumPy archives

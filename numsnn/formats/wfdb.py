@@ -27,12 +27,13 @@ Source: PhysioNet, WFDB Applications Guide, header(5), signal(5), annot(5).
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from .headers import as_text
 from .problems import FormatError, Problems
 from .source import Source
 
@@ -44,14 +45,29 @@ SYMBOLS = " NLRaVFJASEj/Q~ | sT*D\"=pB^t+u?![]en@xf()r"
 
 NAME = re.compile(r"[A-Za-z0-9_\-]+")
 FILE = re.compile(r"[A-Za-z0-9_.\-]{1,200}")
-NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
-RECORD = re.compile(rf"(?P<name>[^\s/]+)(?P<segments>/\d+)?\s+(?P<signals>\d{{1,4}})"
-                    rf"(?:\s+(?P<rate>{NUMBER})(?:/(?P<counter>{NUMBER})(?:\({NUMBER}\))?)?"
-                    rf"(?:\s+(?P<samples>\d{{1,15}}))?)?(?:\s.*)?")
-SIGNAL = re.compile(rf"(?P<file>\S+)\s+(?P<format>\d{{1,4}})(?:x(?P<frame>\d{{1,6}}))?"
-                    rf"(?::(?P<skew>\d{{1,9}}))?(?:\+(?P<offset>\d{{1,15}}))?"
-                    rf"(?:\s+(?P<gain>{NUMBER})(?:\((?P<baseline>[-+]?\d{{1,10}})\))?(?:/(?P<units>\S+))?"
-                    rf"(?P<rest>(?:\s.*)?))?\s*")
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+INTEGER = r"[-+]?\d{1,15}"
+# the fields of each line in their order: what it is, its pattern; a field can be missing with all behind it
+RECORD = (
+    ("the name of a record", r"(?P<name>[^\s/]+)(?P<segments>/\d+)?"),
+    ("a number of signals", r"(?P<signals>\d{1,4})"),
+    ("a rate such as 250 or 250/1000(0)", rf"(?P<rate>{NUMBER})(?:/(?P<counter>{NUMBER})(?:\({NUMBER}\))?)?"),
+    ("a number of samples", r"(?P<samples>\d{1,15})"),
+    ("a time such as 10:05:00", r"\d{0,2}(?::\d{0,2}){0,2}(?:\.\d*)?"),
+    ("a date such as 25/04/1989", r"\d{1,2}/\d{1,2}/\d{1,4}"),
+)
+SIGNAL = (
+    ("the name of a file", r"(?P<file>\S+)"),
+    ("a format such as 212",
+     r"(?P<format>\d{1,4})(?:x(?P<frame>\d{1,6}))?(?::(?P<skew>\d{1,9}))?(?:\+(?P<offset>\d{1,15}))?"),
+    ("a gain such as 200(1024)/mV",
+     rf"(?P<gain>{NUMBER})(?:\((?P<baseline>[-+]?\d{{1,10}})\))?(?:/(?P<units>\S+))?"),
+    ("a resolution", rf"(?P<resolution>{INTEGER})"),
+    ("a zero", rf"(?P<zero>{INTEGER})"),
+    ("a first sample", rf"(?P<initial>{INTEGER})"),
+    ("a checksum", rf"(?P<checksum>{INTEGER})"),
+    ("a size of blocks", INTEGER),
+)
 
 
 class Signal(NamedTuple):
@@ -181,18 +197,20 @@ def _header(source, record, strict):
     """(header, its problems)."""
     name = f"{_plain(record)}.hea"
     problems = Problems(source.where(name), strict)
-    text = [line.strip() for line in source.read(name, TEXT).decode("utf-8", "replace").splitlines()]
+    text = [line.strip() for line in as_text(source.read(name, TEXT)).splitlines()]
     comments = tuple(line[1:].strip() for line in text if line.startswith("#"))
     lines = [(i, line) for i, line in enumerate(text, 1) if line and not line.startswith("#")]
-    begin = lines[0][1] if lines else ""
-    first = RECORD.fullmatch(begin)
-    if first is None or not int(first["signals"]):
-        raise problems.fatal(f"expected a line `name signals rate samples`; got {begin[:60]!r}", "line 1",
-                             "a WFDB header with at least one signal is needed")
+    where, begin = lines[0] if lines else (1, "")
+    first, rest = _fields(begin, "a line `name signals rate samples`", RECORD, 2, f"line {where}", problems)
+    n = int(first["signals"])
+    if not n:
+        raise problems.fatal(f"expected a line `name signals rate samples`; got {begin[:60]!r}",
+                             f"line {where}", "a WFDB header with at least one signal is needed")
     if first["segments"]:
         raise problems.fatal("records of several segments are not read; name the record of one segment",
-                             "line 1")
-    n = int(first["signals"])
+                             f"line {where}")
+    if rest:
+        problems.found("field after the last of a record", rest[:60], f"line {where}")
     rate = float(first["rate"] or 250)
     described = len(lines) - 1
     if described < n:
@@ -201,18 +219,37 @@ def _header(source, record, strict):
         i, line = lines[n + 1]
         problems.found("line that belongs to nothing", line[:60], f"line {i}", n=described - n)
     if not 0 < rate < 1e9:
-        raise problems.fatal(f"the rate must be positive; got {first['rate']}", "line 1")
+        raise problems.fatal(f"the rate must be positive; got {first['rate']}", f"line {where}")
     signals = tuple(_signal(line, i, problems) for i, line in lines[1:n + 1])
     counter = float(first["counter"]) if first["counter"] else None
     return Header(first["name"], rate, int(first["samples"] or 0), signals, comments, counter), problems
 
 
+def _fields(line, form, patterns, needed, where, problems):
+    """({name: text or None} of the fields of a line, what stands behind the last of them).
+
+    A field that is not what stands at its place is an error: were it passed over, it would get the value that
+    holds where nothing is told.
+    """
+    found = defaultdict(lambda: None)
+    rest = line
+    for i, (what, pattern) in enumerate(patterns):
+        if not rest and i >= needed:
+            break
+        field, *behind = rest.split(None, 1) or [""]
+        m = re.fullmatch(pattern, field)
+        if m is None:
+            got = f"{line[:60]!r}, where {field[:60]!r} is not {what}"
+            raise problems.fatal(f"expected {form}; got {got}", where)
+        found |= m.groupdict()
+        rest = behind[0] if behind else ""
+    return found, rest
+
+
 def _signal(line, i, problems):
     """One line of the header."""
-    m = SIGNAL.fullmatch(line)
-    if m is None:
-        raise problems.fatal(f"expected `file format gain ...`; got {line[:60]!r}", f"line {i}")
     where = f"line {i}"
+    m, description = _fields(line, "`file format gain ...`", SIGNAL, 2, where, problems)
     form = int(m["format"])
     if form not in BITS or int(m["frame"] or 1) != 1 or int(m["skew"] or 0):
         known = " and ".join(map(str, BITS))
@@ -221,13 +258,10 @@ def _signal(line, i, problems):
     if not FILE.fullmatch(m["file"]):
         raise problems.fatal(f"expected the name of a signal file beside the header; got {m['file']!r}",
                              where)
-    fields = re.match(r"((?:\s+[-+]?\d{1,15}(?=\s|$)){0,5})\s*(.*)", m["rest"] or "")
-    numbers = [int(field) for field in fields[1].split()]
-    resolution, zero, initial, checksum, _ = numbers + [None] * (5 - len(numbers))
-    zero = zero or 0
     gain = float(m["gain"] or 0) or 200.0
     if not np.isfinite(gain):
         raise problems.fatal(f"the gain must be a number; got {m['gain']}", where)
+    zero = int(m["zero"] or 0)
     return Signal(
         file=m["file"],
         format=form,
@@ -235,11 +269,11 @@ def _signal(line, i, problems):
         gain=gain,
         baseline=zero if m["baseline"] is None else int(m["baseline"]),
         units=m["units"] or "mV",
-        resolution=resolution or BITS[form],
+        resolution=int(m["resolution"] or 0) or BITS[form],
         zero=zero,
-        initial=initial,
-        checksum=checksum,
-        description=fields[2],
+        initial=None if m["initial"] is None else int(m["initial"]),
+        checksum=None if m["checksum"] is None else int(m["checksum"]),
+        description=description,
     )
 
 

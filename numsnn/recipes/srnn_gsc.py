@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets import Dataset, speech, stand_in
+from ..formats.source import is_wanted
 from ..layers import LI, Dense, OverTime, Ternary
 from ..loss import CrossEntropy
 from ..network.network import Network
@@ -100,7 +101,7 @@ def _source(folder):
     """The one zip file in a folder without recordings, or what was given."""
     if not folder.is_dir() or next(folder.rglob("*.wav"), None):
         return folder
-    zips = sorted(folder.glob("*.zip"))
+    zips = [path for path in sorted(folder.glob("*.zip")) if is_wanted(path.name)]
     return zips[0] if len(zips) == 1 else folder
 
 

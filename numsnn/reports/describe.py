@@ -65,7 +65,8 @@ def _kind(path) -> str:
         return _hdf5_kind(path)
     if head.startswith(b"RIFF"):
         return "wav"
-    if head[:2] == b"\x1f\x8b" or head[:2] == b"\0\0":
+    at_zero = path.suffix.lower() in (".bin", ".bs2", ".bs3")           # two zeros are an event there
+    if head[:2] == b"\x1f\x8b" or head[:2] == b"\0\0" and not at_zero:
         return "idx"
     if head.startswith(b"MATLAB"):
         return "mat"
@@ -81,7 +82,7 @@ def _hdf5_kind(path):
 
     from ..datasets.converted import FORMAT
     from ..datasets.saved import FORMAT as SAVED
-    from ..formats import hdf5
+    from ..formats import hdf5, hdf5_events
     with hdf5.opened(path) as file:
         if hdf5.text(file, "format") == FORMAT:
             return "recordings"
@@ -91,7 +92,7 @@ def _hdf5_kind(path):
             return "checkpoint"
         if isinstance(file.get("spikes"), h5py.Group):
             return "shd"
-        return "events" if isinstance(file.get("events"), h5py.Group) else "hdf5"
+        return "hdf5" if hdf5_events.place_of(file) is None else "events"
 
 
 def _size(path):
@@ -129,25 +130,28 @@ def _rates(n, seconds, places, active):
 
 def _events(path, format=None, recording=0, **options):
     """A camera file, read piece by piece: constant memory."""
-    from ..formats import stream
+    from ..formats.recordings import as_events, stream
     pieces = stream(path, format, **{"strict": False, **options})
     width, height = pieces.sensor
     found = _Found(width, height)
     for columns in pieces:
         found.add(columns)
-    lines = [f"{path}: {pieces.format}, {_size(path)}", f"sensor {width} x {height}"]
+    of_units = len(pieces.shape) == 1
+    places = f"{width} units" if of_units else f"sensor {width} x {height}"
+    lines = [f"{path}: {pieces.format}, {_size(path)}", places]
     if found.n:
         first, last = found.first * pieces.tick, found.last * pieces.tick
         seconds = (found.last - found.first) * pieces.tick
+        brighter = "" if of_units else f"{100 * found.brighter / found.n:.1f} % brighter; "
         lines += [_rates(found.n, seconds, width * height, int((found.seen > 0).sum())),
-                  f"{100 * found.brighter / found.n:.1f} % brighter; from {first:.6f} to {last:.6f} s"]
+                  f"{brighter}from {first:.6f} to {last:.6f} s"]
     else:
         lines.append("no events")
     lines += _skipped(pieces.problems.counts)
     if not found.kept:
         return Description("\n".join(lines))
     t, x, y, p = (np.concatenate(parts) for parts in zip(*found.kept, strict=True))
-    events = Events(t, x=x, y=y, p=p, shape=(2, height, width), tick=pieces.tick)
+    events = as_events(t, x, y, p, pieces.shape, pieces.tick)
     return Description("\n".join([*lines, _table(events)]), events)
 
 
@@ -305,6 +309,8 @@ def _babi(path, format=None, recording=0):
 
 def _mat(path, format=None, recording=0):
     whosmat = needed("scipy.io", "a MATLAB file").whosmat
+    from ..formats import mat
+    mat.check(path)
     try:
         found = whosmat(path)
     except Exception as error:          # scipy raises many kinds for damaged files

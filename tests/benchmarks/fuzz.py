@@ -10,22 +10,25 @@ for a file is a defect; the file is kept and the script ends with 1.
 """
 
 import argparse
+import struct
 import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
+from scipy.io import savemat
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
-from event_files import AEDAT3, FOUR, WRITABLE, aedat3_packet, recording, shd_file
+from event_files import AEDAT3, FOUR, WRITABLE, aedat3_packet, evt21_bytes, recording, shd_file
 from mutations import mutations, survives
 
 from numsnn import formats
 from numsnn.datasets import converted, shd
 from numsnn.datasets.listing import Item, Listing
-from numsnn.formats import babi, idx, wav, wfdb
+from numsnn.formats import babi, idx, mat, wav, wfdb
 
 
 def seeds(folder, data):
@@ -33,10 +36,22 @@ def seeds(folder, data):
     for name in WRITABLE:
         formats.write(folder / name, recording(60), name)
         yield name, folder / name, lambda path, strict, name=name: formats.read(path, name, strict=strict)
+        yield f"{name}, any", folder / name, lambda path, strict: formats.read(path, strict=strict)
     (folder / "aedat3").write_bytes(AEDAT3 + b"".join(aedat3_packet(FOUR, capacity=6) for _ in range(5)))
     yield "aedat3", folder / "aedat3", lambda path, strict: formats.read(path, "aedat3", strict=strict)
-    formats.write(folder / "bs3", recording(60), "bs2")
-    yield "bs3", folder / "bs3", lambda path, strict: formats.read(path, "bs3", strict=strict)
+    yield "aedat3, any", folder / "aedat3", lambda path, strict: formats.read(path, strict=strict)
+    for name, content in by_hand():
+        (folder / name).write_bytes(content)
+        known = name.split()[0]
+        yield name, folder / name, lambda path, strict, known=known: formats.read(path, known, strict=strict)
+        yield f"{name}, any", folder / name, lambda path, strict: formats.read(path, strict=strict)
+    for name, content in hdf5_of_the_field().items():
+        with h5py.File(folder / name, "w") as file:
+            for key, value in content.items():
+                file[key] = value
+        yield name, folder / name, lambda path, strict: formats.read(path, strict=strict)
+    savemat(folder / "mat", {"x": np.arange(60.0)})
+    yield "mat", folder / "mat", lambda path, strict: mat.check(path)
     shd_file(folder / "shd", [[0.1, 0.2], [0.3]], [[1, 2], [3]], [0, 1], speakers=[1, 2])
     yield "shd", folder / "shd", lambda path, strict: read_all(shd.layout(path, strict=strict))
     events = recording(60)
@@ -52,6 +67,32 @@ def seeds(folder, data):
     yield "babi", folder / "babi", lambda path, strict: babi.read(path, strict=strict)
     if data is not None:
         yield from real(folder, data)
+
+
+def by_hand():
+    """(format, bytes) of those that numsnn does not write."""
+    places = recording(60)
+    events = [(int(t), int(x), int(y), int(p)) for t, x, y, p in zip(*places.columns, strict=True)]
+    bs3 = [(x << 44 | y << 32 | p << 24 | t).to_bytes(7, "big") for t, x, y, p in events]
+    words = [word for t, x, y, p in events
+             for word in (8 << 60 | (t >> 6) << 32, p << 60 | (t & 63) << 54 | x << 43 | y << 32 | 1)]
+    head = b"#!AER-DAT2.0\r\n# AEChip: NAS\r\n#End Of ASCII Header\r\n"
+    yield "bs3", b"".join(bs3)
+    yield "evt21", b"% evt 2.1\n% geometry 34x34\n% end\n" + evt21_bytes(words)
+    yield "evt21 upper first", b"% evt 2.1\n% geometry 34x34\n" + evt21_bytes(words, upper_first=True)
+    yield "nas", head + b"".join(struct.pack(">II", x, t) for t, x, _, _ in events)
+    yield "nas of two bytes", head + b"".join(struct.pack(">HI", x, t) for t, x, _, _ in events)
+
+
+def hdf5_of_the_field():
+    """Name -> contents by key."""
+    t, x, y, p = columns = recording(60).columns
+    records = np.zeros(60, np.dtype([("x", "u2"), ("y", "u2"), ("p", "i2"), ("t", "i8")]))
+    for name, column in zip("txyp", columns, strict=True):
+        records[name] = column
+    return {"dsec": {"events/t": t, "events/x": x, "events/y": y, "events/p": p, "t_offset": 10**9},
+            "xs": {"events/ts": t * 1e-6, "events/xs": x, "events/ys": y, "events/ps": p},
+            "v2e": {"events": np.stack(columns, 1)}, "CD": {"CD/events": records}}
 
 
 def read_all(listing):
@@ -71,6 +112,7 @@ def real(folder, data):
         (folder / f"sel100.{suffix}").write_bytes(content)
     yield "hea", folder / "sel100.hea", lambda path, strict: wfdb.header(folder, "sel100", strict)
     annotations = lambda path, strict: wfdb.annotations(folder, "sel100", "q1c", strict)
+    yield "signals", folder / "sel100.dat", lambda path, strict: wfdb.read(folder, "sel100", strict)
     yield "annotations", folder / "sel100.q1c", annotations
 
 
@@ -89,7 +131,7 @@ def main():
             good = fuzz(name, path, read, options)
             path.write_bytes(content)
             seconds = time.perf_counter() - started
-            print(f"{name:14} {options.n:,} mutations, {good:,} answered, the others refused; "
+            print(f"{name:22} {options.n:,} mutations, {good:,} answered, the others refused; "
                   f"{seconds:.0f} s", flush=True)
 
 

@@ -273,3 +273,31 @@ def test_zip_files_that_promise_too_much_or_twice(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(FormatError, match="claims to hold 2,147,483,648 bytes in 4,0"):
         Source(path).read("big", 1 << 40)
+
+
+@pytest.mark.parametrize("lines, words", [
+    ("r 1 360,5 3\nr.dat 16", "line 1: .*'360,5' is not a rate"),
+    ("r 1 360Hz 3\nr.dat 16", "'360Hz' is not a rate"),
+    ("r 1 360 3x\nr.dat 16", "'3x' is not a number of samples"),
+    ("r 1 360/1000(x) 3\nr.dat 16", "is not a rate"),
+    ("r 1 360 3 10.05\nr.dat 16 200,5", "line 2: .*'200,5' is not a gain"),
+    ("r 1 360 3 noon\nr.dat 16", "'noon' is not a time"),
+    ("r 1 360 3 10:05:00 1989-04-25\nr.dat 16", "is not a date"),
+    ("r 1 360 3\nr.dat 16 200 12bit 0", "'12bit' is not a resolution"),
+    ("r 1 360 3\nr.dat 16 200 12 0 1 2.5", "'2.5' is not a checksum"),
+])
+def test_wfdb_fields_that_cannot_be_parsed(tmp_path, lines, words):
+    (tmp_path / "r.dat").write_bytes(bytes(6))
+    (tmp_path / "r.hea").write_text(lines + "\n")
+    for strict in (True, False):
+        with pytest.raises(FormatError, match=words):
+            wfdb.read(tmp_path, "r", strict)
+
+
+@pytest.mark.parametrize("code", ["utf-8", "latin-1"])
+def test_wfdb_units(tmp_path, code):
+    (tmp_path / "r.dat").write_bytes(bytes(6))
+    header = "r 1 360 3 10:05:00 25/04/1989\nr.dat 16 200/\xb5V 12 0 0 0 0 V5 lead\n"
+    (tmp_path / "r.hea").write_bytes(header.encode(code))
+    signal, = wfdb.read(tmp_path, "r").header.signals
+    assert (signal.units, signal.gain, signal.description) == ("\xb5V", 200, "V5 lead")

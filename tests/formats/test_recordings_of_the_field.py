@@ -132,3 +132,12 @@ def test_braille_letters(data_folder):
     assert data.x.shape == (256, 1018, 12)
     assert np.bincount(data.y).tolist() == [142, 152, 144, 150, 140, 147, 143]
     assert data.classes == ("Space", "A", "E", "I", "O", "U", "Y")
+
+
+def test_the_largest_label_of_a_byte(tmp_path):
+    shd_file(tmp_path / "a.h5", [[0.1]], [[1]], [0], speakers=[1])
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["labels"], file["extra/keys"]
+        file["labels"] = np.array([255], np.uint8)
+    listing = shd.layout(tmp_path / "a.h5")
+    assert listing.items[0].label == 255 and len(listing.classes) == 256

@@ -4,7 +4,10 @@ import struct
 
 import h5py
 import numpy as np
+import pytest
 
+from numsnn import formats
+from numsnn.formats import FormatError
 from numsnn.signals.events import Events
 
 WRITABLE = ("bin", "bs2", "aedat2", "aedat4", "dat", "evt2", "evt3", "hdf5", "npz", "csv")
@@ -42,3 +45,26 @@ def shd_file(path, times, units, labels, speakers=(4, 5, 4), keys=(b"zero", b"on
         file["labels"] = np.array(labels, np.uint16)
         file["extra/speaker"] = np.array(speakers)
         file["extra/keys"] = np.array(keys)
+
+
+def evt21_bytes(words, upper_first=False):
+    """Words of EVT 2.1, whole or with the upper half first."""
+    if not upper_first:
+        return struct.pack(f"<{len(words)}Q", *words)
+    return b"".join(struct.pack("<II", word >> 32, word & 0xFFFFFFFF) for word in words)
+
+
+def rows(events):
+    return [tuple(int(c) for c in row) for row in zip(*events.columns, strict=True)]
+
+
+def put(folder, content, name="x"):
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def refused(path, words, format=None, **options):
+    """Reading ends in an error with these words (a pattern)."""
+    with pytest.raises(FormatError, match=words):
+        formats.read(path, format, **options)
