@@ -47,16 +47,18 @@ def seal(path: Path | str) -> None:
 
 def is_sealed(file: BinaryIO) -> bool:
     """Whether a file has a seal; ValueError where it is not that of its content."""
-    size = os.fstat(file.fileno()).st_size - LENGTH
-    if size < 0:
-        return False
-    file.seek(size)
-    line = file.read(LENGTH)
-    if not line.startswith(MARK):
-        return False
-    if line != MARK + _digest(file, size) + b"\n":
+    line = last_line(file)
+    size = os.fstat(file.fileno()).st_size - len(line)
+    if line and line != MARK + _digest(file, size) + b"\n":
         raise ValueError("its content is not what was written: the digest in its last line is another")
-    return True
+    return bool(line)
+
+
+def last_line(file: BinaryIO) -> bytes:
+    """The seal of a file, right or wrong; b"" where it has none."""
+    file.seek(max(os.fstat(file.fileno()).st_size - LENGTH, 0))
+    line = file.read(LENGTH)
+    return line if line.startswith(MARK) and len(line) == LENGTH else b""
 
 
 def _digest(file, size):

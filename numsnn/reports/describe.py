@@ -82,7 +82,11 @@ def _hdf5_kind(path):
 
     from ..datasets.converted import FORMAT
     from ..datasets.saved import FORMAT as SAVED
+    from ..files.seal import last_line
     from ..formats import hdf5, hdf5_events
+    with existing(path).open("rb") as raw:
+        if last_line(raw):              # what it holds is not looked at before its digest
+            return "checkpoint"
     with hdf5.opened(path) as file:
         if hdf5.text(file, "format") == FORMAT:
             return "recordings"
