@@ -191,8 +191,8 @@ def is_of_a_cochlea(path: Path | str) -> bool:
     if head.chip:
         return head.camera == "nas"
     stored = File(path).size() - head.begin
-    whole = [record for record in (8, 6) if stored % record == 0 and stored >= FEW * record]
-    return any(_share_of_units(path, head.begin, record, UNITS) == 1 for record in whole)
+    enough = [record for record in (8, 6) if stored >= FEW * record]
+    return any(_share_of_units(path, head.begin, record, UNITS) == 1 for record in enough)
 
 
 def _share_of_units(path, begin, record, units):

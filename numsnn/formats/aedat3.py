@@ -52,10 +52,11 @@ def unpack(raw, n, columns, none, s):
     """n polarity events."""
     t, x, y, p = columns
     words = raw[:8 * n].view(np.uint32)
+    valid = np.uint32(s[INVALID])
     for i in range(n):
         data = words[2 * i]
         t[i], x[i], y[i], p[i] = words[2 * i + 1], data >> 17, data >> 2 & 0x7FFF, data >> 1 & 1
-        none[i] = (data | s[INVALID]) & 1 ^ 1
+        none[i] = (data | valid) & 1 ^ 1
 
 
 @jit

@@ -35,13 +35,14 @@ PER_PACKET = 1 << 14                # events in a packet that we write
 class Header(NamedTuple):
     """compression: number; begin, end: bytes of the packets; streams: number -> kind.
 
-    sensor: of the first stream of events.  cut: whether the table is missing that should follow the packets.
+    sensors: stream of events -> (width, height).  cut: whether the table that should follow the packets is
+    missing.
     """
     compression: int
     begin: int
     end: int
     streams: dict[int, str]
-    sensor: tuple[int, int] | None
+    sensors: dict[int, tuple[int, int]]
     cut: bool
 
 
@@ -112,7 +113,7 @@ def read_header(path: Path | str) -> Header:
         at, n = table.vector(2, 1)
     except ValueError as error:
         raise FormatError(path, f"the header is damaged: {error}", len(MAGIC)) from None
-    streams, sensor = _streams(path, raw[at:at + n].decode("utf-8", "replace"))
+    streams, sensors = _streams(path, raw[at:at + n].decode("utf-8", "replace"))
     if compression in (3, 4):
         problem = "the packets are compressed with ZSTD, which numsnn cannot read without a further package"
         raise FormatError(path, problem,
@@ -120,11 +121,11 @@ def read_header(path: Path | str) -> Header:
     if compression not in (0, 1, 2):
         raise FormatError(path, f"unknown compression {compression}", len(MAGIC))
     last = size if end < 0 else min(end, size)
-    return Header(compression, start + length, last, streams, sensor, cut=end >= size)
+    return Header(compression, start + length, last, streams, sensors, cut=end >= size)
 
 
 def _streams(path, description):
-    """The streams of the description, and the size of the sensor of the first one with events."""
+    """The streams of the description, and the size of the sensor of each with events."""
     from xml.etree import ElementTree
     if "<!" in description:
         raise FormatError(path, "the description in the header declares entities; refused")
@@ -132,8 +133,7 @@ def _streams(path, description):
         root = ElementTree.fromstring(description)
     except ElementTree.ParseError as error:
         raise FormatError(path, f"the description in the header is no XML: {error}") from None
-    streams = {}
-    sensor = None
+    streams, sensors = {}, {}
     for node in root.iterfind(".//node[@name='outInfo']/node"):
         kind = node.findtext("attr[@key='typeIdentifier']") or ""
         if not re.fullmatch(r"\d{1,9}", node.get("name", "")):
@@ -142,9 +142,9 @@ def _streams(path, description):
         width = node.findtext("node[@name='info']/attr[@key='sizeX']") or ""
         height = node.findtext("node[@name='info']/attr[@key='sizeY']") or ""
         has_size = re.fullmatch(r"\d{1,5}", width) and re.fullmatch(r"\d{1,5}", height)
-        if kind == "EVTS" and sensor is None and has_size:
-            sensor = int(width), int(height)
-    return streams, sensor
+        if kind == "EVTS" and has_size:
+            sensors[int(node.get("name"))] = int(width), int(height)
+    return streams, sensors
 
 
 def packets(path: Path | str, head: Header, problems: Problems,
@@ -190,14 +190,25 @@ def decode(raw, end, columns, none, s, strict):
     return 16 * done, kept, problem
 
 
-def pieces(path: Path | str, problems: Problems,
-           sensor: tuple[int, int] | None = None) -> tuple[tuple[int, int], Iterator[Columns]]:
-    """(sensor, events piece by piece); sensor (width, height) from the header, or given."""
+def pieces(path: Path | str, problems: Problems, sensor: tuple[int, int] | None = None,
+           stream: int | None = None) -> tuple[tuple[int, int], Iterator[Columns]]:
+    """(sensor, events piece by piece).
+
+    sensor (width, height): None: as the header says.  stream: number of the one to be read, where there are
+    several streams of events (several cameras, or raw and filtered ones).
+    """
     head = read_header(path)
-    if "EVTS" not in head.streams.values():
+    numbers = [number for number, kind in head.streams.items() if kind == "EVTS"]
+    if not numbers:
         there = ", ".join(head.streams.values()) or "none at all"
         raise FormatError(path, f"no stream of events; it has {there}")
-    sensor = sensor or head.sensor or (1 << 15, 1 << 15)
+    if stream is None and len(numbers) > 1 or stream not in (None, *numbers):
+        there = ", ".join(map(str, numbers))
+        raise FormatError(path, f"expected one stream of events; there are {there}", remedy="say stream=")
+    stream = numbers[0] if stream is None else stream
+    sensor = sensor or head.sensors.get(stream) or (1 << 15, 1 << 15)
+    others = {number: "other" for number in numbers if number != stream}
+    head = head._replace(streams=head.streams | others)
     decoder = Decoder(decode, state(*sensor), sensor, head.begin, record=16)
     return sensor, _events(path, head, problems, decoder)
 

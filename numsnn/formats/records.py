@@ -13,6 +13,7 @@ File: the data sets' and makers' own descriptions (Orchard et al. 2015; SLAYER; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def open_dat(path: Path | str, problems: Problems, sensor: tuple[int, int] | Non
     if head.version or not begin:
         says = f"the header says EVT {head.version}" if head.version else "no header lines (% KEYWORD VALUE)"
         raise FormatError(path, f"expected a DAT file; {says}", 0, "say format=")
-    if head.dat_version not in ("", "2"):
+    if not re.fullmatch(r"(2(\.\d+)?)?", head.dat_version):
         raise FormatError(path, f"DAT files of version {head.dat_version} are not read", 0,
                           "version 2 is; write it again, for instance with Prophesee's tools")
     sensor = sensor_of(path, head.size, sensor, 1 << 14)

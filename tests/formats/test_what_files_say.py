@@ -2,11 +2,13 @@
 
 import struct
 
+import numpy as np
 import pytest
 from event_files import AEDAT3, FOUR, aedat2_bytes, aedat3_packet, evt21_bytes, put, recording, refused, rows
 
 from numsnn import cli, formats
-from numsnn.formats import headers
+from numsnn.formats import aedat4, headers
+from numsnn.formats.piecewise import Columns
 
 
 def words(form, *values):
@@ -96,6 +98,31 @@ def test_events_without_a_time_are_said(tmp_path):
 
 
 # ---- AEDAT
+
+
+def test_aedat4_with_two_streams_of_events(tmp_path):
+    """They are two recordings: which of them is read is to be said."""
+    one = aedat4.header_bytes(8, 8)
+    node = one[one.index(b'<node name="0"'):one.index(b"</node></dv>")]
+    second = node.replace(b'name="0"', b'name="1"').replace(b'"int">8<', b'"int">9<')
+    body = bytearray(one[18:].replace(node, node + second))
+    length = body.index(b"<dv") - 4
+    before = int.from_bytes(body[length:length + 4], "little")
+    body[length:length + 4] = struct.pack("<I", before + len(second))
+    head = aedat4.MAGIC + struct.pack("<I", len(body)) + body
+    packets = [packet(events, number) for number, events in enumerate((FOUR, [(3, 1, 8, 0)]))]
+    path = put(tmp_path, head + packets[0] + packets[1])
+    refused(path, "expected one stream of events; there are 0, 1; say stream=")
+    refused(path, "there are 0, 1", stream=2)
+    assert rows(formats.read(path, stream=0, sensor=(128, 128))) == FOUR
+    events = formats.read(path, stream=1)
+    assert rows(events) == [(3, 1, 8, 0)] and events.shape == (2, 9, 9)
+
+
+def packet(events, number):
+    """A packet of AEDAT 4 of the stream with this number."""
+    t, x, y, p = (np.array(column) for column in zip(*events, strict=True))
+    return struct.pack("<i", number) + aedat4.packet_bytes(Columns(t, x, y, p))[4:]
 
 
 def davis_bytes(events):
