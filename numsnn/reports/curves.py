@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..training.history import History
 from ..training.metrics import scores
-from .style import COLOURS, INK, PALE, figure, finite, numbers, styled, text_of
+from .style import COLOURS, INK, PALE, figure, finite, numbers, plain, styled, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ def training_curve(history: History, title: str = "") -> Figure:
         axis.set(xlabel="epoch", xlim=(1, max(2, len(history))))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(axis="y", color=PALE, lw=0.5)
-    fig.suptitle(title, fontsize=10, x=0.01, ha="left")
+    fig.suptitle(plain(title), fontsize=10, x=0.01, ha="left")
     return fig
 
 
@@ -93,7 +93,7 @@ def confusion(matrix: ArrayLike, classes: Sequence[str] | None = None, title: st
         _percents(axis, counts, share)
     _class_names(axis, names, scores(counts)["f1"])
     axis.set(xlabel="predicted", ylabel="true")
-    axis.set_title(title, loc="left", x=0)
+    axis.set_title(plain(title), loc="left", x=0)
     axis.spines[:].set_visible(False)
     if n <= MOST_NAMED:
         axis.set_xticks(np.arange(-0.5, n), minor=True)
@@ -155,7 +155,7 @@ def answers(target: ArrayLike, answer: ArrayLike, title: str = "",
         off = np.sqrt(np.mean((x - y) ** 2))
         axis.set(xlabel="target", ylabel="answer", aspect="equal", adjustable="datalim")
         axis.set_title(f"{labels[i]}: RMSE {off:.3g}", fontsize=9)
-    fig.suptitle(title, fontsize=10)
+    fig.suptitle(plain(title), fontsize=10)
     return fig
 
 
@@ -177,10 +177,10 @@ def rates(of_neurons: Mapping[str, ArrayLike], title: str = "") -> Figure:
         axis.set(ylabel="neurons", xlim=(0, edges[-1]))
         axis.yaxis.get_major_locator().set_params(integer=True, nbins=4)
         silent, always = int((rate == 0).sum()), int((rate >= 1).sum())
-        axis.set_title(f"{name}: {len(rate):,} neurons, mean {mean:.4f} (dashed); "
+        axis.set_title(f"{plain(name)}: {len(rate):,} neurons, mean {mean:.4f} (dashed); "
                        f"{silent:,} never spike, {always:,} always", loc="left", fontsize=8)
     axes[-1, 0].set_xlabel("spikes per step")
-    fig.suptitle(title, fontsize=10)
+    fig.suptitle(plain(title), fontsize=10)
     return fig
 
 
@@ -203,9 +203,10 @@ def parameters(arrays: Mapping[str, ArrayLike], title: str = "", most: int = 24)
         axis.xaxis.get_major_locator().set_params(nbins=3)
         axis.ticklabel_format(axis="x", scilimits=(-2, 4))
         bad = f", {len(values) - len(good):,} NaN or infinite" * (len(good) < len(values))
-        axis.set_title(f"{name}\n{_in_words(good)}{bad}", fontsize=7.5)
+        axis.set_title(f"{plain(name)}\n{_in_words(good)}{bad}", fontsize=7.5)
     more = len(arrays) - len(shown)
-    fig.suptitle(title + f" (the first {len(shown)} of {len(arrays)} arrays)" * bool(more), fontsize=10)
+    part = f" (the first {len(shown)} of {len(arrays)} arrays)" * bool(more)
+    fig.suptitle(plain(title) + part, fontsize=10)
     return fig
 
 
@@ -243,12 +244,12 @@ def energy(table: Table, title: str = "") -> Figure:
         if i:
             axis.annotate(number, (1, 0.5), (6, 0), xycoords=label, textcoords="offset points", va="center",
                           fontsize=8, color="#666666")
-    axis.set_yticks(range(n), [f"{peer.name}\n{peer.parameters:,} parameters" for peer in table.peers])
+    axis.set_yticks(range(n), [f"{plain(peer.name)}\n{peer.parameters:,} parameters" for peer in table.peers])
     axis.tick_params(axis="y", length=0)
     if not title:
         title = f"{table.name}: {table.sizes}" if len(table.name + table.sizes) < 60 else table.name
     smallest = 10 ** np.floor(np.log10(width.min()) - 0.15)
-    axis.set(xscale="log", ylim=(n - 0.45, -0.55), xlim=(smallest, width.max() * 6), title=title)
+    axis.set(xscale="log", ylim=(n - 0.45, -0.55), xlim=(smallest, width.max() * 6), title=plain(title))
     what = f"energy of an inference of {table.steps:,.0f} steps ({scale})"
     axis.set_xlabel(f"{what}\n{table.constants}", linespacing=1.5)
     axis.minorticks_off()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .style import COLOURS, INK, PALE, axis_of_time, figure, finite, numbers, step_of, styled, text_of
+from .style import COLOURS, INK, PALE, axis_of_time, figure, finite, numbers, plain, step_of, styled, text_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -213,10 +213,10 @@ def label_bands(axis: Axes, time: ArrayLike, rows: Mapping[str, ArrayLike], clas
     look[-1] = {"facecolor": PALE, "lw": 0}
     for y, row in enumerate(labels.values()):
         _bands(axis, time, row, y, look)
-    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set_yticks(range(len(rows)), [plain(name) for name in rows])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     _whole_time(axis, time)
-    patches = [Patch(**look[c], label=str(classes[c])) for c in known[:8 * len(HATCHES)]]
+    patches = [Patch(**look[c], label=plain(classes[c])) for c in known[:8 * len(HATCHES)]]
     patches += [Patch(**look[-1], label="no label")] * (-1 in occur)
     axis.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.1), handlelength=1.4,
                 ncols=_columns([patch.get_label() for patch in patches]), columnspacing=1.2)
@@ -288,18 +288,18 @@ def _stacked(parts, time, title, xlabel):
                        height_ratios=heights)
     for part, axis in zip(parts, axes[:, 0], strict=True):
         part.draw(axis, *part.arguments)
-        axis.set_ylabel(part.label)
+        axis.set_ylabel(plain(part.label))
         if part.spikes:
             axis.spines["left"].set_visible(False)
             axis.tick_params(axis="y", length=0)
     last = axes[-1, 0]
     if parts[-1].draw is label_bands:
         _below(last)
-    last.set_xlabel(xlabel)
+    last.set_xlabel(plain(xlabel))
     if (time == np.rint(time)).all():
         last.xaxis.get_major_locator().set_params(integer=True)
     fig.align_ylabels(axes[:, 0])
-    fig.suptitle(title, fontsize=10)
+    fig.suptitle(plain(title), fontsize=10)
     return fig
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..layers.layer import positive_integer
 from ..signals.events import Events
-from .style import COLOURS, INK, figure, styled
+from .style import COLOURS, INK, figure, plain, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def events_raster(events: Events, recording: int = 0, title: str = "", most: int
     if len(seconds) > 1 and seconds[-1] > seconds[0]:
         axis.set_xlim(seconds[0], seconds[-1])
     axis.set_xlabel(label)
-    axis.set_title(title + f" (every {every}th event)" * (every > 1), loc="left")
+    axis.set_title(plain(title) + f" (every {every}th event)" * (every > 1), loc="left")
     return fig
 
 
@@ -75,7 +75,7 @@ def event_frames(events: Events, recording: int = 0, title: str = "", frames: in
             image = _image(axis, net[i], limit, two)
             axis.set_title(_interval(start + i * step, start + (i + 1) * step), fontsize=8)
     _scale(fig, image, axes, counts, limit, two)
-    fig.suptitle(title + _since(label), fontsize=10)
+    fig.suptitle(plain(title) + _since(label), fontsize=10)
     return fig
 
 
@@ -99,7 +99,7 @@ def time_surface(events: Events, recording: int = 0, title: str = "", tau: float
     value = np.where(surface[-1] >= surface[0], surface[-1], -surface[0]) if two else surface[0]
     fig, axis = figure(5.4, 4.4)
     image = _image(axis, value, 1, two)
-    axis.set(xticks=[], yticks=[], title=title)
+    axis.set(xticks=[], yticks=[], title=plain(title))
     axis.spines[:].set_visible(False)
     bar = fig.colorbar(image, ax=axis, shrink=0.8, aspect=30)
     bar.set_ticks([-1, 0, 1] if two else [0, 1])

@@ -35,7 +35,6 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 8,
     "figure.dpi": 100,
     "savefig.dpi": 160,
-    "text.parse_math": False,           # names of files and classes may hold a dollar
 }
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn")
@@ -130,7 +129,12 @@ def step_of(time: np.ndarray) -> float:
 
 
 def text_of(what: str, names: Sequence[str], n: int) -> list[str]:
-    """n names, or an error that says how many there are."""
+    """n names as `plain` text, or an error that says how many there are."""
     if len(names) != n:
         raise ValueError(f"{what} must hold {n} names; got {len(names)}")
-    return [str(name) for name in names]
+    return [plain(name) for name in names]
+
+
+def plain(text: object) -> str:
+    """Text that Matplotlib draws as it is: a dollar in the name of a file or class begins no formula."""
+    return str(text).replace("$", r"\$")

@@ -178,7 +178,8 @@ def _figures(net, few, found, energy, history, name, batch_size) -> dict[str, Fi
     if history is not None and len(history):
         figures["training"] = plot.training_curve(history, name)
     if few.has_targets:
-        figures["answers"] = plot.answers(*_pairs(net, few, batch_size), f"{name}, {len(few):,} sequences")
+        pairs = _pairs(net, few, batch_size)
+        figures["answers"] = plot.answers(*pairs, f"{found.name}, {len(few):,} sequences")
     else:
         figures["confusion"] = plot.confusion(found.confusion, found.classes,
                                               f"{found.name}: accuracy {found.accuracy:.3f}")

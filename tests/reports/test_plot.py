@@ -240,9 +240,15 @@ def test_wrong_arguments_are_told_in_a_sentence(what):
         draw()
 
 
-def test_names_may_hold_dollars(tmp_path):
+def test_names_may_hold_dollars_and_powers_of_ten_are_formulas(tmp_path):
     fig = plot.confusion(np.eye(2), ["$\\wrong$", "$b"], title="a$_{b.dat$")
     plot.save(fig, tmp_path / "a.png")
+    fig = plot.sequence(np.arange(3), None, {"$\\wrong$": np.eye(3)}, None, {"$_$": [0, 1, 1]}, ["$^$", "b"])
+    plot.save(fig, tmp_path / "b.png")
+    history = ns.History([{"epoch": i, "loss": 10.0 ** -i} for i in range(4)])
+    fig = plot.training_curve(history, "$_$")
+    plot.save(fig, tmp_path / "c.png")
+    assert all(text.get_parse_math() for text in fig.axes[0].get_yticklabels())
 
 
 def test_a_picture_that_cannot_be_written_leaves_what_is_there(tmp_path, monkeypatch):
