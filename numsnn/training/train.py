@@ -116,10 +116,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
     monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
     regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
-    loss = as_loss(loss)
-    if memory is not None and not loss.by_chunks:
-        raise ValueError(f"memory= keeps to a budget by parts of a batch, but {loss!r} sees all of it; "
-                         f"derive the loss from ns.loss.Loss and define rows")
+    loss = _loss(loss, memory)
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
     step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
@@ -129,6 +126,14 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     if reached.first < epochs:
         warn_of_odd(net, train, valid)
     return _run(course, reached, keep_best)
+
+
+def _loss(loss, memory):
+    loss = as_loss(loss)
+    if memory is not None and not loss.by_chunks:
+        raise ValueError(f"memory= keeps to a budget by parts of a batch, but {loss!r} sees all of it; "
+                         f"derive the loss from ns.loss.Loss and define rows")
+    return loss
 
 
 # What of `fit` decides which loops are compiled.

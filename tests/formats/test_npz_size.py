@@ -21,13 +21,14 @@ def header(shape):
 def archive(path, content):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in "txyp":
-            packed.writestr(f"{name}.npy", content(name))
+            shape, of_t, of_others = content
+            packed.writestr(f"{name}.npy", header(shape) + bytes(of_t if name == "t" else of_others))
 
 
-CONTENT = {
-    "all zeros, 160 kB": lambda name: header((20_000_000,)) + bytes(160_000_000 if name == "t" else 8),
-    "says 16 GiB": lambda name: header((1 << 31,)) + bytes(800),
-    "says more than numbers hold": lambda name: header((1 << 60, 1 << 60)) + bytes(8),
+CONTENT = {             # shape, bytes that follow of t, of the others
+    "all zeros, 160 kB": ((20_000_000,), 160_000_000, 8),
+    "says 16 GiB": ((1 << 31,), 800, 800),
+    "says more than numbers hold": ((1 << 60, 1 << 60), 8, 8),
 }
 
 
