@@ -116,9 +116,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
     monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
     regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
-    loss = _loss(loss, memory)
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
-    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
+    step = Step(net, _loss(loss, memory), optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
                      callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
     reached = _start(course, History(monitor=monitor, direction=direction), resume)
