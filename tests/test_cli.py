@@ -1,15 +1,18 @@
 """The command line, as a user types it: results, files, and bad input in one sentence with exit code 2."""
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from disks import full_after
 
 import numsnn
-from numsnn import cli
+from numsnn import cli, formats
 from numsnn.recipes import RECIPES, get
+from numsnn.signals.events import Events
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +219,22 @@ def test_bad_input_of_convert_and_info(tmp_path, capsys):
     assert "the file is empty" in info(tmp_path / "empty.bin")
     (tmp_path / "x.jpg").write_bytes(b"\xff\xd8 picture")
     assert "cannot tell its format" in info(tmp_path / "x.jpg")
+
+
+def test_a_full_disk_and_folders_that_are_not_there(tmp_path, capsys):
+    """One sentence, exit status 2, nothing left behind."""
+    rng = np.random.default_rng(0)
+    recording = Events(np.sort(rng.integers(0, 10**6, 5000)), x=rng.integers(0, 9, 5000),
+                       y=rng.integers(0, 9, 5000), p=rng.integers(0, 2, 5000), shape=(2, 9, 9))
+    formats.write(tmp_path / "a.dat", recording, "dat")
+    (tmp_path / "out").mkdir()
+    into = tmp_path / "out" / "a"
+    commands = (("convert", tmp_path / "a.dat", f"{into}.h5"),
+                ("info", tmp_path / "a.dat", "--plot", "raster", "--out", f"{into}.png"))
+    for command in commands:
+        with full_after(3000):
+            assert "cannot be written, and is as it was before" in refused(capsys, *map(str, command))
+        assert not list((tmp_path / "out").iterdir())
+    os.mkfifo(f"{into}.png")
+    assert "which no file can replace" in refused(capsys, *map(str, commands[1]))
+    assert "there is no folder" in refused(capsys, "bench", "--json", str(tmp_path / "no" / "b.json"))

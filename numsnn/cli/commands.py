@@ -4,6 +4,7 @@ import json
 import platform
 import re
 import sys
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ def _threads(options):
 
 def _train(options):
     from .. import recipes
+    from ..formats.whole import write_json
     from ..recipes import report
     from ..training.train import fit
     recipe = recipes.get(options.recipe)
@@ -32,12 +34,13 @@ def _train(options):
     data = recipe.data(options.data, options.seed, settings)
     net = recipe.network(_sized(recipe, settings, data), options.seed, options.device)
     print(net.summary(), end="\n\n")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(about, indent=1))
-    history = fit(net, data.train, data.valid, loss=recipe.loss, optimizer=recipe.optimizer(settings),
-                  epochs=about["epochs_asked"], batch_size=about["batch_size"], seed=options.seed,
-                  watch={"test": data.test}, checkpoint=checkpoint, resume=options.resume,
-                  facts={"recipe": recipe.name, "options": settings}, **(recipe.fit or {}))
+    with _begun(out, checkpoint):
+        write_json(out / "config.json", about)
+        history = fit(net, data.train, data.valid, loss=recipe.loss, optimizer=recipe.optimizer(settings),
+                      epochs=about["epochs_asked"], batch_size=about["batch_size"], seed=options.seed,
+                      watch={"test": data.test}, checkpoint=checkpoint,
+                      resume=options.resume and checkpoint.exists(),
+                      facts={"recipe": recipe.name, "options": settings}, **(recipe.fit or {}))
     print(report.write(out, recipe, net, history, data, about))
     written = sorted(path.name for path in out.iterdir() if not path.name.endswith(".part"))
     print(f"\nwritten to {out}: {', '.join(written)}")
@@ -85,11 +88,31 @@ def _claim(out, checkpoint, about, resume):
     config = out / "config.json"
     if not config.is_file():
         return
-    before = json.loads(config.read_text())
+    try:
+        before = dict(json.loads(config.read_text()))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{config} is damaged ({error}); "
+                         "remove it, and the training goes on as this command says") from error
     for key in ("recipe", "options", "seed", "batch_size", "data"):
         if before.get(key) != about[key]:
             raise ValueError(f"{out} was trained with {key} = {before.get(key)!r}, "
                              f"this command says {about[key]!r}; use the same, or another --out")
+
+
+@contextmanager
+def _begun(out, checkpoint):
+    """The folder of a training, which is left as it was where the disk does not take its first checkpoint."""
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except OSError:
+        if not checkpoint.exists():
+            with suppress(OSError):
+                (out / "config.json").unlink(missing_ok=True)
+                if new:
+                    out.rmdir()
+        raise
 
 
 def _announce(options):
@@ -126,7 +149,7 @@ def _tested(options, instead):
     from ..files.checkpoint import describe, load
     _threads(options)
     training = describe(options.checkpoint)["training"]
-    if not training or "recipe" not in training:
+    if not training or not {"recipe", "seed", "options"} <= set(training):
         raise ValueError(f"{options.checkpoint} was not written by `numsnn train`, "
                          f"so that its data are not known; use {instead}")
     net = load(options.checkpoint, which="last" if options.last else "best", device=options.device)
@@ -147,11 +170,10 @@ def _recipes(options):
 
 def _bench(options):
     from .. import bench
+    from ..formats.whole import writable, write_json
     _threads(options)
     if options.json is not None:
-        folder = Path(options.json).resolve().parent
-        if not folder.is_dir():
-            raise ValueError(f"there is no folder {folder}; make it first")
+        writable(options.json)
     if any(batch < 1 for batch in options.batch):
         raise ValueError(f"--batch takes positive numbers of samples; got {min(options.batch)}")
     names = bench.on_device(options.device) if options.all else options.cases or ["shd", "ecg"]
@@ -160,7 +182,7 @@ def _bench(options):
                         out=options.out or "growth.png", device=options.device,
                         batches=tuple(options.batch), say=partial(print, flush=True))
     if options.json is not None:
-        Path(options.json).write_text(json.dumps(found, indent=1))
+        write_json(options.json, found)
 
 
 def _warmup(options):
@@ -194,11 +216,11 @@ def _values(pairs):
 
 
 def _convert(options):
+    from ..formats.whole import writable
     settings, out = _values(options.set), Path(options.output)
     if out.exists():
         raise ValueError(f"{out} exists already; remove it, or choose another name")
-    if not out.parent.is_dir():
-        raise ValueError(f"there is no folder {out.parent}; make it first")
+    writable(out)
     about = {"input": str(Path(options.input).resolve()), **settings}
     if options.dataset is None:
         _convert_file(options, settings, about, out)

@@ -22,7 +22,8 @@ import numpy as np
 
 from ..formats import hdf5
 from ..formats.problems import FormatError
-from ..formats.whole import into_place, part_of, whole
+from ..formats.storage import adding, check, storing
+from ..formats.whole import as_json, growing, whole
 from ..signals.events import Events
 from .listing import Item, Listing
 
@@ -44,8 +45,13 @@ def write(path: Path | str, listing: Listing, options: dict | None = None,
     options: what made the listing, kept in the file; a part of another conversion is not continued.
     progress(done, n, name).
     """
-    part = part_of(path)
     about = _about(listing, options)
+    with growing(path) as part:
+        return _grow(part, listing, about, progress)
+
+
+def _grow(part, listing, about, progress):
+    """Add to `part` what it lacks of a listing; how many recordings it had."""
     done = before = _complete(part, about)
     if not done:
         _create(part, listing, about)
@@ -67,7 +73,6 @@ def write(path: Path | str, listing: Listing, options: dict | None = None,
             held = 0
             started = time.perf_counter()
     progress(done, done, "")
-    into_place(part, path)
     return before
 
 
@@ -97,8 +102,8 @@ def _about(listing, options):
         "numsnn_version": __version__,
         "name": listing.name,
         "source": listing.source,
-        "options": json.dumps(options or {}, sort_keys=True),
-        "classes": json.dumps(listing.classes),
+        "options": as_json(options or {}, sort_keys=True),
+        "classes": as_json(listing.classes),
     }
     return {
         **{key: np.bytes_(text.encode()) for key, text in texts.items()},
@@ -114,11 +119,10 @@ def _columns(shape):
 
 
 def _create(part, listing, about):
-    import h5py
     places = "u2" if max(listing.shape) <= 1 << 16 else "u4"
     dtypes = {"t": "f8" if listing.tick == 1 else "i8", "p": "u1"}
     groups, names = (f"S{n}" for n in _longest(listing))
-    with h5py.File(part, "w", libver=LIBVER) as file:
+    with storing(part, "w", libver=LIBVER) as file:
         file.attrs.update(about)
         group = file.create_group("events")
         if len(listing.shape) == 3:
@@ -146,7 +150,7 @@ def _complete(part, about) -> int:
     if not part.is_file():
         return 0
     try:
-        with h5py.File(part, "r") as file:
+        with part.open("rb") as raw, h5py.File(raw, "r") as file:       # not by its name, which is locked
             n = len(file["names"])
             for key, value in about.items():
                 if key != "numsnn_version" and not np.array_equal(file.attrs.get(key), value):
@@ -161,8 +165,8 @@ class _Appender:
     """A growing file, open for some recordings."""
 
     def __init__(self, part):
-        import h5py
-        self.file = h5py.File(part, "r+", libver=LIBVER)
+        self.opened = adding(part, libver=LIBVER)
+        self.file = self.opened.__enter__()
         events = self.file["events"]
         names = ("t", "unit") if "unit" in events else ("t", "x", "y", "p")
         self.columns = [events[name] for name in names]
@@ -173,8 +177,8 @@ class _Appender:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.file.close()
+    def __exit__(self, *error):
+        self.opened.__exit__(*error)
 
     def append(self, item: Item, events: Events) -> None:
         self.events(events.columns)
@@ -194,6 +198,7 @@ class _Appender:
         self.n += self.held
         self.waiting = []
         self.held = 0
+        check(self.file)
 
     def close_recording(self, name: str, label: int, group: str) -> None:
         """What was added since the last one is a recording."""

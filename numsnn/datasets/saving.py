@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..formats.whole import whole
+from ..formats.storage import check
+from ..formats.whole import as_json, whole_hdf5
 from ..signals.spikes import Spikes, index_dtype
 
 FORMAT, VERSION = "numsnn data set", 1
@@ -22,13 +22,13 @@ def save(data: Any, path: Path | str, options: dict | None = None) -> None:
 
     options: what made the set, kept in the file.  The file appears when it is complete.
     """
-    import h5py
-    with whole(path) as part, h5py.File(part, "w", libver=LIBVER) as file:
+    with whole_hdf5(path, libver=LIBVER) as file:
         _write_about(file, data, options)
         writer = None
         for batch in data.batches(BATCH):
             writer = writer or _Writer(file, batch.x)
             writer.append(batch.x, batch.lengths)
+            check(file)
         if writer is None:
             raise ValueError(f"data set {data.name!r} is empty; there is nothing to save")
         writer.close()
@@ -41,8 +41,8 @@ def _write_about(file, data, options):
         "numsnn_version": __version__,
         "name": data.name,
         "source": data.source,
-        "classes": json.dumps(data.classes),
-        "options": json.dumps(options or {}, sort_keys=True),
+        "classes": as_json(data.classes),
+        "options": as_json(options or {}, sort_keys=True),
     }
     for key, text in texts.items():
         file.attrs[key] = np.bytes_(text.encode())

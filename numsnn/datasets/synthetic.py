@@ -22,6 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..formats import hdf5
+from ..formats.problems import FormatError
+from ..formats.whole import whole_hdf5
 from ..signals.encode import level_crossing
 from ..signals.spikes import Spikes
 from .dataset import Dataset
@@ -138,9 +141,8 @@ def _dataset(signal, labels, part, origin):
 def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
     """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by
     this."""
-    import h5py
     signal, labels = ecg_signals(n, seed=seed)
-    with h5py.File(path, "w", track_order=False) as file:
+    with whole_hdf5(path, track_order=False) as file:
         source = f"SYNTHETIC ECG, model of McSharry et al. 2003, numsnn, seed {seed}"
         file.attrs.update(source=source, rate=RATE, classes=CLASSES)
         # 1/2000 mV is a fortieth of the noise: rounding lets the file shrink
@@ -150,18 +152,19 @@ def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
 
 def read(path: Path | str) -> Dataset:
     """A file of `write_sample` as a data set."""
-    import h5py
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; data/ of the repository holds ecg_synthetic.h5, "
                                 f"and write_sample makes another")
-    try:
-        with h5py.File(path, "r") as file:
-            signal, labels = (file[key][()] if key in file else None for key in ("signal", "labels"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as HDF5: it is damaged, cut short, or something else "
-                         f"({error})") from error
-    if signal is None or labels is None or signal.ndim != 3 or signal.shape[:2] != labels.shape:
+    with hdf5.opened(path) as file:
+        if not {"signal", "labels"} <= set(file):
+            raise ValueError(f"{path}: expected signal (T, B, leads) and labels (T, B); "
+                             f"got {', '.join(file) or 'nothing'}")
+        try:
+            signal, labels = (hdf5.dataset(path, file, key)[()] for key in ("signal", "labels"))
+        except OSError as error:
+            raise FormatError(path, f"damaged HDF5 data: {error}") from error
+    if signal.ndim != 3 or signal.shape[:2] != labels.shape:
         raise ValueError(f"{path}: expected signal (T, B, leads) and labels (T, B); "
-                         f"got {getattr(signal, 'shape', None)} and {getattr(labels, 'shape', None)}")
+                         f"got {signal.shape} and {labels.shape}")
     return _dataset(signal, labels, "sample", path.name)

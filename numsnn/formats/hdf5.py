@@ -27,12 +27,26 @@ def opened(path: Path | str) -> h5py.File:
     """An h5py.File, or an error that says why not."""
     import h5py
     try:
-        return h5py.File(existing(path), "r")
+        file = h5py.File(existing(path), "r")
+        check_links(path, file)
+        return file
     except DAMAGED as error:
         if isinstance(error, (FormatError, FileNotFoundError)):
             raise
         problem = f"cannot be read as HDF5: damaged, cut short, or something else ({error})"
         raise FormatError(path, problem) from error
+
+
+def check_links(path: Path | str, file: h5py.File) -> None:
+    """Refuse a file with links to other files, which could name any file of the machine."""
+    from h5py import h5l
+
+    def outside(name, info):
+        return name if info.type not in (h5l.TYPE_HARD, h5l.TYPE_SOFT) else None
+    found = file.id.links.visit(outside, info=True)
+    if found is not None:
+        raise FormatError(path, f"{found.decode(errors='replace')} is a link to another file; "
+                                f"such links are not followed")
 
 
 def dataset(path: Path | str, file: h5py.File, key: str, kinds: str = "iufb", ndim: int | None = None,
@@ -46,6 +60,8 @@ def dataset(path: Path | str, file: h5py.File, key: str, kinds: str = "iufb", nd
     if not isinstance(found, h5py.Dataset):
         there = ", ".join(sorted(file)) or "nothing"
         raise FormatError(path, f"no data set {key}; {of or 'it'} should have it, this file has {there}")
+    if found.is_virtual or found.external:
+        raise FormatError(path, f"the numbers of {key} stand in another file, which is not opened")
     if found.dtype.kind not in kinds or (ndim is not None and found.ndim != ndim):
         wanted = f"numbers of kind {kinds}" + ("" if ndim is None else f" in {ndim} dimensions")
         raise FormatError(path, f"{key} should hold {wanted}; got {found.dtype} of shape {found.shape}")

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from .problems import FormatError, existing
 from .source import RATIO
+from .whole import write_bytes
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_DIMENSIONS = 32
@@ -106,4 +107,4 @@ def write(path: Path | str, array: ArrayLike) -> None:
     head = bytes((0, 0, code, array.ndim)) + np.array(array.shape, ">u4").tobytes()
     content = head + np.ascontiguousarray(array, DTYPES[code]).tobytes()
     path = Path(path)
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)

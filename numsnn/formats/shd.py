@@ -23,7 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .whole import whole
+from .storage import check
+from .whole import whole_hdf5
 
 TOGETHER = 32               # recordings that are held in memory and written together
 
@@ -42,9 +43,8 @@ def write(path: Path | str, recordings: Iterable[tuple], classes: Iterable, *, u
 
     classes: names.  units: how many there are.  dtype: of the times.  speakers: name -> a value for each
     speaker, such as gender or age.  attributes: go to the root of the file.  The file appears under its name
-    when it is complete; until then it is PATH.part.
+    when it is complete.
     """
-    import h5py
     names = [str(c).encode() for c in classes]
     kind = np.dtype(dtype)
     if kind not in (np.float16, np.float32, np.float64):
@@ -54,7 +54,7 @@ def write(path: Path | str, recordings: Iterable[tuple], classes: Iterable, *, u
                          f"got {units} units, {len(names)} classes")
     left = iter(recordings)
     n = 0
-    with whole(path) as part, h5py.File(part, "w") as file:
+    with whole_hdf5(path) as file:
         sets = _create(file, kind)
         while group := list(islice(left, TOGETHER)):
             trains = [_checked(Train(*train), number, units, len(names), kind)
@@ -62,6 +62,7 @@ def write(path: Path | str, recordings: Iterable[tuple], classes: Iterable, *, u
             for field, column in zip(Train._fields, zip(*trains, strict=True), strict=True):
                 _append(sets[field], column, n)
             n += len(group)
+            check(file)
         if not n:
             raise ValueError(f"there is no recording to write to {path}")
         file["extra/keys"] = np.array(names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy as np
 from . import hdf5
 from .piecewise import BACKWARDS, KINDS, PLACE, Columns
 from .problems import FormatError, Problems, existing
+from .storage import check, storing
 
 CHUNK = 1 << 20
 NAMES = ("t", "x", "y", "p")
 LARGEST_SENSOR = 1 << 16
+UNPACKED, FREE = 100, 1 << 26         # an archive may unpack to so many times its bytes, and to so many more
 
 
 def checked(parts: Iterable[Sequence], sensor: Sequence[int], problems: Problems) -> Iterator[Columns]:
@@ -91,10 +94,8 @@ def _hdf5_parts(path):
 
 def write_hdf5(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
     """HDF5 with events/x, y, t, p in chunks, compressed."""
-    import h5py
-
     from .. import __version__
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    with storing(path, "w", libver=("v110", "v110")) as file:
         file.attrs["numsnn_version"] = np.bytes_(__version__)
         group = file.create_group("events")
         group.attrs.update(width=sensor[0], height=sensor[1], unit=np.bytes_("us"))
@@ -108,6 +109,7 @@ def write_hdf5(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, i
                 dataset.resize(n + len(column), 0)
                 dataset[n:] = column
             n += len(columns.t)
+            check(file)
 
 
 # ---- NumPy archives
@@ -118,11 +120,7 @@ def open_npz(path: Path | str, problems: Problems,
     """NumPy archive with vectors t, x, y, p (and width, height)."""
     path = existing(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-        if size > 1 << 34:
-            problem = f"the archive would unpack to {size:,} bytes; more than 16 GiB are refused"
-            raise FormatError(path, problem)
+        _check_unpacked(path)
         with np.load(path, allow_pickle=False) as archive:
             columns = [archive.get(name, None) for name in NAMES]
             if sensor is None and {"width", "height"} <= set(archive):
@@ -139,6 +137,28 @@ def open_npz(path: Path | str, problems: Problems,
     if sensor is None:
         sensor = int(columns[1].max(initial=0)) + 1, int(columns[2].max(initial=0)) + 1
     return sensor, checked([columns], sensor, problems)
+
+
+def _check_unpacked(path):
+    """Refuse an archive whose arrays would take far more memory than events do that were packed."""
+    stored = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+        for info in archive.infolist():
+            if info.filename in [f"{name}.npy" for name in NAMES]:
+                size = max(size, _bytes_of_array(archive, info))
+    if size > UNPACKED * stored + FREE:
+        problem = f"the archive of {stored:,} bytes would unpack to {size:,}, more than events do"
+        raise FormatError(path, problem, remedy="write it again with np.savez, unpacked")
+
+
+def _bytes_of_array(archive, info):
+    """Bytes of an array as its header says."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[version](member)
+    return prod(shape) * dtype.itemsize
 
 
 def _are_events(columns):

@@ -284,5 +284,4 @@ def _steps(signal, bits):
 def write(path: Path | str, signal: ArrayLike, rate: int, bits: int = 16) -> None:
     """Write a signal as a PCM WAV file (see `encoded`); an existing file stays whole until the new one is."""
     data = encoded(signal, rate, bits)
-    with files.whole(path) as part:
-        part.write_bytes(data)
+    files.write_bytes(path, data)

@@ -19,6 +19,8 @@ tuple of a name and its arguments (("normal", 20, 5)), or a function of your own
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
+from math import inf, prod
 from typing import TypeAlias, TypeGuard
 
 import numpy as np
@@ -64,6 +66,9 @@ INITIALISERS: dict[str, Callable] = {
     "orthogonal": _orthogonal,
 }
 
+# how many values an array may have; who builds a network from a file sets it to what the file holds
+LARGEST: ContextVar[float] = ContextVar("LARGEST", default=inf)
+
 Value: TypeAlias = float | str | tuple | list | np.ndarray | Callable
 
 
@@ -76,6 +81,8 @@ def is_named(value: Value) -> TypeGuard[str | tuple | list]:
 
 def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str) -> np.ndarray:
     """The array of the given shape that `value` stands for; `what` names it in messages."""
+    if prod(map(int, shape)) > LARGEST.get():
+        raise ValueError(f"{what}: an array of shape {shape} is larger than any that is stored")
     if is_named(value):
         name, *arguments = (value,) if isinstance(value, str) else value
         if name not in INITIALISERS:

@@ -145,6 +145,10 @@ class Layer:
         """name -> smallest value a parameter may take; it is kept by projection after each update."""
         return {}
 
+    def impossible(self, name: str, array: np.ndarray) -> str:
+        """Why an array of the right shape cannot be the parameter or setting `name`; "" where it can."""
+        return next(filter(None, (inner.impossible(name, array) for inner in self.inside())), "")
+
     def recordable(self) -> tuple[str, ...]:
         """Names of the fields that `record=` may ask for."""
         return ()

@@ -123,6 +123,11 @@ class BatchNorm(_Norm):
             old = self.fixed[name].astype(np.float64)
             self.fixed[name][...] = old + self.momentum * (new - old)
 
+    def impossible(self, name: str, array: np.ndarray) -> str:
+        if name == "running_var" and array.min() < 0:
+            return f"a variance is not negative; got {array.min():g}"
+        return ""
+
     def config(self) -> dict[str, Any]:
         return {"momentum": self.momentum, **super().config(), "v_threshold": self.v_threshold,
                 "alpha": self.alpha}

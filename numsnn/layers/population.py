@@ -155,9 +155,9 @@ class Population(WithSettings):
         label = self.name or type(self).__name__
         for name, value in self.settings._asdict().items():
             array = initial(value, rng, self._shape_of(name), f"{label}.{name}")
-            if name.startswith("tau_") and array.min() <= 0:
-                self.refuse(f"{name} is a time constant in the unit of dt and must be positive; "
-                            f"got {array.min():g}")
+            why = self.impossible(name, array)
+            if why:
+                self.refuse(why)
             (self.params if name in self.learn else self.fixed)[name] = array.astype(dtype)
         if self.recur:
             n_out = len(self.model.recurrent) * self.n
@@ -167,6 +167,11 @@ class Population(WithSettings):
                 bias = initial(self.recurrent_bias_init, rng, (n_out,), f"{label}.recurrent_bias")
                 self.params["recurrent_bias"] = bias.astype(dtype)
         self._needed = self._coefficients_of(self.learn)
+
+    def impossible(self, name: str, array: np.ndarray) -> str:
+        if name.startswith("tau_") and array.min() <= 0:
+            return f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}"
+        return ""
 
     def _shape_of(self, setting) -> tuple:
         if setting in self.shared:

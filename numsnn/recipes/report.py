@@ -1,12 +1,12 @@
 """The report of a training: metrics.json, figures, report.md."""
 
-import json
 import platform
 from pathlib import Path
 
 import numpy as np
 
 from ..devices.threads import get_num_threads
+from ..formats.whole import write_json, write_text
 from ..network.network import Network
 from ..reports import plot
 from ..training.metrics import scores
@@ -22,11 +22,11 @@ def write(out: Path, recipe: Recipe, net: Network, history: History, data: Data,
     """
     test = evaluate(net, data.test)
     metrics = _metrics(net, history, test, about)
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_json(out / "metrics.json", metrics)
     figures = _figures(out, recipe, net, history, data, test)
     text = _text(recipe, net, metrics, test, data)
     pictures = "\n".join(f"![{figure}]({figure})" for figure in figures)
-    (out / "report.md").write_text(f"# {recipe.name}\n\n```\n{text}\n```\n\n{pictures}\n")
+    write_text(out / "report.md", f"# {recipe.name}\n\n```\n{text}\n```\n\n{pictures}\n")
     return text
 
 

@@ -188,11 +188,10 @@ def _of_listing(path, what, listing, recording, sizes=None):
 
 
 def _recordings(path, format=None, recording=0):
-    import h5py
-
     from ..datasets.converted import listing
-    with h5py.File(path, "r") as file:
-        sizes = np.diff(file["offsets"][()]) if "offsets" in file else None
+    from ..formats import hdf5
+    with hdf5.opened(path) as file:
+        sizes = np.diff(hdf5.dataset(path, file, "offsets", "i", 1)[()])
     return _of_listing(path, "recordings that numsnn converted", listing(path), recording, sizes)
 
 
@@ -230,8 +229,8 @@ def _checkpoint(path, format=None, recording=0):
         recipe = training.get("recipe", "(none)")
         history = training.get("history", [])
         optimizer = training["optimizer"]
-        epoch = training["epoch"] + 1
-        lines += ["", f"training of recipe {recipe}: epoch {epoch} done, seed {training['seed']}",
+        done = f"epoch {training['epoch'] + 1} done, seed {training['seed']}" if "epoch" in training else ""
+        lines += ["", f"training of recipe {recipe}: {done}",
                   f"{optimizer['optimizer']}, learning rate {optimizer['lr']}"]
         if history:
             lines.append(f"last epoch: {numbers(history[-1])}")
@@ -296,13 +295,15 @@ def _mat(path, format=None, recording=0):
 
 def _hdf5(path, format=None, recording=0):
     import h5py
+
+    from ..formats import hdf5
     lines = [f"{path}: HDF5 that no reader here knows, {_size(path)}"]
 
     def visit(name, thing):
         if isinstance(thing, h5py.Dataset) and len(lines) < 50:
             lines.append(f"{name}: {thing.dtype} {thing.shape}")
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.opened(path) as file:
             file.visititems(visit)
     except (OSError, RuntimeError) as error:
         raise FormatError(path, f"damaged HDF5 data: {error}") from error

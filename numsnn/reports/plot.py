@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ..formats.whole import write_bytes
 from ..signals.events import Events
 from ..training.metrics import scores
 
@@ -67,9 +69,12 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1, **grid:
 
 @styled
 def save(fig: Figure, path: Path | str) -> Path:
-    """Write a figure as PNG (or whatever the ending of the path says)."""
-    fig.savefig(path, bbox_inches="tight", pad_inches=0.08)
-    return Path(path)
+    """Write a figure as PNG (or whatever the ending of the path says); the path that it has."""
+    path = Path(path) if Path(path).suffix else Path(f"{path}.png")
+    picture = BytesIO()
+    fig.savefig(picture, format=path.suffix[1:], bbox_inches="tight", pad_inches=0.08)
+    write_bytes(path, picture.getvalue())
+    return path
 
 
 @styled

@@ -16,7 +16,7 @@ import numpy as np
 from ..datasets import Dataset
 from ..datasets.dataset import Batch
 from ..devices import threads
-from ..files.checkpoint import first_difference, load_training, save
+from ..files.checkpoint import CheckpointError, describe, rehearse, resume as resumed, save
 from ..loss import as_loss
 from ..network.memory import Plan, within
 from ..network.network import Network
@@ -101,7 +101,9 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     memory: bytes that the arrays of a training step may take; where they do not suffice, checkpoint_every (on
     a GPU first the samples of a chunk) is chosen for each size of batch, or a ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
-    as if never interrupted.  facts: what else the file is to say of the training.
+    as if never interrupted.  Whether it can be written is tried before the first epoch; a warning says where
+    a training is overwritten, or where there is none to resume.  facts: what else the file is to say of the
+    training.
 
     A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, Ctrl-C or an error,
     with keep_best the network has the weights of the best epoch until then.
@@ -117,7 +119,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     step = Step(net, as_loss(loss), optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
                      callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
-    reached = _start(course, History(monitor=monitor, direction=direction), resume)
+    reached = _begin(course, History(monitor=monitor, direction=direction), resume)
     if reached.first < epochs:
         warn_of_odd(net, train, valid)
     return _run(course, reached, keep_best)
@@ -179,9 +181,8 @@ def _run_epochs(course, reached):
         if is_best:
             reached.best, reached.best_epoch = net.arrays(), epoch
         if course.checkpoint is not None:
-            facts = {**course.facts, "seed": course.seed, "epoch": epoch, "history": history.epochs,
-                     "monitor": history.monitor}
-            save(net, course.checkpoint, optimizer=optimizer, best=reached.best, facts=facts)
+            save(net, course.checkpoint, optimizer=optimizer, best=reached.best,
+                 facts=_facts(course, epoch, history))
         seen = Epoch(net, optimizer, history, epoch, is_best)
         answers = [_ends(callback, callback(seen)) for callback in course.callbacks]
         if any(answers):
@@ -249,6 +250,12 @@ def _measured(course):
     return found
 
 
+def _facts(course, epoch, history):
+    """What the checkpoint says of the training after an epoch."""
+    return {**course.facts, "seed": course.seed, "epoch": epoch, "history": history.epochs,
+            "monitor": history.monitor}
+
+
 def _patience_is_over(history, patience):
     if patience is None:
         return False
@@ -272,34 +279,55 @@ def _stopped(course, reached, keep_best):
 # ---- before the first epoch
 
 
-def _start(course, history, resume):
-    """Where the training begins: anew with an empty history, or where a checkpoint left off."""
-    if not resume or course.checkpoint is None or not Path(course.checkpoint).is_file():
-        return _Reached(history, {}, None, 0)
-    rows, best, first = _resume(course.step.net, course.step.optimizer, course.checkpoint, course.seed,
-                                history.monitor)
-    history.epochs = rows
-    chosen = history.best() if best else None
-    return _Reached(history, best, None if chosen is None else chosen["epoch"], first)
+def _begin(course, history, resume):
+    """Where the training begins, once it is known that the checkpoint can be written."""
+    path, net, optimizer = course.checkpoint, course.step.net, course.step.optimizer
+    anew = _Reached(history, {}, None, 0)
+    if path is None:
+        if resume:
+            raise ValueError("resume=True goes on from a file; give its path as checkpoint=")
+        return anew
+    rehearse(net, path, optimizer=optimizer, facts=_facts(course, 0, history))
+    if not Path(path).is_file():
+        if resume:
+            warnings.warn(f"there is no checkpoint {path} to resume; the training starts anew", stacklevel=3)
+        return anew
+    if resume:
+        return _resume(course, history)
+    warnings.warn(_overwritten(path), stacklevel=3)
+    return anew
 
 
-def _resume(net, optimizer, checkpoint, seed, monitor):
-    """Bring net and optimizer to the state of a checkpoint: (epochs of its history, best, next epoch)."""
-    saved = load_training(checkpoint)
-    if saved.facts.get("seed") != seed:
-        raise ValueError(f"{checkpoint} was trained with seed {saved.facts.get('seed')}, "
+def _overwritten(path):
+    """What will be lost with a file; a ValueError where it is no checkpoint."""
+    try:
+        training = describe(path)["training"]
+    except CheckpointError as error:
+        raise ValueError(f"{path} is not overwritten, because it is no checkpoint that can be read "
+                         f"({error}); remove it, or choose another path") from error
+    done = training["epoch"] + 1 if training and "epoch" in training else None
+    what = "a network" if done is None else f"a training of {done} epochs"
+    return f"{path} holds {what}, which this training overwrites; resume=True goes on with a training"
+
+
+def _resume(course, history):
+    """Bring net and optimizer to the state of the checkpoint, and the history to its epochs."""
+    path, seed, monitor = course.checkpoint, course.seed, history.monitor
+    training = describe(path)["training"] or {}
+    if training.get("seed", seed) != seed:
+        raise ValueError(f"{path} was trained with seed {training['seed']}, "
                          f"this run has seed {seed}; a training is resumed with its own seed")
-    before = saved.facts.get("monitor", "valid_accuracy")
-    if saved.best and monitor not in (None, before):
-        raise ValueError(f"{checkpoint} holds the best epoch by {before}, this run asks for {monitor}; "
+    if training and "epoch" not in training:
+        raise ValueError(f"{path} was not written by fit, so that nothing says how far it is; "
+                         f"start anew with its network (ns.load) and another checkpoint=")
+    before = training.get("monitor", "valid_accuracy")
+    if monitor not in (None, before) and any(before in row for row in training.get("history", ())):
+        raise ValueError(f"{path} holds the best epoch by {before}, this run asks for {monitor}; "
                          f"resume with monitor={before!r}")
-    different = first_difference(saved.net.config(), net.config())
-    if different:
-        raise ValueError(f"{checkpoint} holds another network: {different}; "
-                         f"resume with the network that it was written with")
-    net.restore(saved.net.arrays())
-    optimizer.steps, optimizer.state = saved.optimizer.steps, saved.optimizer.state
-    return saved.facts["history"], saved.best, saved.facts["epoch"] + 1
+    facts, best = resumed(path, course.step.net, course.step.optimizer)
+    history.epochs = facts["history"]
+    chosen = history.best() if best else None
+    return _Reached(history, best, None if chosen is None else chosen["epoch"], facts["epoch"] + 1)
 
 
 # ---- batches within a budget of memory, and on their way to a device
