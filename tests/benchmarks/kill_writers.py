@@ -180,16 +180,17 @@ def campaign(kind, n, folder, seed=0):
     ns.set_num_threads(1)                           # no threads that a fork would lose
     train(None, 1)                                  # loads what it takes, so that the writers need not
     write, version_of, end = KINDS[kind]
-    path, rng, last = folder / "a.h5", np.random.default_rng(seed), -1
+    path, rng = folder / "a.h5", np.random.default_rng(seed)
     seconds = min(3 * pace(write, path), 1.0)
+    last = version_of(path)
     for _ in range(n):
         said = killed(write, path, last + 1, rng.uniform(0, seconds))
-        found = version_of(path) if path.exists() or kind == "convert" else -1
+        found = version_of(path)
         assert found >= max(last, -1 if said is None else said), f"{kind}: version {found}, {said} was said"
         last = found
     if end is not None:
         end(path)
-    left = [name for name in os.listdir(folder) if name.endswith(".part")]
+    left = [name for name in os.listdir(folder) if name.endswith(".part")]     # of the last kill
     assert len(left) <= 1, f"{kind}: {left} left behind"
     return n, last + 1
 

@@ -247,10 +247,10 @@ def test_nothing_outside_the_file_is_read(path, tmp_path, untried):
     layout = h5py.VirtualLayout((5,), "f4")
     layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (5,))
     key = "params/dense0/bias"
-    ways = (lambda file: file.create_dataset(key, (5,), "f4", external=[(str(secret), 0, 20)]),
-            lambda file: file.__setitem__(key, h5py.ExternalLink(str(tmp_path / "other.h5"), "x")),
-            lambda file: file.create_virtual_dataset(key, layout))
-    for way in ways:
+    ways = {"storage": lambda file: file.create_dataset(key, (5,), "f4", external=[(str(secret), 0, 20)]),
+            "link": lambda file: file.__setitem__(key, h5py.ExternalLink(str(tmp_path / "other.h5"), "x")),
+            "virtual": lambda file: file.create_virtual_dataset(key, layout)}
+    for way in ways.values():
         path.write_bytes(good)
         with h5py.File(path, "r+") as file:
             del file[key], file.attrs["sealed"]

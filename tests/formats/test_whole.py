@@ -1,5 +1,6 @@
 """Files appear whole or not at all: full disks, writers side by side, links, modes, what is no file."""
 
+import contextlib
 import os
 import stat
 
@@ -105,6 +106,37 @@ def test_what_goes_wrong_in_a_long_write_is_told_before_its_end(tmp_path):
             file[f"x{i}"] = np.arange(1000)
             storage.check(file)
         raise AssertionError("nobody said so")
+
+
+def test_an_addition_that_did_not_come_to_its_end_is_undone(tmp_path, monkeypatch):
+    """Killed after any of its writes, the file is afterwards what it was before."""
+    path = tmp_path / "a.h5"
+    with storage.storing(path, "w", libver=converted.LIBVER) as file:
+        file.create_dataset("x", data=np.arange(50), maxshape=(None,), chunks=(16,), compression="gzip")
+    before, write = path.read_bytes(), storage.Storage._write
+    for n in range(40):
+        left = iter(range(n))
+
+        def dying(self, view, left=left):
+            if next(left, None) is None:
+                raise ZeroDivisionError                     # nothing more is written
+            write(self, view)
+
+        monkeypatch.setattr(storage.Storage, "_write", dying)
+        monkeypatch.setattr(storage, "roll_back", lambda path: None)
+        monkeypatch.setattr(storage, "FAILURES", (ZeroDivisionError,))
+        with contextlib.suppress(ZeroDivisionError), storage.adding(path, libver=converted.LIBVER) as file:
+            file["x"].resize(120, 0)
+            file["x"][30:] = 7
+            file.attrs["more"] = "text"
+        monkeypatch.undo()
+        if not storage.undo_of(path).exists():
+            break                                           # it came to its end
+        storage.roll_back(path)
+        assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.h5"]
+    assert 3 < n < 39
+    with h5py.File(path, "r") as file:
+        assert file["x"][30:].tolist() == [7] * 90
 
 
 def test_writers_of_one_path_have_names_of_their_own(tmp_path):
