@@ -55,6 +55,7 @@ from .training import (
     TrainingDiverged,
     TrainingWarning,
     check_gradients,
+    check_loss,
     evaluate,
     fit,
     init,
@@ -73,9 +74,9 @@ __all__ = [
     "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime",
     "Population", "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Spikes", "SumPool1d",
     "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
-    "check_gradients", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads", "init",
-    "layers", "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "regularise",
-    "save", "set_num_threads", "surrogate", "warm_up",
+    "check_gradients", "check_loss", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads",
+    "init", "layers", "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict",
+    "regularise", "save", "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += models.__all__
 

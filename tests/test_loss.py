@@ -37,6 +37,15 @@ def from_targets(correct, incorrect):
     return lambda y, i: sum((y[c] - (correct if c == i else incorrect)) ** 2 for c in range(len(y)))
 
 
+def huber(steps="sum"):
+    return ns.loss.Huber(steps, delta=0.7)
+
+
+def huber_value(y, i):
+    d = np.abs(y - np.eye(len(y))[i])
+    return np.mean([a * a / 2 if a <= 0.7 else 0.7 * (a - 0.35) for a in d])
+
+
 def anything(y):
     return y
 
@@ -50,6 +59,9 @@ CASES = {"CrossEntropy": (ns.loss.CrossEntropy, anything, lambda y, i: -np.log(s
          "smoothed": (smoothed, anything, smooth_value),
          "NLL": (ns.loss.NLL, softmax, lambda y, i: -np.log(y[i])),
          "MSE": (ns.loss.MSE, anything, lambda y, i: np.mean((y - np.eye(len(y))[i]) ** 2)),
+         "MAE": (ns.loss.MAE, anything, lambda y, i: np.mean(np.abs(y - np.eye(len(y))[i]))),
+         "Huber": (huber, anything, huber_value),
+         "Cosine": (ns.loss.Cosine, anything, lambda y, i: 1 - y[i] / np.sqrt(y @ y)),
          "SpikeCount": (spike_count, counts, from_targets(3, 0.5)),
          "SpikeRate": (spike_rate, softmax, from_targets(0.8, 0.1))}
 
@@ -91,6 +103,40 @@ def test_mse_takes_targets_of_the_answers_shape(rng):
     assert np.allclose(dy, 2 * (y - target) / 3 / 5)
 
 
+def test_losses_of_regression_by_hand():
+    """Differences 0, 3 and -0.5, 1; the vectors (3, 4) and (4, 3) have the cosine 24 / 25."""
+    y, target = np.array([[1.0, 5.0], [2.5, 2.0]]), np.array([[1.0, 2.0], [3.0, 1.0]])
+    loss, dy = ns.loss.MAE()(y, target)
+    assert loss == (3 + 1.5) / 4
+    assert np.array_equal(dy, np.array([[0, 1], [-1, 1]]) / 4)
+    loss, dy = ns.loss.Huber(delta=2)(y, target)
+    assert loss == (2 * (3 - 1) + 0.125 + 0.5) / 4
+    assert np.array_equal(dy, np.array([[0, 2], [-0.5, 1]]) / 4)
+    loss, dy = ns.loss.Cosine()(np.array([[3.0, 4.0]], np.float32), np.array([[4.0, 3.0]]))
+    assert np.isclose(loss, 1 / 25)
+    assert np.allclose(dy, (24 / 25 * np.array([0.6, 0.8]) - [0.8, 0.6]) / 5)
+    loss, dy = ns.loss.Cosine()(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 0.0]]))
+    assert loss == 1 and not dy.any(), "what points nowhere has no angle"
+
+
+def test_an_answer_of_integers_has_a_gradient_of_floats():
+    loss, dy = ns.loss.MSE()([[1, 0]], [[0.5, 0.5]])
+    assert loss == 0.25 and dy.tolist() == [[0.5, -0.5]]
+    with pytest.raises(ValueError, match="MSE: y: expected one array"):
+        ns.loss.MSE()([[1], [1, 2]], [[0, 0], [0, 0]])
+    with pytest.raises(ValueError, match="MSE: y is a masked array"):
+        ns.loss.MSE()(np.ma.array([[1.0, 0]], mask=[[1, 0]]), [[0, 0]])
+
+
+def test_lengths_may_be_a_list(rng):
+    y, labels = rng.normal(size=(5, 3, 4)), rng.integers(0, 4, (5, 3))
+    loss, dy = ns.loss.CrossEntropy()(y, labels, lengths=[5, 2, 0])
+    want, dwant = ns.loss.CrossEntropy()(y, labels, lengths=np.array([5, 2, 0]))
+    assert loss == want and np.array_equal(dy, dwant)
+    padded = (np.arange(5)[:, None] >= [5, 2, 0])
+    assert not dy[padded].any() and dy[~padded].any()
+
+
 def test_extreme_answers_stay_finite():
     y = np.array([[1e30, -1e30, 0]], np.float32)
     for label in range(3):
@@ -115,6 +161,19 @@ def test_extreme_answers_stay_finite():
     (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros((4, 2), int), mask=np.ones((2, 4))),
      r"expected a mask \(T, B\) = \(4, 2\)"),
     (lambda loss: ns.loss.MSE(steps="some"), "steps must be 'sum' or 'mean'"),
+    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros((4, 2), int), lengths=[2.5, 3]), "expected 2 integers"),
+    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros((4, 2), int), lengths=[5, 3]), "lie in 0 ... T = 4"),
+    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros((4, 2), int), mask=np.full((4, 2), 0.5)),
+     "expected booleans, or 0 and 1; got 0.5"),
+    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros((2, 4), int)), "Time comes first"),
+    (lambda loss: loss(np.zeros((4, 2, 3)), np.zeros(2, int)), r"end it with OverTime\("),
+    (lambda loss: loss(np.zeros((2, 3)), np.eye(3)[:2]), r"One-hot labels are labels.argmax\(-1\)"),
+    (lambda loss: loss(np.zeros((0, 3)), np.zeros(0, int)), "a batch of no samples has no loss"),
+    (lambda loss: loss(np.zeros((2, 3)), [[0], [1, 2]]), "expected one array; got what makes none"),
+    (lambda loss: loss(np.zeros((2, 3)), np.ma.array([0, 1], mask=[0, 1])), "is a masked array"),
+    (lambda loss: ns.loss.MAE()(np.zeros((2, 3)), np.zeros((2, 1))), "targets of the answer's shape"),
+    (lambda loss: ns.loss.Cosine()(np.zeros((2, 3)), np.full((2, 3), np.nan)), "targets must be finite"),
+    (lambda loss: ns.loss.Huber(delta=0), "delta must be a positive number; got 0"),
 ))
 def test_what_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
@@ -216,7 +275,8 @@ def test_refused_targets_of_spike_losses(make, words):
 
 
 def test_config_and_repr_name_every_argument():
-    for loss in (ns.loss.SpikeCount(5, 1, "mean"), ns.loss.SpikeRate(0.5, 0.01), ns.loss.MSE("mean"),
+    for loss in (ns.loss.Huber(delta=2), ns.loss.Cosine("mean"),
+                 ns.loss.SpikeCount(5, 1, "mean"), ns.loss.SpikeRate(0.5, 0.01), ns.loss.MSE("mean"),
                  ns.loss.CrossEntropy(label_smoothing=0.1)):
         config = json.loads(json.dumps(loss.config()))
         again = getattr(ns.loss, config.pop("loss"))(**config)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .. import moved
 from ..formats import FormatError
 from . import qtdb, synthetic
+from .checks import AxesWarning
 from .dataset import Batch, Dataset, Sequences, stratified
 
 if TYPE_CHECKING:           # imported where they are used, see __getattr__
@@ -25,6 +26,7 @@ if TYPE_CHECKING:           # imported where they are used, see __getattr__
     )
 
 __all__ = [
+    "AxesWarning",
     "Batch",
     "Dataset",
     "FormatError",

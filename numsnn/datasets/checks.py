@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,30 +13,36 @@ from ..signals.spikes import Spikes
 
 FEW = 64                            # steps and samples that are looked at to tell one axis from the other
 ALIKE = 0.8                         # neighbours in time differ by less than this share of other neighbours
-SAMPLES_FIRST = "time comes first; data with the samples first go through Dataset.from_samples(x, y)"
+SAMPLES_FIRST = "Time comes first; data with the samples first go through Dataset.from_samples(x, y)"
 
 
 class AxesWarning(UserWarning):
     """Arrays that fit with time first, and with the samples first as well."""
 
 
-def checked_values(x: Any, lengths: np.ndarray | None, what: str) -> np.ndarray:
-    """x (T, B, N) of numbers that are finite."""
+def checked_values(x: Any, what: str) -> np.ndarray:
+    """x (T, B, N) of numbers."""
     x = plain(x, f"{what}: x")
-    if x.ndim != 3:
-        hint = f". {SAMPLES_FIRST.capitalize()}"
-        if x.ndim == 2:
-            hint = f". One sequence (T, N) is x[:, None, :], one feature (T, B) is x[:, :, None]{hint}"
-        if x.ndim > 3:
-            hint = f". Pictures are features, x.reshape(*x.shape[:2], -1){hint}"
-        raise ValueError(f"{what}: a data set needs x of shape (T, B, N): time, samples, features; "
-                         f"got shape {x.shape}{hint}")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        t, b, n = np.argwhere(~np.isfinite(x))[0]
-        padded = ", a padded one, and padding must be finite, too: put 0 there"
-        raise ValueError(f"{what}: sample {b} is {x[t, b, n]} at step {t}, feature {n}"
-                         f"{padded if lengths is not None and lengths[b] <= t else ''}; clean the data first")
-    return x
+    if x.ndim == 3:
+        return x
+    hint = ""
+    if x.ndim == 2:
+        hint = ". One sequence (T, N) is x[:, None, :], one feature (T, B) is x[:, :, None]"
+    elif x.ndim > 3:
+        hint = ". Pictures are features, x.reshape(*x.shape[:2], -1)"
+    raise ValueError(f"{what}: a data set needs x of shape (T, B, N): time, samples, features; "
+                     f"got shape {x.shape}{hint}. {SAMPLES_FIRST}")
+
+
+def refuse_not_finite(x: np.ndarray, lengths: np.ndarray | None, what: str) -> None:
+    """Raise a ValueError that names the first number which is none."""
+    if x.dtype.kind != "f" or np.isfinite(x).all():
+        return
+    t, b, n = np.argwhere(~np.isfinite(x))[0]
+    is_padding = lengths is not None and lengths[b] <= t
+    padded = ". It is padding, which must be finite, too: put 0 there" if is_padding else ""
+    raise ValueError(f"{what}: sample {b} is {x[t, b, n]} at step {t}, feature {n}; "
+                     f"clean the data first{padded}")
 
 
 def checked_labels(y: Any, steps: int, batch: int, classes: Sequence[str], what: str,
@@ -48,6 +54,8 @@ def checked_labels(y: Any, steps: int, batch: int, classes: Sequence[str], what:
     y = plain(y, f"{what}: labels", "biufU")
     if y.dtype.kind == "U":
         y = _of_names(y, classes, what)
+    if y.shape == (0,):
+        y = y.astype(np.int64)          # NumPy takes [] for floats
     is_float = y.dtype.kind == "f"
     axes = y.ndim - is_float
     wanted = [(batch,), (len(y) if any_steps and y.ndim else steps, batch)]
@@ -58,12 +66,25 @@ def checked_labels(y: Any, steps: int, batch: int, classes: Sequence[str], what:
     if is_float:
         return _targets(y, what)
     if y.size and (y.min() < 0 or y.max() > LARGEST):
-        raise ValueError(f"{what}: labels are classes from 0 on; got {y.min()} ... {y.max()}. Steps without "
-                         f"a label get 0 and are left out by mask=(y >= 0)")
+        remedy = "Leave sequences without a label out"
+        if is_per_step(y):
+            remedy = "Steps without a label get 0 and are left out by mask=(y >= 0)"
+        raise ValueError(f"{what}: labels are classes from 0 on; got {y.min()} ... {y.max()}. {remedy}")
     if classes and y.size and y.max() >= len(classes):
         raise ValueError(f"{what}: label {y.max()}, but {len(classes)} classes have names: "
                          f"{', '.join(classes[:20])}")
     return y.astype(np.int64)
+
+
+def names(classes: Iterable[str], what: str) -> tuple[str, ...]:
+    """The names of classes, each of which belongs to one."""
+    if not isinstance(classes, Iterable):
+        raise TypeError(f"{what}: classes are names of classes, such as ('left', 'right'); got {classes!r}")
+    found = tuple(map(str, classes))
+    twice = next((name for i, name in enumerate(found) if name in found[:i]), None)
+    if twice is not None:
+        raise ValueError(f"{what}: two classes have the name {twice!r}")
+    return found
 
 
 def _of_names(y, classes, what):
@@ -90,13 +111,16 @@ def _targets(y, what):
 
 def _hint(y, steps, batch):
     """What may be meant by labels of this shape."""
+    if y.shape[:2] == (batch, steps):
+        return ". Labels of steps come with time first, too: np.swapaxes(y, 0, 1)"
     if y.shape in ((batch,), (steps, batch)) and y.dtype.kind in "bf":
         return ". Labels of classes are y.astype(int), targets y[..., None]"
     if y.dtype.kind in "iu" and y.shape[:-1] in ((batch,), (steps, batch)):
-        return ". One-hot labels are y.argmax(-1), targets y.astype(float)"
-    if y.shape[:1] == (steps,) or y.shape[:2] == (batch, steps):
-        return f". With the axes swapped they fit: {SAMPLES_FIRST}"
-    return f". As x is given, {batch} is the number of samples: {SAMPLES_FIRST}"
+        labels = "Labels are y[..., 0]" if y.shape[-1] == 1 else "One-hot labels are y.argmax(-1)"
+        return f". {labels}, targets y.astype(float)"
+    if y.shape[:1] == (steps,):
+        return f". They fit the first axis of x: is that the samples? {SAMPLES_FIRST}"
+    return f". {SAMPLES_FIRST}"
 
 
 # ---- both readings fit
@@ -141,6 +165,9 @@ def _time_is_first(x, y):
 
 def _alike(a):
     """How much neighbours differ along the first axis, as a share of how much along the second."""
-    along, across = (np.abs(np.diff(a.astype(np.float64), axis=axis)).mean() if a.shape[axis] > 1 else np.inf
-                     for axis in (0, 1))
-    return along / across if np.isfinite(along) and across > 0 else 1.0 + (along > across)
+    if min(a.shape[:2]) < 2:
+        return 1.0
+    along, across = (np.abs(np.diff(a.astype(np.float64), axis=axis)).mean() for axis in (0, 1))
+    if not across:
+        return np.inf if along else 1.0
+    return along / across

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..devices import threads
-from ..signals.arrays import checked_lengths, checked_mask
+from ..layers.layer import positive_integer
+from ..signals.arrays import checked_lengths, checked_mask, plain
 from ..signals.events import Events
 from ..signals.spikes import Spikes
 from . import checks, saving
@@ -89,7 +90,9 @@ class Dataset:
                  source: str = "", by_length: bool = False, time_first: bool = False):
         what = f"data set {name!r}"
         self._x: Spikes | np.ndarray | _Part
-        self.classes = tuple(classes)
+        self.mask: np.ndarray | None
+        self.labelled: np.ndarray | None
+        self.classes = checks.names(classes, what)
         self.name = name
         self.source = source
         self.by_length = by_length
@@ -98,12 +101,14 @@ class Dataset:
         self.y = checks.checked_labels(y, steps, n, self.classes, what, any_steps=self.lazy)
         if self.lazy and self.per_step:
             steps = len(self.y)
-        self.mask = None if mask is None else checked_mask(mask, (steps, n), f"{what}: mask")
-        self.labelled = None if labelled is None else checked_mask(labelled, (steps, n), f"{what}: labelled")
-        if groups is not None and np.shape(groups) != (n,):
+        self.mask, self.labelled = (
+            None if given is None else checked_mask(given, (steps, n), key, f"{what}: ")
+            for key, given in (("mask", mask), ("labelled", labelled)))
+        self.groups = None if groups is None else plain(groups, f"{what}: groups", "biufUSO")
+        if self.groups is not None and self.groups.shape != (n,):
+            hint = f". {checks.SAMPLES_FIRST}" if self.groups.shape == (steps,) else ""
             raise ValueError(f"{what}: groups must hold {n} values, one for each sequence; "
-                             f"got shape {np.shape(groups)}")
-        self.groups = None if groups is None else np.asarray(groups)
+                             f"got shape {self.groups.shape}{hint}")
         if by_length and self._lengths is None:
             raise ValueError(f"{what}: batches by length need the lengths of the sequences; give lengths=")
         one_fits = steps != n and (lengths is not None or groups is not None)
@@ -121,10 +126,15 @@ class Dataset:
         if isinstance(x, Events):
             raise TypeError(f"{what}: events have no steps yet: x=events.bin(dt=...), or "
                             f"Dataset.from_samples(events, y, dt=...)")
-        steps, n = x.shape[:2] if isinstance(x, Spikes) or np.ndim(x) >= 2 else (None, None)
-        if lengths is not None and n is not None:
+        self._x = x if isinstance(x, Spikes) else checks.checked_values(x, what)
+        steps, n, units = self._x.shape
+        if not units or n and not steps:
+            raise ValueError(f"{what}: x of shape {(steps, n, units)} holds no "
+                             f"{'features' if steps else 'steps'}; expected (T, B, N)")
+        if lengths is not None:
             self._lengths = checked_lengths(lengths, n, steps, f"{what}: lengths")
-        self._x = x if isinstance(x, Spikes) else checks.checked_values(x, self._lengths, what)
+        if isinstance(self._x, np.ndarray):
+            checks.refuse_not_finite(self._x, self._lengths, what)
 
     @classmethod
     def from_samples(cls, samples: Any, y: Any, *, lengths: ArrayLike | None = None, mask: Any = None,
@@ -183,7 +193,9 @@ class Dataset:
 
     def select(self, samples: Samples) -> Dataset:
         """The given samples: indices, a slice or a mask."""
-        pick = np.arange(len(self))[samples]
+        chosen = samples if isinstance(samples, slice) else np.asarray(samples)
+        nothing = not isinstance(chosen, slice) and chosen.shape == (0,)
+        pick = np.arange(len(self))[slice(0) if nothing else chosen]
         part = copy.copy(self)          # checked already
         part._x = self._x[:, pick] if isinstance(self._x, np.ndarray) else self._x.select(pick)
         part.y = self.y[:, pick] if self.per_step else self.y[pick]
@@ -205,8 +217,9 @@ class Dataset:
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """(rest, held out): a random `fraction` of the samples, at least one; the seed decides which."""
-        n = round(fraction * len(self))
-        if not 0 < fraction < 1 or not 0 < n < len(self):
+        is_share = isinstance(fraction, (float, np.floating)) and 0 < fraction < 1
+        n = round(fraction * len(self)) if is_share else 0
+        if not 0 < n < len(self):
             raise ValueError(f"data set {self.name!r} has {len(self)} samples; holding out {fraction!r} of "
                              f"them leaves a part empty")
         order = np.random.default_rng([seed, len(self)]).permutation(len(self))
@@ -243,7 +256,7 @@ class Dataset:
 
         Padding beyond the longest sequence of a batch is cut off; see also by_length.
         """
-        picks = self._picks(size, rng)
+        picks = self._picks(positive_integer(size, "size"), rng)
         not_augmented = [None] * len(picks)
         seeds = not_augmented if rng is None or not self.lazy else rng.integers(1 << 62, size=len(picks))
         made = (self._batch(pick, seed) for pick, seed in zip(picks, seeds, strict=True))

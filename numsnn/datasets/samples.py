@@ -56,7 +56,7 @@ def _sequences(samples, dt, what):
         features = math.prod(a.shape[2:])
         x = np.ascontiguousarray(np.swapaxes(a.reshape(*a.shape[:2], features), 0, 1))
         return x, np.full(len(a), a.shape[1])
-    items = list(samples)
+    items = _items(samples, f"{what}: samples")
     if not items:
         raise ValueError(f"{what}: there are no samples; an empty set is Dataset(np.zeros((T, 0, N)), [])")
     if all(isinstance(item, Events) for item in items):
@@ -118,11 +118,14 @@ def _of_arrays(items, what):
 
 def _labels(y, own, steps, what):
     """Labels or targets of samples as they are, those of steps with time first."""
-    items = list(y)
-    first = np.asarray(items[0]) if items else np.zeros(0, int)
+    items = _items(y, f"{what}: labels")
+    first = plain(items[0], f"{what}: labels", "biufU") if items else np.zeros(())
     per_step = first.ndim == 1 + (first.dtype.kind == "f")
-    if items and per_step:
-        return _by_step(items, own, steps, f"{what}: labels", "biufU")
+    if per_step:
+        return _by_step(y if isinstance(y, np.ndarray) else items, own, steps, f"{what}: labels", "biufU")
+    if first.shape == (own[0],) and len({len(item) for item in items}) > 1:
+        raise ValueError(f"{what}: labels are integers; numbers for each step are targets (T_i, K): of one "
+                         f"target a[:, None] of each sample")
     a = plain(y if isinstance(y, np.ndarray) else items, f"{what}: labels", "biufU")
     if a.shape[:1] != own.shape:
         raise ValueError(f"{what}: {len(own)} samples, but labels of shape {a.shape}; expected {len(own)} "
@@ -132,9 +135,18 @@ def _labels(y, own, steps, what):
     return a if items else a.astype(int)
 
 
+def _items(given, what):
+    """What is given for each sample, as a list."""
+    try:
+        return list(given)
+    except TypeError as error:
+        raise TypeError(f"{what}: expected an array or a list, one item for each sample; "
+                        f"got {given!r}") from error
+
+
 def _by_step(given, own, steps, what, kinds):
     """(T, B, ...) of what is given for each step of each sample; padding is 0, or any of the texts."""
-    items = [plain(item, f"{what} of sample {b}", kinds) for b, item in enumerate(given)]
+    items = [plain(item, f"{what} of sample {b}", kinds) for b, item in enumerate(_items(given, what))]
     if len(items) != len(own):
         raise ValueError(f"{what}: expected them for {len(own)} samples; got {len(items)}")
     for b, (item, n) in enumerate(zip(items, own, strict=True)):

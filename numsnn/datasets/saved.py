@@ -7,7 +7,8 @@
     spikes:  /count   spikes in each row, /entry_offsets (B + 1,), /index unit of each spike,
                       /multiplicity where units spike several times
     values:  /values  (rows, units)
-    /y                (B,) or (T, B), and where the set has them /mask, /labelled (T, B), /groups (B,)
+    /y                labels (B,) or (T, B), or floats, targets (B, K) or (T, B, K); and where the set has
+                      them /mask, /labelled (T, B), /groups (B,)
 
 Nothing is compressed: a batch is read in less time than it takes to train on it.
 """
@@ -22,6 +23,7 @@ import numpy as np
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..signals.spikes import Spikes
+from .checks import is_per_step
 from .dataset import Dataset, Sequences
 from .saving import FORMAT, VERSION, save
 
@@ -37,7 +39,8 @@ class _Saved(Sequences):
         self.rows = rows
         self.entries = entries
         self.units = units
-        self.steps = steps
+        self.steps = steps          # of every sequence with its padding; None: of a batch's longest
+        self.padded = bool((np.diff(rows) != steps).any())
 
     def __len__(self) -> int:
         return len(self.rows) - 1
@@ -47,7 +50,7 @@ class _Saved(Sequences):
         lengths = np.diff(self.rows)[samples]
         steps = int(lengths.max(initial=0)) if self.steps is None else self.steps
         valid = np.arange(steps) < lengths[:, None]
-        known = None if self.steps is not None else lengths
+        known = lengths if self.padded else None
         if "values" in self.columns:
             x = np.zeros((steps, len(samples), self.units), self.columns["values"].dtype)
             np.moveaxis(x, 1, 0)[valid] = self._read("values", self.rows, samples)
@@ -103,7 +106,7 @@ def load(path: Path | str, *, memory: bool = False) -> Dataset:
         units = int(units)
         classes = tuple(json.loads(hdf5.text(file, "classes")))
         rows = hdf5.dataset(path, file, "row_offsets", "i", 1)[()]
-        y = hdf5.dataset(path, file, "y", "i")[()]
+        y = hdf5.dataset(path, file, "y", "if")[()]
         mask = hdf5.dataset(path, file, "mask", "b", 2)[()] if "mask" in file else None
         labelled = hdf5.dataset(path, file, "labelled", "b", 2)[()] if "labelled" in file else None
         groups = _texts(path, file, "groups") if "groups" in file else None
@@ -114,15 +117,23 @@ def load(path: Path | str, *, memory: bool = False) -> Dataset:
     except hdf5.DAMAGED as error:
         raise FormatError(path, f"damaged HDF5 data: {error}") from error
     _check(path, rows, entries, columns, y, units)
-    lengths = np.diff(rows)
-    steps = int(lengths[0]) if (lengths == lengths[0]).all() else None
-    if y.ndim == 2 and steps != len(y):
-        raise FormatError(path, f"labels of {len(y)} steps for sequences of "
-                                f"{lengths.min()} to {lengths.max()}", remedy="save the data set again")
-    sequences = _Saved(path, columns, rows, entries, units, steps)
+    sequences = _Saved(path, columns, rows, entries, units, _steps(path, np.diff(rows), y))
     x, lengths = sequences.fetch(np.arange(len(sequences))) if memory else (sequences, None)
-    return Dataset(x, y, lengths=lengths, mask=mask, labelled=labelled, groups=groups, classes=classes,
-                   name=hdf5.text(file, "name"), source=hdf5.text(file, "source"))
+    try:
+        return Dataset(x, y, lengths=lengths, mask=mask, labelled=labelled, groups=groups, classes=classes,
+                       name=hdf5.text(file, "name"), source=hdf5.text(file, "source"), time_first=True)
+    except ValueError as error:
+        raise FormatError(path, str(error)) from error
+
+
+def _steps(path, lengths, y):
+    """Steps of every sequence with its padding, None where it is padded with its batch."""
+    if not is_per_step(y):
+        return int(lengths[0]) if (lengths == lengths[0]).all() else None
+    if lengths.max() > len(y):
+        raise FormatError(path, f"labels of {len(y)} steps for sequences of up to {lengths.max()}",
+                          remedy="save the data set again")
+    return len(y)
 
 
 def _texts(path, file, key):
@@ -138,10 +149,12 @@ def _names(file):
 
 def _check(path, rows, entries, columns, y, units):
     """Refuse parts that do not fit together."""
+    if y.ndim - (y.dtype.kind == "f") not in (1, 2):
+        raise FormatError(path, f"y should hold labels or targets; got {y.dtype} of shape {y.shape}")
     for offsets, name in ((rows, "values" if entries is None else "count"), (entries, "index")):
         if offsets is None:
             continue
-        fit = len(offsets) == y.shape[-1] + 1 and len(offsets) >= 2 and offsets[0] == 0
+        fit = len(offsets) == y.shape[is_per_step(y)] + 1 and len(offsets) >= 2 and offsets[0] == 0
         if not fit or (np.diff(offsets) < 0).any() or offsets[-1] != len(columns[name]):
             raise FormatError(path, f"offsets, labels and {name} do not fit together",
                               remedy="save the data set again")

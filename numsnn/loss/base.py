@@ -25,7 +25,8 @@ class Loss:
 
     def __call__(self, y: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None,
                  lengths: ArrayLike | None = None) -> tuple[float, np.ndarray]:
-        y = np.asarray(y)
+        y = plain(y, f"{type(self).__name__}: y")
+        y = y if y.dtype.kind == "f" else y.astype(np.float64)      # a gradient is no integer
         labels, weights = self.check(y.shape, labels, mask, lengths)
         return self.weighted(y, labels, weights)
 
@@ -94,12 +95,12 @@ class Loss:
         """What may be meant by labels or targets of the shape `given` for an answer of this shape."""
         of_numbers = "targets of the losses of regression, MSE, MAE, Huber, Cosine"
         per_step = len(shape) == 3
-        if per_step and given[:1] == shape[1:2] and len(given) < 3:
+        if per_step and given[:2] == shape[1::-1]:
+            return f". {TIME_FIRST}"
+        if per_step and given[:1] == shape[1:2]:
             return '. The network answers at each step; for one a sequence end it with OverTime("mean")'
         if not per_step and given[1:2] == shape[:1]:
             return ". The network answers once a sequence: for labels per step it ends without OverTime"
-        if per_step and given[:2] == shape[1::-1]:
-            return f". {TIME_FIRST}"
         if given == shape[:-1]:
             return f". Labels of classes are integers; floats are {of_numbers}"
         if given == shape:

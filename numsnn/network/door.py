@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..layers import Block, Layer
 from ..layers.layer import size
+from ..signals.arrays import TIME_FIRST
 from ..signals.spikes import Spikes
 from .graph import Graph
 
@@ -64,13 +65,14 @@ class Door:
             if self._takes_pictures:
                 step, axes = ", ".join(map(str, self.graph.input_shape)), AXES[len(self.graph.input_shape)]
                 raise ValueError(f"expected x of shape (T, B, {step}): time, samples, {axes}; "
-                                 f"got shape {shape}")
-            hint = ONE_MISSING if len(shape) == 2 else ""
+                                 f"got shape {shape}. {TIME_FIRST}")
+            hint = ONE_MISSING if len(shape) == 2 else TIME_FIRST
             raise ValueError(f"expected x of shape (T, B, {features or 'N'}): time, samples, features; "
                              f"got shape {shape}. {hint}")
         if features is not None and shape[2] != features:
             name = next(iter(self.layers))
-            raise ValueError(f"expected x of shape (T, B, {features}) for layer {name}; got shape {shape}")
+            raise ValueError(f"expected x of shape (T, B, {features}) for layer {name}; got shape {shape}. "
+                             f"{TIME_FIRST}")
 
     def _values(self, x):
         """Zeros and ones, and counts, as Spikes; numbers as they are, where they are finite."""

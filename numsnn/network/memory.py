@@ -13,6 +13,7 @@ import numpy as np
 
 from ..devices import threads
 from ..layers.layer import size
+from ..loss import Loss
 from ..signals.spikes import Spikes
 from . import chunking
 from .fused import check
@@ -45,16 +46,14 @@ class Plan(NamedTuple):
     chunk: int | None
 
 
-class _NoLoss:
+class _NoLoss(Loss):
     """Takes any answer."""
 
-    @staticmethod
-    def check(shape, labels, mask=None, lengths=None):
+    def check(self, shape, labels, mask=None, lengths=None):
         answers = shape[:-1]                    # (B,) or (T, B)
         return np.zeros(answers, int), np.ones(answers)
 
-    @staticmethod
-    def weighted(y, labels, weights):
+    def weighted(self, y, labels, weights):
         return 0.0, np.zeros_like(y)
 
 
@@ -150,8 +149,8 @@ def _measured(net, piece, pieces, batch, rate, chunk):
     other = net.clone(chunk=chunk)
     with threads.limited(1):
         # what is made once, on the same way, is there
-        other.loss_and_gradients(_NoLoss, x[:2], None, checkpoint_every=every and 1)
-        return net.loops.held(lambda: other.loss_and_gradients(_NoLoss, x, None, checkpoint_every=every))
+        other.loss_and_gradients(_NoLoss(), x[:2], None, checkpoint_every=every and 1)
+        return net.loops.held(lambda: other.loss_and_gradients(_NoLoss(), x, None, checkpoint_every=every))
 
 
 def within(net, budget: int, x) -> Plan:

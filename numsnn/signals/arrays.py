@@ -22,9 +22,8 @@ def plain(a: Any, what: str, kinds: str = NUMBERS) -> np.ndarray:
     try:
         a = np.asarray(a)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{what} cannot be made an array: {error}. Sequences of unequal length go through "
-                         f"Dataset.from_samples, which pads them, or are padded to one length and come with "
-                         f"lengths=") from error
+        raise ValueError(f"{what}: expected one array; got what makes none ({error}). Sequences of unequal "
+                         f"length go through Dataset.from_samples, which pads them") from error
     if a.dtype.kind not in kinds:
         raise ValueError(f"{what}: expected numbers; got {_kind(a)} of shape {a.shape}")
     return a
@@ -40,22 +39,26 @@ def checked_lengths(lengths: Any, batch: int, steps: int | None, what: str = "le
     lengths = plain(lengths, what)
     whole = lengths.dtype.kind in "iu" or lengths.dtype.kind == "f" and (lengths == np.trunc(lengths)).all()
     if lengths.shape != (batch,) or not whole:
-        values = "" if lengths.size > 20 else f" {lengths.tolist()}"
+        some = ", ".join(map(str, lengths.ravel()[:3]))
+        hint = f". {TIME_FIRST}" if steps is not None and lengths.shape == (steps,) else ""
         raise ValueError(f"{what}: expected {batch} integers, one for each sample; "
-                         f"got {lengths.dtype}{values} of shape {lengths.shape}")
+                         f"got {lengths.dtype} of shape {lengths.shape}: {some} ...{hint}")
     most = LARGEST if steps is None else steps
     if batch and (lengths.min() < 0 or lengths.max() > most):
-        raise ValueError(f"{what} must lie in 0 ... T = {steps}; got {lengths.min()} ... {lengths.max()}")
+        upper = "0 on" if steps is None else f"0 ... T = {steps}"
+        raise ValueError(f"{what} must lie in {upper}; got {lengths.min()} ... {lengths.max()}")
     return lengths.astype(np.int64)
 
 
-def checked_mask(mask: Any, shape: tuple[int, ...], what: str = "mask") -> np.ndarray:
-    """(T, B) booleans; numbers must be 0 or 1."""
-    mask = plain(mask, what)
+def checked_mask(mask: Any, shape: tuple[int, ...], name: str = "mask", of: str = "") -> np.ndarray:
+    """(T, B) booleans; numbers must be 0 or 1.  of: what has it, before the error."""
+    mask = plain(mask, f"{of}{name}")
     if mask.shape != shape:
-        hint = f"; mask.T fits, {TIME_FIRST}" if mask.shape == shape[::-1] else ""
-        raise ValueError(f"expected a {what} (T, B) = {shape}; got shape {mask.shape}{hint}")
-    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
-        raise ValueError(f"{what} says which steps count: expected booleans, or 0 and 1; "
-                         f"got {mask.dtype}, for instance {mask[~np.isin(mask, (0, 1))][0]}")
+        hint = f". {TIME_FIRST}" if mask.shape == shape[::-1] else ""
+        raise ValueError(f"{of}expected a {name} (T, B) = {shape}; got shape {mask.shape}{hint}")
+    if mask.dtype == bool:
+        return mask
+    other = mask[(mask != 0) & (mask != 1)]
+    if other.size:
+        raise ValueError(f"{of}{name} says which steps count: expected booleans, or 0 and 1; got {other[0]}")
     return mask.astype(bool)

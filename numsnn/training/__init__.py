@@ -1,7 +1,7 @@
 """Training: `fit`, `evaluate`, `predict`; regularisers, starting values, metrics, the gradient check."""
 
 from . import init, metrics, regularise
-from .gradcheck import GradientError, check_gradients
+from .gradcheck import GradientError, check_gradients, check_loss
 from .train import (
     Evaluation,
     History,
@@ -14,4 +14,4 @@ from .train import (
 )
 
 __all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "TrainingWarning", "check_gradients",
-           "evaluate", "fit", "init", "metrics", "predict", "regularise", "warm_up"]
+           "check_loss", "evaluate", "fit", "init", "metrics", "predict", "regularise", "warm_up"]

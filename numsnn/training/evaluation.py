@@ -101,24 +101,21 @@ def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_
     answers, counts, seen, total = [], [], [], 0.0
     for batch in data.batches(positive_integer(batch_size, "batch_size")):
         y, _, found = net.run(batch.x, lengths=batch.lengths, record="rate" if rates else {})
-        _check_answer(data, y, len(batch.samples), batch.x.shape[0])
+        _check_answer(data, y, batch)
         if of_batch is not None:
             value, _ = of_batch(y, batch.y, batch.mask, answer_lengths(net, batch.lengths))
             total += value * len(batch.samples) / len(data)
         answers.append(y if data.has_targets else y.argmax(-1))
         counts.append(counted(batch))
         seen.append(found)
-    n_outputs = y.shape[-1]
     predicted = _joined(answers, int(data.per_step))
     count = None if counts[0] is None else _joined(counts, 1)
-    measured = (_of_targets if data.has_targets else _of_classes)(data, predicted, count, n_outputs)
+    measured = _of_targets(data, predicted, count) if data.has_targets else \
+        _of_classes(data, predicted, count, n_classes=y.shape[-1])
     return measured._replace(rates=activity(_joined_rates(seen)), loss=None if of_batch is None else total)
 
 
 def _of_classes(data, predicted, count, n_classes):
-    if data.y.max(initial=0) >= n_classes:
-        raise ValueError(f"{data.name!r} has labels up to {data.y.max()}, "
-                         f"but the network has {n_classes} outputs")
     confusion = metrics.confusion_matrix(data.y, predicted, n_classes, count)
     share = metrics.accuracy(data.y, predicted, count)
     labelled = None
@@ -131,7 +128,7 @@ def _of_classes(data, predicted, count, n_classes):
                       rates={}, loss=None, metrics={"accuracy": share}, targets={})
 
 
-def _of_targets(data, predicted, count, n_outputs):
+def _of_targets(data, predicted, count):
     found = metrics.regression(data.y, predicted, count)
     means = {name: float(each[~np.isnan(each)].mean()) if not np.isnan(each).all() else float("nan")
              for name, each in found.items()}
@@ -146,17 +143,18 @@ def _check_data(net, data, what):
         raise ValueError(f"data set {data.name!r} is empty; there is nothing to {what}")
 
 
-def _check_answer(data, y, samples, steps):
+def _check_answer(data, y, batch):
     """Refuse answers that the labels or targets of a batch do not fit."""
-    wanted = (steps, samples) if data.per_step else (samples,)
-    if data.has_targets:
-        wanted = (*wanted, data.y.shape[-1])
+    wanted = batch.y.shape
     got = y.shape if data.has_targets else y.shape[:-1]
     if got != wanted:
         what = "target" if data.has_targets else "label"
         raise ValueError(f"the network answers {got}, but {data.name!r} has {what}s {wanted}: "
                          f"a {what} per step needs OverTime('each') or no OverTime, one per sequence needs "
                          f"another OverTime")
+    if not data.has_targets and batch.y.max(initial=0) >= y.shape[-1]:
+        raise ValueError(f"{data.name!r} has labels up to {data.y.max()}, "
+                         f"but the network has {y.shape[-1]} outputs")
 
 
 def counted(part: Dataset | Batch) -> np.ndarray | None:

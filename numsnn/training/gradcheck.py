@@ -1,20 +1,28 @@
-"""The proof that hand-written gradients are right: smooth spikes, float64, central differences."""
+"""The proof that hand-written gradients are right: smooth spikes, float64, central differences.
+
+`check_gradients` proves those of a network, `check_loss` that of a loss.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..layers import Population
-from ..loss import CrossEntropy, Loss
+from ..layers.layer import positive_integer
+from ..loss import CrossEntropy, as_loss
+from ..network.gradients import answer_lengths
 from ..network.network import Network
+from ..signals.arrays import plain
 from ..signals.spikes import Spikes
+from .evaluation import AnyLoss
 
 
 class GradientError(AssertionError):
     """A gradient differs from finite differences."""
 
 
-def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *, loss: Loss | None = None,
+def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *, loss: AnyLoss | None = None,
                     mask: np.ndarray | None = None, lengths: np.ndarray | None = None, samples: int = 8,
                     step: float = 1e-6, tolerance: float = 1e-6, seed: int = 0) -> dict[str, float]:
     """Compare every parameter's gradient with central differences; {parameter: largest error}.
@@ -30,7 +38,7 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
     """
     _refuse_detached_resets(net)
     net = net.smoothed()
-    loss = loss or CrossEntropy()
+    loss = as_loss(CrossEntropy() if loss is None else loss)
     rng = np.random.default_rng(seed)
     if not next(iter(net.layers.values())).reads_tokens:
         x = x.dense(np.float64) if isinstance(x, Spikes) else np.asarray(x, np.float64)
@@ -38,7 +46,7 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
 
     def value():
         y, _, _ = net.forward(x, state, lengths=lengths)
-        return loss(y, labels, mask, lengths)[0] if y.ndim == 3 else loss(y, labels)[0]
+        return loss(y, labels, mask, answer_lengths(net, lengths))[0]
 
     grads = net.loss_and_gradients(loss, x, labels, mask=mask, lengths=lengths, state=state).grads
     errors = {}
@@ -51,6 +59,52 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
         raise GradientError(f"the gradient of {wrong} differs from central differences by "
                             f"{errors[wrong]:.2e}, more than {tolerance:.0e}; all errors: {each}")
     return errors
+
+
+def check_loss(loss: AnyLoss, y: ArrayLike, target: ArrayLike, *, mask: ArrayLike | None = None,
+               lengths: ArrayLike | None = None, samples: int = 64, step: float = 1e-6,
+               tolerance: float = 1e-6, seed: int = 0) -> float:
+    """Compare the gradient that a loss gives with central differences in float64; the largest error.
+
+    loss: any that `fit` takes.  y: an answer, (B, C) or (T, B, C), at which it is tried; target: labels or
+    targets that the loss takes.  `samples` values of y are shifted by +-`step` (all where there are fewer),
+    relative to the largest |y| where that is above 1.  The error is the largest |gradient - difference| as a
+    share of the largest |gradient| or |difference|.  Choose an answer away from kinks, such as y = target of
+    MAE.
+
+    Raises GradientError above the tolerance; what the loss itself refuses is a ValueError.
+    """
+    loss = as_loss(loss)
+    y = np.array(plain(y, "y"), np.float64)
+    if not y.size or not np.isfinite(y).all():
+        raise ValueError(f"check_loss needs an answer of finite numbers; got y of shape {y.shape}")
+    _, dy = loss(y, target, mask, lengths)
+    shift = step * max(1.0, float(np.abs(y).max()))
+    chosen = np.random.default_rng(seed).permutation(y.size)[:positive_integer(samples, "samples")]
+    places = [np.unravel_index(i, y.shape) for i in chosen]
+    numeric = np.array([_slope(y, place, lambda: loss(y, target, mask, lengths)[0], shift)
+                        for place in places])
+    given = np.array([dy[place] for place in places], np.float64)
+    largest = max(float(np.abs(dy).max()), float(np.abs(numeric).max()))
+    errors = np.abs(given - numeric) / (largest or 1.0)
+    worst = int(errors.argmax())
+    if not errors[worst] <= tolerance:
+        place = tuple(map(int, places[worst]))
+        raise GradientError(f"the gradient of {loss!r} differs from central differences by "
+                            f"{errors[worst]:.2e} of its largest value, more than {tolerance:.0e}: at "
+                            f"y{list(place)} it is {given[worst]:.6g}, the difference {numeric[worst]:.6g}")
+    return float(errors[worst])
+
+
+def _slope(a, place, value, step):
+    """The central difference of value() for a number of an array."""
+    before = a[place]
+    a[place] = before + step
+    above = value()
+    a[place] = before - step
+    below = value()
+    a[place] = before
+    return (above - below) / (2 * step)
 
 
 def _refuse_detached_resets(net):
@@ -67,12 +121,6 @@ def _largest_error(p, grad, value, chosen, step):
     largest = max(1.0, float(np.abs(grad).max(initial=0)))
     for i in chosen:
         place = np.unravel_index(i, p.shape)
-        before = p[place]
-        p[place] = before + step
-        above = value()
-        p[place] = before - step
-        below = value()
-        p[place] = before
-        numeric = (above - below) / (2 * step)
+        numeric = _slope(p, place, value, step)
         worst = max(worst, float(abs(grad[place] - numeric)) / largest)
     return worst

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..signals.arrays import checked_mask, plain
+
 
 def _counted(labels, predicted, mask):
-    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    labels, predicted = plain(labels, "labels"), plain(predicted, "predictions")
     mask_shape = None if mask is None else np.shape(mask)
     if labels.shape != predicted.shape or mask_shape not in (None, labels.shape):
         raise ValueError(f"labels {labels.shape}, predictions {predicted.shape} and mask {mask_shape} "
                          f"must have one shape")
     if mask is None:
         return labels.ravel(), predicted.ravel()
-    counts = np.asarray(mask, bool)
+    counts = checked_mask(mask, labels.shape)
     return labels[counts], predicted[counts]
 
 
@@ -28,7 +30,11 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
                      mask: np.ndarray | None = None) -> np.ndarray:
     """(n, n) counts: row the true class, column the predicted one."""
     labels, predicted = _counted(labels, predicted, mask)
-    pairs = labels * n_classes + predicted
+    for what, a in (("labels", labels), ("predictions", predicted)):
+        if a.size and (a.dtype.kind not in "iu" or a.min() < 0 or a.max() >= n_classes):
+            raise ValueError(f"{what} of {n_classes} classes must be integers, 0 ... {n_classes - 1}; "
+                             f"got {a.dtype}, {a.min()} ... {a.max()}")
+    pairs = labels.astype(np.int64) * n_classes + predicted.astype(np.int64)
     return np.bincount(pairs, minlength=n_classes ** 2).reshape(n_classes, n_classes)
 
 
@@ -53,13 +59,13 @@ def regression(targets: np.ndarray, predicted: np.ndarray,
     mask: (T, B) steps that count.  r2 = 1 - sum (y - target)^2 / sum (target - mean)^2; it, and the
     correlation, are NaN where the targets do not vary, the correlation where the predictions do not.
     """
-    targets, predicted = np.asarray(targets, np.float64), np.asarray(predicted, np.float64)
+    targets = plain(targets, "targets").astype(np.float64)
+    predicted = plain(predicted, "predictions").astype(np.float64)
     if targets.shape != predicted.shape or targets.ndim < 2:
         raise ValueError(f"targets and predictions must have one shape (B, K) or (T, B, K); "
                          f"got {targets.shape} and {predicted.shape}")
-    if mask is not None and np.shape(mask) != targets.shape[:-1]:
-        raise ValueError(f"expected a mask of shape {targets.shape[:-1]}; got {np.shape(mask)}")
-    counts = np.ones(targets.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
+    shape = targets.shape[:-1]
+    counts = np.ones(shape, bool) if mask is None else checked_mask(mask, shape)
     t, y = targets[counts], predicted[counts]
     if not len(t):
         return dict.fromkeys(("mse", "mae", "r2", "correlation"), np.full(t.shape[1], np.nan))

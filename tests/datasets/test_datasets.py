@@ -153,7 +153,7 @@ def test_folds(rng):
     again, other = data.folds(5, seed=3), data.folds(5, seed=4)
     assert all((a[1].x == b[1].x).all() for a, b in zip(folds, again, strict=True))
     assert set(folds[0][1].x[0, :, 0]) != set(other[0][1].x[0, :, 0])
-    steps = Dataset(rng.random((3, 7, 2)), rng.integers(0, 2, (3, 7)))
+    steps = Dataset(rng.random((3, 7, 2)), rng.integers(0, 2, (3, 7)), time_first=True)
     assert sorted(len(held) for _, held in steps.folds(3)) == [2, 2, 3]
     for n in (1, 61, 2.5, True):
         with pytest.raises(ValueError, match="the number of folds goes from 2 to the 60 samples; got"):

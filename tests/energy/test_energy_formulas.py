@@ -123,7 +123,7 @@ def test_spiking_layers_are_counted_as_their_formulas(rng):
 def test_table(rng):
     net = ns.Network(ns.Dense(4, 36, weight=("normal", 2.0)), ns.ALIF(36, recurrent=True, beta=0.0),
                      ns.Dense(36, 6), ns.ALIF(6, output="v"))
-    data = ns.Dataset(spikes(rng, 20, 5, 4), rng.integers(0, 6, (20, 5)), name="made up")
+    data = ns.Dataset(spikes(rng, 20, 5, 4), rng.integers(0, 6, (20, 5)), name="made up", time_first=True)
     found = energy.table(net, data, batch_size=2)
     by_name = {peer.name: i for i, peer in enumerate(found.peers)}
     assert found.energy(by_name["LSTM"]) == pytest.approx(20 * 6588 * 4.6)

@@ -207,7 +207,8 @@ def test_predicted_memory(kind, n_threads):
 def test_a_budget_is_kept():
     make, (steps, batch, rate) = SIZES["ecg"]
     rng, net, chosen = np.random.default_rng(0), make(), []
-    data = ns.Dataset(rng.random((steps, batch, 4)) < rate, rng.integers(0, 6, (steps, batch)))
+    data = ns.Dataset(rng.random((steps, batch, 4)) < rate, rng.integers(0, 6, (steps, batch)),
+                      time_first=True)
     plain, inner = net.memory(steps, 20, rate=rate).total, net.loss_and_gradients
 
     def watched(*given, **how):
@@ -236,7 +237,8 @@ def test_a_budget_is_kept():
 def test_a_budget_where_states_cannot_be_recomputed():
     make, (steps, batch, rate) = SIZES["norm"]
     rng = np.random.default_rng(0)
-    data = ns.Dataset(rng.random((steps, batch, 30)) < rate, rng.integers(0, 5, (steps, batch)))
+    data = ns.Dataset(rng.random((steps, batch, 30)) < rate, rng.integers(0, 5, (steps, batch)),
+                      time_first=True)
     settings = {"loss": ns.loss.CrossEntropy(), "optimizer": ns.optim.Adam(1e-3), "epochs": 1,
                 "batch_size": batch, "progress": False}
     message = (r"takes .* MB of arrays; the budget is 0.1 MB, and its states cannot be recomputed "

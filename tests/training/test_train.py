@@ -20,7 +20,8 @@ def task(n=60, steps=20, per_step=False, seed=0):
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, (steps, n)) if per_step else rng.integers(0, 2, n)
     rate = np.where(np.arange(6) < 3, y[..., None], 1 - y[..., None]) * 0.5 + 0.05
-    return Dataset(rng.random((steps, n, 6)) < rate, y, classes=("left", "right"), name="task")
+    return Dataset(rng.random((steps, n, 6)) < rate, y, classes=("left", "right"), name="task",
+                   time_first=True)
 
 
 def network(per_step=False, device="reference", seed=0, **more):
