@@ -14,5 +14,4 @@ from .train import (
 )
 
 __all__ = ["Evaluation", "GradientError", "History", "TrainingDiverged", "TrainingWarning", "check_gradients",
-           "check_loss",
-           "evaluate", "fit", "init", "metrics", "predict", "regularise", "warm_up"]
+           "check_loss", "evaluate", "fit", "init", "metrics", "predict", "regularise", "warm_up"]

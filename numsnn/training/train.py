@@ -116,8 +116,9 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
     monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
     regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
-    plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)
-    step = Step(net, _loss(loss, memory), optimizer, tbptt, step_inside, regularisers, plan)
+    loss = as_loss(loss)
+    plan = _plans(net, loss, checkpoint_every, memory, tbptt, regularisers)
+    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
     course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
                      callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
     reached = _start(course, History(monitor=monitor, direction=direction), resume)
@@ -125,14 +126,6 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     if reached.first < epochs:
         warn_of_odd(net, train, valid)
     return _run(course, reached, keep_best)
-
-
-def _loss(loss, memory):
-    loss = as_loss(loss)
-    if memory is not None and not loss.by_chunks:
-        raise ValueError(f"memory= keeps to a budget by parts of a batch, but {loss!r} sees all of it; "
-                         f"derive the loss from ns.loss.Loss and define rows")
-    return loss
 
 
 # What of `fit` decides which loops are compiled.
@@ -301,12 +294,15 @@ def _start(course, history, resume):
 # ---- batches within a budget of memory, and on their way to a device
 
 
-def _plans(net, checkpoint_every, memory, tbptt, regularisers):
+def _plans(net, loss, checkpoint_every, memory, tbptt, regularisers):
     """Function of a batch: the plan for it."""
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
     if memory is None:
         return lambda batch: Plan(checkpoint_every, None)
+    if not loss.by_chunks:
+        raise ValueError(f"memory= keeps to a budget by parts of a batch, but {loss!r} sees all of it; "
+                         f"derive the loss from ns.loss.Loss and define rows")
     if checkpoint_every is not None or tbptt is not None or regularisers:
         raise ValueError("memory chooses checkpoint_every for whole sequences; "
                          "give one of memory, checkpoint_every, tbptt and regularisers")
