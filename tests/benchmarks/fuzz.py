@@ -138,6 +138,7 @@ def main():
 def fuzz(name, path, read, options):
     """Read mutations of the file in its place; how many were answered."""
     good = 0
+    survives(partial(read, path, True), options.memory)         # compiles what it needs
     for i, bad in enumerate(mutations(path.read_bytes(), options.n, 1)):
         path.write_bytes(bad)
         begin = time.perf_counter()
