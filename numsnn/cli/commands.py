@@ -5,8 +5,7 @@ import platform
 import re
 import sys
 from functools import partial
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def _about(options, recipe, settings):
     """What the run is: enough to repeat it."""
     from .. import __version__
     versions = {"numsnn": __version__, "python": platform.python_version(),
-                **{name: version(name) for name in ("numpy", "numba", "scipy") if find_spec(name)}}
+                **{name: found for name in ("numpy", "numba", "scipy") if (found := _version(name))}}
     epochs = recipe.epochs if options.epochs is None else options.epochs
     if epochs < 1:
         raise ValueError(f"--epochs must be at least 1; got {epochs}")
@@ -61,6 +60,14 @@ def _about(options, recipe, settings):
     return {"recipe": recipe.name, "options": settings, "seed": options.seed, "epochs_asked": epochs,
             "batch_size": batch_size, "data": folder, "device": options.device,
             "synthetic": options.data is None, "versions": versions}
+
+
+def _version(name):
+    """That of a package, None where it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _settings(pairs):
@@ -269,10 +276,12 @@ class _Bar:
     """Progress of a conversion: a bar on a terminal, a line for each tenth elsewhere."""
 
     def __init__(self):
-        self.live = sys.stderr.isatty()
+        self.live = sys.stderr is not None and sys.stderr.isatty()
         self.tenth = -1
 
     def __call__(self, done, n, name):
+        if sys.stderr is None:          # a program without a console
+            return
         if self.live:
             filled = 24 * done // max(n, 1)
             bar = "#" * filled + "." * (24 - filled)

@@ -23,6 +23,7 @@ import numpy as np
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..formats.whole import into_place, part_of, whole
+from ..packages import needed
 from ..signals.events import Events
 from .listing import Item, Listing
 
@@ -114,7 +115,7 @@ def _columns(shape):
 
 
 def _create(part, listing, about):
-    import h5py
+    h5py = needed("h5py", "a converted data set (HDF5)")
     places = "u2" if max(listing.shape) <= 1 << 16 else "u4"
     dtypes = {"t": "f8" if listing.tick == 1 else "i8", "p": "u1"}
     groups, names = (f"S{n}" for n in _longest(listing))
@@ -142,7 +143,7 @@ def _longest(listing):
 
 def _complete(part, about) -> int:
     """How many recordings of this conversion a file that was left behind holds."""
-    import h5py
+    h5py = needed("h5py", "a converted data set (HDF5)")
     if not part.is_file():
         return 0
     try:
@@ -161,7 +162,7 @@ class _Appender:
     """A growing file, open for some recordings."""
 
     def __init__(self, part):
-        import h5py
+        h5py = needed("h5py", "a converted data set (HDF5)")
         self.file = h5py.File(part, "r+", libver=LIBVER)
         events = self.file["events"]
         names = ("t", "unit") if "unit" in events else ("t", "x", "y", "p")

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..formats import wfdb
 from ..formats.problems import FormatError
+from ..packages import needed
 from ..signals.encode import level_crossing
 from ..signals.spikes import Spikes
 from .dataset import Dataset
@@ -233,7 +234,7 @@ def raw(source: Path | str, part: str | None = None, records: Iterable[str] | No
 
 def _read(path):
     """(x, y) of a MATLAB 5 file, or an error that says what is wrong with it."""
-    from scipy.io import loadmat
+    loadmat = needed("scipy.io", "a MATLAB file").loadmat
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; --data (or the folder argument) must name the folder that "
                                 f"holds {' and '.join(FILES.values())}")

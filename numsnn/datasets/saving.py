@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..formats.whole import whole
+from ..packages import needed
 from ..signals.spikes import Spikes, index_dtype
 
 FORMAT, VERSION = "numsnn data set", 1
@@ -22,7 +23,7 @@ def save(data: Any, path: Path | str, options: dict | None = None) -> None:
 
     options: what made the set, kept in the file.  The file appears when it is complete.
     """
-    import h5py
+    h5py = needed("h5py", "a saved data set (HDF5)")
     with whole(path) as part, h5py.File(part, "w", libver=LIBVER) as file:
         _write_about(file, data, options)
         writer = None

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..packages import needed
 from ..signals.encode import level_crossing
 from ..signals.spikes import Spikes
 from .dataset import Dataset
@@ -103,7 +104,7 @@ def _force(theta, position, width, strength):
 
 def _potential(drive, dt):
     """dz/dt = drive - z, by the exponential Euler method."""
-    from scipy.signal import lfilter
+    lfilter = needed("scipy.signal", "the synthetic ECG").lfilter
     leak = np.exp(-dt)
     return lfilter([1 - leak], [1, -leak], drive, axis=0)
 
@@ -138,7 +139,7 @@ def _dataset(signal, labels, part, origin):
 def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
     """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by
     this."""
-    import h5py
+    h5py = needed("h5py", "a file of recordings in HDF5")
     signal, labels = ecg_signals(n, seed=seed)
     with h5py.File(path, "w", track_order=False) as file:
         source = f"SYNTHETIC ECG, model of McSharry et al. 2003, numsnn, seed {seed}"
@@ -150,7 +151,7 @@ def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
 
 def read(path: Path | str) -> Dataset:
     """A file of `write_sample` as a data set."""
-    import h5py
+    h5py = needed("h5py", "a file of recordings in HDF5")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; data/ of the repository holds ecg_synthetic.h5, "

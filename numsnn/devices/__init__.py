@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..packages import cannot_compile
+
 
 class DeviceError(OSError):
     """A device that is not there or does not work: what is missing, and the remedy."""
@@ -28,14 +30,20 @@ def get(device: str) -> ModuleType:
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; there are {', '.join(map(repr, DEVICES))}")
-    if device == "cpu" and find_spec("numba") is None:
-        raise ImportError('device="cpu" needs the package numba, which is not installed: '
-                          'install it (pip install numba), '
-                          'or use Network(..., device="reference"), which needs NumPy only')
+    if device == "cpu":
+        _check_numba()
     if device == "cuda" and not _works:
         _check_cuda()
         _works.append(device)
     return import_module(f".{device}.device", __name__)
+
+
+def _check_numba():
+    """Raise an ImportError or DeviceError that says why nothing can be compiled."""
+    why = cannot_compile()
+    if why:
+        kind = ImportError if "package" in why else DeviceError
+        raise kind(f'device="cpu" {why}, or use Network(..., device="reference"), which needs NumPy only')
 
 
 def _check_cuda():
@@ -73,7 +81,7 @@ def fastest() -> ModuleType:
 
     For losses, which belong to no network.
     """
-    return get("cpu" if find_spec("numba") else "reference")
+    return get("reference" if cannot_compile() else "cpu")
 
 
 def notice(device: str) -> str:

@@ -8,6 +8,7 @@ and not inlined leaves its loop scalar (measured: 20 ns instead of 2.9 per value
 import hashlib
 import inspect
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,22 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload, register_jitable
 
 from ..neurons import elementwise as ew
+from ..packages import options
 from . import access
 
 # Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see
-# below).  error_model: a division that checks for zero blocks SIMD.  No fastmath: it buys nothing here, and
-# without it njit and NumPy give the same bits.  nogil: chunks of a batch run in threads.
-# Any, because Numba keeps the type of options to itself.
-OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
+# below).  Any, because Numba keeps the type of options to itself.
+OPTIONS: Any = options()
+
+# a process that is forked while another thread compiles would wait for that thread for ever
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release,
+                        after_in_child=global_compiler_lock.release)
 INLINE: Any = {"forceinline": True}
 
 PACKAGE = __name__.partition(".")[0]

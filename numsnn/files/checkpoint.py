@@ -23,6 +23,7 @@ import numpy as np
 from ..formats.whole import whole
 from ..network.network import Network
 from ..optim import Optimizer, optimizer_from
+from ..packages import needed
 
 FORMAT, VERSION = "numsnn checkpoint", 1
 
@@ -45,7 +46,7 @@ class Training(NamedTuple):
 def save(net: Network, path: Path | str, *, optimizer: Optimizer | None = None, facts: dict | None = None,
          best: Mapping[str, np.ndarray] | None = None) -> None:
     """Write a network, or with the further arguments a training, to an HDF5 file."""
-    import h5py
+    h5py = needed("h5py", "a checkpoint (HDF5)")
 
     from .. import __version__
     with whole(path) as part, h5py.File(part, "w") as file:
@@ -166,7 +167,7 @@ class _Open:
         self.file = None
 
     def __enter__(self):
-        import h5py
+        h5py = needed("h5py", "a checkpoint (HDF5)")
         if not self.path.is_file():
             raise CheckpointError(f"no checkpoint {self.path}; "
                                   f"give the path of a file that numsnn wrote (checkpoint.h5)")

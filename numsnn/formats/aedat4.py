@@ -180,7 +180,7 @@ def decode(raw, end, columns, none, s, strict):
     n = end // 16
     for i in range(n):
         event = raw[i]
-        t[i], x[i], y[i], p[i] = event.t, event.x, event.y, event.on & 1
+        t[i], x[i], y[i], p[i] = event["t"], event["x"], event["y"], event["on"] & 1
         none[i] = 0
     kept, done, problem = sift(columns, none, n, s, strict)
     return 16 * done, kept, problem

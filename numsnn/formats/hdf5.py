@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..packages import needed
 from .problems import FormatError, existing
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeErro
 
 def opened(path: Path | str) -> h5py.File:
     """An h5py.File, or an error that says why not."""
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     try:
         return h5py.File(existing(path), "r")
     except DAMAGED as error:
@@ -41,7 +42,7 @@ def dataset(path: Path | str, file: h5py.File, key: str, kinds: str = "iufb", nd
 
     kinds: NumPy's letters; of: what such files are called in the error.
     """
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     found = file.get(key)
     if not isinstance(found, h5py.Dataset):
         there = ", ".join(sorted(file)) or "nothing"
@@ -86,7 +87,7 @@ class Vectors:
     """
 
     def __init__(self, path: Path | str, found: h5py.Dataset, name: str):
-        import h5py
+        h5py = needed("h5py", "an HDF5 file")
         self.path = path
         self.name = name
         self.found = found

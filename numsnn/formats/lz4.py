@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..packages import say_where_decoding_is_slow
 from .sift import jit
 
 MAGIC = 0x184D2204
@@ -71,6 +72,7 @@ def _block(raw, at, end, out, n):
 
 def decompress(raw: np.ndarray, limit: int) -> np.ndarray:
     """The content of one frame, uint8; limit: more bytes than this are refused."""
+    say_where_decoding_is_slow()
     at, flags, size = _header(raw)
     limit = min(limit, len(raw) * RATIO)
     if size is not None and size > limit:

@@ -22,6 +22,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from ..packages import say_where_decoding_is_slow
 from .problems import FormatError, Problems, existing
 
 PIECE = 1 << 18                     # bytes read at once: they stay in the cache until they are decoded
@@ -194,6 +195,7 @@ def pieces(path: Path | str, decoder: Decoder, problems: Problems) -> Iterator[C
 def decoded(decoder: Decoder, raw: np.ndarray, held: int, columns: Columns, none: np.ndarray, at: int,
             problems: Problems) -> tuple[int, Columns, bool]:
     """(bytes used, events, whether the rest is lost) of `held` bytes at position `at` of the file."""
+    say_where_decoding_is_slow()
     used, n, problem = decoder.decode(raw, held, tuple(columns), none, decoder.state, problems.strict)
     if problem != FINE:
         problems.found(KINDS[problem], _numbers(problem, decoder.state), at + used)

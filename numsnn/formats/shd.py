@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..packages import needed
 from .whole import whole
 
 TOGETHER = 32               # recordings that are held in memory and written together
@@ -44,7 +45,7 @@ def write(path: Path | str, recordings: Iterable[tuple], classes: Iterable, *, u
     speaker, such as gender or age.  attributes: go to the root of the file.  The file appears under its name
     when it is complete; until then it is PATH.part.
     """
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     names = [str(c).encode() for c in classes]
     kind = np.dtype(dtype)
     if kind not in (np.float16, np.float32, np.float64):
@@ -75,7 +76,7 @@ def write(path: Path | str, recordings: Iterable[tuple], classes: Iterable, *, u
 
 def _create(file, dtype):
     """The empty data sets, by the fields of `Train`."""
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     kinds = {"times": ("spikes/times", h5py.vlen_dtype(dtype)),
              "units": ("spikes/units", h5py.vlen_dtype(np.dtype(np.uint16))),
              "label": ("labels", np.uint16),

@@ -7,9 +7,9 @@ always.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from ..packages import compiled_where_possible as jit
 from .piecewise import (
     BACKWARDS,
     BASE,
@@ -25,7 +25,7 @@ from .piecewise import (
     WRAP,
 )
 
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+__all__ = ["big", "jit", "little", "report", "sift"]
 
 
 @jit

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..packages import needed
 from . import hdf5
 from .piecewise import BACKWARDS, KINDS, PLACE, Columns
 from .problems import FormatError, Problems, existing
@@ -79,7 +80,7 @@ def _largest(column):
 
 
 def _hdf5_parts(path):
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     with h5py.File(path, "r") as file:
         group = file["events"]
         for first in range(0, len(group["t"]), CHUNK):
@@ -91,7 +92,7 @@ def _hdf5_parts(path):
 
 def write_hdf5(path: Path | str, chunks: Iterable[Columns], sensor: tuple[int, int]) -> None:
     """HDF5 with events/x, y, t, p in chunks, compressed."""
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
 
     from .. import __version__
     with h5py.File(path, "w", libver=("v110", "v110")) as file:

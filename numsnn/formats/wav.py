@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..packages import needed
 from . import whole as files
 from .problems import FormatError, Problems, existing
 
@@ -105,7 +106,7 @@ def resampled(signal: ArrayLike, old: int, new: int) -> np.ndarray:
     samples = np.asarray(signal, np.float64)
     if old == new or not len(samples):
         return samples
-    from scipy.signal import resample_poly
+    resample_poly = needed("scipy.signal", "another sampling rate").resample_poly
     return resample_poly(samples, int(new) // common, int(old) // common)
 
 

@@ -167,16 +167,20 @@ class Graph:
         return {member[s] for s in sources} - {number}
 
     def _strong(self, names) -> dict:
-        """Layer -> number of its strongly connected component."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-        edges = []
-        for i, name in enumerate(names):
-            edges += [(names.index(s), i) for s in self.nodes[name].sources if s != INPUT]
-        rows, columns = zip(*edges, strict=True)
-        matrix = coo_array(([1] * len(edges), (rows, columns)), shape=(len(names),) * 2)
-        _, label = connected_components(matrix, connection="strong")
-        return dict(zip(names, label.tolist(), strict=True))
+        """Layer -> number of its strongly connected component, whose layers all feed each other."""
+        feed = {name: self._feeding(name) for name in names}
+        return {name: min(i for i, other in enumerate(names)
+                          if other == name or other in feed[name] and name in feed[other]) for name in names}
+
+    def _feeding(self, name) -> set:
+        """The layers from which something arrives at a layer, through others too."""
+        found: set = set()
+        waiting = [name]
+        while waiting:
+            sources = set(self.nodes[waiting.pop()].sources) - {INPUT} - found
+            found |= sources
+            waiting += sources
+        return found
 
     # ---- stages
 

@@ -2,12 +2,14 @@
 
 import json
 import platform
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from ..devices.threads import get_num_threads
 from ..network.network import Network
+from ..packages import needed
 from ..reports import plot
 from ..training.metrics import scores
 from ..training.train import Evaluation, History, evaluate
@@ -45,7 +47,12 @@ def _metrics(net, history, test: Evaluation, about):
 
 
 def _figures(out, recipe, net, history, data, test):
-    """The names of the files that were drawn."""
+    """The names of the files that were drawn; none, and a word, without Matplotlib."""
+    try:
+        needed("matplotlib", "figures")
+    except ImportError as error:
+        print(f"no figures: {error}", file=sys.stderr)
+        return []
     files = []
     if len(history):
         curve = plot.training_curve(history, f"{recipe.name}: {data.train.name}")

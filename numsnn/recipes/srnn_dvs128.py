@@ -27,6 +27,7 @@ from ..datasets.recordings import Bins, framed
 from ..loss import CrossEntropy
 from ..network.network import Network
 from ..optim import Adam, Cosine
+from ..packages import needed
 from .recipe import Data, Recipe
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def optimizer(options: dict) -> Adam:
 
 def activity(net: Network, data: Dataset) -> Figure:
     """Spikes of both populations and the answer over time, of the first test recordings."""
-    import matplotlib.pyplot as plt
+    plt = needed("matplotlib.pyplot", "a figure")
     example = data.select(np.arange(min(3, len(data))))
     _, _, seen = net.run(example.x, record={"first": "spike", "second": "spike", "li0": "v"})
     fig, axes = plt.subplots(3, len(example), figsize=(4 * len(example), 6), sharex=True, squeeze=False,

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..formats import FormatError
 from ..formats.problems import existing
+from ..packages import needed
 from ..signals.events import Events
 from ..signals.spikes import Spikes
 
@@ -58,7 +59,7 @@ def _kind(path) -> str:
 
 
 def _hdf5_kind(path):
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
 
     from ..datasets.converted import FORMAT
     from ..datasets.saved import FORMAT as SAVED
@@ -188,7 +189,7 @@ def _of_listing(path, what, listing, recording, sizes=None):
 
 
 def _recordings(path, format=None, recording=0):
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
 
     from ..datasets.converted import listing
     with h5py.File(path, "r") as file:
@@ -283,7 +284,7 @@ def _babi(path, format=None, recording=0):
 
 
 def _mat(path, format=None, recording=0):
-    from scipy.io import whosmat
+    whosmat = needed("scipy.io", "a MATLAB file").whosmat
     try:
         found = whosmat(path)
     except Exception as error:          # scipy raises many kinds for damaged files
@@ -294,7 +295,7 @@ def _mat(path, format=None, recording=0):
 
 
 def _hdf5(path, format=None, recording=0):
-    import h5py
+    h5py = needed("h5py", "an HDF5 file")
     lines = [f"{path}: HDF5 that no reader here knows, {_size(path)}"]
 
     def visit(name, thing):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ..packages import needed
 from ..signals.events import Events
 from ..training.metrics import scores
 
@@ -51,7 +52,7 @@ def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     """The function, run in our style."""
     @wraps(draw)
     def in_style(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> Drawn:
-        import matplotlib
+        matplotlib = needed("matplotlib", "a figure")
         with matplotlib.rc_context(STYLE):
             return draw(*arguments, **keywords)
     return in_style

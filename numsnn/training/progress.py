@@ -13,8 +13,9 @@ class Progress:
     """A bar on a terminal; in a file or a pipe a line for each epoch."""
 
     def __init__(self, epoch: int, epochs: int, batches: int, on: bool):
-        self.epoch, self.epochs, self.batches, self.on = epoch, epochs, batches, on
-        self.live = on and sys.stderr.isatty()
+        self.epoch, self.epochs, self.batches = epoch, epochs, batches
+        self.on = on and sys.stderr is not None         # None in a program without a console
+        self.live = self.on and sys.stderr.isatty()
         self.started = time.perf_counter()
         self.drawn = 0.0
 

@@ -19,6 +19,7 @@ from ..loss import Loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..optim import Optimizer
+from ..packages import needed
 from .evaluation import Evaluation, evaluate, predict
 from .history import History
 from .progress import Progress
@@ -84,6 +85,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Los
     Raises TrainingDiverged, with epoch, batch and layer, where the loss or a gradient is not finite.
     """
     _check(train, valid, epochs, batch_size, tbptt)
+    if checkpoint is not None:
+        needed("h5py", "a checkpoint (HDF5)")       # said now, not after the first epoch
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
     plan = _plans(net, checkpoint_every, memory, tbptt, regularisers)

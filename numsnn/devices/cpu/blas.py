@@ -20,7 +20,10 @@ _NAMES = ("scipy_openblas_{}_num_threads", "scipy_openblas_{}_num_threads64_", "
 @lru_cache(1)
 def _switch() -> tuple[Callable[[], int], Callable[[int], None]] | None:
     """(get, set) of the number of threads of SciPy's OpenBLAS, or None where it is another BLAS."""
-    import scipy.linalg.cython_blas  # it loads the library
+    try:
+        import scipy.linalg.cython_blas  # it loads the library
+    except ImportError:
+        return None
     package = Path(str(scipy.__file__)).parent
     for folder in (package.parent / "scipy.libs", package / ".dylibs"):
         for path in sorted(folder.glob("*openblas*")):
@@ -36,9 +39,9 @@ def _switch() -> tuple[Callable[[], int], Callable[[int], None]] | None:
 def usable() -> bool:
     """Whether products may go to BLAS; says so once if not."""
     if _switch() is None:
-        warnings.warn("SciPy's BLAS is not an OpenBLAS whose threads can be set; products of the backward "
-                      "pass use our own, slower loops, so that results do not depend on the number of "
-                      "threads",
+        warnings.warn("SciPy is missing, or its BLAS is not an OpenBLAS whose threads can be set; products "
+                      "of the backward pass use our own, slower loops, so that results do not depend on the "
+                      "number of threads",
                       RuntimeWarning, stacklevel=2)
         return False
     return True

@@ -87,7 +87,7 @@ def _call(context, address, fixed, x, before, after, y, work, batch):
 def _kernel(function, real):
     p = types.CPointer(real)
     signature = types.void(types.CPointer(types.int64), p, p, p, p, p, types.uint64)
-    return numba.cfunc(signature, cache=True, error_model=OPTIONS["error_model"])(function)
+    return numba.cfunc(signature, cache=OPTIONS["cache"], error_model=OPTIONS["error_model"])(function)
 
 
 def pointed(cls, like, fixed, first):

@@ -9,6 +9,7 @@ simulator knows its own way only.
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import warnings
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numba import config, cuda
+
+from .. import DeviceError
 
 SIMULATED = bool(vars(config)["ENABLE_CUDASIM"])    # Numba sets its settings when it is loaded
 if not SIMULATED:
@@ -32,9 +35,19 @@ WORDS = {
 }
 ARRAY = "7q"
 
+PROCESS = os.getpid()   # whose GPU it is: a forked process does not inherit its use
+
 _lock = threading.Lock()
 _known: dict[tuple, Any] = {}       # (kernel, kinds of its arguments): how it is started from then on
 _attached = threading.local()
+
+
+def check_process() -> None:
+    """Raise a DeviceError in a process that was forked from the one which uses the GPU."""
+    if os.getpid() != PROCESS and not SIMULATED:
+        raise DeviceError("the GPU cannot be used in a process that was forked from one which uses it; start "
+                          'the process by multiprocessing.get_context("spawn"), or run the network on '
+                          'device="cpu" there')
 
 
 class Memory:
@@ -43,6 +56,7 @@ class Memory:
     __slots__ = ("address", "nbytes", "whole")
 
     def __init__(self, size: int):
+        check_process()
         try:
             self.nbytes = size
             self.whole = cuda.device_array(size, np.uint8)

@@ -18,7 +18,7 @@ import numpy as np
 from numba import cuda
 
 from ..buffers import Pool
-from .driver import Stream
+from .driver import Stream, check_process
 
 
 class _Now(threading.local):
@@ -36,6 +36,7 @@ def _streams():
 
 def current() -> Stream:
     """The stream on which things are started."""
+    check_process()
     return _streams().up if _now.arrival else _streams().work
 
 

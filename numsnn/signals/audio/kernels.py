@@ -7,10 +7,12 @@ whatever it is cut into.  numsnn/signals/audio/ear.py has the equations.
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+from ...packages import needed, options
+
+njit = needed("numba", "the model of the ear").njit
+OPTIONS: dict[str, Any] = options()
 ZERO, ONE = np.float32(0), np.float32(1)
 BLOCK = 128                     # time steps from one call of the filter bank to the next
 
@@ -46,7 +48,7 @@ class Cell(NamedTuple):
     refractory: float   # time steps
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def filter_bank(signal, re, im, gain, z, out):
     """The gammatone filters over a block.
 
@@ -66,7 +68,7 @@ def filter_bank(signal, re, im, gain, z, out):
         out[1, t] = z[7]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _stage(re, im, gain, ur, ui, zr, zi):
     """One of the later stages, whose input is u and whose state is z."""
     for n in range(re.size):
@@ -75,7 +77,7 @@ def _stage(re, im, gain, ur, ui, zr, zi):
         zr[n] = r
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _receptor(re, im, locked, smooth, knee, drive):
     """The half wave where phase locking lasts, else the envelope / pi (its mean over a cycle); compressed."""
     for n in range(re.size):
@@ -84,7 +86,7 @@ def _receptor(re, im, locked, smooth, knee, drive):
         drive[n] = blend / np.sqrt(ONE + knee * envelope)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _release(drive, q, c, w, p, rate):
     """Transmitter: store q, cleft c, reprocessed w.
 
@@ -100,7 +102,7 @@ def _release(drive, q, c, w, p, rate):
         rate[n] = p.h * (c[n] - p.rest)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _fire(rate, current, v, waits, threshold, p, fired):
     """Leaky integration.
 
@@ -116,7 +118,7 @@ def _fire(rate, current, v, waits, threshold, p, fired):
         fired[n] = f
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def spikes(bank, steps, places, hair, cell, noise, pools, cells, step, unit):
     """Hair and bushy cells over the first `steps` of the filter bank's output: the number of spikes.
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...packages import needed
 from .ear import checked
 
 WIDTH = 9                           # frames over which a delta is fitted
@@ -35,7 +36,6 @@ def log_mel(signal: ArrayLike, rate: int, n_mels: int = 40, *, window: float = 0
     480, is 512 here.
     Source: Davis & Mermelstein 1980; deltas as in librosa; Yin, Corradi, Bohte 2021.
     """
-    from scipy.signal import savgol_filter
     signal = checked(signal)
     n = round(window * rate)
     step = round(hop * rate)
@@ -52,21 +52,30 @@ def log_mel(signal: ArrayLike, rate: int, n_mels: int = 40, *, window: float = 0
     mel = power @ mel_filters(n_mels, size, rate, low, high)
     largest = mel.max()
     y = np.log1p(mel / (floor * largest)) if largest > 0 else mel
-    derivatives = [savgol_filter(y, WIDTH, d, deriv=d, axis=0, mode="interp") for d in range(1, deltas + 1)]
-    y = np.concatenate([y, *derivatives], 1)
+    y = np.concatenate([y, *(_derivative(y, d) for d in range(1, deltas + 1))], 1)
     if rescale:
         deviation = y.std(0)
         y /= np.where(deviation > 1e-10, deviation, 1)
     return y.astype(np.float32)
 
 
+def _derivative(y: np.ndarray, order: int) -> np.ndarray:
+    """The first or second derivative over time, of polynomials of this order that fit WIDTH steps."""
+    savgol_filter = needed("scipy.signal", "a derivative").savgol_filter
+    return savgol_filter(y, WIDTH, order, deriv=order, axis=0, mode="interp")
+
+
+def _hann(n: int) -> np.ndarray:
+    """The window of n samples, (1 - cos(2 pi i / n)) / 2."""
+    return 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, n + 1)[:-1])
+
+
 def _power(signal: np.ndarray, n: int, step: int, frames: int) -> tuple[np.ndarray, int]:
     """The power (frames, size // 2 + 1) of windows of n samples every `step` samples, and the size."""
-    from scipy.signal import get_window
     padded = np.pad(signal, (n // 2, n))
     pieces = np.lib.stride_tricks.sliding_window_view(padded, n)[:frames * step:step]
     size = 1 << (n - 1).bit_length()
-    return np.abs(np.fft.rfft(pieces * get_window("hann", n), size)) ** 2, size
+    return np.abs(np.fft.rfft(pieces * _hann(n), size)) ** 2, size
 
 
 @lru_cache(maxsize=8)

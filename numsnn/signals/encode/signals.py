@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...packages import needed
 from ..spikes import Spikes
 from .check import positive, real, train, whole
 
@@ -132,7 +133,7 @@ def _smoothed(signal: ArrayLike, window: int, order: int) -> np.ndarray:
     if not 0 <= order < window:
         raise ValueError(f"a Savitzky-Golay filter needs 0 <= order < window; got order {order!r}, "
                          f"window {window!r}. Window 0: no smoothing")
-    from scipy.signal import savgol_filter
+    savgol_filter = needed("scipy.signal", "a derivative").savgol_filter
     return savgol_filter(signal, window, order, axis=0)
 
 
