@@ -1,5 +1,7 @@
 """Training on the CUDA device (see on_cuda.py): memory, benchmarks, what goes up and down, epochs."""
 
+import copy
+import pickle
 from functools import lru_cache, partial
 
 import numpy as np
@@ -207,3 +209,21 @@ def test_training(make, tmp_path):
         assert np.asarray(again.params[name]).tobytes() == p.tobytes() == moved.params[name].tobytes(), name
     assert np.array_equal(ns.predict(there, data), ns.predict(moved, data))
     assert ns.evaluate(there, data).rates.keys() == {"alif0"}
+
+
+def test_copies_and_pickles():
+    """A network on the GPU is a value as any other; its arrays travel by way of the host."""
+    net = srnn("cuda")
+    y = net.run(X)[0]
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.to("cpu").to("cuda")):
+        assert again.device == "cuda" and again.same_as(net)
+        assert again.run(X)[0].tobytes() == y.tobytes()
+        again.params["dense0.weight"] = np.zeros(np.shape(net.params["dense0.weight"]))
+        assert not again.same_as(net) and net.run(X)[0].tobytes() == y.tobytes()
+
+
+def test_a_forked_process_is_told_that_it_has_no_gpu(monkeypatch):
+    monkeypatch.setattr(cuda_driver, "PROCESS", -1)
+    monkeypatch.setattr(cuda_driver, "SIMULATED", False)
+    with pytest.raises(OSError, match=r"forked from one which uses it; start .*spawn"):
+        cuda_array.zeros(3, np.float32).memory  # noqa: B018
