@@ -59,7 +59,7 @@ def checked(function: Function) -> Function:
         for name, value in _named(parameters, args, kwargs):
             check = checks.get(name)
             if check is not None and not check.fits(value):
-                raise TypeError(_sentence(function, name, check, value))
+                raise TypeError(_sentence(function, args, name, check, value))
         return function(*args, **kwargs)
     return typing.cast(Function, door)
 
@@ -74,9 +74,9 @@ def _named(parameters, args, kwargs):
     yield from kwargs.items()
 
 
-def _sentence(function, name, check, value):
-    owner, _, own = function.__qualname__.rpartition(".")
-    called = owner if own == "__init__" else own
+def _sentence(function, args, name, check, value):
+    own = function.__name__
+    called = type(args[0]).__name__ if own == "__init__" else own
     remedies = [REMEDIES[c] for c in check.classes if c in REMEDIES]
     remedy = f". {remedies[0]}" if remedies else ""
     return f"{called}: {name} must be {check.words}; got {what_it_is(value)}{remedy}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import babi as stories
 from ..formats.problems import FormatError
 from ..formats.source import Source
@@ -142,6 +143,7 @@ def load(source: Path | str, task: int, test: Path | str | None = None, *, lower
     return _task(parts, f"bAbI task {task} ({TASKS[task - 1]})", sources, apart, padding == "end")
 
 
+@checked
 def made_up(n: int, seed: int = 0, statements: int = 4) -> Task:
     """Made-up stories of the kind of task 1, n questions in each part.
 

@@ -10,6 +10,7 @@ import csv
 import io
 from pathlib import Path, PurePosixPath
 
+from ..checked import checked
 from ..formats import FormatError
 from ..formats.piecewise import File, names
 from ..formats.recordings import read
@@ -138,6 +139,7 @@ def _shares(chosen, part, share):
     return kept
 
 
+@checked
 def mnist_dvs(path: Path | str, part: str = "train", *, scale: int = 16, share: float = 0.8,
               strict: bool = True, **orientation: bool) -> Listing:
     """MNIST-DVS: 128 x 128 pixels, moving digits filmed from a screen, AEDAT 2.0.

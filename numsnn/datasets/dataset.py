@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..devices import threads
 from ..layers.layer import positive_integer
 from ..signals.arrays import checked_lengths, checked_mask, plain
@@ -260,6 +261,7 @@ class Dataset:
                              f"holding out {given} leaves a part empty")
         return self.select(~held), self.select(held)
 
+    @checked
     def batches(self, size: int, rng: np.random.Generator | None = None,
                 prefetch: int | None = None) -> Iterator[Batch]:
         """Batches of `size` samples (the last may be smaller), in the order of the set, or shuffled by rng.
@@ -314,6 +316,7 @@ class Dataset:
         return f"Dataset({self.name!r}, {len(self)} sequences{steps}, {self.units} features, {what})"
 
 
+@checked
 def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """(B,) the fold, 0 to n - 1, of each sample, drawn so that every class is spread evenly over them."""
     is_whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import idx
 from ..formats.problems import FormatError
 from .dataset import Dataset, Sequences
@@ -36,6 +37,7 @@ class Images(NamedTuple):
     labels: np.ndarray
 
 
+@checked
 def images(folder: Path | str, part: str) -> Images:
     """The images and labels of a part: "train", "test", or "subset".
 
@@ -91,6 +93,7 @@ def mnist(folder: Path | str, part: str, steps: int = PIXELS, seed: int | None =
     return _sequences(images(folder, part), steps, seed, window, DIGITS, "MNIST", part)
 
 
+@checked
 def fashion(folder: Path | str, part: str, steps: int = SIDE, seed: int | None = None,
             window: int = 1) -> Dataset:
     """Fashion-MNIST as sequences, by default row by row.
@@ -117,6 +120,7 @@ class _Still(Sequences):
         return np.broadcast_to(image, (self.steps, *image.shape)), None
 
 
+@checked
 def still(folder: Path | str, part: str, steps: int = 10, *, name: str = "MNIST") -> Dataset:
     """Each image, pixel / 255, shown unchanged for `steps` steps.
 

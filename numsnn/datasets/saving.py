@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import checked
 from ..formats.storage import check
 from ..formats.whole import as_json, whole_hdf5
 from ..signals.spikes import Spikes, index_dtype
@@ -17,6 +18,7 @@ CHUNK = 1 << 15
 BATCH = 128                         # sequences that are held at once while a lazy set is written
 
 
+@checked
 def save(data: Any, path: Path | str, options: dict | None = None) -> None:
     """Write a `Dataset`; of a lazy one a batch at a time is held in memory.
 

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..formats import shd, wav
 from ..formats.problems import FormatError
 from ..formats.source import RATIO, is_wanted
@@ -119,6 +120,7 @@ def _part(part):
         raise ValueError(f"part must be one of {', '.join(map(repr, PARTS))}; got {part!r}")
 
 
+@checked
 def write_spikes(path: Path | str, recordings: Iterable[Recording], classes: Sequence[str], rate: int, *,
                  units: int = 700, rms: float = 0.1, dtype: DTypeLike = "float16",
                  speakers: Iterable[str] = (), source: str = "", **settings: Any) -> int:
@@ -229,6 +231,7 @@ def fsdd_spikes(source: Path | str, path: Path | str, part: str, *,
 # ---- Google Speech Commands
 
 
+@checked
 def commands_part(name: str, valid: float = 0.1, test: float = 0.1) -> str:
     """The part that the published rule gives a file name: "train", "valid" or "test"."""
     stem = re.sub(r"_nohash_.*$", "", PurePosixPath(name).name)
@@ -239,6 +242,7 @@ def commands_part(name: str, valid: float = 0.1, test: float = 0.1) -> str:
     return "test" if share < valid + test else "train"
 
 
+@checked
 def commands(source: Path | str, part: str, *, classes: int | Sequence[str] = 35, unknown: float | None = 0.1,
              silence: float = 0.1, limit: int | None = None, seed: int = 0) -> Iterator[Recording]:
     """The recordings of a part of Speech Commands, word by word.
@@ -283,6 +287,7 @@ def commands(source: Path | str, part: str, *, classes: int | Sequence[str] = 35
     return _then_noise(spoken, files, part, round(silence * n_own), names.index("silence"), rng)
 
 
+@checked
 def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
     """The names of the classes of `commands`."""
     if isinstance(classes, int):
@@ -351,6 +356,7 @@ def _then_noise(spoken, files, part, n, label, rng):
             yield Recording(f"{name}@{at}", label, NOISE, np.pad(piece, (0, COMMANDS_RATE - len(piece))))
 
 
+@checked
 def speech_commands(source: Path | str, part: str, *, classes: int | Sequence[str] = 35,
                     unknown: float | None = 0.1, silence: float = 0.1, limit: int | None = None,
                     seed: int = 0, **features: Any) -> Dataset:

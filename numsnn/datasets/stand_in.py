@@ -12,6 +12,7 @@ themselves.
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.events import Events
 from .mnist import PIXELS, SIDE, Images
 from .shd import CHANNELS
@@ -61,6 +62,7 @@ def _word(number, rng):
     return at
 
 
+@checked
 def spoken(n: int, classes: int = 20, *, seed: int = 0) -> tuple[Events, np.ndarray]:
     """(events of n recordings of a second, word of each), in the form of the Spiking Heidelberg Digits.
 
@@ -83,6 +85,7 @@ def spoken(n: int, classes: int = 20, *, seed: int = 0) -> tuple[Events, np.ndar
     return Events.sorted(t, units, shape=(CHANNELS,), offsets=offsets, tick=1.0), labels
 
 
+@checked
 def features(n: int, classes: int = 12, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(x (101, n, 120) float32, word of each of n recordings), in the form of `audio.log_mel`.
 
@@ -103,6 +106,7 @@ def features(n: int, classes: int = 12, *, seed: int = 0) -> tuple[np.ndarray, n
     return x / x.std(0), labels
 
 
+@checked
 def digits(n: int, *, seed: int = 0) -> Images:
     """n pictures of the digits 0 to 9 in turn, in the form of MNIST: (n, 28, 28) bytes, 0 the ground."""
     rng = np.random.default_rng([seed, n])

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..formats.whole import whole_hdf5
@@ -45,6 +46,7 @@ class Ecg(NamedTuple):
     labels: np.ndarray      # (T, B) index into CLASSES
 
 
+@checked
 def ecg_signals(n: int, steps: int = 1300, seed: int = 0, noise: float = 0.015) -> Ecg:
     """n records of `steps` samples at 250 Hz.  noise: mean standard deviation of the measurement noise,
     mV."""
@@ -124,6 +126,7 @@ def _waves(theta, position, width):
     return labels
 
 
+@checked
 def ecg(n: int, steps: int = 1300, seed: int = 0, part: str = "") -> Dataset:
     """n synthetic records as a data set of the form of the coded QT Database.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.encode import delta
 from ..signals.events import Events
 from .cameras import GESTURES
@@ -59,6 +60,7 @@ def _movie(gesture, size, steps, rng):
     return light
 
 
+@checked
 def gestures(n: int, *, size: int = 128, seconds: float = 1.0, seed: int = 0,
              noise: float = 0.02) -> tuple[Events, np.ndarray]:
     """(events of n recordings, gesture of each), the 11 gestures in turn.

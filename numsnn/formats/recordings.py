@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.events import Events
 from . import aedat2, aedat3, aedat4, hdf5_events, prophesee, records, tables, text
 from .contents import guess as _guess, refuse_others
@@ -153,6 +154,7 @@ def read(path: Path | str, format: str | None = None, **options) -> Events:
     return Stream(path, format, **options).read()
 
 
+@checked
 def write(path: Path | str, events: Events | Iterable[Columns], format: str | None = None, *,
           sensor: tuple[int, int] | None = None) -> None:
     """Write one recording of a camera; the file appears when it is complete.

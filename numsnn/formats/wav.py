@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..packages import needed
 from . import whole as files
 from .problems import FormatError, Problems, existing
@@ -90,6 +91,7 @@ def read(source: Path | str | bytes | bytearray | memoryview, *, rate: int | Non
     return Wav(signal, layout.rate if rate is None else rate, dict(problems.counts))
 
 
+@checked
 def resampled(signal: ArrayLike, old: int, new: int) -> np.ndarray:
     """A signal (N,) of `old` samples per second at `new` ones: ceil(N new / old) samples.
 
@@ -244,6 +246,7 @@ def _one_channel(samples, channel, name):
 # ---- writing
 
 
+@checked
 def encoded(signal: ArrayLike, rate: int, bits: int = 16) -> bytes:
     """The bytes of a PCM WAV file.
 

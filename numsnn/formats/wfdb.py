@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from .headers import as_text
 from .problems import FormatError, Problems
 from .source import Source
@@ -141,6 +142,7 @@ def records(source: Path | str) -> list[str]:
     return [name.removesuffix(".hea") for name in Source(source).names(".hea")]
 
 
+@checked
 def header(source: Path | str, record: str, strict: bool = True) -> Header:
     """The header of a record."""
     return _header(Source(source), record, strict)[0]
@@ -171,6 +173,7 @@ def read(source: Path | str, record: str, strict: bool = True) -> Record:
     return Record(head, adc, problems.counts)
 
 
+@checked
 def annotations(source: Path | str, record: str, annotator: str, strict: bool = True) -> Annotations:
     """The annotations NAME.annotator of a record; parameters as in `read`."""
     files = Source(source)

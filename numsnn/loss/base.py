@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..devices import buffers
 from ..devices.contract import valid_steps
 from ..signals.arrays import TIME_FIRST, checked_lengths, checked_mask, plain
@@ -50,6 +51,7 @@ class Loss:
                              f"got {dy.shape}")
         return loss, dy.reshape(y.shape)
 
+    @checked
     def check(self, shape: Sequence[int], labels: ArrayLike, mask: ArrayLike | None = None,
               lengths: ArrayLike | None = None) -> tuple[np.ndarray, Any]:
         """(labels, weights) for an answer of this shape; labels (B,) or (T, B), weights alike, float64."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import devices
+from ..checked import checked
 from ..layers import Block, Layer, by_name
 from ..layers.layer import count_of
 from . import fused, gradients, memory, stages, stepping
@@ -194,6 +195,7 @@ class Network(Door):
 
     # ---- facts
 
+    @checked
     def memory(self, steps: int, batch: int, *, rate: float | None = None,
                checkpoint_every: int | None = None) -> memory.Memory:
         """Bytes of arrays that a training step of so many time steps and samples holds at most, without its
@@ -210,6 +212,7 @@ class Network(Door):
         """Number of learned values."""
         return sum(p.size for p in self.params.values())
 
+    @checked
     def summary(self, seen: Seen | None = None) -> str:
         """A table of layers, sizes, parameters.
 
@@ -226,6 +229,7 @@ class Network(Door):
                            "device": self.device, "chunk": self.chunk, "input_shape": self.input_shape})
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any], **changes: Any) -> Network:
         """The network of a `config()`, with newly drawn parameters."""
         config = {**config, **changes}

@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..checked import checked
 from .elementwise import (
     HALF,
     ONE,
@@ -137,6 +138,7 @@ def gaussian_smooth(x, k):
     return k.gamma * (HALF * (ONE + erf(x * k.root)))
 
 
+@checked
 def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
     """gamma N(x; 0, sigma)."""
     _positive(gamma=gamma, sigma=sigma)
@@ -213,6 +215,7 @@ def triangle_smooth(x, k):
     return k.area * (HALF + y - HALF * (y * abs(y)))
 
 
+@checked
 def triangle(gamma: float = 0.5, slope: float = 1.0) -> Surrogate:
     """gamma max(0, 1 - slope |x|)."""
     _positive(gamma=gamma, slope=slope)

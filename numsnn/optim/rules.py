@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..layers.layer import number
 from ..neurons.elementwise import elementwise, maximum, sqrt
 from .optimizer import Optimizer
@@ -139,6 +140,7 @@ class Adamax(Adam):
 OPTIMIZERS: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (SGD, Adam, AdamW, Adamax)}
 
 
+@checked
 def optimizer_from(config: Mapping[str, Any]) -> Optimizer:
     """The optimiser of a `config()`, with an empty state."""
     config = dict(config)

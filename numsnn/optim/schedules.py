@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import cos, inf, pi
 from typing import Any
 
+from ..checked import checked
 from ..layers.layer import count_of, number, positive_integer
 
 
@@ -46,6 +47,7 @@ class Step(Schedule):
 class MultiStep(Schedule):
     """factor^(number of milestones that have passed)."""
 
+    @checked
     def __init__(self, milestones: Iterable[int], factor: float = 0.5):
         if not isinstance(milestones, Iterable) or isinstance(milestones, str):
             raise TypeError(f"MultiStep: expected a list of epochs, MultiStep([10, 20]); got {milestones!r}")
@@ -105,6 +107,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     cls.__name__: cls for cls in (Constant, Step, MultiStep, Exponential, Cosine, WarmUp, Linear)}
 
 
+@checked
 def schedule_from(config: Mapping[str, Any]) -> Schedule:
     """The schedule of a `config()`."""
     config = dict(config)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..training.history import History
 from ..training.metrics import scores
 from .style import COLOURS, INK, PALE, figure, finite, numbers, plain, styled, text_of
@@ -160,6 +161,7 @@ def answers(target: ArrayLike, answer: ArrayLike, title: str = "",
 
 
 @styled
+@checked
 def rates(of_neurons: Mapping[str, ArrayLike], title: str = "") -> Figure:
     """Spikes per step of the neurons of each layer, as a histogram; how many never, or always, spike.
 
@@ -185,6 +187,7 @@ def rates(of_neurons: Mapping[str, ArrayLike], title: str = "") -> Figure:
 
 
 @styled
+@checked
 def parameters(arrays: Mapping[str, ArrayLike], title: str = "", most: int = 24) -> Figure:
     """A histogram of each array of parameters, name -> array; of more than `most` the first ones."""
     if not arrays:

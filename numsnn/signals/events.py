@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from . import event_steps
 from .integers import LARGEST_TIME, column_of_events, integers, times_of_events, whole
 from .spikes import Spikes
@@ -47,6 +48,7 @@ class Events:
     y: np.ndarray | None
     p: np.ndarray | None
 
+    @checked
     def __init__(self, t: ArrayLike, unit: ArrayLike | None = None, *, x: ArrayLike | None = None,
                  y: ArrayLike | None = None, p: ArrayLike | None = None, shape: int | Sequence[int],
                  offsets: ArrayLike | None = None, tick: float = 1e-6):
@@ -97,6 +99,7 @@ class Events:
         self.p = column_of_events("p", self.p, n, polarities, np.int8)
 
     @classmethod
+    @checked
     def sorted(cls, t: ArrayLike, unit: ArrayLike | None = None, *, x: ArrayLike | None = None,
                y: ArrayLike | None = None, p: ArrayLike | None = None, shape: int | Sequence[int],
                offsets: ArrayLike | None = None, tick: float = 1e-6) -> Events:
@@ -204,6 +207,7 @@ class Events:
         return self._with([column[entries] for column in self.columns], offsets=offsets)
 
     @staticmethod
+    @checked
     def concatenate(parts: list[Events]) -> Events:
         """The recordings of all parts, which must have one shape and tick."""
         kinds = {(part.shape, part.tick) for part in parts}
@@ -213,6 +217,7 @@ class Events:
         columns = zip(*(part.columns for part in parts), strict=True)
         return parts[0]._with([np.concatenate(pieces) for pieces in columns], offsets=offsets)
 
+    @checked
     def slice(self, first: float, last: float, from_zero: bool = True) -> Events:
         """Events with first <= time < last, in seconds; from_zero: times then begin at `first`."""
         # rounded: 0.003 s are 3000 us, not 3000.0000000000005
@@ -224,6 +229,7 @@ class Events:
         kept = self.keep((t >= begin) & (t < end))
         return kept.shifted(-first) if from_zero else kept
 
+    @checked
     def shifted(self, seconds: float) -> Events:
         """All times later by `seconds`."""
         by = float(seconds) / self.tick
@@ -272,6 +278,7 @@ class Events:
         xs, ys, p = inside._pixels()
         return inside._with([inside.t, xs - x, ys - y, p], shape=(polarities, height, width))
 
+    @checked
     def polarity(self, which: str) -> Events:
         """One polarity: "on" or "off" keeps these events, "merge" keeps all."""
         self._only(3, "polarity")
@@ -299,12 +306,14 @@ class Events:
 
     # ---- changed at random, for training
 
+    @checked
     def dropped(self, probability: float, rng: np.random.Generator) -> Events:
         """Each event is lost with this probability."""
         if not 0 <= probability < 1:
             raise ValueError(f"expected a probability from 0 to below 1; got {probability}")
         return self.keep(rng.random(self.n_events) >= probability)
 
+    @checked
     def jittered(self, seconds: float, rng: np.random.Generator) -> Events:
         """Times moved by normal noise of this standard deviation; none falls before 0."""
         spread = float(seconds) / self.tick
@@ -318,6 +327,7 @@ class Events:
         order = np.lexsort((t, self.recording))
         return self._with([t[order], *(column[order] for column in self.columns[1:])])
 
+    @checked
     def moved(self, most: int, rng: np.random.Generator) -> Events:
         """Each recording moved by up to `most` units, or pixels in x and y, in either direction.
 
@@ -345,6 +355,7 @@ class Events:
 
     # ---- to steps
 
+    @checked
     def steps(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None,
               by: str = "time") -> tuple[np.ndarray, np.ndarray]:
         """(step of each event, number of steps of each recording); one of the three says how time is cut.
@@ -356,6 +367,7 @@ class Events:
         """
         return event_steps.steps(self, dt, n, per_step, by)
 
+    @checked
     def bin(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None,
             steps: int | None = None, counts: bool = False) -> Spikes:
         """Spikes (T, recordings, units).
@@ -379,6 +391,7 @@ class Events:
         return x.dense().reshape(*x.shape[:2], *self.shape)
 
 
+@checked
 def shd_frames(events: Events, dt: float = 4e-3, duration: float = 1.0) -> Spikes:
     """Spikes of a spoken digit as the SRNN's authors frame them: (duration / dt, B, N), binary.
 

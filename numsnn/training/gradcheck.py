@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..layers import Population
 from ..layers.layer import positive_integer
 from ..loss import CrossEntropy, as_loss
@@ -25,6 +26,7 @@ class GradientError(AssertionError):
     """A gradient differs from finite differences."""
 
 
+@checked
 def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *, loss: AnyLoss | None = None,
                     mask: np.ndarray | None = None, lengths: np.ndarray | None = None, samples: int = 8,
                     step: float = 1e-6, tolerance: float = 1e-6, seed: int = 0) -> dict[str, float]:

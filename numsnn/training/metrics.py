@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.arrays import checked_mask, plain
 
 
@@ -26,6 +27,7 @@ def accuracy(labels: np.ndarray, predicted: np.ndarray, mask: np.ndarray | None 
     return float((labels == predicted).mean()) if labels.size else float("nan")
 
 
+@checked
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
                      mask: np.ndarray | None = None) -> np.ndarray:
     """(n, n) counts: row the true class, column the predicted one."""
@@ -38,6 +40,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
     return np.bincount(pairs, minlength=n_classes ** 2).reshape(n_classes, n_classes)
 
 
+@checked
 def scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class from a confusion matrix; 0 where a class never occurs."""
     confusion = np.asarray(confusion, np.float64)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..network.network import Network
 
 
@@ -83,6 +84,7 @@ class _OfRates(Regulariser):
     layers: names of populations, None: all that spike.
     """
 
+    @checked
     def __init__(self, strength: float = 1.0, layers: Sequence[str] | str | None = None):
         super().__init__(strength)
         self.populations = _names(layers)
@@ -173,6 +175,7 @@ class RateL2(_OfRates):
 class _OfWeights(Regulariser):
     """Base of penalties on weights, which define `of`."""
 
+    @checked
     def __init__(self, strength: float, names: Sequence[str] | str | None = None):
         super().__init__(strength)
         self.names = _names(names)
@@ -226,6 +229,7 @@ _KNOWN: tuple[type[Regulariser], ...] = (RateBand, RateL1, RateL2, WeightL1, Wei
 REGULARISERS = {cls.__name__: cls for cls in _KNOWN}
 
 
+@checked
 def regulariser_from(config: dict) -> Regulariser:
     """The regulariser of a `config()`."""
     config = dict(config)

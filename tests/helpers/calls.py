@@ -33,7 +33,7 @@ ROOMS = """numsnn numsnn.layers numsnn.loss numsnn.optim numsnn.neurons.surrogat
 # what is handed values by the library, never by a user; what changes the process for every later call
 INNER = {"styled", "figure", "raster", "membrane", "label_bands", "set_num_threads", "framed", "Framing",
          "Layer", "Block", "Loss", "Optimizer", "Schedule", "Regulariser", "Sequences", "write_stream",
-         "elementwise", "Surrogate"}
+         "elementwise", "Surrogate", "Population", "adam", "adamax", "sgd", "nesterov_sgd"}
 METHODS = {
     "net": "run step forward backward loss_and_gradients memory summary initial_state clone restore "
            "from_config require_causal sent",
@@ -374,7 +374,8 @@ def verdict(call):
     except ERRORS as error:
         return "refused" if is_a_sentence(error) else f"{type(error).__name__} not of ours: {where(error)}"
     except OSError as error:
-        return "refused" if error.filename is not None else f"{type(error).__name__}: {where(error)}"
+        said = error.filename is not None or is_a_sentence(error)
+        return "refused" if said else f"{type(error).__name__}: {where(error)}"
     except Exception as error:
         return f"{type(error).__name__}: {where(error)}"
     return "answered" if finite(result) else "answered with numbers that are none"

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import checked
 from ..spikes import Spikes
 from .check import channels, extent, positive, units_of, whole
 from .trains import poisson
 
 
+@checked
 def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: float = -0.5,
         width: float = 1.0, density: bool = False) -> np.ndarray:
     """Population coding: the values of n Gaussian receptive fields for each channel.
@@ -76,6 +78,7 @@ def rbf_poisson(x: ArrayLike, n: int, steps: int, rng: np.random.Generator, max_
     return poisson(rbf(x, n, **fields), steps, rng, max_rate)
 
 
+@checked
 def decode_population(activity: ArrayLike | Spikes, n: int, *, low: float = 0.0, high: float = 1.0,
                       offset: float = -0.5) -> np.ndarray:
     """The centre of mass sum_i a_i mu_i / sum_i a_i of each channel's n units: (..., C n) -> (..., C).

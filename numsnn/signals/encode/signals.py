@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import checked
 from ...packages import needed
 from ..spikes import Spikes
 from .check import positive, real, train, whole
@@ -50,6 +51,7 @@ def delta(signal: ArrayLike, threshold: float, start: ArrayLike | None = None, l
     return spikes.reshape(*signal.shape[:-1], 2 * signal.shape[-1])
 
 
+@checked
 def decode_delta(spikes: ArrayLike | Spikes, threshold: float, start: ArrayLike = 0.0) -> np.ndarray:
     """The level that up and down spikes add up to: (T, ..., 2 C) -> (T, ..., C).
 
@@ -71,6 +73,7 @@ def decode_delta(spikes: ArrayLike | Spikes, threshold: float, start: ArrayLike 
     return level
 
 
+@checked
 def level_crossing(signal: ArrayLike, threshold: float = 0.03, window: int = 5, order: int = 3) -> np.ndarray:
     """Send-on-delta coding of the SRNN's ECG task.
 
@@ -92,6 +95,7 @@ def level_crossing(signal: ArrayLike, threshold: float = 0.03, window: int = 5, 
     return np.stack((up, down), -1).reshape(*signal.shape[:-1], -1)
 
 
+@checked
 def ternary(x: ArrayLike, threshold: float) -> np.ndarray:
     """Ternary threshold coding: 1 where x > threshold, -1 where x < -threshold, else 0.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import checked
 from ..spikes import Spikes
 from .check import fractions, positive, share, train, whole
 
@@ -92,6 +93,7 @@ def latency(x: ArrayLike, steps: int, tau: float | None = None, threshold: float
     return spikes
 
 
+@checked
 def decode_latency(spikes: ArrayLike | Spikes, tau: float | None = None,
                    threshold: float = 0.01) -> np.ndarray:
     """The value of the first spike, with the tau and threshold of `latency`: spikes (T, ...) -> (...).
