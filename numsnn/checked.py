@@ -95,6 +95,46 @@ def what_it_is(value: Any) -> str:
     return _a(type(value).__name__) + (f" of {len(value)}" if counted else "")
 
 
+class ChoiceError(IndexError, ValueError):
+    """What cannot be chosen: a sequence ends where its numbers do, and a reader is told why."""
+
+
+def chosen(given: Any, n: int, what: str) -> np.ndarray:
+    """The numbers of what is chosen out of n: by number, slice, numbers or truth values; (), or (K,)."""
+    pick = given
+    if not isinstance(given, (slice, int, np.integer)) or isinstance(given, bool):
+        pick = np.asarray(given) if _array_like(given) and not _is_ragged(given) else None
+        if pick is not None and pick.size == 0:
+            pick = pick.astype(int)
+        fits = pick is not None and pick.ndim <= 1 and pick.dtype.kind in "biu"
+        if not fits or pick.dtype == bool and pick.shape != (n,):
+            pick = None
+    try:
+        if pick is not None:
+            return np.arange(n)[pick]
+    except (IndexError, TypeError, ValueError):
+        pass
+    raise ChoiceError(f"{what}: expected numbers from 0 to {n - 1}, a slice or {n} truth values; "
+                      f"got {what_it_is(given)}")
+
+
+def _is_ragged(value):
+    """Whether a sequence is no array: its rows are of unequal length, or hold anything."""
+    try:
+        return np.asarray(value).dtype == object
+    except ValueError:
+        return True
+
+
+def kind_in(config: dict[str, Any], key: str, known: Mapping[str, Any], advice: str = "") -> Any:
+    """What config[key] names, which is taken out of the config; ValueError where it names nothing known."""
+    name = config.pop(key, None)
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"a config() says under {key!r} one of {', '.join(known)}; "
+                         f"this one says {what_it_is(name)}{advice and f' ({advice})'}")
+    return known[name]
+
+
 # ---- from hints to checks
 
 

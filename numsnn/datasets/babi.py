@@ -72,6 +72,7 @@ class Task(NamedTuple):
     vocabulary: tuple[str, ...]
 
 
+@checked
 def file_name(task: int, part: str) -> str:
     """The name of a task's file; part: "train" or "test"."""
     if task not in range(1, len(TASKS) + 1) or part not in ("train", "test"):
@@ -80,6 +81,7 @@ def file_name(task: int, part: str) -> str:
     return f"qa{task}_{TASKS[task - 1]}_{part}.txt"
 
 
+@checked
 def words(text: str, lower: bool = False, punctuation: bool = True) -> tuple[str, ...]:
     """A text in words.
 
@@ -90,6 +92,7 @@ def words(text: str, lower: bool = False, punctuation: bool = True) -> tuple[str
     return tuple(word for part in cut if (word := part.strip()))
 
 
+@checked
 def examples(source: Path | str, task: int, part: str, lower: bool = False, punctuation: bool = True,
              supporting: bool = False) -> list[Example]:
     """The questions of a task with their stories so far; source and options as in `load`."""
@@ -115,6 +118,7 @@ def examples(source: Path | str, task: int, part: str, lower: bool = False, punc
     return found
 
 
+@checked
 def load(source: Path | str, task: int, test: Path | str | None = None, *, lower: bool = False,
          punctuation: bool = True, supporting: bool = False, apart: bool = False,
          padding: str = "front") -> Task:

@@ -214,6 +214,7 @@ class _Appender:
             dataset[-1] = value
 
 
+@checked
 def listing(path: Path | str) -> Listing:
     """The recordings of a converted file; each is read when it is asked for."""
     file = hdf5.opened(path)

@@ -70,6 +70,7 @@ def _array(folder, name):
                             f"{FROM}")
 
 
+@checked
 def permutation(seed: int) -> np.ndarray:
     """The order (784,) in which PS-MNIST shows the pixels.
 
@@ -78,6 +79,7 @@ def permutation(seed: int) -> np.ndarray:
     return np.random.default_rng([seed, PIXELS]).permutation(PIXELS)
 
 
+@checked
 def mnist(folder: Path | str, part: str, steps: int = PIXELS, seed: int | None = None,
           window: int = 1) -> Dataset:
     """MNIST as sequences of float32, pixel / 255.

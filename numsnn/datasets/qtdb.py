@@ -147,6 +147,7 @@ def timeline(annotations: wfdb.Annotations) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(samples), np.concatenate(labels).astype(np.uint8)
 
 
+@checked
 def signals(source: Path | str, part: str | None = None, records: Iterable[str] | None = None, delay: int = 0,
             strict: bool = True) -> Windows:
     """The annotated parts of raw records (`timeline`), cut into sequences of 1300 steps that begin every

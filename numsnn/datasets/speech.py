@@ -59,6 +59,7 @@ class Sounds:
     """The sound files and lists below a folder or in a zip file: names, by path from the top, and what is in
     them."""
 
+    @checked
     def __init__(self, path: Path | str):
         self.path = Path(path)
         self.zip = None
@@ -156,6 +157,7 @@ def write_spikes(path: Path | str, recordings: Iterable[Recording], classes: Seq
 # ---- Free Spoken Digits
 
 
+@checked
 def fsdd(source: Path | str, part: str, *,
          hold_out: str | Iterable[str] | None = None) -> Iterator[Recording]:
     """The recordings of a part of Free Spoken Digits, label = digit, in the order of their names.
@@ -215,6 +217,7 @@ def _held_out(hold_out, speakers, part):
     return lambda speaker, index: speaker in names
 
 
+@checked
 def fsdd_spikes(source: Path | str, path: Path | str, part: str, *,
                 hold_out: str | Iterable[str] | None = None, **options: Any) -> int:
     """Write a part of Free Spoken Digits as spikes, see `write_spikes`; the number of recordings.

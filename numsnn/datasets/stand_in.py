@@ -37,6 +37,7 @@ DIGITS = (                  # the pen's way, x to the right and y down, from 0 t
     ((0.75, 0.35), (0.5, 0.5), (0.28, 0.3), (0.5, 0.1), (0.75, 0.3), (0.7, 0.6), (0.5, 0.9)))
 
 
+@checked
 def source(what: str, seed: int) -> str:
     """What `Dataset.source` says of such data."""
     return f"SYNTHETIC {what} of numsnn, seed {seed}: made by a model, recorded from nobody"

@@ -142,6 +142,7 @@ def _dataset(signal, labels, part, origin):
                    source=f"SYNTHETIC: model of McSharry et al. 2003, {origin}; not recorded from anyone")
 
 
+@checked
 def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
     """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by
     this."""
@@ -154,6 +155,7 @@ def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
         file.create_dataset("labels", data=labels, compression="gzip", shuffle=True)
 
 
+@checked
 def read(path: Path | str) -> Dataset:
     """A file of `write_sample` as a data set."""
     path = Path(path)

@@ -133,6 +133,7 @@ def _write(file, group, arrays):
 # ---- reading
 
 
+@checked
 def load(path: Path | str, *, which: str = "best", **changes) -> Network:
     """The network of a checkpoint.
 

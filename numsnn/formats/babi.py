@@ -52,6 +52,7 @@ class Stories(NamedTuple):
     problems: Counter[str]
 
 
+@checked
 def read(path: Path | str, strict: bool = True) -> Stories:
     """The stories of a file.
 

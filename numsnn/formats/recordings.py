@@ -73,6 +73,7 @@ FORMATS: dict[str, Format] = {f.name: f for f in (
 
 
 
+@checked
 def guess(path: Path | str) -> str:
     """The name of a file's format, from what is in it, or where that says nothing from its suffix."""
     return _guess(path, {f.name: f.suffixes for f in FORMATS.values()})

@@ -60,6 +60,7 @@ class Layout(NamedTuple):
     width: int              # bytes of a sample
 
 
+@checked
 def read(source: Path | str | bytes | bytearray | memoryview, *, rate: int | None = None,
          resample: bool = False, channel: int | str | None = None, strict: bool = True,
          name: str | None = None) -> Wav:
@@ -288,6 +289,7 @@ def _steps(signal, bits):
     return whole.astype(f"<i{bits // 8}").tobytes()
 
 
+@checked
 def write(path: Path | str, signal: ArrayLike, rate: int, bits: int = 16) -> None:
     """Write a signal as a PCM WAV file (see `encoded`); an existing file stays whole until the new one is."""
     data = encoded(signal, rate, bits)

@@ -137,6 +137,7 @@ class Annotations(NamedTuple):
         return [SYMBOLS[code] if code < len(SYMBOLS) else " " for code in self.code.tolist()]
 
 
+@checked
 def records(source: Path | str) -> list[str]:
     """Names of the records in a folder or zip file: those that have a header."""
     return [name.removesuffix(".hea") for name in Source(source).names(".hea")]
@@ -148,6 +149,7 @@ def header(source: Path | str, record: str, strict: bool = True) -> Header:
     return _header(Source(source), record, strict)[0]
 
 
+@checked
 def read(source: Path | str, record: str, strict: bool = True) -> Record:
     """A record with its signals.
 

@@ -154,6 +154,7 @@ class LayerNorm(_Norm):
 
     needs = ("layer_norm_forward", "layer_norm_backward")
 
+    @checked
     def __init__(self, *, eps: float = 1e-5, gain: Value = "ones", bias: Value = "zeros", axes: str = "all",
                  name: str | None = None):
         super().__init__(eps, gain, bias, name)

@@ -19,6 +19,7 @@ class Loss:
 
     by_chunks = True        # whether a batch may come in parts, whose losses are added
 
+    @checked
     def __init__(self, steps: str = "sum"):
         if steps not in ("sum", "mean"):
             raise ValueError(f"{type(self).__name__}: steps must be 'sum' or 'mean'; got {steps!r}")

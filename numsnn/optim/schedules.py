@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from math import cos, inf, pi
 from typing import Any
 
-from ..checked import checked
+from ..checked import checked, kind_in
 from ..layers.layer import count_of, number, positive_integer
 
 
 class Schedule:
     """Base: a factor of the learning rate for each epoch."""
 
+    @checked
     def __init__(self, **settings: Any):
         self.settings = settings
 
@@ -37,6 +38,7 @@ class Constant(Schedule):
 class Step(Schedule):
     """factor^(epoch // every)."""
 
+    @checked
     def __init__(self, every: int, factor: float = 0.5):
         super().__init__(every=positive_integer(every, "Step: every"), factor=_factor(factor, "Step"))
 
@@ -61,6 +63,7 @@ class MultiStep(Schedule):
 class Exponential(Schedule):
     """factor^epoch."""
 
+    @checked
     def __init__(self, factor: float):
         super().__init__(factor=_factor(factor, "Exponential"))
 
@@ -71,6 +74,7 @@ class Exponential(Schedule):
 class Cosine(Schedule):
     """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2, then floor."""
 
+    @checked
     def __init__(self, epochs: int, floor: float = 0.0):
         floor = number(floor, "Cosine: floor", "a number from 0 to 1", lambda n: 0 <= n <= 1)
         super().__init__(epochs=positive_integer(epochs, "Cosine: epochs"), floor=floor)
@@ -84,6 +88,7 @@ class Cosine(Schedule):
 class WarmUp(Schedule):
     """(epoch + 1) / epochs for the first epochs, then another schedule, counted from there."""
 
+    @checked
     def __init__(self, epochs: int, then: Schedule | None = None):
         self.then = Constant() if then is None else schedule_of(then, "WarmUp: then")
         super().__init__(epochs=count_of(epochs, "WarmUp: epochs"), then=self.then.config())
@@ -96,6 +101,7 @@ class WarmUp(Schedule):
 class Linear(Schedule):
     """1 - epoch / epochs, then 0."""
 
+    @checked
     def __init__(self, epochs: int):
         super().__init__(epochs=positive_integer(epochs, "Linear: epochs"))
 
@@ -111,13 +117,10 @@ SCHEDULES: dict[str, type[Schedule]] = {
 def schedule_from(config: Mapping[str, Any]) -> Schedule:
     """The schedule of a `config()`."""
     config = dict(config)
-    name = config.pop("schedule")
-    if name not in SCHEDULES:
-        raise ValueError(f"unknown schedule {name!r}; there are {', '.join(SCHEDULES)} "
-                         f"(one of your own: ns.optim.SCHEDULES[{name!r}] = its class)")
+    kind = kind_in(config, "schedule", SCHEDULES, "one of your own: ns.optim.SCHEDULES[name] = its class")
     if "then" in config:
         config["then"] = schedule_from(config["then"])
-    return SCHEDULES[name](**config)
+    return kind(**config)
 
 
 def schedule_of(given: Any, what: str) -> Schedule:

@@ -24,6 +24,7 @@ MOST_NUMBERED = 25          # classes with numbers in the cells
 
 
 @styled
+@checked
 def training_curve(history: History, title: str = "") -> Figure:
     """Loss over the epochs of a `History`, and the accuracies of its sets, or their losses.
 
@@ -74,6 +75,7 @@ def _curve(axis, epochs, values, colour, label=None):
 
 
 @styled
+@checked
 def confusion(matrix: ArrayLike, classes: Sequence[str] | None = None, title: str = "") -> Figure:
     """Confusion matrix: shares of each true class in percent, with the F1 of the class beside its name.
 
@@ -129,6 +131,7 @@ def _class_names(axis, names, f1):
 
 
 @styled
+@checked
 def answers(target: ArrayLike, answer: ArrayLike, title: str = "",
             names: Sequence[str] | None = None) -> Figure:
     """Answers over targets, both (n, K) real numbers: a dot each, and the line where they are equal.
@@ -222,6 +225,7 @@ def _in_words(values):
 
 
 @styled
+@checked
 def energy(table: Table, title: str = "") -> Figure:
     """A `Table` of numsnn.energy: energy of an inference of the network and of others of its size.
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checked import checked
+from ..checked import checked, chosen
 from . import event_steps
 from .integers import LARGEST_TIME, column_of_events, integers, times_of_events, whole
 from .spikes import Spikes
@@ -189,6 +189,7 @@ class Events:
         offsets = self.offsets if offsets is None else offsets
         return Events(columns[0], **places, shape=shape, offsets=offsets, tick=self.tick)
 
+    @checked
     def keep(self, mask: ArrayLike) -> Events:
         """The events where mask (n_events,) is true; recordings stay, even where they become empty."""
         mask = np.asarray(mask)
@@ -200,7 +201,7 @@ class Events:
 
     def __getitem__(self, recordings: Choice) -> Events:
         """The given recordings: a number, a slice or indices."""
-        pick = np.atleast_1d(np.arange(len(self))[recordings])
+        pick = np.atleast_1d(chosen(recordings, len(self), "events: recordings"))
         sizes = np.diff(self.offsets)[pick]
         offsets = np.concatenate(([0], np.cumsum(sizes)))
         entries = np.arange(offsets[-1]) + np.repeat(self.offsets[pick] - offsets[:-1], sizes)
@@ -249,12 +250,14 @@ class Events:
 
     # ---- places
 
+    @checked
     def pool(self, n: int) -> Events:
         """Units in groups of n neighbours: 700 channels with n = 5 become 140."""
         self._only(1, "pool")
         n = min(whole("n", n, 1), self.shape[0])
         return self._with([self.t, self._places() // n], shape=(-(-self.shape[0] // n),))
 
+    @checked
     def downscale(self, factor: int) -> Events:
         """Pixels in squares of `factor` x `factor`."""
         self._only(3, "downscale")
@@ -264,6 +267,7 @@ class Events:
         shape = (polarities, -(-height // factor), -(-width // factor))
         return self._with([self.t, x // factor, y // factor, p], shape=shape)
 
+    @checked
     def crop(self, x: int, y: int, width: int, height: int) -> Events:
         """The rectangle of `width` x `height` pixels with its corner at (x, y)."""
         self._only(3, "crop")
@@ -289,12 +293,14 @@ class Events:
         x, y, _ = part._pixels()
         return part._with([part.t, x, y, np.zeros(part.n_events, np.int8)], shape=(1, *self.shape[1:]))
 
+    @checked
     def mirrored(self) -> Events:
         """Left and right exchanged."""
         self._only(3, "mirrored")
         x, y, p = self._pixels()
         return self._with([self.t, self.shape[2] - 1 - x, y, p])
 
+    @checked
     def flat(self) -> Events:
         """Pixels as units."""
         return self if len(self.shape) == 1 else self._with([self.t, self.unit], shape=(self.n_units,))
@@ -379,10 +385,12 @@ class Events:
         step, lengths = self.steps(dt, n=n, per_step=per_step)
         return self.rows(step, int(lengths.max(initial=1)) if steps is None else steps, counts)
 
+    @checked
     def rows(self, step: np.ndarray, total: int, counts: bool = False) -> Spikes:
         """Spikes from the step of each event; events of steps from `total` on, or below 0, are lost."""
         return event_steps.rows(self, step, total, counts)
 
+    @checked
     def frames(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None,
                steps: int | None = None, counts: bool = True) -> np.ndarray:
         """The same as dense pictures (T, recordings, P, H, W), for layers that want them and to look at."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..checked import checked
+from ..checked import checked, chosen
 from .integers import integers, whole
 
 Shape = tuple[int, int, int]        # (T, B, N)
@@ -111,6 +111,7 @@ class Spikes:
         first = np.cumsum(self.count) - self.count
         return row, np.arange(row.size) + np.repeat(self.start - first, self.count)
 
+    @checked
     def __getitem__(self, time: slice) -> Spikes:
         """A slice in time, sharing the buffers: spikes[100:200]."""
         if not isinstance(time, slice) or time.step not in (None, 1):
@@ -125,11 +126,12 @@ class Spikes:
     def select(self, samples: slice | Sequence[int] | np.ndarray) -> Spikes:
         """The given samples (indices along B), sharing the buffers."""
         steps, batch, units = self.shape
-        pick = samples if isinstance(samples, slice) else np.arange(batch)[samples]
+        pick = samples if isinstance(samples, slice) else chosen(samples, batch, "select: samples")
         start = self.start.reshape(steps, batch)[:, pick]
         count = self.count.reshape(steps, batch)[:, pick]
         return self._sharing((steps, start.shape[1], units), start.ravel(), count.ravel())
 
+    @checked
     def repeated(self, times: int) -> Spikes:
         """Every step so many times in a row, sharing the buffers."""
         times = whole("times", times, 0)

@@ -75,6 +75,7 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
     return errors
 
 
+@checked
 def check_loss(loss: AnyLoss, y: ArrayLike, target: ArrayLike, *, mask: ArrayLike | None = None,
                lengths: ArrayLike | None = None, samples: int = 64, step: float = 1e-6,
                tolerance: float = 1e-6, seed: int = 0) -> float:

@@ -105,6 +105,7 @@ class History:
         only_loss = "valid_loss" in self and "valid_accuracy" not in self
         return "valid_loss" if only_loss else "valid_accuracy"
 
+    @checked
     def save(self, path: Path | str) -> None:
         """Write the epochs: .csv with a line for each, .json as a list of objects.
 

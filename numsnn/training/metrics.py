@@ -21,6 +21,7 @@ def _counted(labels, predicted, mask):
     return labels[counts], predicted[counts]
 
 
+@checked
 def accuracy(labels: np.ndarray, predicted: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Share of right predictions among those that `mask` counts; NaN where it counts none."""
     labels, predicted = _counted(labels, predicted, mask)
@@ -55,6 +56,7 @@ def scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
             "f1": divide(2 * right, true + said)}
 
 
+@checked
 def regression(targets: np.ndarray, predicted: np.ndarray,
                mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """"mse", "mae", "r2" and "correlation" (Pearson's), each (K,), of targets (B, K) or (T, B, K).

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import checked, kind_in
 from ..network.network import Network
 
 
@@ -126,6 +126,7 @@ class RateBand(_OfRates):
     numbers of spikes.
     """
 
+    @checked
     def __init__(self, low: float, high: float, strength: float = 1.0,
                  layers: Sequence[str] | str | None = None, over: str = "batch"):
         super().__init__(strength, layers)
@@ -233,7 +234,4 @@ REGULARISERS = {cls.__name__: cls for cls in _KNOWN}
 def regulariser_from(config: dict) -> Regulariser:
     """The regulariser of a `config()`."""
     config = dict(config)
-    name = config.pop("regulariser")
-    if name not in REGULARISERS:
-        raise ValueError(f"unknown regulariser {name!r}; there are {', '.join(REGULARISERS)}")
-    return REGULARISERS[name](**config)
+    return kind_in(config, "regulariser", REGULARISERS)(**config)

@@ -387,7 +387,7 @@ def is_a_sentence(error):
     if any(words in text for words in BINDING):
         return True
     file, line = innermost(error)
-    return len(text.split()) > 3 and (PACKAGE not in Path(file).parents or raises(file, line))
+    return len(text.split()) >= 3 and (PACKAGE not in Path(file).parents or raises(file, line))
 
 
 def innermost(error):

@@ -54,6 +54,7 @@ def _offset(offset: float) -> float:
     return float(offset)
 
 
+@checked
 def rbf_threshold(x: ArrayLike, n: int, threshold: float = 0.5, **fields: Any) -> np.ndarray:
     """Population coding, binary: rbf(x, n, **fields) > threshold.
 
@@ -65,6 +66,7 @@ def rbf_threshold(x: ArrayLike, n: int, threshold: float = 0.5, **fields: Any) -
     return rbf(x, n, **fields) > np.float32(positive("threshold", threshold))
 
 
+@checked
 def rbf_poisson(x: ArrayLike, n: int, steps: int, rng: np.random.Generator, max_rate: float = 1.0,
                 **fields: Any) -> np.ndarray:
     """Population coding, random: poisson(rbf(x, n, **fields), steps, rng, max_rate).
@@ -103,6 +105,7 @@ def decode_population(activity: ArrayLike | Spikes, n: int, *, low: float = 0.0,
     return low + spacing * np.where(mass > 0, centre, (n - 2) / 2)
 
 
+@checked
 def thermometer(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """Thermometer coding: unit i = 0 .. n-1 is on where x >= low + (i + 1/2) (high - low) / n.
 
@@ -121,6 +124,7 @@ def thermometer(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0) ->
     return (level[..., None] >= np.arange(n) + 0.5).reshape(*x.shape[:-1], x.shape[-1] * n)
 
 
+@checked
 def decode_thermometer(code: ArrayLike | Spikes, n: int, *, low: float = 0.0,
                        high: float = 1.0) -> np.ndarray:
     """The number of units that are on, as a value: (..., C n) -> (..., C).

@@ -13,6 +13,7 @@ from .check import positive, real, train, whole
 MOST = np.iinfo(np.uint16).max      # spikes of one unit in one step
 
 
+@checked
 def delta(signal: ArrayLike, threshold: float, start: ArrayLike | None = None, limit: int | None = None,
           window: int = 0, order: int = 3) -> np.ndarray:
     """Send-on-delta (level-crossing) sampling against a level r that follows the signal in whole thresholds.
@@ -107,6 +108,7 @@ def ternary(x: ArrayLike, threshold: float) -> np.ndarray:
     return (x > threshold).astype(np.int8) - (x < -threshold)
 
 
+@checked
 def decode_ternary(spikes: ArrayLike, threshold: float, peak: float = 1.0) -> np.ndarray:
     """The middle of each of the three ranges of |x| <= peak: -m, 0 or m = (threshold + peak) / 2.
 

@@ -10,6 +10,7 @@ from ..spikes import Spikes
 from .check import fractions, positive, share, train, whole
 
 
+@checked
 def poisson(x: ArrayLike, steps: int, rng: np.random.Generator, max_rate: float = 1.0) -> np.ndarray:
     """Poisson (Bernoulli) rate coding: each unit spikes in each step with the probability p = max_rate x.
 
@@ -31,6 +32,7 @@ def poisson(x: ArrayLike, steps: int, rng: np.random.Generator, max_rate: float 
     return spikes
 
 
+@checked
 def rate(x: ArrayLike, steps: int, max_rate: float = 1.0) -> np.ndarray:
     """Deterministic rate coding: integrate and fire with a soft reset (error diffusion), p = max_rate x.
 
@@ -53,6 +55,7 @@ def rate(x: ArrayLike, steps: int, max_rate: float = 1.0) -> np.ndarray:
     return spikes
 
 
+@checked
 def decode_rate(spikes: ArrayLike | Spikes, max_rate: float = 1.0) -> np.ndarray:
     """The mean over time, divided by max_rate: spikes (T, ...) -> (...).
 
@@ -62,6 +65,7 @@ def decode_rate(spikes: ArrayLike | Spikes, max_rate: float = 1.0) -> np.ndarray
     return train(spikes).mean(0, dtype=np.float64) / share("max_rate", max_rate)
 
 
+@checked
 def latency(x: ArrayLike, steps: int, tau: float | None = None, threshold: float = 0.01) -> np.ndarray:
     """Latency (time to first spike) coding: a spike for each value in step round(t), the larger the earlier.
 
