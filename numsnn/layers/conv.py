@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..devices.contract import Geometry
+from ..signals.integers import is_whole
 from .initialise import Value, initial, is_named, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer
 
@@ -18,9 +19,8 @@ Size: TypeAlias = int | tuple[int, ...]         # one number for all directions,
 
 def each(value: Any, n: int, what: str, least: int = 1) -> tuple[int, ...]:
     """One number for all n directions, or one for each."""
-    is_one = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    values: tuple[Any, ...] = (value,) * n if is_one else tuple(np.atleast_1d(value))
-    if len(values) != n or any(not isinstance(v, (int, np.integer)) or v < least for v in values):
+    values: tuple[Any, ...] = (value,) * n if is_whole(value) else tuple(np.atleast_1d(value))
+    if len(values) != n or not all(is_whole(v, least) for v in values):
         or_two = ", or two of them (rows, columns)" if n == 2 else ""
         raise ValueError(f"{what} must be a whole number of at least {least}{or_two}; got {value!r}")
     return tuple(int(v) for v in values)
