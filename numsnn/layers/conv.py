@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -104,10 +105,11 @@ class Conv(Layer):
     def _drawn(self, rng, what):
         """Weights (n_out, n_in) of a named initialiser, which sees a matrix whose fans count the places."""
         c_in, c_out = self.channels
-        places = int(np.prod(self.kernel))
+        places = prod(self.kernel)
         name = self.weight if isinstance(self.weight, str) else self.weight[0]
         columns = c_out * places if name.startswith("xavier") else c_out
-        return initial(self.weight, rng, (c_in * places, columns), what)[:, :c_out].T
+        drawn = initial(self.weight, rng, (c_in * places, columns), what, kept=(c_in * places, c_out))
+        return drawn[:, :c_out].T
 
     def prepare(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         weight = self.params["weight"]
