@@ -15,6 +15,7 @@ from ..devices import threads
 from ..layers.layer import positive_integer
 from ..signals.arrays import checked_lengths, checked_mask, plain
 from ..signals.events import Events
+from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
 from . import checks, saving
 
@@ -323,8 +324,7 @@ class Dataset:
 @checked
 def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """(B,) the fold, 0 to n - 1, of each sample, drawn so that every class is spread evenly over them."""
-    is_whole = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
-    if not is_whole or not 2 <= n <= len(labels):
+    if not is_whole(n, least=2) or n > len(labels):
         raise ValueError(f"the number of folds goes from 2 to the {len(labels)} samples; got {n!r}")
     fold = np.empty(len(labels), int)
     for c in np.unique(labels):

@@ -10,6 +10,7 @@ import numpy as np
 from ..checked import checked
 from ..formats import idx
 from ..formats.problems import FormatError
+from ..signals.integers import is_whole
 from .dataset import Dataset, Sequences
 
 SIDE = 28
@@ -130,8 +131,7 @@ def still(folder: Path | str, part: str, steps: int = 10, *, name: str = "MNIST"
     byte a pixel in memory.
     name: "MNIST" or "Fashion-MNIST", for the names of the classes.
     """
-    is_whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
-    if not is_whole or steps < 1:
+    if not is_whole(steps, least=1):
         raise ValueError(f"steps must be a positive whole number; got {steps!r}")
     if name not in CLASSES:
         raise ValueError(f"name must be {' or '.join(map(repr, CLASSES))}; got {name!r}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import aedat2
 from .evt_header import READ, header
-from .headers import is_text
+from .headers import UTF_16, is_text
 from .idx import DTYPES
 from .piecewise import File
 from .problems import FormatError
@@ -51,7 +51,7 @@ def guess(path: Path | str, suffixes: dict[str, tuple[str, ...]]) -> str:
     found = [name for name, known in suffixes.items() if path.suffix.lower() in known]
     if _looks_like_events_in_text(head):
         return "csv"
-    binary = found == ["csv"] and b"\0" in head
+    binary = found == ["csv"] and b"\0" in head and not head.startswith(UTF_16)
     if len(found) != 1 or binary or found[0] in {*STARTS.values(), "npz", "dat"} or _is_all_text(head, found):
         suffix = path.suffix or "without a suffix"
         problem = f"cannot tell its format: it begins with {head[:12]!r} and is named {suffix!r}"

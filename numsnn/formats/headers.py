@@ -8,6 +8,7 @@ from pathlib import Path
 from .piecewise import File
 
 AT_ONCE, MOST = 1 << 16, 1 << 24            # bytes that are looked at first, and in all
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")         # how text of 16 bits begins
 
 
 def is_text(line: bytes) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..checked import checked
+from ..signals.integers import is_whole
 from . import signal_text, wav
 from .piecewise import File
 from .problems import FormatError
@@ -93,8 +94,7 @@ def _numbers(path, table, column) -> list[int]:
             raise FormatError(path, f"{len(found)} columns are called {column!r}",
                               remedy=f"choose by number: {', '.join(map(str, found))}")
     else:
-        is_number = isinstance(column, (int, np.integer)) and not isinstance(column, bool)
-        found = [int(column)] if is_number and 0 <= column < len(names) else []
+        found = [int(column)] if is_whole(column, least=0) and column < len(names) else []
     if not found:
         there = ", ".join(repr(name) for name in names[:40]) or "none"
         raise FormatError(path, f"no column {column!r}", remedy=f"it has {there}")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .headers import UTF_16
 from .problems import FormatError
 
 DELIMITERS = (";", "\t", ",", "|", " ")
@@ -83,7 +84,7 @@ def parse(path: Path, data: bytes, delimiter: str | None, decimal: str, header: 
 
 
 def _decoded(path, data):
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith(UTF_16):
         return data.decode("utf-16", "replace")
     if b"\0" in data:
         raise FormatError(path, f"no table of signals that is known here; it begins with {data[:12]!r}", 0,

@@ -20,6 +20,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from .headers import UTF_16
 from .piecewise import Columns, File
 from .problems import FormatError, Problems
 from .tables import NAMES, checked
@@ -91,7 +92,7 @@ def _layout(path, order, seconds) -> Layout:
         complete = not file.read(1)
     if not head:
         raise FormatError(path, "the file is empty", remedy="fetch it again")
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
+    if head.startswith(UTF_16) or b"\0" in head:
         raise FormatError(path, "the file is no text of 8 bits (UTF-16, or binary data)", 0,
                           "save it as UTF-8")
     lines = head.decode("utf-8-sig", "replace").split("\n")

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 
 from ..checked import checked
 from ..packages import needed
+from ..signals.integers import is_whole
 from . import whole as files
 from .problems import FormatError, Problems, existing
 
@@ -238,8 +239,7 @@ def _one_channel(samples, channel, name):
             raise FormatError(name, f"the recording has {channels} channels, one is needed",
                               remedy='choose: channel=0, ..., "mean" or "all"')
         channel = 0
-    is_number = isinstance(channel, (int, np.integer)) and not isinstance(channel, bool)
-    if not is_number or not 0 <= channel < channels:
+    if not is_whole(channel, least=0) or channel >= channels:
         raise ValueError(f'{name}: channel must be 0 ... {channels - 1}, "mean" or "all"; got {channel!r}')
     return np.ascontiguousarray(samples[:, channel])
 

@@ -9,20 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-
-def numbers(given: Any, what: str, kind: str = "an array of numbers") -> np.ndarray:
-    """`given` as an array of real numbers or truth values; a ValueError names `what` and the `kind`."""
-    if np.ma.isMaskedArray(given):
-        raise ValueError(f"{what}: expected an array without a mask, which nothing here would heed; "
-                        f"fill it first (a.filled(0))")
-    try:
-        a = np.asarray(given)
-    except ValueError as error:
-        raise ValueError(f"{what}: expected one array; got what makes none ({error})") from None
-    if a.dtype.kind not in "biuf":
-        got = f"an array of {a.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
-        raise ValueError(f"{what}: expected {kind}; got {got}")
-    return a
+from ..signals.arrays import numbers
 
 
 def precise(a: np.ndarray, dtype: DTypeLike, what: str, symbol: str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from ..checked import checked
 from ..devices.contract import Geometry
+from ..signals.integers import is_whole
 from .initialise import Value, initial, is_named, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer
 
@@ -19,9 +21,8 @@ Size: TypeAlias = int | tuple[int, ...]         # one number for all directions,
 
 def each(value: Any, n: int, what: str, least: int = 1) -> tuple[int, ...]:
     """One number for all n directions, or one for each."""
-    is_one = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    values: tuple[Any, ...] = (value,) * n if is_one else tuple(np.atleast_1d(value))
-    if len(values) != n or any(not isinstance(v, (int, np.integer)) or v < least for v in values):
+    values: tuple[Any, ...] = (value,) * n if is_whole(value) else tuple(np.atleast_1d(value))
+    if len(values) != n or not all(is_whole(v, least) for v in values):
         or_two = ", or two of them (rows, columns)" if n == 2 else ""
         raise ValueError(f"{what} must be a whole number of at least {least}{or_two}; got {value!r}")
     return tuple(int(v) for v in values)
@@ -106,10 +107,11 @@ class Conv(Layer):
     def _drawn(self, rng, what):
         """Weights (n_out, n_in) of a named initialiser, which sees a matrix whose fans count the places."""
         c_in, c_out = self.channels
-        places = int(np.prod(self.kernel))
+        places = prod(self.kernel)
         name = self.weight if isinstance(self.weight, str) else self.weight[0]
         columns = c_out * places if name.startswith("xavier") else c_out
-        return initial(self.weight, rng, (c_in * places, columns), what)[:, :c_out].T
+        drawn = initial(self.weight, rng, (c_in * places, columns), what, kept=(c_in * places, c_out))
+        return drawn[:, :c_out].T
 
     def prepare(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         weight = self.params["weight"]

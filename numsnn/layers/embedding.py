@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..checked import checked
+from ..signals.integers import is_whole
 from ..signals.spikes import Spikes, index_dtype
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size
@@ -42,8 +43,7 @@ class Embedding(Layer):
         self.padding = None if padding is None else int(padding)
 
     def _is_token(self, value):
-        is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        return is_integer and 0 <= value < self.n_tokens
+        return is_whole(value, least=0) and value < self.n_tokens
 
     @property
     def needs(self) -> tuple[str, ...] | None:      # type: ignore[override]

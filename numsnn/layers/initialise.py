@@ -79,10 +79,14 @@ def is_named(value: Value) -> TypeGuard[str | tuple | list]:
     return isinstance(value, str)
 
 
-def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str) -> np.ndarray:
-    """The array of the given shape that `value` stands for; `what` names it in messages."""
-    if prod(map(int, shape)) > LARGEST.get():
-        raise ValueError(f"{what}: an array of shape {shape} is larger than any that is stored")
+def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str,
+            kept: tuple | None = None) -> np.ndarray:
+    """The array of the given shape that `value` stands for; `what` names it in messages.
+
+    kept: the shape of what the layer takes of it, where that is a part.
+    """
+    if prod(map(int, kept or shape)) > LARGEST.get():
+        raise ValueError(f"{what}: an array of shape {kept or shape} is larger than any that is stored")
     if is_named(value):
         name, *arguments = (value,) if isinstance(value, str) else value
         if name not in INITIALISERS:

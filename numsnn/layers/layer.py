@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..checked import checked
+from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
 from .arrays import Arrays, replaced
 from .initialise import plain
@@ -242,7 +243,7 @@ def size(shape: Shape | None) -> int | None:
 
 def count_of(value: Any, what: str) -> int:
     """`value` as an int; ValueError, in which `what` names it, where it is none from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+    if not is_whole(value, least=0):
         raise ValueError(f"{what} must be an integer from 0 on; got {value!r}")
     return int(value)
 
@@ -260,6 +261,6 @@ def number(value: Any, what: str, wanted: str, fits: Callable[[float], bool]) ->
 
 def positive_integer(value: Any, what: str) -> int:
     """`value` as an int; ValueError, in which `what` names it, where it is not one above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+    if not is_whole(value, least=1):
         raise ValueError(f"{what} must be a positive integer; got {value!r}")
     return int(value)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..checked import checked
+from ..signals.integers import is_whole
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, size
 
 
@@ -84,5 +85,4 @@ class Reshape(Flatten):
 
 def _is_size(n):
     """Whether a number may stand in a shape."""
-    is_integer = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
-    return is_integer and (n >= 1 or n == -1)
+    return is_whole(n) and (n >= 1 or n == -1)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..layers import Block, Layer
-from ..layers.arrays import checked, numbers, precise
+from ..layers.arrays import checked, precise
 from ..layers.layer import size
-from ..signals.arrays import TIME_FIRST
+from ..signals.arrays import TIME_FIRST, numbers
+from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
 from .graph import Graph
 from .tape import Tape
@@ -45,9 +46,9 @@ class Door:
             raise ValueError(f"dt must be a positive number; got {dt!r}")
         if _precision(dtype) not in ("float32", "float64"):
             raise ValueError(f"dtype must be float32 or float64; got {dtype!r}")
-        if chunk is not None and (not _is_integer(chunk) or chunk < 1):
+        if chunk is not None and not is_whole(chunk, least=1):
             raise ValueError(f"chunk must be a positive number of samples, or None; got {chunk!r}")
-        if not _is_integer(seed) or seed < 0:
+        if not is_whole(seed, least=0):
             raise ValueError(f"seed must be an integer from 0 on, which draws the parameters; got {seed!r}")
 
     # ---- sequences
@@ -263,10 +264,6 @@ class Door:
 
     def _shaped(self, a, layer):
         return a.reshape(self._shape(a.shape, layer))
-
-
-def _is_integer(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _precision(dtype):

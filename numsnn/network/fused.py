@@ -12,6 +12,7 @@ import numpy as np
 
 from ..devices import buffers, threads
 from ..layers.joins import INPUT
+from ..signals.integers import is_whole
 from . import chunking, passes, stages
 from .chunks import join, join_states, part, samples, zeros
 
@@ -20,7 +21,7 @@ def check(net, every) -> int | None:
     """The number of steps after which a state is kept, None for a tape of the whole sequence."""
     if every is None:
         return None
-    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
+    if not is_whole(every, least=1):
         raise ValueError(f"checkpoint_every must be a positive number of steps, or None; got {every!r}")
     for name, layer in net.layers.items():
         why = _why_not_in_pieces(layer)

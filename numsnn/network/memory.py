@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..devices import threads
-from ..layers.layer import size
+from ..layers.layer import positive_integer, size
 from ..loss import Loss
 from ..signals.spikes import Spikes
 from . import chunking
@@ -88,8 +88,7 @@ def predict(net, steps: int, batch: int, rate: float | None, every: int | None,
 
 def _check(steps, batch, rate):
     for what, value in (("T", steps), ("B", batch)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"memory: {what} must be a positive integer; got {value!r}")
+        positive_integer(value, f"memory: {what}")
     if rate is not None and not 0 <= rate <= 1:
         raise ValueError(f"memory: rate is spikes per input and step, 0 to 1; got {rate!r}")
 

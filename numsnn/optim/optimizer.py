@@ -13,8 +13,8 @@ import numpy as np
 
 from .. import devices
 from ..devices import buffers
-from ..layers.arrays import numbers
 from ..layers.layer import number
+from ..signals.arrays import numbers
 from .schedules import Constant, Schedule, schedule_of
 
 PRECISIONS = (np.float32, np.float64)

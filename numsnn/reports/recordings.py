@@ -9,6 +9,7 @@ import numpy as np
 from ..checked import checked
 from ..layers.layer import positive_integer
 from ..signals.events import Events
+from ..signals.integers import is_whole
 from .style import COLOURS, INK, figure, plain, styled
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ def _recording(events, recording):
     """One recording, checked."""
     if not isinstance(events, Events):
         raise TypeError(f"recordings are drawn from ns.Events; got {type(events).__name__}")
-    whole = isinstance(recording, (int, np.integer)) and not isinstance(recording, bool)
-    if not whole or not 0 <= recording < len(events):
+    if not is_whole(recording, least=0) or recording >= len(events):
         has = f"the recordings 0 to {len(events) - 1}" if len(events) else "no recordings"
         raise ValueError(f"the events have {has}; got recording {recording!r}")
     return events[int(recording)]

@@ -12,26 +12,36 @@ TIME_FIRST = "Time comes first, (T, B, ...); with the samples first, use np.swap
 
 
 def plain(a: Any, what: str, kinds: str = NUMBERS) -> np.ndarray:
-    """`a` as an array of these kinds; lists of unequal length, objects, texts and masked values are refused.
+    """`numbers` of sequences, and what goes with them; the errors say what to do about samples."""
+    return numbers(a, what, "numbers", kinds, masked=", and say by mask= or lengths= which steps count",
+                   ragged=". Sequences of unequal length go through Dataset.from_samples, which pads them")
 
-    what: its name in the error.
+
+def numbers(given: Any, what: str, wanted: str = "an array of numbers", kinds: str = NUMBERS, *,
+            masked: str = "", ragged: str = "") -> np.ndarray:
+    """`given` as an array of these kinds; lists of unequal length, objects, texts and masked values are
+    refused.
+
+    what: its name in the error.  wanted: what it should be.  masked, ragged: more advice.
     """
-    if isinstance(a, np.ma.MaskedArray) and np.ma.getmaskarray(a).any():
-        raise ValueError(f"{what} is a masked array, and what it masks would count; fill it, a.filled(0), "
-                         f"and say by mask= or lengths= which steps count")
+    if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
+        raise ValueError(f"{what} is a masked array, and what it masks would count; "
+                         f"fill it, a.filled(0){masked}")
     try:
-        a = np.asarray(a)
+        a = np.asarray(given)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{what}: expected one array; got what makes none ({error}). Sequences of unequal "
-                         f"length go through Dataset.from_samples, which pads them") from error
+        raise ValueError(f"{what}: expected one array; got what makes none ({error}){ragged}") from error
     if a.dtype.kind not in kinds:
-        raise ValueError(f"{what}: expected numbers; got {_kind(a)} of shape {a.shape}")
+        raise ValueError(f"{what}: expected {wanted}; got {_kind(given, a)}")
     return a
 
 
-def _kind(a):
-    return {"O": "Python objects", "U": "texts", "S": "texts", "c": "complex numbers"}.get(a.dtype.kind,
-                                                                                           str(a.dtype))
+def _kind(given, a):
+    """What is no array of numbers, in words."""
+    if a.dtype.kind == "O" and not isinstance(given, (np.ndarray, list, tuple)):
+        return f"Python objects, {type(given).__name__}"
+    words = {"O": "Python objects", "U": "texts", "S": "texts", "c": "complex numbers"}
+    return f"{words.get(a.dtype.kind, a.dtype)} of shape {a.shape}"
 
 
 def checked_lengths(lengths: Any, batch: int, steps: int | None, what: str = "lengths") -> np.ndarray:

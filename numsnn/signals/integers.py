@@ -34,6 +34,11 @@ def integers(name: str, values: ArrayLike, dtype: DTypeLike = np.int64, remedy: 
     return array.astype(dtype, copy=False)
 
 
+def is_whole(value: Any, least: float = -np.inf) -> bool:
+    """Whether it is one integer, of Python or NumPy, of at least `least`; a truth value is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+
+
 def whole(name: str, value: Any, least: int) -> int:
     """A Python integer of at least `least`; ValueError for anything else, for truth values too."""
     try:

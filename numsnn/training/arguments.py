@@ -11,6 +11,7 @@ from ..datasets import Dataset
 from ..layers.layer import positive_integer
 from ..network.network import Network
 from ..optim import Optimizer
+from ..signals.integers import is_whole
 from .history import direction_of
 from .regularise import Regulariser
 
@@ -96,17 +97,13 @@ def check_numbers(train: Dataset, *, epochs: Any, batch_size: Any, seed: Any, pa
         raise ValueError(f"batch_size {batch_size} is larger than the training set, which has {len(train)} "
                          f"sequences; use at most {len(train)}")
     for what, value in (("epochs", epochs), ("seed", seed)):
-        if not _is_whole(value, least=0):
+        if not is_whole(value, least=0):
             raise ValueError(f"{what} must not be negative, and be an integer; got {value!r}")
-    if tbptt is not None and not _is_whole(tbptt, least=1):
+    if tbptt is not None and not is_whole(tbptt, least=1):
         raise ValueError(f"tbptt must be an integer, tbptt at least one step, or None; got {tbptt!r}")
     for what, value in (("patience", patience), ("checkpoint_every", checkpoint_every)):
         if value is not None:
             positive_integer(value, what)
-
-
-def _is_whole(value, least):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
 
 
 def own_facts(facts: Any) -> dict[str, Any]:

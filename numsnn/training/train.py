@@ -21,6 +21,7 @@ from ..loss import as_loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..optim import Optimizer
+from ..signals.integers import is_whole
 from . import arguments
 from .begin import begin
 from .evaluation import AnyLoss, Evaluation, evaluate, predict
@@ -306,7 +307,7 @@ def _plans(net, loss, checkpoint_every, memory, tbptt, regularisers):
     if checkpoint_every is not None or tbptt is not None or regularisers:
         raise ValueError("memory chooses checkpoint_every for whole sequences; "
                          "give one of memory, checkpoint_every, tbptt and regularisers")
-    if isinstance(memory, bool) or not isinstance(memory, (int, np.integer)) or memory < 1:
+    if not is_whole(memory, least=1):
         raise ValueError(f"memory must be a positive number of bytes, or None; got {memory!r}")
     chosen = {}
 

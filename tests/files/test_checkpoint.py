@@ -301,7 +301,8 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
 def test_numbers_of_numpy_are_saved(tmp_path):
     optimizer = ns.optim.Adam(np.float32(0.01), schedule=ns.optim.Step(np.int64(3), np.float32(0.5)),
                               factors={"*.tau_*": np.float32(2)}, clip_norm=np.float64(1))
-    net = ns.Network(ns.Dense(np.int64(4), 5), ns.LIF(5, tau_mem=np.float32(3)), ns.Dense(5, 2), ns.LI(2),
+    net = ns.Network(ns.Dense(np.int64(4), 5), ns.LIF(5, tau_mem=np.float32(3), learn="tau_mem"),
+                     ns.Dense(5, 2), ns.LI(2),
                      ns.OverTime("mean"), device="reference", seed=np.int64(1), dt=np.float32(1))
     trained(tmp_path / "c.h5", net=net, optimizer=optimizer, seed=np.int64(1),
             facts={"mine": np.arange(3), "more": np.bool_(True)})

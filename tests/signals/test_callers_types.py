@@ -97,8 +97,8 @@ def test_float_times_are_computed_in_double_precision():
     (lambda: ns.Spikes((1, 1, 5), [0, 1], [0], [(1 << 24) + 1]), "up to 2\\^24"),
     (lambda: ns.Spikes.from_dense(np.full((1, 1, 1), 1e300)), "fit into float32"),
     (lambda: ns.Spikes.from_dense(np.full((1, 1, 1), 300)).dense(np.uint8), "no numbers of uint8"),
-    (lambda: ns.Dataset(np.zeros((2, 1, 3)), np.array([2 ** 64 - 1], np.uint64)), "labels must lie from"),
-    (lambda: ns.Dataset(np.zeros((2, 1, 3)), [0], lengths=[1.7]), "lengths must be integers"),
+    (lambda: ns.Dataset(np.zeros((2, 1, 3)), np.array([1 << 63], np.uint64)), "classes from 0 on; got 9223"),
+    (lambda: ns.Dataset(np.zeros((2, 1, 3)), [0], lengths=[1.7]), "expected 1 integers"),
 ])
 def test_what_does_not_fit_is_refused(make, words):
     with pytest.raises(ValueError, match=words):

@@ -46,6 +46,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..integers import is_whole
+
 # Constants of Meddis, per second where the module's equations say so
 Y, G = 5.05, 2000.0
 LOSS, REUPTAKE, REPROCESS = 2500.0, 6580.0, 66.31
@@ -87,7 +89,7 @@ class Cochlea:
                  refractory: float = 1e-3, hair_cells: int = 400):
         if not (np.isfinite(rate) and rate >= 4000):
             raise ValueError(f"the cochlea needs at least 4000 samples per second; got {rate!r}")
-        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or not 1 <= units <= 65536:
+        if not is_whole(units, least=1) or units > 65536:
             raise ValueError(f"units must be a whole number from 1 to 65536; got {units!r}")
         high = min(0.475 * rate, 8000.0) if high is None else high
         if not 0 < low < high <= 0.5 * rate:
