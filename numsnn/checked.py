@@ -95,6 +95,17 @@ def what_it_is(value: Any) -> str:
     return _a(type(value).__name__) + (f" of {len(value)}" if counted else "")
 
 
+MOST = 1 << 20          # of what is made up, in one call
+SEEDS = 1 << 63
+
+
+def in_range(least: float, most: float, **given: float) -> None:
+    """ValueError, naming it, where a number lies outside of least ... most, or is none."""
+    for name, value in given.items():
+        if not least <= value <= most:
+            raise ValueError(f"{name} must lie in {least:,} ... {most:,}; got {what_it_is(value)}")
+
+
 class ChoiceError(IndexError, ValueError):
     """What cannot be chosen: a sequence ends where its numbers do, and a reader is told why."""
 
@@ -223,8 +234,9 @@ def _integer(value):
 def _array_like(value):
     if isinstance(value, (dict, set, frozenset, type, str, bytes)) or value is None:
         return False
-    is_number = isinstance(value, (bool, int, float, complex, np.generic))
-    return is_number or isinstance(value, Sequence) or hasattr(value, "__array__")
+    if isinstance(value, Sequence):
+        return not _is_ragged(value)
+    return isinstance(value, (bool, int, float, complex, np.generic)) or hasattr(value, "__array__")
 
 
 def _sequence(value):
@@ -257,7 +269,8 @@ CONTAINERS: dict[Any, tuple[Callable[[Any], bool], str]] = {
     tuple: (_sequence, "a tuple"),
     list: (_sequence, "a list"),
     Sequence: (_sequence, "a sequence"),
-    Iterable: (lambda value: isinstance(value, Iterable) and not isinstance(value, bytes), "a sequence"),
+    Iterable: (lambda value: _sequence(value) or isinstance(value, Iterable) and not np.isscalar(value)
+               and not isinstance(value, np.ndarray), "a sequence"),
     Iterator: (lambda value: isinstance(value, Iterator), "an iterator"),
     dict: (lambda value: isinstance(value, Mapping), "a dict"),
     Mapping: (lambda value: isinstance(value, Mapping), "a dict"),

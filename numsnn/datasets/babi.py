@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import MOST, SEEDS, checked, in_range
 from ..formats import babi as stories
 from ..formats.problems import FormatError
 from ..formats.source import Source
@@ -153,6 +153,8 @@ def made_up(n: int, seed: int = 0, statements: int = 4) -> Task:
 
     People go from place to place, and where is one of them?
     """
+    in_range(1, MOST, n=n, statements=statements)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng(seed)
     parts = {part: [_made_up(rng, statements) for _ in range(n)] for part in ("train", "test")}
     sources = dict.fromkeys(parts, f"SYNTHETIC stories, seed {seed}; not bAbI")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checked import checked, chosen
+from ..checked import SEEDS, checked, chosen, in_range
 from ..devices import threads
 from ..layers.layer import positive_integer
 from ..signals.arrays import checked_lengths, checked_mask, plain
@@ -228,6 +228,7 @@ class Dataset:
     @checked
     def shuffled(self, seed: int) -> Dataset:
         """The same samples in another order, which the seed decides."""
+        in_range(0, SEEDS, seed=seed)
         return self.select(np.random.default_rng([seed, len(self)]).permutation(len(self)))
 
     @checked
@@ -238,6 +239,7 @@ class Dataset:
         if not 0 < n < len(self):
             raise ValueError(f"data set {self.name!r} has {len(self)} samples; holding out {fraction!r} of "
                              f"them leaves a part empty")
+        in_range(0, SEEDS, seed=seed)
         order = np.random.default_rng([seed, len(self)]).permutation(len(self))
         return self.select(np.sort(order[n:])), self.select(np.sort(order[:n]))
 

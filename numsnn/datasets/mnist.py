@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import SEEDS, checked, in_range
 from ..formats import idx
 from ..formats.problems import FormatError
 from ..signals.integers import is_whole
@@ -77,6 +77,7 @@ def permutation(seed: int) -> np.ndarray:
 
     Published results used each their own; the seed fixes ours.
     """
+    in_range(0, SEEDS, seed=seed)
     return np.random.default_rng([seed, PIXELS]).permutation(PIXELS)
 
 

@@ -12,7 +12,7 @@ themselves.
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import MOST, SEEDS, checked, in_range
 from ..signals.events import Events
 from .mnist import PIXELS, SIDE, Images
 from .shd import CHANNELS
@@ -69,6 +69,8 @@ def spoken(n: int, classes: int = 20, *, seed: int = 0) -> tuple[Events, np.ndar
 
     There are 700 units, times are in seconds.
     """
+    in_range(1, MOST, n=n, classes=classes)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng([seed, n])
     labels = np.arange(n) % classes
     times, places = [], []
@@ -92,6 +94,8 @@ def features(n: int, classes: int = 12, *, seed: int = 0) -> tuple[np.ndarray, n
 
     x holds 40 bands, first and second differences, each divided by its deviation over time.
     """
+    in_range(1, MOST, n=n, classes=classes)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng([seed, n])
     labels = np.arange(n) % classes
     t = np.linspace(0, 1, FRAMES)
@@ -110,6 +114,8 @@ def features(n: int, classes: int = 12, *, seed: int = 0) -> tuple[np.ndarray, n
 @checked
 def digits(n: int, *, seed: int = 0) -> Images:
     """n pictures of the digits 0 to 9 in turn, in the form of MNIST: (n, 28, 28) bytes, 0 the ground."""
+    in_range(1, MOST, n=n)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng([seed, n])
     labels = (np.arange(n) % 10).astype(np.uint8)
     y, x = np.mgrid[:SIDE, :SIDE]

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import MOST, SEEDS, checked, in_range
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..formats.whole import whole_hdf5
@@ -50,8 +50,8 @@ class Ecg(NamedTuple):
 def ecg_signals(n: int, steps: int = 1300, seed: int = 0, noise: float = 0.015) -> Ecg:
     """n records of `steps` samples at 250 Hz.  noise: mean standard deviation of the measurement noise,
     mV."""
-    if n < 1 or steps < 1:
-        raise ValueError(f"expected at least one record and one step; got n={n}, steps={steps}")
+    in_range(1, MOST, n=n, steps=steps)
+    in_range(0, SEEDS, seed=seed, noise=noise)
     groups = []
     for first in range(0, n, GROUP):
         rng = np.random.default_rng([seed, 2003, first])

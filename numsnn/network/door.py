@@ -136,7 +136,8 @@ class Door:
             if (like is None) != (given.get(name) is None) and not (some and given.get(name) is None):
                 raise ValueError(f"{what}: layer {name} {'has no state' if like is None else 'is missing'}; "
                                  f"pass what run, step or forward returned")
-        found, there = {}, []
+        found = {} if some else dict.fromkeys(name for name, like in wanted.items() if like is None)
+        there = []
         for name, fields in given.items():
             self._named(name, what)
             like, label = wanted[name], f"{what}[{name!r}]"
@@ -219,7 +220,7 @@ class Door:
         """Fields by layer."""
         if record is None:
             return None
-        if record == "rate":
+        if isinstance(record, str) and record == "rate":
             record = {name: "rate" for name, layer in self.layers.items() if "rate" in layer.recordable()}
         if not isinstance(record, dict):
             raise TypeError(f'record must be a dict such as {{"alif0": ("v", "spike")}}, or "rate"; '

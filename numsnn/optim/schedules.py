@@ -17,6 +17,7 @@ class Schedule:
     def __init__(self, **settings: Any):
         self.settings = settings
 
+    @checked
     def __call__(self, epoch: int) -> float:
         raise TypeError(f"{type(self).__name__} does not define __call__(epoch)")
 
@@ -31,6 +32,7 @@ class Schedule:
 class Constant(Schedule):
     """1."""
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return 1.0
 
@@ -42,6 +44,7 @@ class Step(Schedule):
     def __init__(self, every: int, factor: float = 0.5):
         super().__init__(every=positive_integer(every, "Step: every"), factor=_factor(factor, "Step"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** (epoch // self.settings["every"])
 
@@ -56,6 +59,7 @@ class MultiStep(Schedule):
         epochs = [count_of(epoch, "MultiStep: a milestone") for epoch in milestones]
         super().__init__(milestones=epochs, factor=_factor(factor, "MultiStep"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** sum(epoch >= m for m in self.settings["milestones"])
 
@@ -67,6 +71,7 @@ class Exponential(Schedule):
     def __init__(self, factor: float):
         super().__init__(factor=_factor(factor, "Exponential"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** epoch
 
@@ -79,6 +84,7 @@ class Cosine(Schedule):
         floor = number(floor, "Cosine: floor", "a number from 0 to 1", lambda n: 0 <= n <= 1)
         super().__init__(epochs=positive_integer(epochs, "Cosine: epochs"), floor=floor)
 
+    @checked
     def __call__(self, epoch: int) -> float:
         floor = self.settings["floor"]
         way = min(epoch / self.settings["epochs"], 1)
@@ -93,6 +99,7 @@ class WarmUp(Schedule):
         self.then = Constant() if then is None else schedule_of(then, "WarmUp: then")
         super().__init__(epochs=count_of(epochs, "WarmUp: epochs"), then=self.then.config())
 
+    @checked
     def __call__(self, epoch: int) -> float:
         epochs = self.settings["epochs"]
         return (epoch + 1) / epochs if epoch < epochs else self.then(epoch - epochs)
@@ -105,6 +112,7 @@ class Linear(Schedule):
     def __init__(self, epochs: int):
         super().__init__(epochs=positive_integer(epochs, "Linear: epochs"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return max(0.0, 1 - epoch / self.settings["epochs"])
 

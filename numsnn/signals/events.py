@@ -105,6 +105,8 @@ class Events:
                offsets: ArrayLike | None = None, tick: float = 1e-6) -> Events:
         """The same from events in any order: a stable sort by time in each recording."""
         t = times_of_events(t)
+        if t.ndim != 1:
+            raise ValueError(f"expected times (n,); got shape {t.shape}")
         bounds = integers("offsets", np.array([0, len(t)] if offsets is None else offsets))
         order = np.lexsort((t, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))))
         unit, x, y, p = (None if a is None else np.asarray(a)[order] for a in (unit, x, y, p))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..checked import checked, chosen
+from ..checked import MOST, checked, chosen, in_range
 from .integers import integers, whole
 
 Shape = tuple[int, int, int]        # (T, B, N)
@@ -135,6 +135,7 @@ class Spikes:
     def repeated(self, times: int) -> Spikes:
         """Every step so many times in a row, sharing the buffers."""
         times = whole("times", times, 0)
+        in_range(0, MOST, times=times)
         steps, batch, units = self.shape
         start = np.repeat(self.start.reshape(steps, batch), times, 0)
         count = np.repeat(self.count.reshape(steps, batch), times, 0)

@@ -51,7 +51,7 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
     rng = np.random.default_rng(seed)
     if not next(iter(net.layers.values())).reads_tokens:
         x = x.dense(np.float64) if isinstance(x, Spikes) else np.asarray(x, np.float64)
-    state = net.initial_state(np.shape(x)[1], np.random.default_rng(seed))
+    state = net.initial_state(net._input(x).shape[1], np.random.default_rng(seed))
 
     def value():
         y, _, _ = net.forward(x, state, lengths=lengths)

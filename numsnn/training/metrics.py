@@ -45,6 +45,8 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
 def scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class from a confusion matrix; 0 where a class never occurs."""
     confusion = np.asarray(confusion, np.float64)
+    if confusion.ndim != 2 or len(set(confusion.shape)) != 1:
+        raise ValueError(f"scores: expected a confusion matrix (C, C); got shape {confusion.shape}")
     right = np.diag(confusion)
     true = confusion.sum(1)
     said = confusion.sum(0)

@@ -22,18 +22,18 @@ import numpy as np
 import numsnn as ns
 
 PACKAGE = Path(ns.__file__).parent
-ROOMS = """numsnn numsnn.layers numsnn.loss numsnn.optim numsnn.neurons.surrogate numsnn.signals.encode
+ROOMS = tuple("""numsnn numsnn.layers numsnn.loss numsnn.optim numsnn.neurons.surrogate numsnn.signals.encode
     numsnn.signals.audio numsnn.signals.events numsnn.datasets numsnn.formats numsnn.energy
     numsnn.training.metrics numsnn.training.init numsnn.training.regularise numsnn.reports.plot
     numsnn.reports.describe numsnn.datasets.babi numsnn.datasets.braille numsnn.datasets.cameras
     numsnn.datasets.converted numsnn.datasets.mnist numsnn.datasets.qtdb numsnn.datasets.recordings
     numsnn.datasets.saved numsnn.datasets.shd numsnn.datasets.speech numsnn.datasets.stand_in
     numsnn.datasets.synthetic numsnn.datasets.synthetic_gestures numsnn.formats.idx numsnn.formats.wav
-    numsnn.formats.wfdb numsnn.formats.babi""".split()
+    numsnn.formats.wfdb numsnn.formats.babi""".split())  # noqa: SIM905
 # what is handed values by the library, never by a user; what changes the process for every later call
 INNER = {"styled", "figure", "raster", "membrane", "label_bands", "set_num_threads", "framed", "Framing",
          "Layer", "Block", "Loss", "Optimizer", "Schedule", "Regulariser", "Sequences", "write_stream",
-         "elementwise", "Surrogate", "Population", "adam", "adamax", "sgd", "nesterov_sgd"}
+         "elementwise", "Surrogate", "Population", "heaviside", "adam", "adamax", "sgd", "nesterov_sgd"}
 METHODS = {
     "net": "run step forward backward loss_and_gradients memory summary initial_state clone restore "
            "from_config require_causal sent",

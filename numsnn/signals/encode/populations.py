@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...checked import checked
+from ...checked import MOST, checked, in_range
 from ..spikes import Spikes
 from .check import channels, extent, positive, units_of, whole
 from .trains import poisson
@@ -35,6 +35,7 @@ def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: fl
     offset = _offset(offset)
     # in units of the spacing: no digits are lost where low is large
     u = (x.astype(np.float64) - low) / spacing
+    in_range(1, MOST, n=n)
     # so far away a Gaussian is 0 in float32; much farther, its square would overflow
     far = 20 * width
     u = np.clip(u, offset - far, n + offset + far).astype(np.float32)
