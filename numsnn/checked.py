@@ -123,7 +123,7 @@ def chosen(given: Any, n: int, what: str) -> np.ndarray:
     try:
         if pick is not None:
             return np.arange(n)[pick]
-    except (IndexError, TypeError, ValueError):
+    except (IndexError, TypeError, ValueError, OverflowError):
         pass
     raise ChoiceError(f"{what}: expected numbers from 0 to {n - 1}, a slice or {n} truth values; "
                       f"got {what_it_is(given)}")

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..checked import checked
+from ..checked import checked, what_it_is
 from ..formats import shd, wav
 from ..formats.problems import FormatError
 from ..formats.source import RATIO, is_wanted
@@ -143,6 +143,8 @@ def write_spikes(path: Path | str, recordings: Iterable[Recording], classes: Seq
 
     def trains():
         for r in recordings:
+            if not isinstance(r, Recording):
+                raise TypeError(f"write_spikes: recordings must be Recordings; got {what_it_is(r)}")
             if r.speaker not in known:
                 known.append(r.speaker)
             times, places = ear.run(audio.normalise(r.signal, rms))[:2]

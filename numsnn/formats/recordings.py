@@ -86,6 +86,7 @@ class Stream:
     (units,); problems: what was skipped; tick: seconds in a unit of time.
     """
 
+    @checked
     def __init__(self, path: Path | str, format: str | None = None, *, strict: bool = True,
                  swap: bool = False, flip_x: bool = False, flip_y: bool = False, flip_polarity: bool = False,
                  tick: float = 1e-6, **options):

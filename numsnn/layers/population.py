@@ -124,7 +124,7 @@ class Population(WithSettings):
         self.settings = self.model.Settings()._replace(**{k: v for k, v in more.items() if k in settings})
         self.options = {key: more.get(key, allowed[0]) for key, allowed in options.items()}
         for key, value in self.options.items():
-            if value not in options[key]:
+            if not isinstance(value, (str, bool, np.bool_, int)) or value not in options[key]:
                 self.refuse(f"{key} must be one of {', '.join(map(repr, options[key]))}; got {value!r}")
 
     def _check(self):

@@ -199,7 +199,7 @@ class Door:
     def _hidden(self, dhidden, steps, batch):
         """Gradients of hidden fields, pictures as features; steps: of the network's input."""
         found: dict[str, dict[str, np.ndarray]] = {}
-        for name, fields in _mapping(dhidden or {}, "dhidden", DHIDDEN).items():
+        for name, fields in _mapping({} if dhidden is None else dhidden, "dhidden", DHIDDEN).items():
             layer = self._named(name, "dhidden")
             known, shape = layer.recordable(), (self.graph.nodes[name].steps(steps), batch, layer.size_out)
             for field, given in _mapping(fields, f"dhidden[{name!r}]", DHIDDEN).items():

@@ -109,7 +109,10 @@ class Events:
             raise ValueError(f"expected times (n,); got shape {t.shape}")
         bounds = integers("offsets", np.array([0, len(t)] if offsets is None else offsets))
         order = np.lexsort((t, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))))
-        unit, x, y, p = (None if a is None else np.asarray(a)[order] for a in (unit, x, y, p))
+        columns = [None if a is None else np.asarray(a) for a in (unit, x, y, p)]
+        if any(column is not None and column.shape != t.shape for column in columns):
+            raise ValueError(f"unit, x, y, p must hold {len(t)} numbers each, as the times do")
+        unit, x, y, p = (None if column is None else column[order] for column in columns)
         return cls(t[order], unit, x=x, y=y, p=p, shape=shape, offsets=bounds, tick=tick)
 
     # ---- what is in it

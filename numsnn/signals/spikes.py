@@ -126,7 +126,8 @@ class Spikes:
     def select(self, samples: slice | Sequence[int] | np.ndarray) -> Spikes:
         """The given samples (indices along B), sharing the buffers."""
         steps, batch, units = self.shape
-        pick = samples if isinstance(samples, slice) else chosen(samples, batch, "select: samples")
+        pick = samples if isinstance(samples, slice) else np.atleast_1d(
+            chosen(samples, batch, "select: samples"))
         start = self.start.reshape(steps, batch)[:, pick]
         count = self.count.reshape(steps, batch)[:, pick]
         return self._sharing((steps, start.shape[1], units), start.ravel(), count.ravel())

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...checked import checked
+from ...checked import MOST, checked, in_range
 from ...packages import needed
 from .ear import as_signal
 
@@ -89,6 +89,8 @@ def mel_filters(n_mels: int, size: int, rate: int, low: float, high: float) -> n
     1 kHz, 15 + 27 ln(f / 1 kHz) / ln(6.4) above.
     Source: Slaney, Auditory Toolbox 1998, as librosa has it.
     """
+    in_range(0, MOST, low=low, high=high, rate=rate)
+    in_range(1, MOST, n_mels=n_mels, size=size)
     corner = _frequency(np.linspace(_mel(low), _mel(high), n_mels + 2))
     bins = np.arange(size // 2 + 1)[:, None] * (rate / size)
     left, centre, right = corner[:-2], corner[1:-1], corner[2:]
