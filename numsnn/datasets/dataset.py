@@ -326,6 +326,9 @@ class Dataset:
 @checked
 def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """(B,) the fold, 0 to n - 1, of each sample, drawn so that every class is spread evenly over them."""
+    labels = plain(labels, "labels", "biufU")
+    if labels.ndim != 1:
+        raise ValueError(f"stratified: expected labels (B,); got shape {labels.shape}")
     if not is_whole(n, least=2) or n > len(labels):
         raise ValueError(f"the number of folds goes from 2 to the {len(labels)} samples; got {n!r}")
     fold = np.empty(len(labels), int)
