@@ -228,7 +228,9 @@ def _of_training(history) -> list[str]:
     best, tests = history.best(), _tests(history)
     if best is None:
         return [f"{len(history)} epochs of training" if len(history) else "no epoch was trained"]
-    lines = [f"epoch {best['epoch'] + 1} of {len(history)} is the best on the validation data"]
+    monitor = history.monitor or "valid_"
+    by = "on the validation data" if monitor.startswith("valid_") else f"by {monitor}"
+    lines = [f"epoch {best['epoch'] + 1} of {len(history)} is the best {by}"]
     if tests:
         lines.append(f"test accuracy of the last epoch {tests[-1]:.4f}, "
                      f"of the best epoch on test {max(tests):.4f}")
@@ -240,13 +242,18 @@ def _of_training(history) -> list[str]:
 
 def _tests(history) -> list[float]:
     """Accuracies of each epoch on a set that was watched under the name of test."""
-    return [accuracy for accuracy in history["test_accuracy"] if accuracy is not None]
+    return _known(history, "test_accuracy")
 
 
 def _seconds(history) -> float | None:
     """Of an epoch, the median; None where it is not known."""
-    known = [seconds for seconds in history["seconds"] if seconds is not None]
+    known = _known(history, "seconds")
     return float(np.median(known)) if known else None
+
+
+def _known(history, key) -> list[float]:
+    """What the epochs have under this key; a history may hold none of it."""
+    return [epoch[key] for epoch in history if epoch.get(key) is not None]
 
 
 def _joule(picojoule):
