@@ -15,12 +15,12 @@ from ..energy import FP32, Constants, Table, preset, table
 from ..formats.whole import write_json, write_text
 from ..layers.layer import positive_integer
 from ..network.network import Network
+from ..packages import needed
 from ..training.evaluation import Evaluation, counted, evaluate, predict
 from ..training.history import History
 from ..training.metrics import scores
 from . import plot
 from .example import example
-from .style import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,7 +90,7 @@ def report(net: Network, data: Dataset, folder: Path | str, *, history: History 
 
 def _checked(net, data, folder, history, facts):
     """The folder; what cannot be reported on is refused before anything runs."""
-    require_matplotlib()
+    needed("matplotlib", "a report")
     for what, thing, kind in (("net", net, Network), ("data", data, Dataset),
                               ("history", history, (History, type(None)))):
         if not isinstance(thing, kind):

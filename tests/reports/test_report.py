@@ -179,7 +179,7 @@ def test_wrong_arguments_write_nothing(rng, tmp_path):
 
 def test_without_matplotlib_one_sentence(rng, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(ImportError, match="pictures are drawn by matplotlib.*pip install matplotlib"):
+    with pytest.raises(ImportError, match="a report needs the package matplotlib.*pip install matplotlib"):
         ns.report(spiking(), data_of(rng, "spikes"), tmp_path / "new")
     with pytest.raises(ImportError, match="pip install matplotlib"):
         plot.confusion(np.eye(2))
