@@ -36,7 +36,7 @@ def integers(name: str, values: ArrayLike, dtype: DTypeLike = np.int64, remedy: 
 
 def is_whole(value: Any, least: float = -np.inf) -> bool:
     """Whether it is one integer, of Python or NumPy, of at least `least`; a truth value is none."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= least)
 
 
 def whole(name: str, value: Any, least: int) -> int:
