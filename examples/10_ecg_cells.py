@@ -68,8 +68,8 @@ print("| cell | parameters | test accuracy | labelled steps | rate | energy fp32
       "| s/epoch |\n" + "| --- " * 8 + "|", flush=True)
 for cell in options.cells:
     net = network(cell, options.seed)
-    optimizer = ns.optim.Adam(RATES.get(cell, 2e-2), schedule=ns.optim.Cosine(epochs),
-                              factors={"alif0.tau_*": 3.0, "alif1.tau_*": 2.0})
+    factors = {"alif0.tau_*": 3.0, "alif1.tau_*": 2.0} if "alif0" in net.layers else {}
+    optimizer = ns.optim.Adam(RATES.get(cell, 2e-2), schedule=ns.optim.Cosine(epochs), factors=factors)
     history = ns.fit(net, train, valid, loss=recipe.loss, optimizer=optimizer, epochs=epochs,
                      batch_size=min(64, len(train)), seed=options.seed, progress=False)
     found = ns.evaluate(net, test)

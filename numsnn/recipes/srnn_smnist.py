@@ -165,7 +165,9 @@ def _training(options, schedule):
 
 
 def optimizer(options: dict) -> Optimizer:
-    return Adam(options["lr"], factors={"*.tau_*": 2.0, "alif1.tau_adp": 1.5},
+    has_second = "-" in options["hidden"] or options["readout"] != "integrator"
+    second = {"alif1.tau_adp": 1.5} if has_second else {}
+    return Adam(options["lr"], factors={"*.tau_*": 2.0, **second},
                 **_training(options, MultiStep([25, 50, 100, 150], 0.5)))
 
 

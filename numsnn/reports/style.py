@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from ..checked import checked
 from ..formats.whole import write_bytes
+from ..packages import needed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,20 +46,9 @@ def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
     """The function, run in our style."""
     @wraps(draw)
     def in_style(*arguments: Arguments.args, **keywords: Arguments.kwargs) -> Drawn:
-        require_matplotlib()
-        import matplotlib
-        with matplotlib.rc_context(STYLE):
+        with needed("matplotlib", "a picture").rc_context(STYLE):
             return draw(*arguments, **keywords)
     return in_style
-
-
-def require_matplotlib() -> None:
-    """Raise an ImportError that says what to install, where there is no Matplotlib."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(f"pictures are drawn by matplotlib, which cannot be imported here ({error}); "
-                          f"install it: pip install matplotlib") from error
 
 
 @styled

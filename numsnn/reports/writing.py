@@ -16,12 +16,12 @@ from ..energy import FP32, Constants, Table, preset, table
 from ..formats.whole import write_json, write_text
 from ..layers.layer import positive_integer
 from ..network.network import Network
+from ..packages import needed
 from ..training.evaluation import Evaluation, counted, evaluate, predict
 from ..training.history import History
 from ..training.metrics import scores
 from . import plot
 from .example import example
-from .style import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,7 +92,7 @@ def report(net: Network, data: Dataset, folder: Path | str, *, history: History 
 
 def _checked(net, data, folder, history, facts):
     """The folder; what cannot be reported on is refused before anything runs."""
-    require_matplotlib()
+    needed("matplotlib", "a report")
     for what, thing, kind in (("net", net, Network), ("data", data, Dataset),
                               ("history", history, (History, type(None)))):
         if not isinstance(thing, kind):
@@ -230,7 +230,9 @@ def _of_training(history) -> list[str]:
     best, tests = history.best(), _tests(history)
     if best is None:
         return [f"{len(history)} epochs of training" if len(history) else "no epoch was trained"]
-    lines = [f"epoch {best['epoch'] + 1} of {len(history)} is the best on the validation data"]
+    monitor = history.monitor or "valid_"
+    by = "on the validation data" if monitor.startswith("valid_") else f"by {monitor}"
+    lines = [f"epoch {best['epoch'] + 1} of {len(history)} is the best {by}"]
     if tests:
         lines.append(f"test accuracy of the last epoch {tests[-1]:.4f}, "
                      f"of the best epoch on test {max(tests):.4f}")
@@ -242,13 +244,18 @@ def _of_training(history) -> list[str]:
 
 def _tests(history) -> list[float]:
     """Accuracies of each epoch on a set that was watched under the name of test."""
-    return [accuracy for accuracy in history["test_accuracy"] if accuracy is not None]
+    return _known(history, "test_accuracy")
 
 
 def _seconds(history) -> float | None:
     """Of an epoch, the median; None where it is not known."""
-    known = [seconds for seconds in history["seconds"] if seconds is not None]
+    known = _known(history, "seconds")
     return float(np.median(known)) if known else None
+
+
+def _known(history, key) -> list[float]:
+    """What the epochs have under this key; a history may hold none of it."""
+    return [epoch[key] for epoch in history if epoch.get(key) is not None]
 
 
 def _joule(picojoule):

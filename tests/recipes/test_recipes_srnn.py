@@ -15,7 +15,7 @@ from numsnn.datasets import mnist, speech, stand_in
 from numsnn.formats import idx, shd
 from numsnn.layers.initialise import initial
 from numsnn.recipes.srnn_shd import tau
-from numsnn.recipes.srnn_smnist import Pixels
+from numsnn.recipes.srnn_smnist import READOUTS, Pixels
 from numsnn.signals import encode
 
 SIZES = {"srnn-shd": 142_376, "srnn-ssc": 777_270, "srnn-smnist": 156_702, "srnn-smnist-2020": 138_014,
@@ -97,6 +97,14 @@ def test_learning_rates():
     assert commands["alif1.recurrent"] == 3e-4
     assert commands["alif0.tau_adp"] == 6e-4
     assert commands["ternary0.v_threshold"] == 3e-6
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("hidden", ("4r", "4r-3"))
+def test_factors_are_of_parameters_that_there_are(hidden, readout):
+    recipe, options = made("srnn-smnist", hidden=hidden, readout=readout)
+    net = recipe.network(options, device="reference")
+    recipe.optimizer(options).update(net.params, {})
 
 
 def test_recurrent_weights_begin_as_the_authors_do():

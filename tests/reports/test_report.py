@@ -140,6 +140,8 @@ def test_the_history_and_the_facts(rng, tmp_path, drawn):
     assert numbers["best_epoch"] == 2 and numbers["seed"] == 3 and numbers["loss"] is None
     assert numbers["test"]["last_accuracy"] == 0.5 and numbers["test"]["best_epoch_accuracy"] == 0.75
     assert "epoch 2 of 3 is the best on the validation data" in found.text
+    by_loss = ns.History([{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.0}], monitor="loss")
+    assert writing._of_training(by_loss) == ["epoch 2 of 2 is the best by loss", ""]
     assert found.files["page"].read_text().startswith("# a run\n")
     assert drawn["training.png"].get_suptitle() == "a run"
 
@@ -177,7 +179,7 @@ def test_wrong_arguments_write_nothing(rng, tmp_path):
 
 def test_without_matplotlib_one_sentence(rng, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(ImportError, match="pictures are drawn by matplotlib.*pip install matplotlib"):
+    with pytest.raises(ImportError, match="a report needs the package matplotlib.*pip install matplotlib"):
         ns.report(spiking(), data_of(rng, "spikes"), tmp_path / "new")
     with pytest.raises(ImportError, match="pip install matplotlib"):
         plot.confusion(np.eye(2))
