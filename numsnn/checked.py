@@ -9,9 +9,9 @@ say is a sentence.
 
 What a function refuses by itself, it says better, and that passes; hints are looked at only where Python or
 NumPy stumbled, so that the door costs nothing, and takes nothing away.  (Of a function that yields they are
-looked at first: it would stumble too late.)  A hint is read as people use it: a number of NumPy is a number, a
-list will do for an array or a tuple, `True` is no number.  A hint that this module does not know (a protocol,
-a type variable) lets everything pass.
+looked at first: it would stumble too late.)  A hint is read as people use it: a number of NumPy is a number,
+a list will do for an array or a tuple, `True` is no number.  A hint that this module does not know (a
+protocol, a type variable) lets everything pass.
 """
 
 from __future__ import annotations

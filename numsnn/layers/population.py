@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from inspect import isfunction
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Result, Shape, positive_integer, size, values
 from .rates import rates, spikes_gradient
 from .settings import WithSettings
+from .states import state_type
 
 Names = tuple[str, ...] | list[str] | str
 
@@ -221,7 +221,7 @@ class Population(WithSettings):
     @property
     def State(self) -> Any:
         """The model's State, with what recurs where the model does not carry it."""
-        return _state_type(self.model, self.recur)
+        return state_type(self.model, self.recur)
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Any:
         draw = np.zeros((batch, self.n)) if rng is None else rng.random((batch, self.n))
@@ -383,20 +383,3 @@ class Population(WithSettings):
 
 def _names(names):
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-@lru_cache(None)
-def _state_type(model, recur):
-    """The model's State, with what recurs where the model itself does not carry it."""
-    if recur is None or model.carries(recur):
-        return model.State
-    own = model.State._fields
-    extra = f"last_{recur}" if recur in own else recur
-    state = NamedTuple(f"Recurrent{model.name}State", [(field, np.ndarray) for field in (*own, extra)])
-    state.__reduce__ = lambda self: (_state, (model, recur, tuple(self)))       # type: ignore[attr-defined]
-    return state
-
-
-def _state(model, recur, arrays):
-    """A state that comes from a copy or another process, which knows the class by what it is made from."""
-    return _state_type(model, recur)(*arrays)

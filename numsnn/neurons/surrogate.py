@@ -107,7 +107,8 @@ COMPARATORS = {">": heaviside, ">=": heaviside_inclusive}
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if not value > 0 or not np.isfinite(value):
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, complex)
+        if not is_number or not value > 0 or not np.isfinite(value):
             raise ValueError(f"surrogate parameter {name} must be a positive number; got {value!r}")
 
 
@@ -138,7 +139,6 @@ def gaussian_smooth(x, k):
     return k.gamma * (HALF * (ONE + erf(x * k.root)))
 
 
-@checked
 def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
     """gamma N(x; 0, sigma)."""
     _positive(gamma=gamma, sigma=sigma)
@@ -215,7 +215,6 @@ def triangle_smooth(x, k):
     return k.area * (HALF + y - HALF * (y * abs(y)))
 
 
-@checked
 def triangle(gamma: float = 0.5, slope: float = 1.0) -> Surrogate:
     """gamma max(0, 1 - slope |x|)."""
     _positive(gamma=gamma, slope=slope)
@@ -238,7 +237,6 @@ def exponential_smooth(x, k):
     return k.area * (ONE + sign * (ONE - exp(-k.slope * minimum(abs(x), k.limit))))
 
 
-@checked
 def exponential(gamma: float = 0.5, slope: float = 5.0) -> Surrogate:
     """gamma exp(-slope |x|)."""
     _positive(gamma=gamma, slope=slope)
@@ -265,7 +263,6 @@ def rectangle_smooth(x, k):
     return minimum(maximum((x + k.a) * k.height, ZERO), ONE)
 
 
-@checked
 def rectangle(a: float = 0.5) -> Surrogate:
     """1 / (2a) for |x| < a, else 0."""
     _positive(a=a)
@@ -293,7 +290,6 @@ def superspike_smooth(x, k):
     return HALF + x / (ONE + k.slope * abs(x))
 
 
-@checked
 def superspike(slope: float = 25.0) -> Surrogate:
     """1 / (1 + slope |x|)^2, the derivative of the fast sigmoid x / (1 + slope |x|)."""
     _positive(slope=slope)
@@ -322,7 +318,6 @@ def atan_smooth(x, k):
     return k.inverse_pi * arctan(k.scale * x) + HALF
 
 
-@checked
 def atan(alpha: float = 2.0) -> Surrogate:
     """(alpha/2) / (1 + (pi alpha x / 2)^2)."""
     _positive(alpha=alpha)
@@ -348,7 +343,6 @@ def sigmoid_smooth(x, k):
     return logistic(k.slope * x)
 
 
-@checked
 def sigmoid(slope: float = 4.0) -> Surrogate:
     """slope S(slope x) (1 - S(slope x)) with S the logistic function."""
     _positive(slope=slope)
@@ -377,7 +371,6 @@ def relu_slope(x, k):
     return greater(x, ZERO)
 
 
-@checked
 def relu() -> Surrogate:
     """max(0, x) in place of the spike, with its exact derivative and without events.
 

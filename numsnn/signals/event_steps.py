@@ -94,3 +94,21 @@ def rows(events: Any, step: np.ndarray, total: int, counts: bool) -> Spikes:
     if counts and len(first) < len(key):
         many = np.diff(first, append=len(key)).astype(np.float32)
     return Spikes.of_rows((total, batch, units), start, count, index.astype(index_dtype(units)), many)
+
+
+def shd_frames(events: Any, dt: float = 4e-3, duration: float = 1.0) -> Spikes:
+    """Spikes of a spoken digit as the SRNN's authors frame them: (duration / dt, B, N), binary.
+
+    Step i holds the events that no earlier step took with t <= i dt, so that events after duration - dt are
+    lost; the order of the channels is reversed, unit 0 is dropped: unit u becomes N - u.  Bounds are rounded
+    to the type of the times, as NumPy did there.
+    Source: Yin, Corradi, Bohte 2021, their program for SHD.
+    """
+    events._only(1, "shd_frames")
+    dt = float(dt)
+    bounds = (np.arange(int(duration / dt)) * dt / events.tick).astype(events.t.dtype)
+    step = np.searchsorted(bounds, events.t, side="left")
+    heard = events._places() > 0
+    kept = events.keep(heard)
+    reversed_ = kept._with([kept.t, events.shape[0] - kept._places()])
+    return reversed_.rows(step[heard], len(bounds))

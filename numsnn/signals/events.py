@@ -23,12 +23,13 @@ from numpy.typing import ArrayLike
 
 from ..checked import checked, chosen
 from . import event_steps
-from .integers import LARGEST_TIME, column_of_events, integers, times_of_events, whole
+from .event_steps import shd_frames
+from .integers import LARGEST_TIME, LARGEST_UNITS, column_of_events, integers, times_of_events, whole
 from .spikes import Spikes
 
-LARGEST_UNITS = 1 << 32             # lists of spikes number no more
-
 Choice = int | slice | Sequence[int] | np.ndarray       # of recordings
+
+__all__ = ["Choice", "Events", "shd_frames"]
 
 
 class Events:
@@ -105,13 +106,11 @@ class Events:
                offsets: ArrayLike | None = None, tick: float = 1e-6) -> Events:
         """The same from events in any order: a stable sort by time in each recording."""
         t = times_of_events(t)
-        if t.ndim != 1:
-            raise ValueError(f"expected times (n,); got shape {t.shape}")
+        columns = [None if a is None else np.asarray(a) for a in (unit, x, y, p)]
+        if t.ndim != 1 or any(column is not None and column.shape != t.shape for column in columns):
+            raise ValueError("expected times (n,), and as many numbers in each of unit, x, y, p")
         bounds = integers("offsets", np.array([0, len(t)] if offsets is None else offsets))
         order = np.lexsort((t, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))))
-        columns = [None if a is None else np.asarray(a) for a in (unit, x, y, p)]
-        if any(column is not None and column.shape != t.shape for column in columns):
-            raise ValueError(f"unit, x, y, p must hold {len(t)} numbers each, as the times do")
         unit, x, y, p = (None if column is None else column[order] for column in columns)
         return cls(t[order], unit, x=x, y=y, p=p, shape=shape, offsets=bounds, tick=tick)
 
@@ -287,7 +286,6 @@ class Events:
         xs, ys, p = inside._pixels()
         return inside._with([inside.t, xs - x, ys - y, p], shape=(polarities, height, width))
 
-    @checked
     def polarity(self, which: str) -> Events:
         """One polarity: "on" or "off" keeps these events, "merge" keeps all."""
         self._only(3, "polarity")
@@ -298,14 +296,12 @@ class Events:
         x, y, _ = part._pixels()
         return part._with([part.t, x, y, np.zeros(part.n_events, np.int8)], shape=(1, *self.shape[1:]))
 
-    @checked
     def mirrored(self) -> Events:
         """Left and right exchanged."""
         self._only(3, "mirrored")
         x, y, p = self._pixels()
         return self._with([self.t, self.shape[2] - 1 - x, y, p])
 
-    @checked
     def flat(self) -> Events:
         """Pixels as units."""
         return self if len(self.shape) == 1 else self._with([self.t, self.unit], shape=(self.n_units,))
@@ -402,22 +398,3 @@ class Events:
         self._only(3, "frames")
         x = self.bin(dt, n=n, per_step=per_step, steps=steps, counts=counts)
         return x.dense().reshape(*x.shape[:2], *self.shape)
-
-
-@checked
-def shd_frames(events: Events, dt: float = 4e-3, duration: float = 1.0) -> Spikes:
-    """Spikes of a spoken digit as the SRNN's authors frame them: (duration / dt, B, N), binary.
-
-    Step i holds the events that no earlier step took with t <= i dt, so that events after duration - dt are
-    lost; the order of the channels is reversed, unit 0 is dropped: unit u becomes N - u.  Bounds are rounded
-    to the type of the times, as NumPy did there.
-    Source: Yin, Corradi, Bohte 2021, their program for SHD.
-    """
-    events._only(1, "shd_frames")
-    dt = float(dt)
-    bounds = (np.arange(int(duration / dt)) * dt / events.tick).astype(events.t.dtype)
-    step = np.searchsorted(bounds, events.t, side="left")
-    heard = events._places() > 0
-    kept = events.keep(heard)
-    reversed_ = kept._with([kept.t, events.shape[0] - kept._places()])
-    return reversed_.rows(step[heard], len(bounds))

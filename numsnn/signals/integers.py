@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+LARGEST_UNITS = 1 << 32             # lists of spikes number no more
 LARGEST_TIME = 1 << 62              # ticks: the difference of two times is a number of 64 bits, too
 
 

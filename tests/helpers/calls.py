@@ -129,14 +129,24 @@ class Things:
 
 # ---- what is wrong
 
-PLAIN = (None, True, False, -1, 0, 1, 2, 7, 1 << 31, 1 << 63, -(1 << 63), 0.5, -0.5, 2.7, 1e300, -1e300,
-         float("nan"), float("inf"), 1j, "", "x", "lif0", "train", b"abc", (), [], {}, {"a": 1}, {1: 2},
-         (1, "a"), [1, 2], [[1, 2], [3]], ("uniform", 0, 1), [None], slice(None), slice(0, 2, 2), range(3),
-         object(), int, np.float32(0.5), np.int64(3), np.uint8(200), np.bool_(True), len, lambda *a: None,
-         lambda *a, **k: 1 / 0, Path("no/such/file"), np.zeros(0), np.zeros((0, 3, 4)), np.zeros((6, 0, 4)),
-         np.zeros((6, 5, 0)), np.ones((6, 5, 4), bool), np.ones((6, 4), "f4"), np.ones((6, 5, 4, 1)),
-         np.full((6, 5, 4), np.nan), np.full((6, 5, 4), 1e300), np.array("x"), np.array([None, 1]),
-         np.array(["a", "b"]), np.ones(3, complex), np.arange(5, dtype="u1"), np.array(3), np.ones((3, 3)))
+
+def nothing(*arguments):
+    """A function where none belongs, or one that gives nothing."""
+
+
+def failing(*arguments, **more):
+    return 1 / 0
+
+
+PLAIN = (
+    None, True, False, -1, 0, 1, 2, 7, 1 << 31, 1 << 63, -(1 << 63), 0.5, -0.5, 2.7, 1e300, -1e300,
+    float("nan"), float("inf"), 1j, "", "x", "lif0", "train", b"abc", (), [], {}, {"a": 1}, {1: 2}, (1,
+    "a"), [1, 2], [[1, 2], [3]], ("uniform", 0, 1), [None], slice(None), slice(0, 2, 2), range(3),
+    object(), int, np.float32(0.5), np.int64(3), np.uint8(200), np.bool_(True), len, nothing, failing,
+    Path("no/such/file"), np.zeros(0), np.zeros((0, 3, 4)), np.zeros((6, 0, 4)), np.zeros((6, 5, 0)),
+    np.ones((6, 5, 4), bool), np.ones((6, 4), "f4"), np.ones((6, 5, 4, 1)), np.full((6, 5, 4), np.nan),
+    np.full((6, 5, 4), 1e300), np.array("x"), np.array([None, 1]), np.array(["a", "b"]), np.ones(3,
+    complex), np.arange(5, dtype="u1"), np.array(3), np.ones((3, 3)))
 SUBJECTS = ("net", "data", "spikes", "events", "optimizer", "loss", "history", "x", "labels", "grads")
 
 
@@ -170,21 +180,21 @@ def of_dict(good, rng, things):
     return changed
 
 
+WAYS = ("a.T", "a[..., :1]", "a[:-1]", "a[None]", "a[..., None]", "a[:0]", "a.ravel()", "a.reshape(-1, 1)",
+        "np.asfortranarray(a)", "a[::-1]", "np.repeat(a, 2, -1)[..., ::2]", "np.repeat(a, 2, 0)",
+        "a.astype('f8')", "a.astype('f2')", "a.astype('i1')", "a.astype('u1')", "a.astype(bool)",
+        "a.astype(complex)", "a.astype(object)", "a.astype(str)", "a.tolist()", "a * np.nan", "a * 1e38 * 10",
+        "a.astype('f8') * 1e300", "-a", "np.ma.masked_array(a, a > 0)", "a.astype(a.dtype.newbyteorder())",
+        "frozen(a)", "a[0] if a.ndim else a", "a.astype('u8') - 1", "a.astype('g')", "a + 1000")
+
+
 def distorted(a, rng):
     """An array of another shape, type, order or content."""
-    ways = (
-        lambda: a.T, lambda: a[..., :1], lambda: a[:-1], lambda: a[None], lambda: a[..., None], lambda: a[:0],
-        lambda: a.ravel(), lambda: a.reshape(-1, 1), lambda: np.asfortranarray(a), lambda: a[::-1],
-        lambda: np.repeat(a, 2, -1)[..., ::2], lambda: np.repeat(a, 2, 0), lambda: a.astype("f8"),
-        lambda: a.astype("f2"), lambda: a.astype("i1"), lambda: a.astype("u1"), lambda: a.astype(bool),
-        lambda: a.astype(complex), lambda: a.astype(object), lambda: a.astype(str), lambda: a.tolist(),
-        lambda: a * np.nan, lambda: a * 1e38 * 10, lambda: a.astype("f8") * 1e300, lambda: -a,
-        lambda: np.ma.masked_array(a, a > 0), lambda: a.astype(a.dtype.newbyteorder()), lambda: frozen(a),
-        lambda: a[0] if a.ndim else a, lambda: a.astype("u8") - 1, lambda: a.astype("g"), lambda: a + 1000)
+    way = WAYS[rng.integers(len(WAYS))]
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return ways[rng.integers(len(ways))]()
+            return eval(way, {"a": a, "np": np, "frozen": frozen})
         except (TypeError, ValueError):         # of truth values and texts not all can be done
             return a[..., :1]
 
@@ -249,7 +259,8 @@ def arguments(function, of, rng, things):
         required = p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         if required or p.kind == p.VAR_POSITIONAL or rng.random() < 0.4:
             good = GOOD.get(f"{of}.{p.name}") or GOOD.get(p.name)
-            value = good(things) if good else None if p.default is p.empty else p.default
+            usual = None if p.default is p.empty else p.default
+            value = good(things) if good else usual
             chosen.append((p, value))
     n_wrong = min(rng.integers(3), len(chosen))
     for j in rng.permutation(len(chosen))[:n_wrong]:
@@ -340,8 +351,8 @@ def where(error):
 @lru_cache(None)
 def raise_lines(file):
     tree = ast.parse(Path(file).read_text())
-    return {line for node in ast.walk(tree) if isinstance(node, ast.Raise)
-            for line in range(node.lineno, node.end_lineno + 1)}
+    raising = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+    return {line for node in raising for line in range(node.lineno, node.end_lineno + 1)}
 
 
 def raises(file, line):
