@@ -59,7 +59,7 @@ def checked(function: Function) -> Function:
         for name, value in _named(parameters, args, kwargs):
             check = checks.get(name)
             if check is not None and not check.fits(value):
-                raise TypeError(_sentence(function, name, check, value))
+                raise TypeError(_sentence(function, args, name, check, value))
         return function(*args, **kwargs)
     return typing.cast(Function, door)
 
@@ -74,9 +74,9 @@ def _named(parameters, args, kwargs):
     yield from kwargs.items()
 
 
-def _sentence(function, name, check, value):
-    owner, _, own = function.__qualname__.rpartition(".")
-    called = owner if own == "__init__" else own
+def _sentence(function, args, name, check, value):
+    own = function.__name__
+    called = type(args[0]).__name__ if own == "__init__" else own
     remedies = [REMEDIES[c] for c in check.classes if c in REMEDIES]
     remedy = f". {remedies[0]}" if remedies else ""
     return f"{called}: {name} must be {check.words}; got {what_it_is(value)}{remedy}"
@@ -93,6 +93,57 @@ def what_it_is(value: Any) -> str:
         return text if len(text) <= 60 else f"{text[:57]}..."
     counted = isinstance(value, (tuple, list, dict, set))
     return _a(type(value).__name__) + (f" of {len(value)}" if counted else "")
+
+
+MOST = 1 << 20          # of what is made up, in one call
+SEEDS = 1 << 63
+
+
+def in_range(least: float, most: float, **given: float) -> None:
+    """ValueError, naming it, where a number lies outside of least ... most, or is none."""
+    for name, value in given.items():
+        if not least <= value <= most:
+            raise ValueError(f"{name} must lie in {least:,} ... {most:,}; got {what_it_is(value)}")
+
+
+class ChoiceError(IndexError, ValueError):
+    """What cannot be chosen: a sequence ends where its numbers do, and a reader is told why."""
+
+
+def chosen(given: Any, n: int, what: str) -> np.ndarray:
+    """The numbers of what is chosen out of n: by number, slice, numbers or truth values; (), or (K,)."""
+    pick = given
+    if not isinstance(given, (slice, int, np.integer)) or isinstance(given, bool):
+        pick = np.asarray(given) if _array_like(given) and not _is_ragged(given) else None
+        if pick is not None and pick.size == 0:
+            pick = pick.astype(int)
+        fits = pick is not None and pick.ndim <= 1 and pick.dtype.kind in "biu"
+        if not fits or pick.dtype == bool and pick.shape != (n,):
+            pick = None
+    try:
+        if pick is not None:
+            return np.arange(n)[pick]
+    except (IndexError, TypeError, ValueError, OverflowError):
+        pass
+    raise ChoiceError(f"{what}: expected numbers from 0 to {n - 1}, a slice or {n} truth values; "
+                      f"got {what_it_is(given)}")
+
+
+def _is_ragged(value):
+    """Whether a sequence is no array: its rows are of unequal length, or hold anything."""
+    try:
+        return np.asarray(value).dtype == object
+    except ValueError:
+        return True
+
+
+def kind_in(config: dict[str, Any], key: str, known: Mapping[str, Any], advice: str = "") -> Any:
+    """What config[key] names, which is taken out of the config; ValueError where it names nothing known."""
+    name = config.pop(key, None)
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"a config() says under {key!r} one of {', '.join(known)}; "
+                         f"this one says {what_it_is(name)}{advice and f' ({advice})'}")
+    return known[name]
 
 
 # ---- from hints to checks
@@ -183,8 +234,9 @@ def _integer(value):
 def _array_like(value):
     if isinstance(value, (dict, set, frozenset, type, str, bytes)) or value is None:
         return False
-    is_number = isinstance(value, (bool, int, float, complex, np.generic))
-    return is_number or isinstance(value, Sequence) or hasattr(value, "__array__")
+    if isinstance(value, Sequence):
+        return not _is_ragged(value)
+    return isinstance(value, (bool, int, float, complex, np.generic)) or hasattr(value, "__array__")
 
 
 def _sequence(value):
@@ -217,7 +269,8 @@ CONTAINERS: dict[Any, tuple[Callable[[Any], bool], str]] = {
     tuple: (_sequence, "a tuple"),
     list: (_sequence, "a list"),
     Sequence: (_sequence, "a sequence"),
-    Iterable: (lambda value: isinstance(value, Iterable) and not isinstance(value, bytes), "a sequence"),
+    Iterable: (lambda value: _sequence(value) or isinstance(value, Iterable) and not np.isscalar(value)
+               and not isinstance(value, np.ndarray), "a sequence"),
     Iterator: (lambda value: isinstance(value, Iterator), "an iterator"),
     dict: (lambda value: isinstance(value, Mapping), "a dict"),
     Mapping: (lambda value: isinstance(value, Mapping), "a dict"),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import MOST, SEEDS, checked, in_range
 from ..formats import babi as stories
 from ..formats.problems import FormatError
 from ..formats.source import Source
@@ -71,6 +72,7 @@ class Task(NamedTuple):
     vocabulary: tuple[str, ...]
 
 
+@checked
 def file_name(task: int, part: str) -> str:
     """The name of a task's file; part: "train" or "test"."""
     if task not in range(1, len(TASKS) + 1) or part not in ("train", "test"):
@@ -79,6 +81,7 @@ def file_name(task: int, part: str) -> str:
     return f"qa{task}_{TASKS[task - 1]}_{part}.txt"
 
 
+@checked
 def words(text: str, lower: bool = False, punctuation: bool = True) -> tuple[str, ...]:
     """A text in words.
 
@@ -89,6 +92,7 @@ def words(text: str, lower: bool = False, punctuation: bool = True) -> tuple[str
     return tuple(word for part in cut if (word := part.strip()))
 
 
+@checked
 def examples(source: Path | str, task: int, part: str, lower: bool = False, punctuation: bool = True,
              supporting: bool = False) -> list[Example]:
     """The questions of a task with their stories so far; source and options as in `load`."""
@@ -114,6 +118,7 @@ def examples(source: Path | str, task: int, part: str, lower: bool = False, punc
     return found
 
 
+@checked
 def load(source: Path | str, task: int, test: Path | str | None = None, *, lower: bool = False,
          punctuation: bool = True, supporting: bool = False, apart: bool = False,
          padding: str = "front") -> Task:
@@ -142,11 +147,14 @@ def load(source: Path | str, task: int, test: Path | str | None = None, *, lower
     return _task(parts, f"bAbI task {task} ({TASKS[task - 1]})", sources, apart, padding == "end")
 
 
+@checked
 def made_up(n: int, seed: int = 0, statements: int = 4) -> Task:
     """Made-up stories of the kind of task 1, n questions in each part.
 
     People go from place to place, and where is one of them?
     """
+    in_range(1, MOST, n=n, statements=statements)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng(seed)
     parts = {part: [_made_up(rng, statements) for _ in range(n)] for part in ("train", "test")}
     sources = dict.fromkeys(parts, f"SYNTHETIC stories, seed {seed}; not bAbI")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..signals.spikes import Spikes
@@ -15,6 +16,7 @@ CITATION = ("Mueller-Cleve et al., Braille letter reading: A benchmark for spati
             "recognition, Front. Neurosci. 16:951164 (2022)")
 
 
+@checked
 def braille(path: Path | str) -> Dataset:
     """Spikes (256, B, 12) with a letter each.
 

@@ -10,6 +10,7 @@ import csv
 import io
 from pathlib import Path, PurePosixPath
 
+from ..checked import checked
 from ..formats import FormatError
 from ..formats.piecewise import File, names
 from ..formats.recordings import read
@@ -53,6 +54,7 @@ def _later(path, format, **options):
     return lambda: read(path, format, **options)
 
 
+@checked
 def nmnist(path: Path | str, part: str = "train", *, first_saccade: bool = False,
            strict: bool = True) -> Listing:
     """N-MNIST: 34 x 34 pixels, two polarities, 60 000 and 10 000 recordings.
@@ -138,6 +140,7 @@ def _shares(chosen, part, share):
     return kept
 
 
+@checked
 def mnist_dvs(path: Path | str, part: str = "train", *, scale: int = 16, share: float = 0.8,
               strict: bool = True, **orientation: bool) -> Listing:
     """MNIST-DVS: 128 x 128 pixels, moving digits filmed from a screen, AEDAT 2.0.
@@ -164,6 +167,7 @@ def _aedat2(path, chosen, **options):
             for name, label in chosen.items()]
 
 
+@checked
 def cifar10_dvs(path: Path | str, part: str = "train", *, share: float = 0.9, strict: bool = True,
                 swap: bool = True, flip_x: bool = True, flip_y: bool = True,
                 flip_polarity: bool = True) -> Listing:
@@ -180,6 +184,7 @@ def cifar10_dvs(path: Path | str, part: str = "train", *, share: float = 0.9, st
     return _found(path, listing, "airplane ... truck/*.aedat")
 
 
+@checked
 def dvs128_gesture(path: Path | str, part: str = "train", *, strict: bool = True) -> Listing:
     """DVS128 Gesture: 128 x 128 pixels, 29 people, 11 gestures, AEDAT 3.1.
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..formats.storage import adding, check, storing
@@ -39,6 +40,7 @@ LIBVER = ("v110", "v110")
 SECONDS, EVENTS = 1.0, 1 << 22
 
 
+@checked
 def write(path: Path | str, listing: Listing, options: dict | None = None,
           progress: Callable[[int, int, str], None] = lambda done, n, name: None) -> int:
     """Write a listing to an HDF5 file; how many recordings an earlier, interrupted conversion had left.
@@ -212,6 +214,7 @@ class _Appender:
             dataset[-1] = value
 
 
+@checked
 def listing(path: Path | str) -> Listing:
     """The recordings of a converted file; each is read when it is asked for."""
     file = hdf5.opened(path)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import SEEDS, checked, chosen, in_range
 from ..devices import threads
 from ..layers.layer import positive_integer
 from ..signals.arrays import checked_lengths, checked_mask, plain
@@ -85,6 +86,7 @@ class Dataset:
     Raises ValueError for what does not fit together, and for values that are not finite, padded ones too.
     """
 
+    @checked
     def __init__(self, x: Spikes | Sequences | ArrayLike, y: ArrayLike, *, lengths: ArrayLike | None = None,
                  mask: ArrayLike | None = None, labelled: ArrayLike | None = None,
                  groups: ArrayLike | None = None, classes: Iterable[str] = (), name: str = "",
@@ -207,9 +209,7 @@ class Dataset:
 
     def select(self, samples: Samples) -> Dataset:
         """The given samples: indices, a slice or a mask."""
-        chosen = samples if isinstance(samples, slice) else np.asarray(samples)
-        nothing = not isinstance(chosen, slice) and chosen.shape == (0,)
-        pick = np.arange(len(self))[slice(0) if nothing else chosen]
+        pick = chosen(samples, len(self), f"data set {self.name!r}: samples")
         part = copy.copy(self)          # checked already
         part._x = self._x[:, pick] if isinstance(self._x, np.ndarray) else self._x.select(pick)
         part.y = self.y[:, pick] if self.per_step else self.y[pick]
@@ -223,12 +223,15 @@ class Dataset:
 
     def __getitem__(self, samples: Samples) -> Dataset:
         """data[10:20], data[3], data[[1, 5, 2]]: the given samples as a data set."""
-        return self.select(samples if isinstance(samples, slice) else np.atleast_1d(samples))
+        return self.select(np.atleast_1d(chosen(samples, len(self), f"data set {self.name!r}: samples")))
 
+    @checked
     def shuffled(self, seed: int) -> Dataset:
         """The same samples in another order, which the seed decides."""
+        in_range(0, SEEDS, seed=seed)
         return self.select(np.random.default_rng([seed, len(self)]).permutation(len(self)))
 
+    @checked
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """(rest, held out): a random `fraction` of the samples, at least one; the seed decides which."""
         is_share = isinstance(fraction, (float, np.floating)) and 0 < fraction < 1
@@ -236,9 +239,11 @@ class Dataset:
         if not 0 < n < len(self):
             raise ValueError(f"data set {self.name!r} has {len(self)} samples; holding out {fraction!r} of "
                              f"them leaves a part empty")
+        in_range(0, SEEDS, seed=seed)
         order = np.random.default_rng([seed, len(self)]).permutation(len(self))
         return self.select(np.sort(order[n:])), self.select(np.sort(order[:n]))
 
+    @checked
     def folds(self, n: int = 5, seed: int = 0) -> list[tuple[Dataset, Dataset]]:
         """n pairs (rest, held out) for cross-validation.
 
@@ -248,6 +253,7 @@ class Dataset:
         fold = stratified(labels, n, np.random.default_rng(seed))
         return [(self.select(fold != f), self.select(fold == f)) for f in range(n)]
 
+    @checked
     def hold_out(self, *groups: str | int) -> tuple[Dataset, Dataset]:
         """(rest, held out): held out are the sequences of the given groups, for instance of some speakers."""
         if self.groups is None:
@@ -261,6 +267,7 @@ class Dataset:
                              f"holding out {given} leaves a part empty")
         return self.select(~held), self.select(held)
 
+    @checked
     def batches(self, size: int, rng: np.random.Generator | None = None,
                 prefetch: int | None = None) -> Iterator[Batch]:
         """Batches of `size` samples (the last may be smaller), in the order of the set, or shuffled by rng.
@@ -301,6 +308,7 @@ class Dataset:
             x = x[:max(int(lengths.max(initial=1)), 1)]
         return Batch(x, part.y, lengths, part.mask, pick)
 
+    @checked
     def save(self, path: Path | str, options: dict | None = None) -> None:
         """Write the set to one HDF5 file.
 
@@ -315,8 +323,12 @@ class Dataset:
         return f"Dataset({self.name!r}, {len(self)} sequences{steps}, {self.units} features, {what})"
 
 
+@checked
 def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """(B,) the fold, 0 to n - 1, of each sample, drawn so that every class is spread evenly over them."""
+    labels = plain(labels, "labels", "biufU")
+    if labels.ndim != 1:
+        raise ValueError(f"stratified: expected labels (B,); got shape {labels.shape}")
     if not is_whole(n, least=2) or n > len(labels):
         raise ValueError(f"the number of folds goes from 2 to the {len(labels)} samples; got {n!r}")
     fold = np.empty(len(labels), int)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import SEEDS, checked, in_range
 from ..formats import idx
 from ..formats.problems import FormatError
 from ..signals.integers import is_whole
@@ -37,6 +38,7 @@ class Images(NamedTuple):
     labels: np.ndarray
 
 
+@checked
 def images(folder: Path | str, part: str) -> Images:
     """The images and labels of a part: "train", "test", or "subset".
 
@@ -69,14 +71,17 @@ def _array(folder, name):
                             f"{FROM}")
 
 
+@checked
 def permutation(seed: int) -> np.ndarray:
     """The order (784,) in which PS-MNIST shows the pixels.
 
     Published results used each their own; the seed fixes ours.
     """
+    in_range(0, SEEDS, seed=seed)
     return np.random.default_rng([seed, PIXELS]).permutation(PIXELS)
 
 
+@checked
 def mnist(folder: Path | str, part: str, steps: int = PIXELS, seed: int | None = None,
           window: int = 1) -> Dataset:
     """MNIST as sequences of float32, pixel / 255.
@@ -92,6 +97,7 @@ def mnist(folder: Path | str, part: str, steps: int = PIXELS, seed: int | None =
     return _sequences(images(folder, part), steps, seed, window, DIGITS, "MNIST", part)
 
 
+@checked
 def fashion(folder: Path | str, part: str, steps: int = SIDE, seed: int | None = None,
             window: int = 1) -> Dataset:
     """Fashion-MNIST as sequences, by default row by row.
@@ -118,6 +124,7 @@ class _Still(Sequences):
         return np.broadcast_to(image, (self.steps, *image.shape)), None
 
 
+@checked
 def still(folder: Path | str, part: str, steps: int = 10, *, name: str = "MNIST") -> Dataset:
     """Each image, pixel / 255, shown unchanged for `steps` steps.
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import mat, wfdb
 from ..formats.problems import FormatError
 from ..packages import needed
@@ -45,6 +46,7 @@ BEAT = re.compile(r"\(p\)\(N\)\(?t+\)")                  # annotations of a comp
 THRESHOLDS = {"mV": 0.03, "range": 0.013}
 
 
+@checked
 def coded(folder: Path | str, part: str) -> Dataset:
     """A part ("train" or "test") of the coded QT Database.
 
@@ -84,6 +86,7 @@ class Windows(NamedTuple):
     problems: Counter
 
 
+@checked
 def names(source: Path | str, part: str | None = None) -> list[str]:
     """The records of a part that are in a folder or zip file.
 
@@ -98,6 +101,7 @@ def names(source: Path | str, part: str | None = None) -> list[str]:
     return [name for name in found if (name < FIRST_TEST) == (part == "train")]
 
 
+@checked
 def waves(annotations: wfdb.Annotations) -> np.ndarray:
     """(n, 6) samples of the complete normal beats.
 
@@ -112,6 +116,7 @@ def waves(annotations: wfdb.Annotations) -> np.ndarray:
     return np.array(found, np.int64).reshape(-1, 7)[:, [0, 2, 3, 4, 5, 6]]
 
 
+@checked
 def timeline(annotations: wfdb.Annotations) -> tuple[np.ndarray, np.ndarray]:
     """(sample, label) of each step of the annotated part of a record; both empty without a complete beat.
 
@@ -142,6 +147,7 @@ def timeline(annotations: wfdb.Annotations) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(samples), np.concatenate(labels).astype(np.uint8)
 
 
+@checked
 def signals(source: Path | str, part: str | None = None, records: Iterable[str] | None = None, delay: int = 0,
             strict: bool = True) -> Windows:
     """The annotated parts of raw records (`timeline`), cut into sequences of 1300 steps that begin every
@@ -188,6 +194,7 @@ def _cut(source, name, delay, strict, problems):
         yield signal[np.minimum(steps, len(samples) - 1)], late_labels.astype(np.uint8), length, name
 
 
+@checked
 def raw(source: Path | str, part: str | None = None, records: Iterable[str] | None = None, *,
         unit: str = "mV", threshold: float | None = None, delay: int = DELAY, strict: bool = True) -> Dataset:
     """The QT Database from its raw records, in the form of `coded`.

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.events import Events
 from ..signals.spikes import Spikes
 from .dataset import Sequences
@@ -54,6 +55,7 @@ class Recordings(Sequences):
     augment: events, rng -> events, in training only, before `prepare`.
     """
 
+    @checked
     def __init__(self, read: Callable[[np.ndarray], Events], n: int, frame: Framing, units: int,
                  prepare: Callable[[Events], Events] | None = None,
                  augment: Callable[[Events, np.random.Generator], Events] | None = None):

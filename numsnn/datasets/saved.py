@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..signals.spikes import Spikes
@@ -89,6 +90,7 @@ def _time_first(a):
     return np.ascontiguousarray(a.T).ravel()
 
 
+@checked
 def load(path: Path | str, *, memory: bool = False) -> Dataset:
     """A data set that `save` wrote.
 

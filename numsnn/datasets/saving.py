@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import checked, what_it_is
 from ..formats.storage import check
 from ..formats.whole import as_json, whole_hdf5
 from ..signals.spikes import Spikes, index_dtype
@@ -17,11 +18,14 @@ CHUNK = 1 << 15
 BATCH = 128                         # sequences that are held at once while a lazy set is written
 
 
+@checked
 def save(data: Any, path: Path | str, options: dict | None = None) -> None:
     """Write a `Dataset`; of a lazy one a batch at a time is held in memory.
 
-    options: what made the set, kept in the file.  The file appears when it is complete.
+    data: a Dataset.  options: what made the set, kept in the file.  The file appears when it is complete.
     """
+    if not hasattr(data, "batches"):
+        raise TypeError(f"save: data must be a Dataset; got {what_it_is(data)}")
     with whole_hdf5(path, libver=LIBVER) as file:
         _write_about(file, data, options)
         writer = None

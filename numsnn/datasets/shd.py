@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import hdf5
 from ..formats.problems import FormatError, Problems
 from ..signals.events import Events, shd_frames
@@ -30,6 +31,7 @@ FILES = {
 }
 
 
+@checked
 def layout(path: Path | str, *, channels: int | None = None, strict: bool = True, name: str = "",
            problems: Problems | None = None) -> Listing:
     """The recordings of one file in SHD layout.
@@ -137,6 +139,7 @@ def _of(kind, folder, part, options):
     return listing._replace(source=CITATION)
 
 
+@checked
 def shd(folder: Path | str, part: str = "train", **options: Any) -> Listing:
     """Spiking Heidelberg Digits: 700 channels, 20 classes (digits in German and English), 12 speakers.
 
@@ -147,6 +150,7 @@ def shd(folder: Path | str, part: str = "train", **options: Any) -> Listing:
     return _of("shd", folder, part, options)
 
 
+@checked
 def ssc(folder: Path | str, part: str = "train", **options: Any) -> Listing:
     """Spiking Speech Commands: 700 channels, 35 words, 75 466, 9 981 and 20 382 recordings.
 
@@ -158,6 +162,7 @@ def ssc(folder: Path | str, part: str = "train", **options: Any) -> Listing:
 class AuthorFrames:
     """Framing of the SRNN's authors, see `numsnn.signals.events.shd_frames`."""
 
+    @checked
     def __init__(self, dt: float = 4e-3, duration: float = 1.0):
         self.dt, self.duration = dt, duration
 

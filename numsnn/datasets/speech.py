@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked, what_it_is
 from ..formats import shd, wav
 from ..formats.problems import FormatError
 from ..formats.source import RATIO, is_wanted
@@ -58,6 +59,7 @@ class Sounds:
     """The sound files and lists below a folder or in a zip file: names, by path from the top, and what is in
     them."""
 
+    @checked
     def __init__(self, path: Path | str):
         self.path = Path(path)
         self.zip = None
@@ -119,6 +121,7 @@ def _part(part):
         raise ValueError(f"part must be one of {', '.join(map(repr, PARTS))}; got {part!r}")
 
 
+@checked
 def write_spikes(path: Path | str, recordings: Iterable[Recording], classes: Sequence[str], rate: int, *,
                  units: int = 700, rms: float = 0.1, dtype: DTypeLike = "float16",
                  speakers: Iterable[str] = (), source: str = "", **settings: Any) -> int:
@@ -140,6 +143,8 @@ def write_spikes(path: Path | str, recordings: Iterable[Recording], classes: Seq
 
     def trains():
         for r in recordings:
+            if not isinstance(r, Recording):
+                raise TypeError(f"write_spikes: recordings must be Recordings; got {what_it_is(r)}")
             if r.speaker not in known:
                 known.append(r.speaker)
             times, places = ear.run(audio.normalise(r.signal, rms))[:2]
@@ -154,6 +159,7 @@ def write_spikes(path: Path | str, recordings: Iterable[Recording], classes: Seq
 # ---- Free Spoken Digits
 
 
+@checked
 def fsdd(source: Path | str, part: str, *,
          hold_out: str | Iterable[str] | None = None) -> Iterator[Recording]:
     """The recordings of a part of Free Spoken Digits, label = digit, in the order of their names.
@@ -213,6 +219,7 @@ def _held_out(hold_out, speakers, part):
     return lambda speaker, index: speaker in names
 
 
+@checked
 def fsdd_spikes(source: Path | str, path: Path | str, part: str, *,
                 hold_out: str | Iterable[str] | None = None, **options: Any) -> int:
     """Write a part of Free Spoken Digits as spikes, see `write_spikes`; the number of recordings.
@@ -229,6 +236,7 @@ def fsdd_spikes(source: Path | str, path: Path | str, part: str, *,
 # ---- Google Speech Commands
 
 
+@checked
 def commands_part(name: str, valid: float = 0.1, test: float = 0.1) -> str:
     """The part that the published rule gives a file name: "train", "valid" or "test"."""
     stem = re.sub(r"_nohash_.*$", "", PurePosixPath(name).name)
@@ -239,6 +247,7 @@ def commands_part(name: str, valid: float = 0.1, test: float = 0.1) -> str:
     return "test" if share < valid + test else "train"
 
 
+@checked
 def commands(source: Path | str, part: str, *, classes: int | Sequence[str] = 35, unknown: float | None = 0.1,
              silence: float = 0.1, limit: int | None = None, seed: int = 0) -> Iterator[Recording]:
     """The recordings of a part of Speech Commands, word by word.
@@ -283,6 +292,7 @@ def commands(source: Path | str, part: str, *, classes: int | Sequence[str] = 35
     return _then_noise(spoken, files, part, round(silence * n_own), names.index("silence"), rng)
 
 
+@checked
 def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
     """The names of the classes of `commands`."""
     if isinstance(classes, int):
@@ -351,6 +361,7 @@ def _then_noise(spoken, files, part, n, label, rng):
             yield Recording(f"{name}@{at}", label, NOISE, np.pad(piece, (0, COMMANDS_RATE - len(piece))))
 
 
+@checked
 def speech_commands(source: Path | str, part: str, *, classes: int | Sequence[str] = 35,
                     unknown: float | None = 0.1, silence: float = 0.1, limit: int | None = None,
                     seed: int = 0, **features: Any) -> Dataset:

@@ -12,6 +12,7 @@ themselves.
 
 import numpy as np
 
+from ..checked import MOST, SEEDS, checked, in_range
 from ..signals.events import Events
 from .mnist import PIXELS, SIDE, Images
 from .shd import CHANNELS
@@ -36,6 +37,7 @@ DIGITS = (                  # the pen's way, x to the right and y down, from 0 t
     ((0.75, 0.35), (0.5, 0.5), (0.28, 0.3), (0.5, 0.1), (0.75, 0.3), (0.7, 0.6), (0.5, 0.9)))
 
 
+@checked
 def source(what: str, seed: int) -> str:
     """What `Dataset.source` says of such data."""
     return f"SYNTHETIC {what} of numsnn, seed {seed}: made by a model, recorded from nobody"
@@ -61,11 +63,14 @@ def _word(number, rng):
     return at
 
 
+@checked
 def spoken(n: int, classes: int = 20, *, seed: int = 0) -> tuple[Events, np.ndarray]:
     """(events of n recordings of a second, word of each), in the form of the Spiking Heidelberg Digits.
 
     There are 700 units, times are in seconds.
     """
+    in_range(1, MOST, n=n, classes=classes)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng([seed, n])
     labels = np.arange(n) % classes
     times, places = [], []
@@ -83,11 +88,14 @@ def spoken(n: int, classes: int = 20, *, seed: int = 0) -> tuple[Events, np.ndar
     return Events.sorted(t, units, shape=(CHANNELS,), offsets=offsets, tick=1.0), labels
 
 
+@checked
 def features(n: int, classes: int = 12, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(x (101, n, 120) float32, word of each of n recordings), in the form of `audio.log_mel`.
 
     x holds 40 bands, first and second differences, each divided by its deviation over time.
     """
+    in_range(1, MOST, n=n, classes=classes)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng([seed, n])
     labels = np.arange(n) % classes
     t = np.linspace(0, 1, FRAMES)
@@ -103,8 +111,11 @@ def features(n: int, classes: int = 12, *, seed: int = 0) -> tuple[np.ndarray, n
     return x / x.std(0), labels
 
 
+@checked
 def digits(n: int, *, seed: int = 0) -> Images:
     """n pictures of the digits 0 to 9 in turn, in the form of MNIST: (n, 28, 28) bytes, 0 the ground."""
+    in_range(1, MOST, n=n)
+    in_range(0, SEEDS, seed=seed)
     rng = np.random.default_rng([seed, n])
     labels = (np.arange(n) % 10).astype(np.uint8)
     y, x = np.mgrid[:SIDE, :SIDE]

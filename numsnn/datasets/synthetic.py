@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import MOST, SEEDS, checked, in_range
 from ..formats import hdf5
 from ..formats.problems import FormatError
 from ..formats.whole import whole_hdf5
@@ -45,11 +46,12 @@ class Ecg(NamedTuple):
     labels: np.ndarray      # (T, B) index into CLASSES
 
 
+@checked
 def ecg_signals(n: int, steps: int = 1300, seed: int = 0, noise: float = 0.015) -> Ecg:
     """n records of `steps` samples at 250 Hz.  noise: mean standard deviation of the measurement noise,
     mV."""
-    if n < 1 or steps < 1:
-        raise ValueError(f"expected at least one record and one step; got n={n}, steps={steps}")
+    in_range(1, MOST, n=n, steps=steps)
+    in_range(0, SEEDS, seed=seed, noise=noise)
     groups = []
     for first in range(0, n, GROUP):
         rng = np.random.default_rng([seed, 2003, first])
@@ -124,6 +126,7 @@ def _waves(theta, position, width):
     return labels
 
 
+@checked
 def ecg(n: int, steps: int = 1300, seed: int = 0, part: str = "") -> Dataset:
     """n synthetic records as a data set of the form of the coded QT Database.
 
@@ -139,6 +142,7 @@ def _dataset(signal, labels, part, origin):
                    source=f"SYNTHETIC: model of McSharry et al. 2003, {origin}; not recorded from anyone")
 
 
+@checked
 def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
     """Write n records as HDF5: signal (T, B, 2) in mV, labels (T, B); data/ecg_synthetic.h5 is made by
     this."""
@@ -151,6 +155,7 @@ def write_sample(path: Path | str, n: int = 16, seed: int = 0) -> None:
         file.create_dataset("labels", data=labels, compression="gzip", shuffle=True)
 
 
+@checked
 def read(path: Path | str) -> Dataset:
     """A file of `write_sample` as a data set."""
     path = Path(path)

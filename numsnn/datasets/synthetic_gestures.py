@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checked import MOST, SEEDS, checked, in_range
 from ..signals.encode import delta
 from ..signals.events import Events
 from .cameras import GESTURES
@@ -59,6 +60,7 @@ def _movie(gesture, size, steps, rng):
     return light
 
 
+@checked
 def gestures(n: int, *, size: int = 128, seconds: float = 1.0, seed: int = 0,
              noise: float = 0.02) -> tuple[Events, np.ndarray]:
     """(events of n recordings, gesture of each), the 11 gestures in turn.
@@ -66,6 +68,9 @@ def gestures(n: int, *, size: int = 128, seconds: float = 1.0, seed: int = 0,
     size: pixels in a row and in a column.  seconds: length of a recording.  noise: standard deviation of the
     log intensity.
     """
+    in_range(1, MOST, n=n, seconds=seconds + 1)
+    in_range(1, 1024, size=size)
+    in_range(0, SEEDS, seed=seed, noise=noise)
     rng = np.random.default_rng(seed)
     steps = max(2, round(seconds * RATE))
     labels = np.arange(n) % len(GESTURES)

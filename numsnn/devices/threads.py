@@ -16,6 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from operator import index
 
+from ..checked import checked
+
 _threads: int | None = None                     # of set_num_threads
 _limits = threading.local()                     # .most: of `limited`, for the thread that asked for it
 _lock = threading.Lock()                        # of the pool: what is submitted is so before it is closed
@@ -41,6 +43,7 @@ def _wanted() -> int:
     return _threads or _available()
 
 
+@checked
 def get_num_threads() -> int:
     """Threads that loops use.
 

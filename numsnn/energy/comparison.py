@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..datasets import Dataset
 from ..layers import Dense, Embedding, Layer, Reverse, TimeDistributed
 from ..layers.joins import INPUT
@@ -113,6 +114,7 @@ def _aligned(rows, left):
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
+@checked
 def table(net: Network, data: Dataset | np.ndarray | Spikes, *, lengths: np.ndarray | None = None,
           constants: Constants | str | tuple = FP32, batch_size: int = 64) -> Table:
     """A network, counted on data, beside networks of the same layer sizes, by formula.
@@ -164,6 +166,7 @@ class Cell(NamedTuple):
     times: float                    # steps for each of the network's input
 
 
+@checked
 def peers(net: Network) -> tuple[str, list[tuple[str, Formula]]]:
     """(sizes of the layers in words, [(name, Formula of a step of the network's input)]).
 

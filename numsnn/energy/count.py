@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
+
 
 class Constants(NamedTuple):
     """Energy of an operation in pJ."""
@@ -23,6 +25,7 @@ INT32 = Constants("int32 (45 nm, Horowitz 2014)", 3.2, 0.1)
 PRESETS = {"fp32": FP32, "int32": INT32}
 
 
+@checked
 def preset(which: Constants | str | tuple) -> Constants:
     """The constants of a name, "fp32" or "int32", of "MAC,AC" or (MAC, AC) in pJ; Constants as they are."""
     if isinstance(which, Constants):

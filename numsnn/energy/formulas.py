@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..layers.layer import positive_integer
 from .count import Count
 
@@ -176,6 +177,7 @@ FORMULAS: dict[str, Callable[..., Formula]] = {
     "ConvLIAF": conv_lif, "ConvARLIF2D": conv_lif, "ConvLSTM2D": conv_lstm2d, "Conv3D": conv3d}
 
 
+@checked
 def formula(name: str, *sizes: Size, bidirectional: bool = False, **options: float | None) -> Formula:
     """The formula of a layer.
 

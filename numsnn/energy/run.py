@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..devices.contract import valid_steps
 from ..layers import Layer, Population
 from ..layers.joins import INPUT
@@ -60,6 +61,7 @@ class Operations:
         return {name: fired / max(places, 1) for name, (fired, places) in self.spikes.items()}
 
 
+@checked
 def operations(net: Network, x: np.ndarray | Spikes, *, lengths: np.ndarray | None = None) -> Operations:
     """What a network does with a batch, counted from the activity of `net.run`.
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..formats.storage import storing
 from ..formats.whole import as_json, whole, writable
 from ..layers.initialise import LARGEST
@@ -44,6 +45,7 @@ class Training(NamedTuple):
 # ---- writing
 
 
+@checked
 def save(net: Network, path: Path | str, *, optimizer: Optimizer | None = None, facts: dict | None = None,
          best: Mapping[str, np.ndarray] | None = None) -> None:
     """Write a network, or with the further arguments a training, to an HDF5 file.
@@ -131,6 +133,7 @@ def _write(file, group, arrays):
 # ---- reading
 
 
+@checked
 def load(path: Path | str, *, which: str = "best", **changes) -> Network:
     """The network of a checkpoint.
 

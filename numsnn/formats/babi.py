@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from ..checked import checked
 from .problems import Problems, existing
 
 MOST = 1 << 28                  # bytes of a file
@@ -51,6 +52,7 @@ class Stories(NamedTuple):
     problems: Counter[str]
 
 
+@checked
 def read(path: Path | str, strict: bool = True) -> Stories:
     """The stories of a file.
 
@@ -59,6 +61,7 @@ def read(path: Path | str, strict: bool = True) -> Stories:
     return parse(existing(Path(path)).read_bytes(), path, strict)
 
 
+@checked
 def parse(content: bytes, path: Path | str, strict: bool = True) -> Stories:
     """The stories in the bytes of a file; path: what errors call it."""
     problems = Problems(path, strict)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from .problems import FormatError, existing
 from .source import RATIO
 from .whole import write_bytes
@@ -28,6 +29,7 @@ PIECE = 1 << 20                 # bytes that are unpacked at once
 AGAIN = "the file may be damaged or incomplete, fetch it again"
 
 
+@checked
 def read(path: Path | str) -> np.ndarray:
     """The array of an IDX file, in the byte order of this machine.
 
@@ -92,6 +94,7 @@ def _content(file, promised, path):
     return content
 
 
+@checked
 def write(path: Path | str, array: ArrayLike) -> None:
     """Write an array as IDX, compressed if the name ends in .gz.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from ..checked import checked
+
 
 class FormatError(ValueError):
     """A file that is not what its format says: which file, where in it, what is wrong, what to do."""
@@ -31,6 +33,7 @@ class Problems:
     counts: kind of problem -> how often it was skipped.
     """
 
+    @checked
     def __init__(self, path: Path | str, strict: bool = True):
         self.path = path
         self.strict = strict

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.events import Events
 from . import aedat2, aedat3, aedat4, hdf5_events, prophesee, records, tables, text
 from .contents import guess as _guess, refuse_others
@@ -72,6 +73,7 @@ FORMATS: dict[str, Format] = {f.name: f for f in (
 
 
 
+@checked
 def guess(path: Path | str) -> str:
     """The name of a file's format, from what is in it, or where that says nothing from its suffix."""
     return _guess(path, {f.name: f.suffixes for f in FORMATS.values()})
@@ -84,6 +86,7 @@ class Stream:
     (units,); problems: what was skipped; tick: seconds in a unit of time.
     """
 
+    @checked
     def __init__(self, path: Path | str, format: str | None = None, *, strict: bool = True,
                  swap: bool = False, flip_x: bool = False, flip_y: bool = False, flip_polarity: bool = False,
                  tick: float = 1e-6, **options):
@@ -153,6 +156,7 @@ def read(path: Path | str, format: str | None = None, **options) -> Events:
     return Stream(path, format, **options).read()
 
 
+@checked
 def write(path: Path | str, events: Events | Iterable[Columns], format: str | None = None, *,
           sensor: tuple[int, int] | None = None) -> None:
     """Write one recording of a camera; the file appears when it is complete.

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.integers import is_whole
 from . import signal_text, wav
 from .piecewise import File
@@ -38,6 +39,7 @@ class _Table(NamedTuple):
     rate: float | None = None
 
 
+@checked
 def read_signals(path: Path | str, columns: Columns | None = None, *, time: str | int | None = None,
                  fill: float | str | None = None, **options: Any) -> Signals:
     """The columns of a file of signals: text (CSV), NPZ, NPY, WAV, MATLAB up to version 7.

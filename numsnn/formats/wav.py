@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..packages import needed
 from ..signals.integers import is_whole
 from . import whole as files
@@ -60,6 +61,7 @@ class Layout(NamedTuple):
     width: int              # bytes of a sample
 
 
+@checked
 def read(source: Path | str | bytes | bytearray | memoryview, *, rate: int | None = None,
          resample: bool = False, channel: int | str | None = None, strict: bool = True,
          name: str | None = None) -> Wav:
@@ -91,6 +93,7 @@ def read(source: Path | str | bytes | bytearray | memoryview, *, rate: int | Non
     return Wav(signal, layout.rate if rate is None else rate, dict(problems.counts))
 
 
+@checked
 def resampled(signal: ArrayLike, old: int, new: int) -> np.ndarray:
     """A signal (N,) of `old` samples per second at `new` ones: ceil(N new / old) samples.
 
@@ -244,6 +247,7 @@ def _one_channel(samples, channel, name):
 # ---- writing
 
 
+@checked
 def encoded(signal: ArrayLike, rate: int, bits: int = 16) -> bytes:
     """The bytes of a PCM WAV file.
 
@@ -285,6 +289,7 @@ def _steps(signal, bits):
     return whole.astype(f"<i{bits // 8}").tobytes()
 
 
+@checked
 def write(path: Path | str, signal: ArrayLike, rate: int, bits: int = 16) -> None:
     """Write a signal as a PCM WAV file (see `encoded`); an existing file stays whole until the new one is."""
     data = encoded(signal, rate, bits)

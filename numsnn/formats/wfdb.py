@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from .headers import as_text
 from .problems import FormatError, Problems
 from .source import Source
@@ -136,16 +137,19 @@ class Annotations(NamedTuple):
         return [SYMBOLS[code] if code < len(SYMBOLS) else " " for code in self.code.tolist()]
 
 
+@checked
 def records(source: Path | str) -> list[str]:
     """Names of the records in a folder or zip file: those that have a header."""
     return [name.removesuffix(".hea") for name in Source(source).names(".hea")]
 
 
+@checked
 def header(source: Path | str, record: str, strict: bool = True) -> Header:
     """The header of a record."""
     return _header(Source(source), record, strict)[0]
 
 
+@checked
 def read(source: Path | str, record: str, strict: bool = True) -> Record:
     """A record with its signals.
 
@@ -171,6 +175,7 @@ def read(source: Path | str, record: str, strict: bool = True) -> Record:
     return Record(head, adc, problems.counts)
 
 
+@checked
 def annotations(source: Path | str, record: str, annotator: str, strict: bool = True) -> Annotations:
     """The annotations NAME.annotator of a record; parameters as in `read`."""
     files = Source(source)

@@ -1,5 +1,6 @@
 """Layers: what a network is made of.  `by_name` knows every class: that is how checkpoints find them."""
 
+from ..checked import checked
 from . import models
 from .cells import ConvARLIF2D, ConvLSTM2D
 from .conv import Conv1d, Conv2d
@@ -31,6 +32,7 @@ BLOCKS: dict[str, type[Block]] = {
     block.__name__: block for block in (Bidirectional, ConvARLIF2D, ConvLSTM2D, Residual)}
 
 
+@checked
 def by_name(name: str) -> type[Layer]:
     """The layer class of a name; populations of models that were registered later included."""
     layers = {**LAYERS, **POPULATIONS}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..checked import checked
 from ..neurons import NEURONS
 from . import by_step
 from .factory import POPULATIONS, population
@@ -42,6 +43,7 @@ class ARLIF(_Plain):
     """
     choices: ClassVar = {"threshold": MODES}
 
+    @checked
     def __init__(self, n: int | tuple[int, ...] | None = None, *, threshold: str = "rate_band",
                  rate_low: float = 0.2, rate_high: float = 0.8, threshold_step: float = 0.1,
                  threshold_min: float = 0.1, threshold_max: float = 2.0, learn: Names = ("decay",),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ..checked import checked
 from .conv import Conv2d, Size
 from .initialise import Value
 from .joins import Add, Adding, Block, Previous
@@ -22,6 +23,7 @@ class ConvARLIF2D(Block):
     per_channel="v_threshold".  Source: see ARLIF.
     """
 
+    @checked
     def __init__(self, channels_in: int, filters: int, kernel: Size = 3, *, stride: Size = 1,
                  padding: Size | str = 0, dilation: Size = 1, weight: Value = "xavier_uniform",
                  bias: Value | bool = "zeros", name: str | None = None, **arlif: Any):
@@ -51,6 +53,7 @@ class ConvLSTM2D(Block):
     LSTM.  Source: Shi et al. 2015; Keras' layer of this name.
     """
 
+    @checked
     def __init__(self, channels_in: int, filters: int, kernel: Size = 3, *, stride: Size = 1,
                  padding: Size | str = 0, dilation: Size = 1, weight: Value = "xavier_uniform",
                  bias: Value | bool = "zeros", recurrent_init: Value = "orthogonal", forget_bias: float = 1.0,

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..devices.contract import Geometry
 from ..signals.integers import is_whole
 from .initialise import Value, initial, is_named, plain
@@ -41,6 +42,7 @@ class Conv(Layer):
     borrows = True
     directions = 2
 
+    @checked
     def __init__(self, channels_in: int, channels_out: int, kernel: Size = 3, *, stride: Size = 1,
                  padding: Size | str = 0, dilation: Size = 1, weight: Value = "kaiming_uniform",
                  bias: Value | bool = "zeros", name: str | None = None):

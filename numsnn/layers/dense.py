@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size
 
@@ -25,6 +26,7 @@ class Dense(Layer):
     kind = "dense"
     needs = ("dense_forward", "dense_backward")
 
+    @checked
     def __init__(self, n_in: int, n_out: int, *, weight: Value = "xavier_uniform",
                  bias: Value | bool = "zeros", name: str | None = None):
         super().__init__(name)

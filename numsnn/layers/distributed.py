@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..checked import checked
 from ..devices.contract import valid_steps
 from ..signals.spikes import Spikes
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape
@@ -29,6 +30,7 @@ class TimeDistributed(Layer):
 
     kind = "timedistributed"
 
+    @checked
     def __init__(self, layer: Layer, *, name: str | None = None):
         if not isinstance(layer, Layer):
             raise TypeError(f"TimeDistributed holds one layer, TimeDistributed(ns.Dense(4, 36)); "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..checked import checked
 from ..signals.integers import is_whole
 from ..signals.spikes import Spikes, index_dtype
 from .initialise import Value, initial, plain
@@ -30,6 +31,7 @@ class Embedding(Layer):
     kind = "embedding"
     reads_tokens = True
 
+    @checked
     def __init__(self, n_tokens: int, n_out: int, *, weight: Value = ("uniform", -0.05, 0.05),
                  padding: int | None = None, name: str | None = None):
         super().__init__(name)

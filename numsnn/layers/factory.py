@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspect import Parameter, Signature, signature
 
+from ..checked import checked
 from ..neurons import NEURONS, Model
 from ..neurons.model import named
 from .population import Population
@@ -12,6 +13,7 @@ POPULATIONS: dict[str, type[Population]] = {}       # the layer class of each mo
 MODULE = "numsnn.layers.models"                     # where other processes find the classes by name
 
 
+@checked
 def population(model: Model | str) -> type[Population]:
     """The layer class of a model, or of a model's name; one that checkpoints and other processes know.
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..signals.spikes import Spikes
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size, values
 from .steps import Reverse
@@ -24,6 +25,7 @@ INPUT = "input"
 class _Join(Layer):
     """A layer with named sources; forward gets a list of inputs, backward gives a tuple of gradients."""
 
+    @checked
     def __init__(self, *sources: str, name: str | None = None):
         super().__init__(name)
         if not sources or not all(isinstance(s, str) for s in sources):
@@ -64,6 +66,7 @@ class From(_Join):
     keeps_shape = True
     needs = ()
 
+    @checked
     def __init__(self, source: str, *, name: str | None = None):
         super().__init__(source, name=name)
 
@@ -150,6 +153,7 @@ class Previous(_Join):
     kind = "previous"
     delayed = True
 
+    @checked
     def __init__(self, source: str, *, shape: tuple[int, ...] | int | None = None,
                  like: tuple[str, int] | None = None, name: str | None = None):
         super().__init__(source, name=name)
@@ -208,6 +212,7 @@ class Residual(Block):
     saved.  Source: He et al. 2016.
     """
 
+    @checked
     def __init__(self, *layers: Layer | Block, shortcut: tuple[Layer | Block, ...] | Layer = (),
                  name: str | None = None):
         self.inside = layers
@@ -240,6 +245,7 @@ class Bidirectional(Block):
     make: function that gives a new layer, or several.  merge: "concat" (features of both) or "sum".
     """
 
+    @checked
     def __init__(self, make: Callable[[], Layer | Block | Sequence[Layer | Block]], merge: str = "concat", *,
                  name: str | None = None):
         if not callable(make):

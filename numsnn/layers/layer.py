@@ -36,6 +36,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..checked import checked
 from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
 from .arrays import Arrays, replaced
@@ -96,6 +97,7 @@ class Layer:
     shape_out: Shape | None
     size_out: int | None
 
+    @checked
     def __init__(self, name: str | None = None):
         fits = isinstance(name, str) and name and "." not in name and "/" not in name
         if name is not None and not fits:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from . import by_step
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, values
 from .norm import BatchNorm, LayerNorm
@@ -30,6 +31,7 @@ class MembraneNorm(Layer):
 
     kind = "membranenorm"
 
+    @checked
     def __init__(self, population: Population, norm: BatchNorm | LayerNorm, *, name: str | None = None):
         super().__init__(name)
         if getattr(getattr(population, "model", None), "name", None) != "LIAF":

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..devices.norm import Moments, Norming, values_of_each
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Result, Shape, Sized, values
@@ -65,6 +66,7 @@ class BatchNorm(_Norm):
     whole_batch = True
     needs = ("batch_norm_forward", "batch_norm_backward")
 
+    @checked
     def __init__(self, *, momentum: float = 0.1, eps: float = 1e-5, gain: Value = "ones",
                  bias: Value = "zeros", v_threshold: float | None = None, alpha: float = 1.0,
                  name: str | None = None):
@@ -152,6 +154,7 @@ class LayerNorm(_Norm):
 
     needs = ("layer_norm_forward", "layer_norm_backward")
 
+    @checked
     def __init__(self, *, eps: float = 1e-5, gain: Value = "ones", bias: Value = "zeros", axes: str = "all",
                  name: str | None = None):
         super().__init__(eps, gain, bias, name)

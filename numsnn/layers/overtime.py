@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..devices.contract import Over, OverState
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, size, values
 
@@ -34,6 +35,7 @@ class OverTime(Layer):
     kind = "overtime"
     needs = ("over_time_forward", "over_time_backward")
 
+    @checked
     def __init__(self, reduce: str = "sum", *, of: str = "value", start: int = 0, name: str | None = None):
         super().__init__(name)
         if reduce not in REDUCE:

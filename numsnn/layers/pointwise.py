@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..neurons import activation as activations
 from .layer import Arriving, Context, Gradients, Layer, Result, Sized, values
 
@@ -21,6 +22,7 @@ class Activation(Layer):
     keeps_shape = True
     needs = ("activation_forward", "activation_backward")
 
+    @checked
     def __init__(self, function: str = "relu", *, name: str | None = None):
         super().__init__(name)
         self.function = activations.get(function)
@@ -72,6 +74,7 @@ class Dropout(Sized):
     keeps_shape = True
     needs = ("random_factors", "times")
 
+    @checked
     def __init__(self, probability: float = 0.5, *, per_step: bool = False, name: str | None = None):
         super().__init__(name)
         if isinstance(probability, bool) or not 0 <= probability < 1:

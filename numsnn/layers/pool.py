@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..devices.contract import Geometry
 from .conv import PICTURES, SHAPES, Size, each, flat
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, values
@@ -24,6 +25,7 @@ class _Pool(Layer):
     kind = "pool"
     directions = 2
 
+    @checked
     def __init__(self, kernel: Size = 2, *, stride: Size | None = None, name: str | None = None):
         super().__init__(name)
         label, n = type(self).__name__, self.directions

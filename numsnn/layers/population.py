@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..devices import buffers
 from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
 from ..neurons import NEURONS, activation as activations, surrogate as surrogates
@@ -63,6 +64,7 @@ class Population(WithSettings):
 
     needs = ("population_forward", "population_backward")
 
+    @checked
     def __init__(self, n: int | tuple[int, ...] | None = None, *, recurrent: bool | str | None = None,
                  learn: Names = (), shared: Names = (), per_channel: Names = (),
                  surrogate: str | dict[str, Any] | surrogates.Surrogate | None = None,
@@ -122,7 +124,7 @@ class Population(WithSettings):
         self.settings = self.model.Settings()._replace(**{k: v for k, v in more.items() if k in settings})
         self.options = {key: more.get(key, allowed[0]) for key, allowed in options.items()}
         for key, value in self.options.items():
-            if value not in options[key]:
+            if not isinstance(value, (str, bool, np.bool_, int)) or value not in options[key]:
                 self.refuse(f"{key} must be one of {', '.join(map(repr, options[key]))}; got {value!r}")
 
     def _check(self):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.integers import is_whole
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, size
 
@@ -48,6 +49,7 @@ class Reshape(Flatten):
 
     kind = "reshape"
 
+    @checked
     def __init__(self, *shape: int, name: str | None = None):
         super().__init__(name)
         shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..signals.spikes import Spikes
 from .layer import Arriving, Context, Gradients, Layer, Result, positive_integer, values
 
@@ -26,6 +27,7 @@ class Repeat(Layer):
     keeps_shape = True
     times: int
 
+    @checked
     def __init__(self, times: int, *, name: str | None = None):
         super().__init__(name)
         self.times = positive_integer(times, "Repeat: times")
@@ -57,6 +59,7 @@ class PoolTime(Layer):
     kind = "pooltime"
     keeps_shape = True
 
+    @checked
     def __init__(self, times: int, reduce: str = "mean", *, name: str | None = None):
         super().__init__(name)
         if reduce not in ("mean", "sum", "max"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..checked import checked
 from ..neurons import surrogate as surrogates
 from .layer import Arriving, Context, Gradients, Layer, Result, values
 
@@ -22,6 +23,7 @@ class Ternary(Layer):
 
     kind = "ternary"
 
+    @checked
     def __init__(self, v_threshold: float = 0.05, *,
                  surrogate: str | dict[str, Any] | surrogates.Surrogate = "multi_gaussian",
                  name: str | None = None):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..devices import buffers
 from ..devices.contract import valid_steps
 from ..signals.arrays import TIME_FIRST, checked_lengths, checked_mask, plain
@@ -18,6 +19,7 @@ class Loss:
 
     by_chunks = True        # whether a batch may come in parts, whose losses are added
 
+    @checked
     def __init__(self, steps: str = "sum"):
         if steps not in ("sum", "mean"):
             raise ValueError(f"{type(self).__name__}: steps must be 'sum' or 'mean'; got {steps!r}")
@@ -50,6 +52,7 @@ class Loss:
                              f"got {dy.shape}")
         return loss, dy.reshape(y.shape)
 
+    @checked
     def check(self, shape: Sequence[int], labels: ArrayLike, mask: ArrayLike | None = None,
               lengths: ArrayLike | None = None) -> tuple[np.ndarray, Any]:
         """(labels, weights) for an answer of this shape; labels (B,) or (T, B), weights alike, float64."""

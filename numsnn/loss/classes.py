@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import devices
+from ..checked import checked
 from .base import Loss, squares
 
 
@@ -21,6 +22,7 @@ class CrossEntropy(Loss):
     of the loss.
     """
 
+    @checked
     def __init__(self, steps: str = "sum", *, label_smoothing: float = 0.0,
                  class_weights: ArrayLike | None = None):
         super().__init__(steps)
@@ -91,6 +93,7 @@ class SpikeCount(Loss):
     largest = np.inf
     unit = "numbers of spikes, 0 or more"
 
+    @checked
     def __init__(self, correct: float, incorrect: float, steps: str = "sum"):
         super().__init__(steps)
         for name, value in (("correct", correct), ("incorrect", incorrect)):

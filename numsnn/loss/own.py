@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..signals.arrays import checked_lengths, checked_mask
 from .base import Loss
 
@@ -16,6 +17,7 @@ WANTED = "a loss such as ns.loss.CrossEntropy(), or a function (y, target) -> (v
 HANDED_ON = ("mask", "lengths")
 
 
+@checked
 def as_loss(loss: Any) -> Loss:
     """What is given as loss= as a `Loss`: a function, or an object that is called, becomes `Own`.
 
@@ -48,6 +50,7 @@ class Own(Loss):
 
     by_chunks = False
 
+    @checked
     def __init__(self, function: Callable[..., tuple[float, np.ndarray]]):
         super().__init__()
         self.function = function

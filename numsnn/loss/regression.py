@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import checked
 from .base import Loss, squares
 
 SHORT = 1e-8                        # a vector of less than this length has no direction
@@ -71,6 +72,7 @@ class Huber(_OfDifference):
     delta: in the unit of the targets.  Source: Huber, Ann. Math. Statist. 35, 1964.
     """
 
+    @checked
     def __init__(self, steps: str = "sum", *, delta: float = 1.0):
         super().__init__(steps)
         is_number = isinstance(delta, (int, float, np.number)) and not isinstance(delta, bool)

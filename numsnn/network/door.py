@@ -136,7 +136,8 @@ class Door:
             if (like is None) != (given.get(name) is None) and not (some and given.get(name) is None):
                 raise ValueError(f"{what}: layer {name} {'has no state' if like is None else 'is missing'}; "
                                  f"pass what run, step or forward returned")
-        found, there = {}, []
+        found = {} if some else dict.fromkeys(name for name, like in wanted.items() if like is None)
+        there = []
         for name, fields in given.items():
             self._named(name, what)
             like, label = wanted[name], f"{what}[{name!r}]"
@@ -198,7 +199,7 @@ class Door:
     def _hidden(self, dhidden, steps, batch):
         """Gradients of hidden fields, pictures as features; steps: of the network's input."""
         found: dict[str, dict[str, np.ndarray]] = {}
-        for name, fields in _mapping(dhidden or {}, "dhidden", DHIDDEN).items():
+        for name, fields in _mapping({} if dhidden is None else dhidden, "dhidden", DHIDDEN).items():
             layer = self._named(name, "dhidden")
             known, shape = layer.recordable(), (self.graph.nodes[name].steps(steps), batch, layer.size_out)
             for field, given in _mapping(fields, f"dhidden[{name!r}]", DHIDDEN).items():
@@ -219,7 +220,7 @@ class Door:
         """Fields by layer."""
         if record is None:
             return None
-        if record == "rate":
+        if isinstance(record, str) and record == "rate":
             record = {name: "rate" for name, layer in self.layers.items() if "rate" in layer.recordable()}
         if not isinstance(record, dict):
             raise TypeError(f'record must be a dict such as {{"alif0": ("v", "spike")}}, or "rate"; '

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import devices
+from ..checked import checked, what_it_is
 from ..layers import Block, Layer, by_name
 from ..layers.layer import count_of
 from . import fused, gradients, memory, stages, stepping
@@ -47,6 +48,7 @@ class Network(Door):
     ValueError, naming the layer, where layers do not fit together or the device cannot run one.
     """
 
+    @checked
     def __init__(self, *layers: Layer | Block, dt: float = 1.0, seed: int = 0, dtype: DTypeLike = "float32",
                  device: str = "cpu", chunk: int | None = None,
                  input_shape: tuple[int, ...] | int | None = None):
@@ -194,6 +196,7 @@ class Network(Door):
 
     # ---- facts
 
+    @checked
     def memory(self, steps: int, batch: int, *, rate: float | None = None,
                checkpoint_every: int | None = None) -> memory.Memory:
         """Bytes of arrays that a training step of so many time steps and samples holds at most, without its
@@ -210,6 +213,7 @@ class Network(Door):
         """Number of learned values."""
         return sum(p.size for p in self.params.values())
 
+    @checked
     def summary(self, seen: Seen | None = None) -> str:
         """A table of layers, sizes, parameters.
 
@@ -226,10 +230,16 @@ class Network(Door):
                            "device": self.device, "chunk": self.chunk, "input_shape": self.input_shape})
 
     @classmethod
+    @checked
     def from_config(cls, config: dict[str, Any], **changes: Any) -> Network:
         """The network of a `config()`, with newly drawn parameters."""
         config = {**config, **changes}
-        layers = [dict(layer) for layer in config.pop("layers")]
+        layers = config.pop("layers", None)
+        is_list = isinstance(layers, (list, tuple))
+        if not is_list or not all(isinstance(layer, dict) and "layer" in layer for layer in layers):
+            raise ValueError(f"a network's config() holds layers, a list of dicts that name their kind under "
+                             f"'layer'; got {what_it_is(layers)}")
+        layers = [dict(layer) for layer in layers]
         return cls(*(by_name(layer.pop("layer")).from_config(layer) for layer in layers), **config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -254,6 +264,7 @@ class Network(Door):
         """
         return self.clone(device=device or self.device, dtype=dtype or self.dtype.name)
 
+    @checked
     def clone(self, **changes: Any) -> Network:
         """A copy with the same parameters; `changes` may be dtype, device, chunk."""
         net = Network.from_config(self.config(), **changes)
@@ -264,6 +275,7 @@ class Network(Door):
         """Copies of all arrays that a training changes, learned ones and running statistics, by name."""
         return arrays_of(self.layers)
 
+    @checked
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the values of `arrays()`, or of some of them."""
         put_arrays(self.layers, arrays)

@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..checked import checked
 from .elementwise import (
     HALF,
     ONE,
@@ -137,6 +138,7 @@ def gaussian_smooth(x, k):
     return k.gamma * (HALF * (ONE + erf(x * k.root)))
 
 
+@checked
 def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
     """gamma N(x; 0, sigma)."""
     _positive(gamma=gamma, sigma=sigma)
@@ -213,6 +215,7 @@ def triangle_smooth(x, k):
     return k.area * (HALF + y - HALF * (y * abs(y)))
 
 
+@checked
 def triangle(gamma: float = 0.5, slope: float = 1.0) -> Surrogate:
     """gamma max(0, 1 - slope |x|)."""
     _positive(gamma=gamma, slope=slope)
@@ -235,6 +238,7 @@ def exponential_smooth(x, k):
     return k.area * (ONE + sign * (ONE - exp(-k.slope * minimum(abs(x), k.limit))))
 
 
+@checked
 def exponential(gamma: float = 0.5, slope: float = 5.0) -> Surrogate:
     """gamma exp(-slope |x|)."""
     _positive(gamma=gamma, slope=slope)
@@ -261,6 +265,7 @@ def rectangle_smooth(x, k):
     return minimum(maximum((x + k.a) * k.height, ZERO), ONE)
 
 
+@checked
 def rectangle(a: float = 0.5) -> Surrogate:
     """1 / (2a) for |x| < a, else 0."""
     _positive(a=a)
@@ -288,6 +293,7 @@ def superspike_smooth(x, k):
     return HALF + x / (ONE + k.slope * abs(x))
 
 
+@checked
 def superspike(slope: float = 25.0) -> Surrogate:
     """1 / (1 + slope |x|)^2, the derivative of the fast sigmoid x / (1 + slope |x|)."""
     _positive(slope=slope)
@@ -316,6 +322,7 @@ def atan_smooth(x, k):
     return k.inverse_pi * arctan(k.scale * x) + HALF
 
 
+@checked
 def atan(alpha: float = 2.0) -> Surrogate:
     """(alpha/2) / (1 + (pi alpha x / 2)^2)."""
     _positive(alpha=alpha)
@@ -341,6 +348,7 @@ def sigmoid_smooth(x, k):
     return logistic(k.slope * x)
 
 
+@checked
 def sigmoid(slope: float = 4.0) -> Surrogate:
     """slope S(slope x) (1 - S(slope x)) with S the logistic function."""
     _positive(slope=slope)
@@ -369,6 +377,7 @@ def relu_slope(x, k):
     return greater(x, ZERO)
 
 
+@checked
 def relu() -> Surrogate:
     """max(0, x) in place of the spike, with its exact derivative and without events.
 
@@ -381,6 +390,7 @@ ANALOG = {"relu": relu}
 ALIASES = {"linear": "triangle", "slayer": "exponential", "fast_sigmoid": "superspike", "arctan": "atan"}
 
 
+@checked
 def get(surrogate: str | dict[str, Any] | Surrogate) -> Surrogate:
     """A surrogate from its name, from {"name": ..., parameters}, or itself.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checked import checked, kind_in
 from ..layers.layer import number
 from ..neurons.elementwise import elementwise, maximum, sqrt
 from .optimizer import Optimizer
@@ -40,6 +41,7 @@ class SGD(Optimizer):
 
     Slots: Any = Momentum
 
+    @checked
     def __init__(self, lr: float, momentum: float = 0.0, *, nesterov: bool = False, **common: Any):
         momentum = number(momentum, "SGD: momentum", "at least 0 and below 1", lambda n: 0 <= n < 1)
         if not isinstance(nesterov, (bool, np.bool_)):
@@ -84,6 +86,7 @@ class Adam(Optimizer):
     squares = True
     rule = staticmethod(adam)
 
+    @checked
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  **common: Any):
         who = type(self).__name__
@@ -104,6 +107,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019); see the module."""
 
+    @checked
     def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, *,
                  weight_decay: float = 1e-2, **common: Any):
         super().__init__(lr, betas, eps, weight_decay=weight_decay, **common)
@@ -139,12 +143,11 @@ class Adamax(Adam):
 OPTIMIZERS: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (SGD, Adam, AdamW, Adamax)}
 
 
+@checked
 def optimizer_from(config: Mapping[str, Any]) -> Optimizer:
     """The optimiser of a `config()`, with an empty state."""
     config = dict(config)
-    name = config.pop("optimizer")
-    if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}; there are {', '.join(OPTIMIZERS)} "
-                         f"(one of your own: ns.optim.OPTIMIZERS[{name!r}] = its class)")
-    schedule = schedule_from(config.pop("schedule"))
-    return OPTIMIZERS[name](config.pop("lr"), schedule=schedule, **config)
+    kind = kind_in(config, "optimizer", OPTIMIZERS, "one of your own: ns.optim.OPTIMIZERS[name] = its class")
+    if "schedule" in config:
+        config["schedule"] = schedule_from(config["schedule"])
+    return kind(**config)

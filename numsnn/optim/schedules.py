@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping
 from math import cos, inf, pi
 from typing import Any
 
+from ..checked import checked, kind_in
 from ..layers.layer import count_of, number, positive_integer
 
 
 class Schedule:
     """Base: a factor of the learning rate for each epoch."""
 
+    @checked
     def __init__(self, **settings: Any):
         self.settings = settings
 
+    @checked
     def __call__(self, epoch: int) -> float:
         raise TypeError(f"{type(self).__name__} does not define __call__(epoch)")
 
@@ -29,6 +32,7 @@ class Schedule:
 class Constant(Schedule):
     """1."""
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return 1.0
 
@@ -36,9 +40,11 @@ class Constant(Schedule):
 class Step(Schedule):
     """factor^(epoch // every)."""
 
+    @checked
     def __init__(self, every: int, factor: float = 0.5):
         super().__init__(every=positive_integer(every, "Step: every"), factor=_factor(factor, "Step"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** (epoch // self.settings["every"])
 
@@ -46,12 +52,14 @@ class Step(Schedule):
 class MultiStep(Schedule):
     """factor^(number of milestones that have passed)."""
 
+    @checked
     def __init__(self, milestones: Iterable[int], factor: float = 0.5):
         if not isinstance(milestones, Iterable) or isinstance(milestones, str):
             raise TypeError(f"MultiStep: expected a list of epochs, MultiStep([10, 20]); got {milestones!r}")
         epochs = [count_of(epoch, "MultiStep: a milestone") for epoch in milestones]
         super().__init__(milestones=epochs, factor=_factor(factor, "MultiStep"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** sum(epoch >= m for m in self.settings["milestones"])
 
@@ -59,9 +67,11 @@ class MultiStep(Schedule):
 class Exponential(Schedule):
     """factor^epoch."""
 
+    @checked
     def __init__(self, factor: float):
         super().__init__(factor=_factor(factor, "Exponential"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** epoch
 
@@ -69,10 +79,12 @@ class Exponential(Schedule):
 class Cosine(Schedule):
     """floor + (1 - floor) (1 + cos(pi epoch / epochs)) / 2, then floor."""
 
+    @checked
     def __init__(self, epochs: int, floor: float = 0.0):
         floor = number(floor, "Cosine: floor", "a number from 0 to 1", lambda n: 0 <= n <= 1)
         super().__init__(epochs=positive_integer(epochs, "Cosine: epochs"), floor=floor)
 
+    @checked
     def __call__(self, epoch: int) -> float:
         floor = self.settings["floor"]
         way = min(epoch / self.settings["epochs"], 1)
@@ -82,10 +94,12 @@ class Cosine(Schedule):
 class WarmUp(Schedule):
     """(epoch + 1) / epochs for the first epochs, then another schedule, counted from there."""
 
+    @checked
     def __init__(self, epochs: int, then: Schedule | None = None):
         self.then = Constant() if then is None else schedule_of(then, "WarmUp: then")
         super().__init__(epochs=count_of(epochs, "WarmUp: epochs"), then=self.then.config())
 
+    @checked
     def __call__(self, epoch: int) -> float:
         epochs = self.settings["epochs"]
         return (epoch + 1) / epochs if epoch < epochs else self.then(epoch - epochs)
@@ -94,9 +108,11 @@ class WarmUp(Schedule):
 class Linear(Schedule):
     """1 - epoch / epochs, then 0."""
 
+    @checked
     def __init__(self, epochs: int):
         super().__init__(epochs=positive_integer(epochs, "Linear: epochs"))
 
+    @checked
     def __call__(self, epoch: int) -> float:
         return max(0.0, 1 - epoch / self.settings["epochs"])
 
@@ -105,16 +121,14 @@ SCHEDULES: dict[str, type[Schedule]] = {
     cls.__name__: cls for cls in (Constant, Step, MultiStep, Exponential, Cosine, WarmUp, Linear)}
 
 
+@checked
 def schedule_from(config: Mapping[str, Any]) -> Schedule:
     """The schedule of a `config()`."""
     config = dict(config)
-    name = config.pop("schedule")
-    if name not in SCHEDULES:
-        raise ValueError(f"unknown schedule {name!r}; there are {', '.join(SCHEDULES)} "
-                         f"(one of your own: ns.optim.SCHEDULES[{name!r}] = its class)")
+    kind = kind_in(config, "schedule", SCHEDULES, "one of your own: ns.optim.SCHEDULES[name] = its class")
     if "then" in config:
         config["then"] = schedule_from(config["then"])
-    return SCHEDULES[name](**config)
+    return kind(**config)
 
 
 def schedule_of(given: Any, what: str) -> Schedule:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..training.history import History
 from ..training.metrics import scores
 from .style import COLOURS, INK, PALE, figure, finite, numbers, plain, styled, text_of
@@ -23,6 +24,7 @@ MOST_NUMBERED = 25          # classes with numbers in the cells
 
 
 @styled
+@checked
 def training_curve(history: History, title: str = "") -> Figure:
     """Loss over the epochs of a `History`, and the accuracies of its sets, or their losses.
 
@@ -73,6 +75,7 @@ def _curve(axis, epochs, values, colour, label=None):
 
 
 @styled
+@checked
 def confusion(matrix: ArrayLike, classes: Sequence[str] | None = None, title: str = "") -> Figure:
     """Confusion matrix: shares of each true class in percent, with the F1 of the class beside its name.
 
@@ -128,6 +131,7 @@ def _class_names(axis, names, f1):
 
 
 @styled
+@checked
 def answers(target: ArrayLike, answer: ArrayLike, title: str = "",
             names: Sequence[str] | None = None) -> Figure:
     """Answers over targets, both (n, K) real numbers: a dot each, and the line where they are equal.
@@ -160,6 +164,7 @@ def answers(target: ArrayLike, answer: ArrayLike, title: str = "",
 
 
 @styled
+@checked
 def rates(of_neurons: Mapping[str, ArrayLike], title: str = "") -> Figure:
     """Spikes per step of the neurons of each layer, as a histogram; how many never, or always, spike.
 
@@ -185,6 +190,7 @@ def rates(of_neurons: Mapping[str, ArrayLike], title: str = "") -> Figure:
 
 
 @styled
+@checked
 def parameters(arrays: Mapping[str, ArrayLike], title: str = "", most: int = 24) -> Figure:
     """A histogram of each array of parameters, name -> array; of more than `most` the first ones."""
     if not arrays:
@@ -219,6 +225,7 @@ def _in_words(values):
 
 
 @styled
+@checked
 def energy(table: Table, title: str = "") -> Figure:
     """A `Table` of numsnn.energy: energy of an inference of the network and of others of its size.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..formats import FormatError
 from ..formats.problems import existing
 from ..packages import needed
@@ -26,6 +27,7 @@ class Description(NamedTuple):
     events: Events | None = None
 
 
+@checked
 def describe(path: Path | str, format: str | None = None, *, recording: int = 0,
              **options: Any) -> Description:
     """What a file of any kind we read, or a folder, holds: counts, duration, size, rates, first events.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from .style import COLOURS, INK, PALE, axis_of_time, figure, finite, numbers, plain, step_of, styled, text_of
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def _whole_time(axis, time):
 
 
 @styled
+@checked
 def traces(axis: Axes, time: ArrayLike, values: ArrayLike, names: Sequence[str] | None = None) -> None:
     """Real numbers (T, N) over time: up to 8 as lines, with a legend of their names; more as an image."""
     time = axis_of_time(time)
@@ -108,6 +110,7 @@ def _legend_above(axis, columns):
 
 
 @styled
+@checked
 def pictures(axis: Axes, time: ArrayLike, x: ArrayLike) -> None:
     """Pictures (T, channels, rows, columns) over time: the sums of up to 8 equal parts of it, side by side.
 
@@ -257,6 +260,7 @@ class _Part(NamedTuple):
 
 
 @styled
+@checked
 def sequence(time: ArrayLike, inputs: ArrayLike | None, hidden: ArrayLike | Mapping[str, np.ndarray] | None,
              neuron: Neuron | Sequence[Neuron] | None = None, labels: Mapping[str, ArrayLike] | None = None,
              classes: Sequence[str] = (), *, input_names: Sequence[str] | None = None, title: str = "",

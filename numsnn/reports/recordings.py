@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checked import checked
 from ..layers.layer import positive_integer
 from ..signals.events import Events
 from ..signals.integers import is_whole
@@ -18,6 +19,7 @@ SHOWN = 0.9             # share of the active pixels whose counts lie within the
 
 
 @styled
+@checked
 def events_raster(events: Events, recording: int = 0, title: str = "", most: int = 200_000) -> Figure:
     """A recording over time: units, or for a camera the rows of pixels, one dot an event.
 
@@ -48,6 +50,7 @@ def events_raster(events: Events, recording: int = 0, title: str = "", most: int
 
 
 @styled
+@checked
 def event_frames(events: Events, recording: int = 0, title: str = "", frames: int = 8) -> Figure:
     """A camera recording as pictures of equal parts of its time: brighter blue, darker red.
 
@@ -81,6 +84,7 @@ def event_frames(events: Events, recording: int = 0, title: str = "", frames: in
 
 
 @styled
+@checked
 def time_surface(events: Events, recording: int = 0, title: str = "", tau: float | None = None) -> Figure:
     """When each pixel last saw an event, exp(-(t_end - t) / tau): brighter blue, darker red.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..formats.whole import write_bytes
 from ..packages import needed
 
@@ -59,6 +60,7 @@ def figure(width: float, height: float, rows: int = 1, columns: int = 1, **grid:
 
 
 @styled
+@checked
 def save(fig: Figure, path: Path | str) -> Path:
     """Write a figure as PNG (or whatever the ending of the path says); the path.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..datasets import Dataset
 from ..devices.threads import get_num_threads
 from ..energy import FP32, Constants, Table, preset, table
@@ -47,6 +48,7 @@ class Report(NamedTuple):
         return "\n".join([self.text, "", f"written to {self.folder}", *listed])
 
 
+@checked
 def report(net: Network, data: Dataset, folder: Path | str, *, history: History | None = None,
            title: str = "", intro: str = "", constants: Constants | str | tuple = FP32, batch_size: int = 64,
            draw: Callable[[Network, Dataset], Figure] | None = None,

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked, chosen
 from . import event_steps
 from .integers import LARGEST_TIME, column_of_events, integers, times_of_events, whole
 from .spikes import Spikes
@@ -47,6 +48,7 @@ class Events:
     y: np.ndarray | None
     p: np.ndarray | None
 
+    @checked
     def __init__(self, t: ArrayLike, unit: ArrayLike | None = None, *, x: ArrayLike | None = None,
                  y: ArrayLike | None = None, p: ArrayLike | None = None, shape: int | Sequence[int],
                  offsets: ArrayLike | None = None, tick: float = 1e-6):
@@ -97,14 +99,20 @@ class Events:
         self.p = column_of_events("p", self.p, n, polarities, np.int8)
 
     @classmethod
+    @checked
     def sorted(cls, t: ArrayLike, unit: ArrayLike | None = None, *, x: ArrayLike | None = None,
                y: ArrayLike | None = None, p: ArrayLike | None = None, shape: int | Sequence[int],
                offsets: ArrayLike | None = None, tick: float = 1e-6) -> Events:
         """The same from events in any order: a stable sort by time in each recording."""
         t = times_of_events(t)
+        if t.ndim != 1:
+            raise ValueError(f"expected times (n,); got shape {t.shape}")
         bounds = integers("offsets", np.array([0, len(t)] if offsets is None else offsets))
         order = np.lexsort((t, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))))
-        unit, x, y, p = (None if a is None else np.asarray(a)[order] for a in (unit, x, y, p))
+        columns = [None if a is None else np.asarray(a) for a in (unit, x, y, p)]
+        if any(column is not None and column.shape != t.shape for column in columns):
+            raise ValueError(f"unit, x, y, p must hold {len(t)} numbers each, as the times do")
+        unit, x, y, p = (None if column is None else column[order] for column in columns)
         return cls(t[order], unit, x=x, y=y, p=p, shape=shape, offsets=bounds, tick=tick)
 
     # ---- what is in it
@@ -186,6 +194,7 @@ class Events:
         offsets = self.offsets if offsets is None else offsets
         return Events(columns[0], **places, shape=shape, offsets=offsets, tick=self.tick)
 
+    @checked
     def keep(self, mask: ArrayLike) -> Events:
         """The events where mask (n_events,) is true; recordings stay, even where they become empty."""
         mask = np.asarray(mask)
@@ -197,13 +206,14 @@ class Events:
 
     def __getitem__(self, recordings: Choice) -> Events:
         """The given recordings: a number, a slice or indices."""
-        pick = np.atleast_1d(np.arange(len(self))[recordings])
+        pick = np.atleast_1d(chosen(recordings, len(self), "events: recordings"))
         sizes = np.diff(self.offsets)[pick]
         offsets = np.concatenate(([0], np.cumsum(sizes)))
         entries = np.arange(offsets[-1]) + np.repeat(self.offsets[pick] - offsets[:-1], sizes)
         return self._with([column[entries] for column in self.columns], offsets=offsets)
 
     @staticmethod
+    @checked
     def concatenate(parts: list[Events]) -> Events:
         """The recordings of all parts, which must have one shape and tick."""
         kinds = {(part.shape, part.tick) for part in parts}
@@ -213,6 +223,7 @@ class Events:
         columns = zip(*(part.columns for part in parts), strict=True)
         return parts[0]._with([np.concatenate(pieces) for pieces in columns], offsets=offsets)
 
+    @checked
     def slice(self, first: float, last: float, from_zero: bool = True) -> Events:
         """Events with first <= time < last, in seconds; from_zero: times then begin at `first`."""
         # rounded: 0.003 s are 3000 us, not 3000.0000000000005
@@ -224,6 +235,7 @@ class Events:
         kept = self.keep((t >= begin) & (t < end))
         return kept.shifted(-first) if from_zero else kept
 
+    @checked
     def shifted(self, seconds: float) -> Events:
         """All times later by `seconds`."""
         by = float(seconds) / self.tick
@@ -243,12 +255,14 @@ class Events:
 
     # ---- places
 
+    @checked
     def pool(self, n: int) -> Events:
         """Units in groups of n neighbours: 700 channels with n = 5 become 140."""
         self._only(1, "pool")
         n = min(whole("n", n, 1), self.shape[0])
         return self._with([self.t, self._places() // n], shape=(-(-self.shape[0] // n),))
 
+    @checked
     def downscale(self, factor: int) -> Events:
         """Pixels in squares of `factor` x `factor`."""
         self._only(3, "downscale")
@@ -258,6 +272,7 @@ class Events:
         shape = (polarities, -(-height // factor), -(-width // factor))
         return self._with([self.t, x // factor, y // factor, p], shape=shape)
 
+    @checked
     def crop(self, x: int, y: int, width: int, height: int) -> Events:
         """The rectangle of `width` x `height` pixels with its corner at (x, y)."""
         self._only(3, "crop")
@@ -272,6 +287,7 @@ class Events:
         xs, ys, p = inside._pixels()
         return inside._with([inside.t, xs - x, ys - y, p], shape=(polarities, height, width))
 
+    @checked
     def polarity(self, which: str) -> Events:
         """One polarity: "on" or "off" keeps these events, "merge" keeps all."""
         self._only(3, "polarity")
@@ -282,12 +298,14 @@ class Events:
         x, y, _ = part._pixels()
         return part._with([part.t, x, y, np.zeros(part.n_events, np.int8)], shape=(1, *self.shape[1:]))
 
+    @checked
     def mirrored(self) -> Events:
         """Left and right exchanged."""
         self._only(3, "mirrored")
         x, y, p = self._pixels()
         return self._with([self.t, self.shape[2] - 1 - x, y, p])
 
+    @checked
     def flat(self) -> Events:
         """Pixels as units."""
         return self if len(self.shape) == 1 else self._with([self.t, self.unit], shape=(self.n_units,))
@@ -299,12 +317,14 @@ class Events:
 
     # ---- changed at random, for training
 
+    @checked
     def dropped(self, probability: float, rng: np.random.Generator) -> Events:
         """Each event is lost with this probability."""
         if not 0 <= probability < 1:
             raise ValueError(f"expected a probability from 0 to below 1; got {probability}")
         return self.keep(rng.random(self.n_events) >= probability)
 
+    @checked
     def jittered(self, seconds: float, rng: np.random.Generator) -> Events:
         """Times moved by normal noise of this standard deviation; none falls before 0."""
         spread = float(seconds) / self.tick
@@ -318,6 +338,7 @@ class Events:
         order = np.lexsort((t, self.recording))
         return self._with([t[order], *(column[order] for column in self.columns[1:])])
 
+    @checked
     def moved(self, most: int, rng: np.random.Generator) -> Events:
         """Each recording moved by up to `most` units, or pixels in x and y, in either direction.
 
@@ -345,6 +366,7 @@ class Events:
 
     # ---- to steps
 
+    @checked
     def steps(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None,
               by: str = "time") -> tuple[np.ndarray, np.ndarray]:
         """(step of each event, number of steps of each recording); one of the three says how time is cut.
@@ -356,6 +378,7 @@ class Events:
         """
         return event_steps.steps(self, dt, n, per_step, by)
 
+    @checked
     def bin(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None,
             steps: int | None = None, counts: bool = False) -> Spikes:
         """Spikes (T, recordings, units).
@@ -367,10 +390,12 @@ class Events:
         step, lengths = self.steps(dt, n=n, per_step=per_step)
         return self.rows(step, int(lengths.max(initial=1)) if steps is None else steps, counts)
 
+    @checked
     def rows(self, step: np.ndarray, total: int, counts: bool = False) -> Spikes:
         """Spikes from the step of each event; events of steps from `total` on, or below 0, are lost."""
         return event_steps.rows(self, step, total, counts)
 
+    @checked
     def frames(self, dt: float | None = None, *, n: int | None = None, per_step: int | None = None,
                steps: int | None = None, counts: bool = True) -> np.ndarray:
         """The same as dense pictures (T, recordings, P, H, W), for layers that want them and to look at."""
@@ -379,6 +404,7 @@ class Events:
         return x.dense().reshape(*x.shape[:2], *self.shape)
 
 
+@checked
 def shd_frames(events: Events, dt: float = 4e-3, duration: float = 1.0) -> Spikes:
     """Spikes of a spoken digit as the SRNN's authors frame them: (duration / dt, B, N), binary.
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from ..checked import MOST, checked, chosen, in_range
 from .integers import integers, whole
 
 Shape = tuple[int, int, int]        # (T, B, N)
@@ -30,6 +31,7 @@ class Spikes:
 
     __slots__ = ("count", "index", "multiplicity", "shape", "start")
 
+    @checked
     def __init__(self, shape: Sequence[int], offsets: ArrayLike, index: ArrayLike,
                  multiplicity: ArrayLike | None = None):
         shape = tuple(integers("the shape", np.ravel(shape)).tolist())
@@ -65,6 +67,7 @@ class Spikes:
         return spikes
 
     @classmethod
+    @checked
     def from_dense(cls, x: ArrayLike) -> Spikes:
         """From an array (T, B, N) of zeros and ones, or of counts."""
         x = np.asarray(x)
@@ -85,6 +88,7 @@ class Spikes:
         multiplicity = None if x.dtype == bool or (values == 1).all() else _multiplicity(values)
         return cls.of_rows(x.shape, start, count, index.astype(index_dtype(x.shape[2])), multiplicity)
 
+    @checked
     def dense(self, dtype: DTypeLike = np.float32) -> np.ndarray:
         """The array (T, B, N); bool says whether, an integer type too small for the counts is refused."""
         x = np.zeros(self.shape, dtype)
@@ -107,6 +111,7 @@ class Spikes:
         first = np.cumsum(self.count) - self.count
         return row, np.arange(row.size) + np.repeat(self.start - first, self.count)
 
+    @checked
     def __getitem__(self, time: slice) -> Spikes:
         """A slice in time, sharing the buffers: spikes[100:200]."""
         if not isinstance(time, slice) or time.step not in (None, 1):
@@ -121,14 +126,17 @@ class Spikes:
     def select(self, samples: slice | Sequence[int] | np.ndarray) -> Spikes:
         """The given samples (indices along B), sharing the buffers."""
         steps, batch, units = self.shape
-        pick = samples if isinstance(samples, slice) else np.arange(batch)[samples]
+        pick = samples if isinstance(samples, slice) else np.atleast_1d(
+            chosen(samples, batch, "select: samples"))
         start = self.start.reshape(steps, batch)[:, pick]
         count = self.count.reshape(steps, batch)[:, pick]
         return self._sharing((steps, start.shape[1], units), start.ravel(), count.ravel())
 
+    @checked
     def repeated(self, times: int) -> Spikes:
         """Every step so many times in a row, sharing the buffers."""
         times = whole("times", times, 0)
+        in_range(0, MOST, times=times)
         steps, batch, units = self.shape
         start = np.repeat(self.start.reshape(steps, batch), times, 0)
         count = np.repeat(self.count.reshape(steps, batch), times, 0)
@@ -139,6 +147,7 @@ class Spikes:
         return self.of_rows(shape, start, count, self.index, self.multiplicity)
 
     @classmethod
+    @checked
     def join(cls, parts: list[Spikes], axis: int) -> Spikes:
         """Trains one after the other in time (axis 0), or samples (axis 1) or units (axis 2) side by side."""
         sizes = list(parts[0].shape)

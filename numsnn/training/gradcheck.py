@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..layers import Population
 from ..layers.layer import positive_integer
 from ..loss import CrossEntropy, as_loss
@@ -25,6 +26,7 @@ class GradientError(AssertionError):
     """A gradient differs from finite differences."""
 
 
+@checked
 def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *, loss: AnyLoss | None = None,
                     mask: np.ndarray | None = None, lengths: np.ndarray | None = None, samples: int = 8,
                     step: float = 1e-6, tolerance: float = 1e-6, seed: int = 0) -> dict[str, float]:
@@ -49,7 +51,7 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
     rng = np.random.default_rng(seed)
     if not next(iter(net.layers.values())).reads_tokens:
         x = x.dense(np.float64) if isinstance(x, Spikes) else np.asarray(x, np.float64)
-    state = net.initial_state(np.shape(x)[1], np.random.default_rng(seed))
+    state = net.initial_state(net._input(x).shape[1], np.random.default_rng(seed))
 
     def value():
         y, _, _ = net.forward(x, state, lengths=lengths)
@@ -73,6 +75,7 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
     return errors
 
 
+@checked
 def check_loss(loss: AnyLoss, y: ArrayLike, target: ArrayLike, *, mask: ArrayLike | None = None,
                lengths: ArrayLike | None = None, samples: int = 64, step: float = 1e-6,
                tolerance: float = 1e-6, seed: int = 0) -> float:

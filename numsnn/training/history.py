@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..checked import checked
 from ..formats.whole import write_text
 
 LARGEST, SMALLEST = "max", "min"
@@ -54,12 +55,14 @@ class History:
     that is not known.  direction: "max" or "min", None where the key tells it.
     """
 
+    @checked
     def __init__(self, epochs: list[dict] | None = None, *, monitor: str | None = None,
                  direction: str | None = None):
         self.epochs: list[dict] = epochs or []
         self.monitor = monitor
         self.direction = direction
 
+    @checked
     def __getitem__(self, key: str) -> list:
         """A column, such as history["loss"]; None in epochs that lack it.
 
@@ -83,6 +86,7 @@ class History:
         """The names of the columns."""
         return list(dict.fromkeys(key for epoch in self.epochs for key in epoch))
 
+    @checked
     def best(self, key: str | None = None, direction: str | None = None) -> dict | None:
         """The first epoch with the best value of `key`, None where no epoch has a finite one.
 
@@ -101,6 +105,7 @@ class History:
         only_loss = "valid_loss" in self and "valid_accuracy" not in self
         return "valid_loss" if only_loss else "valid_accuracy"
 
+    @checked
     def save(self, path: Path | str) -> None:
         """Write the epochs: .csv with a line for each, .json as a list of objects.
 

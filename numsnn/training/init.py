@@ -34,6 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..devices.contract import valid_steps
 from ..layers import Dropout, Population
 from ..layers.initialise import initial
@@ -61,6 +62,7 @@ class Source(NamedTuple):
 # ---- fluctuation-driven
 
 
+@checked
 def fluctuation_driven(net: Network, rate: float | dict[str, float], *, xi: float = 1.0, v_mean: float = 0.0,
                        recurrent_share: float = 0.1, mean_square: float | None = None,
                        rng: np.random.Generator) -> dict[str, dict[str, float]]:
@@ -292,6 +294,7 @@ def _facts(source, mean, std, response):
 # ---- layer-sequential unit variance
 
 
+@checked
 def lsuv(net: Network, x: np.ndarray | Spikes, *, target: float = 1.0, of: str = "current",
          tolerance: float = 0.05, most: int = 10, lengths: np.ndarray | None = None,
          rng: np.random.Generator | None = None) -> dict[str, dict]:

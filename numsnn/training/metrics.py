@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checked import checked
 from ..signals.arrays import checked_mask, plain
 
 
@@ -20,12 +21,14 @@ def _counted(labels, predicted, mask):
     return labels[counts], predicted[counts]
 
 
+@checked
 def accuracy(labels: np.ndarray, predicted: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Share of right predictions among those that `mask` counts; NaN where it counts none."""
     labels, predicted = _counted(labels, predicted, mask)
     return float((labels == predicted).mean()) if labels.size else float("nan")
 
 
+@checked
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
                      mask: np.ndarray | None = None) -> np.ndarray:
     """(n, n) counts: row the true class, column the predicted one."""
@@ -38,9 +41,12 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
     return np.bincount(pairs, minlength=n_classes ** 2).reshape(n_classes, n_classes)
 
 
+@checked
 def scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class from a confusion matrix; 0 where a class never occurs."""
     confusion = np.asarray(confusion, np.float64)
+    if confusion.ndim != 2 or len(set(confusion.shape)) != 1:
+        raise ValueError(f"scores: expected a confusion matrix (C, C); got shape {confusion.shape}")
     right = np.diag(confusion)
     true = confusion.sum(1)
     said = confusion.sum(0)
@@ -52,6 +58,7 @@ def scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
             "f1": divide(2 * right, true + said)}
 
 
+@checked
 def regression(targets: np.ndarray, predicted: np.ndarray,
                mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """"mse", "mae", "r2" and "correlation" (Pearson's), each (K,), of targets (B, K) or (T, B, K).

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..checked import checked, kind_in
 from ..network.network import Network
 
 
@@ -83,6 +84,7 @@ class _OfRates(Regulariser):
     layers: names of populations, None: all that spike.
     """
 
+    @checked
     def __init__(self, strength: float = 1.0, layers: Sequence[str] | str | None = None):
         super().__init__(strength)
         self.populations = _names(layers)
@@ -124,6 +126,7 @@ class RateBand(_OfRates):
     numbers of spikes.
     """
 
+    @checked
     def __init__(self, low: float, high: float, strength: float = 1.0,
                  layers: Sequence[str] | str | None = None, over: str = "batch"):
         super().__init__(strength, layers)
@@ -173,6 +176,7 @@ class RateL2(_OfRates):
 class _OfWeights(Regulariser):
     """Base of penalties on weights, which define `of`."""
 
+    @checked
     def __init__(self, strength: float, names: Sequence[str] | str | None = None):
         super().__init__(strength)
         self.names = _names(names)
@@ -226,10 +230,8 @@ _KNOWN: tuple[type[Regulariser], ...] = (RateBand, RateL1, RateL2, WeightL1, Wei
 REGULARISERS = {cls.__name__: cls for cls in _KNOWN}
 
 
+@checked
 def regulariser_from(config: dict) -> Regulariser:
     """The regulariser of a `config()`."""
     config = dict(config)
-    name = config.pop("regulariser")
-    if name not in REGULARISERS:
-        raise ValueError(f"unknown regulariser {name!r}; there are {', '.join(REGULARISERS)}")
-    return REGULARISERS[name](**config)
+    return kind_in(config, "regulariser", REGULARISERS)(**config)

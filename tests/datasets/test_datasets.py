@@ -109,7 +109,7 @@ def test_synthetic_ecg():
         turns = np.flatnonzero((e.labels[:-1, b] == 2) & (e.labels[1:, b] == 3))
         for t in turns[(turns > 15) & (turns < 580)]:
             assert abs(int(e.signal[t - 15:t + 15, b, 0].argmax()) - 15) <= 4
-    with pytest.raises(ValueError, match="at least one record"):
+    with pytest.raises(ValueError, match="must lie in 1"):
         synthetic.ecg_signals(0)
 
 

@@ -46,6 +46,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import checked
 from ..integers import is_whole
 
 # Constants of Meddis, per second where the module's equations say so
@@ -83,6 +84,7 @@ class Cochlea:
     none.
     """
 
+    @checked
     def __init__(self, rate: int, units: int = 700, *, low: float = 80.0, high: float | None = None,
                  level: float = 80.0, knee: float = 35.0, emphasis: float = 0.5, lock: float = 500.0,
                  threshold: float = 16.0, spread: float = 1.0, tau_syn: float = 1e-3, tau_mem: float = 4e-3,
@@ -166,7 +168,7 @@ class Cochlea:
         rng: for noise, None without.
         """
         from .kernels import BLOCK, Cell, Hair, Places, filter_bank, spikes
-        signal = checked(signal)
+        signal = as_signal(signal)
         state = self.initial_state() if state is None else self._checked_state(state)
         places = Places(*self._places)
         hair = Hair(*map(np.float32, self._hair))
@@ -218,6 +220,7 @@ def _cached(rate: int, units: int, settings: tuple) -> Cochlea:
     return Cochlea(rate, units, **dict(settings))
 
 
+@checked
 def cochlea(signal: ArrayLike, rate: int, units: int = 700, *, rng: np.random.Generator | None = None,
             **settings: Any) -> tuple[np.ndarray, np.ndarray]:
     """The spikes of a signal (T,) of full scale 1: (times in s, ascending, float64; units uint16).
@@ -238,15 +241,16 @@ def erb_space(low: float, high: float, n: int) -> np.ndarray:
     return (np.geomspace(1 + 0.00437 * low, 1 + 0.00437 * high, n) - 1) / 0.00437
 
 
+@checked
 def normalise(signal: ArrayLike, rms: float = 0.1) -> np.ndarray:
     """The signal without its mean, scaled to a root mean square of `rms`; silence stays silent."""
-    signal = checked(signal)
+    signal = as_signal(signal)
     signal = signal - signal.mean() if signal.size else signal
     have = np.sqrt(np.mean(signal ** 2)) if signal.size else 0.0
     return signal * (rms / have) if have > 0 else signal
 
 
-def checked(signal: ArrayLike) -> np.ndarray:
+def as_signal(signal: ArrayLike) -> np.ndarray:
     """A signal (T,) of finite floats, as float64."""
     signal = np.asarray(signal)
     if signal.ndim != 1 or not np.issubdtype(signal.dtype, np.floating):

@@ -7,12 +7,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import MOST, checked, in_range
 from ...packages import needed
-from .ear import checked
+from .ear import as_signal
 
 WIDTH = 9                           # frames over which a delta is fitted
 
 
+@checked
 def log_mel(signal: ArrayLike, rate: int, n_mels: int = 40, *, window: float = 0.025, hop: float = 0.01,
             low: float = 20.0, high: float = 4000.0, deltas: int = 2, floor: float = 1e-4,
             rescale: bool = True) -> np.ndarray:
@@ -36,7 +38,7 @@ def log_mel(signal: ArrayLike, rate: int, n_mels: int = 40, *, window: float = 0
     480, is 512 here.
     Source: Davis & Mermelstein 1980; deltas as in librosa; Yin, Corradi, Bohte 2021.
     """
-    signal = checked(signal)
+    signal = as_signal(signal)
     n = round(window * rate)
     step = round(hop * rate)
     high = min(high, rate / 2)
@@ -78,6 +80,7 @@ def _power(signal: np.ndarray, n: int, step: int, frames: int) -> tuple[np.ndarr
     return np.abs(np.fft.rfft(pieces * _hann(n), size)) ** 2, size
 
 
+@checked
 @lru_cache(maxsize=8)
 def mel_filters(n_mels: int, size: int, rate: int, low: float, high: float) -> np.ndarray:
     """Triangles in frequency, (size // 2 + 1, n_mels) weights of the bins of a transform of `size`.
@@ -86,6 +89,8 @@ def mel_filters(n_mels: int, size: int, rate: int, low: float, high: float) -> n
     1 kHz, 15 + 27 ln(f / 1 kHz) / ln(6.4) above.
     Source: Slaney, Auditory Toolbox 1998, as librosa has it.
     """
+    in_range(0, MOST, low=low, high=high, rate=rate)
+    in_range(1, MOST, n_mels=n_mels, size=size)
     corner = _frequency(np.linspace(_mel(low), _mel(high), n_mels + 2))
     bins = np.arange(size // 2 + 1)[:, None] * (rate / size)
     left, centre, right = corner[:-2], corner[1:-1], corner[2:]

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import MOST, checked, in_range
 from ..spikes import Spikes
 from .check import channels, extent, positive, units_of, whole
 from .trains import poisson
 
 
+@checked
 def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: float = -0.5,
         width: float = 1.0, density: bool = False) -> np.ndarray:
     """Population coding: the values of n Gaussian receptive fields for each channel.
@@ -33,6 +35,7 @@ def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: fl
     offset = _offset(offset)
     # in units of the spacing: no digits are lost where low is large
     u = (x.astype(np.float64) - low) / spacing
+    in_range(1, MOST, n=n)
     # so far away a Gaussian is 0 in float32; much farther, its square would overflow
     far = 20 * width
     u = np.clip(u, offset - far, n + offset + far).astype(np.float32)
@@ -52,6 +55,7 @@ def _offset(offset: float) -> float:
     return float(offset)
 
 
+@checked
 def rbf_threshold(x: ArrayLike, n: int, threshold: float = 0.5, **fields: Any) -> np.ndarray:
     """Population coding, binary: rbf(x, n, **fields) > threshold.
 
@@ -63,6 +67,7 @@ def rbf_threshold(x: ArrayLike, n: int, threshold: float = 0.5, **fields: Any) -
     return rbf(x, n, **fields) > np.float32(positive("threshold", threshold))
 
 
+@checked
 def rbf_poisson(x: ArrayLike, n: int, steps: int, rng: np.random.Generator, max_rate: float = 1.0,
                 **fields: Any) -> np.ndarray:
     """Population coding, random: poisson(rbf(x, n, **fields), steps, rng, max_rate).
@@ -76,6 +81,7 @@ def rbf_poisson(x: ArrayLike, n: int, steps: int, rng: np.random.Generator, max_
     return poisson(rbf(x, n, **fields), steps, rng, max_rate)
 
 
+@checked
 def decode_population(activity: ArrayLike | Spikes, n: int, *, low: float = 0.0, high: float = 1.0,
                       offset: float = -0.5) -> np.ndarray:
     """The centre of mass sum_i a_i mu_i / sum_i a_i of each channel's n units: (..., C n) -> (..., C).
@@ -100,6 +106,7 @@ def decode_population(activity: ArrayLike | Spikes, n: int, *, low: float = 0.0,
     return low + spacing * np.where(mass > 0, centre, (n - 2) / 2)
 
 
+@checked
 def thermometer(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """Thermometer coding: unit i = 0 .. n-1 is on where x >= low + (i + 1/2) (high - low) / n.
 
@@ -118,6 +125,7 @@ def thermometer(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0) ->
     return (level[..., None] >= np.arange(n) + 0.5).reshape(*x.shape[:-1], x.shape[-1] * n)
 
 
+@checked
 def decode_thermometer(code: ArrayLike | Spikes, n: int, *, low: float = 0.0,
                        high: float = 1.0) -> np.ndarray:
     """The number of units that are on, as a value: (..., C n) -> (..., C).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import checked
 from ...packages import needed
 from ..spikes import Spikes
 from .check import positive, real, train, whole
@@ -12,6 +13,7 @@ from .check import positive, real, train, whole
 MOST = np.iinfo(np.uint16).max      # spikes of one unit in one step
 
 
+@checked
 def delta(signal: ArrayLike, threshold: float, start: ArrayLike | None = None, limit: int | None = None,
           window: int = 0, order: int = 3) -> np.ndarray:
     """Send-on-delta (level-crossing) sampling against a level r that follows the signal in whole thresholds.
@@ -50,6 +52,7 @@ def delta(signal: ArrayLike, threshold: float, start: ArrayLike | None = None, l
     return spikes.reshape(*signal.shape[:-1], 2 * signal.shape[-1])
 
 
+@checked
 def decode_delta(spikes: ArrayLike | Spikes, threshold: float, start: ArrayLike = 0.0) -> np.ndarray:
     """The level that up and down spikes add up to: (T, ..., 2 C) -> (T, ..., C).
 
@@ -71,6 +74,7 @@ def decode_delta(spikes: ArrayLike | Spikes, threshold: float, start: ArrayLike 
     return level
 
 
+@checked
 def level_crossing(signal: ArrayLike, threshold: float = 0.03, window: int = 5, order: int = 3) -> np.ndarray:
     """Send-on-delta coding of the SRNN's ECG task.
 
@@ -92,6 +96,7 @@ def level_crossing(signal: ArrayLike, threshold: float = 0.03, window: int = 5, 
     return np.stack((up, down), -1).reshape(*signal.shape[:-1], -1)
 
 
+@checked
 def ternary(x: ArrayLike, threshold: float) -> np.ndarray:
     """Ternary threshold coding: 1 where x > threshold, -1 where x < -threshold, else 0.
 
@@ -103,6 +108,7 @@ def ternary(x: ArrayLike, threshold: float) -> np.ndarray:
     return (x > threshold).astype(np.int8) - (x < -threshold)
 
 
+@checked
 def decode_ternary(spikes: ArrayLike, threshold: float, peak: float = 1.0) -> np.ndarray:
     """The middle of each of the three ranges of |x| <= peak: -m, 0 or m = (threshold + peak) / 2.
 

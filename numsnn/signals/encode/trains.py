@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...checked import checked
 from ..spikes import Spikes
 from .check import fractions, positive, share, train, whole
 
 
+@checked
 def poisson(x: ArrayLike, steps: int, rng: np.random.Generator, max_rate: float = 1.0) -> np.ndarray:
     """Poisson (Bernoulli) rate coding: each unit spikes in each step with the probability p = max_rate x.
 
@@ -30,6 +32,7 @@ def poisson(x: ArrayLike, steps: int, rng: np.random.Generator, max_rate: float 
     return spikes
 
 
+@checked
 def rate(x: ArrayLike, steps: int, max_rate: float = 1.0) -> np.ndarray:
     """Deterministic rate coding: integrate and fire with a soft reset (error diffusion), p = max_rate x.
 
@@ -52,6 +55,7 @@ def rate(x: ArrayLike, steps: int, max_rate: float = 1.0) -> np.ndarray:
     return spikes
 
 
+@checked
 def decode_rate(spikes: ArrayLike | Spikes, max_rate: float = 1.0) -> np.ndarray:
     """The mean over time, divided by max_rate: spikes (T, ...) -> (...).
 
@@ -61,6 +65,7 @@ def decode_rate(spikes: ArrayLike | Spikes, max_rate: float = 1.0) -> np.ndarray
     return train(spikes).mean(0, dtype=np.float64) / share("max_rate", max_rate)
 
 
+@checked
 def latency(x: ArrayLike, steps: int, tau: float | None = None, threshold: float = 0.01) -> np.ndarray:
     """Latency (time to first spike) coding: a spike for each value in step round(t), the larger the earlier.
 
@@ -92,6 +97,7 @@ def latency(x: ArrayLike, steps: int, tau: float | None = None, threshold: float
     return spikes
 
 
+@checked
 def decode_latency(spikes: ArrayLike | Spikes, tau: float | None = None,
                    threshold: float = 0.01) -> np.ndarray:
     """The value of the first spike, with the tau and threshold of `latency`: spikes (T, ...) -> (...).
