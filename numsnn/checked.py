@@ -1,4 +1,5 @@
-"""`checked`: the door of a public function, where arguments that are not what its hints say are refused.
+"""`checked`: the door of a public function: what goes wrong in it with arguments that are not what its hints
+say is a sentence.
 
     @checked
     def evaluate(net: Network, data: Dataset, ...) -> Evaluation: ...
@@ -6,19 +7,23 @@
     evaluate(net, (x, y))       TypeError: evaluate: data must be a Dataset; got a tuple of 2.
                                 ns.Dataset(x, y) makes one
 
-A hint is read as people use it: a number of NumPy is a number, a list will do for an array or a tuple, `True`
-is no number.  What an array holds and which values make sense is for the function to say.  A hint that this
-module does not know (a protocol, a type variable) lets everything pass.
+What a function refuses by itself, it says better, and that passes; hints are looked at only where Python or
+NumPy stumbled, so that the door costs nothing, and takes nothing away.  (Of a function that yields they are
+looked at first: it would stumble too late.)  A hint is read as people use it: a number of NumPy is a number, a
+list will do for an array or a tuple, `True` is no number.  A hint that this module does not know (a protocol,
+a type variable) lets everything pass.
 """
 
 from __future__ import annotations
 
+import dis
 import inspect
 import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -37,6 +42,8 @@ REMEDIES = {
     "Events": "ns.Events(t, unit, shape=N) makes them, ns.datasets.formats.read reads a file",
     "Spikes": "ns.Spikes.from_dense(x) makes them of an array (T, B, N)",
 }
+PACKAGE = Path(__file__).parent
+RAISE = dis.opmap["RAISE_VARARGS"]
 ELEMENTS = 64       # of a sequence, as many as are looked at
 
 
@@ -48,20 +55,41 @@ class Check(NamedTuple):
 
 
 def checked(function: Function) -> Function:
-    """The function, which now refuses arguments of wrong types with a TypeError that says what it expects."""
-    parameters = list(inspect.signature(function).parameters.values())
-    checks: dict[str, Check | None] = {}
-
-    @wraps(function)
-    def door(*args: Any, **kwargs: Any) -> Any:
-        if not checks:
-            checks.update({p.name: _of_parameter(function, p) for p in parameters})
-        for name, value in _named(parameters, args, kwargs):
-            check = checks.get(name)
-            if check is not None and not check.fits(value):
-                raise TypeError(_sentence(function, args, name, check, value))
-        return function(*args, **kwargs)
+    """The function, whose errors by arguments of wrong types are TypeErrors that say what it expects."""
+    if inspect.isgeneratorfunction(function):
+        @wraps(function)
+        def door(*args: Any, **kwargs: Any) -> Any:
+            _refuse(function, args, kwargs, None)
+            return function(*args, **kwargs)
+    else:
+        @wraps(function)
+        def door(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                if not _on_purpose(error):
+                    _refuse(function, args, kwargs, error)
+                raise
     return typing.cast(Function, door)
+
+
+def _on_purpose(error):
+    """Whether a line of ours raised it."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return code.co_code[trace.tb_lasti] == RAISE and PACKAGE in Path(code.co_filename).parents
+
+
+def _refuse(function, args, kwargs, error):
+    """Raise a TypeError for the first argument that does not fit its hint."""
+    parameters = list(inspect.signature(function).parameters.values())
+    checks = {p.name: _of_parameter(function, p) for p in parameters}
+    for name, value in _named(parameters, args, kwargs):
+        check = checks.get(name)
+        if check is not None and not check.fits(value):
+            raise TypeError(_sentence(function, args, name, check, value)) from error
 
 
 def _named(parameters, args, kwargs):
@@ -141,8 +169,8 @@ def kind_in(config: dict[str, Any], key: str, known: Mapping[str, Any], advice: 
     """What config[key] names, which is taken out of the config; ValueError where it names nothing known."""
     name = config.pop(key, None)
     if not isinstance(name, str) or name not in known:
-        raise ValueError(f"a config() says under {key!r} one of {', '.join(known)}; "
-                         f"this one says {what_it_is(name)}{advice and f' ({advice})'}")
+        raise ValueError(f"unknown {key} {what_it_is(name)}; there are {', '.join(known)}"
+                         f"{advice and f' ({advice})'}")
     return known[name]
 
 
