@@ -94,7 +94,7 @@ class Optimizer:
         given = {name: self._fitting(name, params, grad) for name, grad in self._known(params, grads).items()}
         rates = {name: self._finite_rate(name) for name in given}
         ready = self._scaled(params, given)
-        self._refuse_what_is_not_finite(ready)
+        self._refuse_what_is_not_finite(ready, clipped=self.clip_norm is not None)
         if hasattr(params, "project"):
             self._owner = weakref.ref(params)
         self.steps += 1
@@ -166,11 +166,14 @@ class Optimizer:
                              f"lr={self.lr}, {self.schedule} and factors={self.factors}")
         return rate
 
-    def _refuse_what_is_not_finite(self, grads):
-        """NaN and infinity, and what becomes so where the rule squares it."""
-        sizes = {name: _largest(g) for name, g in grads.items() if not _elsewhere(g)}
-        there = {name: g for name, g in grads.items() if name not in sizes}
-        if there:
+    def _refuse_what_is_not_finite(self, grads, clipped=False):
+        """NaN and infinity, and what becomes so where the rule squares it.
+
+        clipped: their norm was finite, so that a device need not be asked about its arrays again.
+        """
+        sizes = {name: 0.0 if _elsewhere(g) else _largest(g) for name, g in grads.items()}
+        there = {name: g for name, g in grads.items() if _elsewhere(g)}
+        if there and not clipped:
             sizes |= dict(zip(there, self._sizes_there(list(there.values())), strict=True))
         for name, g in grads.items():
             size, most = sizes[name], float(np.finfo(g.dtype).max)

@@ -221,7 +221,8 @@ def test_network(kind):
 
 def test_training():
     rng = np.random.default_rng(7)
-    data = Dataset(ns.Spikes.from_dense(rng.random((4, 4, 5)) < 0.4), rng.integers(0, 3, 4))
+    data = Dataset(ns.Spikes.from_dense(rng.random((4, 4, 5)) < 0.4), rng.integers(0, 3, 4),
+                   time_first=True)
     nets = [network("LSTM", device) for device in ("reference", "cuda")]
     for net in nets:
         ns.fit(net, data, data, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(1e-2), epochs=2,
