@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
 from .program import Array, Linear, Loop, Operation, Program, given, taken
 
 STACK = 1024        # bytes of working space up to which it lies on the stack, else in the state
-WIDTH = {"float": 4, "int32_t": 4, "uint32_t": 4, "int16_t": 2, "uint16_t": 2, "int8_t": 1, "uint8_t": 1}
+WIDTH = {"int64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "int16_t": 2, "uint16_t": 2, "int8_t": 1, "uint8_t": 1}
 
 
 class Memory(NamedTuple):
@@ -54,6 +52,14 @@ class Arithmetic:
 
     def rows(self, operation: Linear, place: dict[Array, str]) -> list[str]:
         """The C of a Linear whose input are `count` `indices`."""
+        raise NotImplementedError
+
+    def scratch(self, operation: Operation) -> list[Array]:
+        """Arrays that an operation needs while it runs."""
+        return []
+
+    def one_more(self, expression: str) -> str:
+        """An element of the input with one event more."""
         raise NotImplementedError
 
     def constant(self, array: Array) -> str:
@@ -116,7 +122,8 @@ class CCode:
 
     def place(self) -> dict[Array, str]:
         """The C expression of the begin of each array."""
-        return {array: self._place(array) for array in self.program.arrays}
+        arrays = {*self.program.arrays, *self.memory.places}
+        return {array: self._place(array) for array in arrays}
 
     def _place(self, array):
         if array.kind in ("input", "token"):
@@ -240,7 +247,9 @@ def memory(program: Program, arithmetic: Arithmetic) -> Memory:
     """Where working arrays lie: those that live at different times share their place."""
     lives: dict[Array, list[int]] = {}
     for time, operation in enumerate(program.operations):
-        for array in (*taken(operation), *given(operation)):
+        inner = operation.inside if isinstance(operation, Loop) else [operation]
+        scratch = [array for op in inner for array in arithmetic.scratch(op)]
+        for array in (*taken(operation), *given(operation), *scratch):
             if array.kind == "work" and array is not program.output:
                 lives.setdefault(array, []).append(time)
     places: dict[Array, int] = {}
@@ -269,6 +278,13 @@ def indented(lines: Iterable[str]) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
+def nested(loops: list[tuple[str, int]], lines: list[str]) -> list[str]:
+    """Lines within for loops over (name, number)."""
+    for name, n in reversed(loops):
+        lines = [f"for (uint32_t {name} = 0; {name} < {n}u; {name}++) {{", *indented(lines), "}"]
+    return lines
+
+
 def table(head: str, values: Iterable[str], width: int = 100) -> str:
     """A constant table."""
     lines, line = [], "   "
@@ -278,7 +294,3 @@ def table(head: str, values: Iterable[str], width: int = 100) -> str:
             line = "   "
         line += f" {value},"
     return "\n".join([f"{head} = {{", *lines, line, "};"])
-
-
-def is_uniform(values: np.ndarray) -> bool:
-    return bool((values == values.flat[0]).all())

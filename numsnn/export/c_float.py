@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .c_code import Arithmetic, function, indented, table
+from .c_code import Arithmetic, function, indented, nested, table
 from .expression import Trace, Value
 from .program import (
     Array,
@@ -257,13 +257,6 @@ class Float(Arithmetic):
 
 PRINTED = {Map: Float._map, Linear: Float._linear, Convolution: Float._convolution, Windows: Float._windows,
            Softmax: Float._softmax, Normalise: Float._normalise, Count: Float._count, Copy: Float._copy}
-
-
-def nested(loops: list[tuple[str, int]], lines: list[str]) -> list[str]:
-    """Lines within for loops over (name, number)."""
-    for name, n in reversed(loops):
-        lines = [f"for (uint32_t {name} = 0; {name} < {n}u; {name}++) {{", *indented(lines), "}"]
-    return lines
 
 
 def literal(number: float) -> str:

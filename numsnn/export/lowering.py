@@ -25,6 +25,7 @@ from .program import (
     Linear,
     Loop,
     Map,
+    MeanOf,
     Normalise,
     Operation,
     Program,
@@ -70,6 +71,7 @@ class _Lowering:
         self.delayed: list[Node] = []           # that take, at the end of the step, what their source handed out
         self.layer_of: dict[Operation, str] = {}
         self.layer = ""
+        self.mean_of: MeanOf | None = None
         first = next(iter(net.layers.values()))
         n_in = size(net.input_shape)
         assert n_in is not None                 # `lower` has looked
@@ -88,7 +90,7 @@ class _Lowering:
             loop = self._in_loop(node, loop)
             self._lower(node)
         self._close(loop)
-        return Program(self.input, self.done[self.net.graph.answer], self.operations, self.layer_of, self.arrays)
+        return Program(self.input, self.done[self.net.graph.answer], self.operations, self.layer_of, self.arrays, self.mean_of)
 
     def _in_loop(self, node, loop):
         """The loop that the operations of a layer belong to, None outside."""
@@ -110,7 +112,9 @@ class _Lowering:
         """The end of a step, or of a turn of a loop."""
         for node in self.delayed:
             self.layer = node.name
-            self.do(Copy(self.done[node.name], self.done[node.sources[0]]))
+            last, source = self.done[node.name], self.done[node.sources[0]]
+            last.like, last.binary = source, source.binary
+            self.do(Copy(last, source))
         self.delayed = []
         if loop is not None:
             self.operations = self.outside
@@ -414,6 +418,7 @@ def _over_time(lowering, name, layer, sources):
     if layer.reduce == "each":
         return z
     value = lowering.state(f"{name}_value", np.zeros(z.n))
+    value.like, value.sums = z, layer.reduce in ("sum", "mean")
     steps = lowering.array(f"{name}_steps", 1, "count")
     lowering.do(Count(steps))
     trace = Trace()
@@ -426,6 +431,9 @@ def _over_time(lowering, name, layer, sources):
     if layer.start:
         after = trace.where(terms > np.float32(0), after, before)
     y = lowering.array(name, z.n)
+    y.like, y.sums = z, value.sums
+    if layer.reduce == "mean":
+        lowering.mean_of = MeanOf(value, steps, layer.start)
     answer = after / trace.operation("max", terms, np.float32(1)) if layer.reduce == "mean" else after
     lowering.map(z.n, trace, (value, after), (y, answer))
     return y

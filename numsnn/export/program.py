@@ -22,13 +22,16 @@ class Array:
 
     kind: "input" (what the network is given), "token" (its one number), "state" (kept from step to step, and
     begun with `values`), "work" (of one step), "constant" (`values`), "count" (steps so far).
-    binary: whether it holds zeros and ones only.
+    binary: whether it holds zeros and ones only.  like: an array whose unit and precision it shares.  sums:
+    whether it adds up what `like` holds over many steps.
     """
     name: str
     n: int
     kind: str = "work"
     values: np.ndarray | None = None
     binary: bool = False
+    like: Array | None = None
+    sums: bool = False
 
 
 class Read(NamedTuple):
@@ -131,18 +134,26 @@ class Loop:
 Operation: TypeAlias = Map | Linear | Convolution | Windows | Softmax | Normalise | Count | Copy | Loop
 
 
+class MeanOf(NamedTuple):
+    """output = sums / (steps - start), the divisor being at least 1."""
+    sums: Array
+    steps: Array
+    start: int
+
+
 @dataclass(eq=False)
 class Program:
     """A network's step.
 
     input: what it takes, output: what it hands out.  operations: in their order.  layer_of: operation ->
-    name of the layer that it is of, for comments and reports.
+    name of the layer that it is of, for comments and reports.  mean_of: where the output is a mean over time.
     """
     input: Array
     output: Array
     operations: list[Operation]
     layer_of: dict[Operation, str]
     arrays: list[Array]
+    mean_of: MeanOf | None = None
 
     def flat(self) -> Iterator[Operation]:
         """All operations, those of loops once."""
