@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -87,6 +88,12 @@ class CCode:
         # events go straight to the rows of the first weights, where nothing else reads the input
         self.rows_first = self.events and isinstance(first, Linear) and reads_input == [first]
         self.buffered = self.events and not self.rows_first
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of constants: weights, coefficients, tables."""
+        sizes = re.findall(r"static const (\w+) \w+\[(\d+)\] =", self.source())
+        return sum(WIDTH[kind] * int(n) for kind, n in sizes)
 
     # ---- the state
 
