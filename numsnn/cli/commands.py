@@ -302,6 +302,11 @@ def _info(options):
     print(f"drawn to {out}")
 
 
+def _export(options):
+    from .exporting import export
+    export(options)
+
+
 def _guide(options):
     from .. import guide
     if options.page is None:
@@ -312,4 +317,4 @@ def _guide(options):
 
 
 COMMANDS = {"train": _train, "evaluate": _evaluate, "energy": _energy, "recipes": _recipes, "warmup": _warmup,
-            "bench": _bench, "convert": _convert, "info": _info, "guide": _guide}
+            "bench": _bench, "convert": _convert, "info": _info, "export": _export, "guide": _guide}

@@ -1,6 +1,7 @@
 """`export_c`: a network as two files of C, with the proof that they compute what it does.
 
     NAME.h, NAME.c      C99 and C++11; nothing but <stdint.h> and <string.h>
+    NAME_report.json    of whole numbers: bytes, operations, saturations, agreement
     NAME_test.c         some steps with the answers that are expected; main returns 0, or prints the first difference
     Makefile            make test builds and runs it with the host's compiler
 """
@@ -23,9 +24,10 @@ from .c_float import Float, literal
 from .c_integers import Integers
 from .evaluate import Evaluation
 from .integers import IntegerRun
-from .lowering import ExportError, lower
+from .lowering import lower
 from .measure import as_numbers, inputs
-from .quantise import IntegerNetwork, quantise
+from .quantise import IntegerNetwork, check_finite, quantise
+from .report import Report
 
 MARK = "Written by numsnn"
 STEPS = 64              # of the test
@@ -41,6 +43,7 @@ class Exported(NamedTuple):
     files: tuple[Path, ...]
     state_bytes: int
     constant_bytes: int
+    report: Report | None       # of whole numbers
 
     def __str__(self) -> str:
         names = ", ".join(path.name for path in self.files)
@@ -89,7 +92,7 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
     x, is_spikes = _steps(plain, calibration)
     events = is_spikes if events is None else events
     if made is None:
-        _check_finite(plain)
+        check_finite(plain)
         program = lower(plain)
         code = CCode(program, name, Float(program, name), events)
         given_x, answers = _float_answers(program, x)
@@ -97,7 +100,8 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
         code = CCode(made.integers.program, name, Integers(made.integers, name), events)
         given_x, answers = _whole_answers(made, x)
     texts = dict(_files(code, plain, made, (given_x, answers), made_by))
-    return _write(Path(folder), texts, code)
+    files = _write(Path(folder), texts)
+    return Exported(files, code.state_bytes, code.constant_bytes, None if made is None else made.report)
 
 
 def _check_name(name):
@@ -105,18 +109,12 @@ def _check_name(name):
         raise ValueError(f"name must be an identifier of C, such as ecg; got {name!r}")
 
 
-def _check_finite(net):
-    for key, array in net.arrays().items():
-        if not np.isfinite(array).all():
-            raise ExportError(f"{key} holds numbers that are not finite; train the network again, or restore it")
-
-
 def _steps(net, calibration):
     """(inputs (T, N) for the test, whether they are spikes)."""
     if calibration is not None:
         source = calibration.x if hasattr(calibration, "batches") and len(calibration) < 8 else calibration
         is_spikes = isinstance(getattr(source, "_x", source), Spikes)
-        x, _, _ = inputs(net, calibration)
+        x, *_ = inputs(net, calibration)
         return x[:STEPS, 0], is_spikes or bool((x == np.rint(x)).all() and x.min() >= 0)
     rng = np.random.default_rng(0)
     first = next(iter(net.layers.values()))
@@ -148,6 +146,8 @@ def _files(code: CCode, net: Network, made: IntegerNetwork | None, steps: tuple,
                         f'#include "{name}.h"\n\n{source}')
     yield f"{name}_test.c", _test(code, *steps)
     yield "Makefile", MAKEFILE.format(mark=MARK, name=name)
+    if made is not None:
+        yield f"{name}_report.json", made.report.as_json()
 
 
 def _header(code, net, made, made_by):
@@ -287,17 +287,16 @@ clean:
 """
 
 
-def _write(folder, texts, code):
+def _write(folder, texts):
     """All files, or none."""
     for file in texts:
         path = folder / file
         if path.exists() and MARK not in path.read_text(errors="replace")[:200]:
-            raise ValueError(f"{path} is there already and was not written by numsnn; choose another folder or name")
+            raise ValueError(f"{path} is there already and was not written by numsnn; "
+                             f"choose another folder or name")
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for file, text in texts.items():
             part = stack.enter_context(whole(folder / file))
             Path(part).write_text(text)
-    constants = code.constant_bytes
-    return Exported(tuple(folder / file for file in texts), code.state_bytes, constants)
-
+    return tuple(folder / file for file in texts)

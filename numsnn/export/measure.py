@@ -22,18 +22,18 @@ class Measured(NamedTuple):
     steps: int
 
 
-def inputs(net: Any, data: Any) -> tuple[np.ndarray, np.ndarray | None, Any]:
-    """(x (T, B, N) as numbers, lengths, labels) of a Dataset, or of an array or Spikes."""
-    labels = lengths = None
+def inputs(net: Any, data: Any) -> tuple[np.ndarray, Any, Any, Any]:
+    """(x (T, B, N) as numbers, lengths, labels, mask) of a Dataset, or of an array or Spikes."""
+    labels = lengths = mask = None
     if hasattr(data, "batches"):
         if not len(data):
             raise ValueError("the calibration data are empty")
         batch = next(iter(data.batches(min(SEQUENCES, len(data)))))
-        data, lengths, labels = batch.x, batch.lengths, batch.y
+        data, lengths, labels, mask = batch.x, batch.lengths, batch.y, batch.mask
     x = as_numbers(net, data)
     if not x.size:
         raise ValueError("the calibration data are empty")
-    return x[:, :SEQUENCES], None if lengths is None else lengths[:SEQUENCES], labels
+    return x[:, :SEQUENCES], lengths, labels, mask
 
 
 def as_numbers(net: Any, x: Any) -> np.ndarray:

@@ -127,8 +127,8 @@ def quantise(net: Network, calibration: Any, *, weights: int = 8, states: int = 
                              f"{' or 32' if what == 'states' else ''}; got {bits!r}")
     if isinstance(headroom, (bool, str)) or not 1 <= headroom < 1024:
         raise ValueError(f"headroom must be a factor from 1 on; got {headroom!r}")
-    _check_finite(net)
-    x, lengths, labels = inputs(net, calibration)
+    check_finite(net)
+    x, lengths, labels, mask = inputs(net, calibration)
     program = lower(net)
     measured = measure(program, x, lengths)
     try:
@@ -136,11 +136,12 @@ def quantise(net: Network, calibration: Any, *, weights: int = 8, states: int = 
     except TypeError as error:
         raise ExportError(str(error)) from error
     made = IntegerNetwork(net, integers, Report())
-    made.report = report(made, measured, x, lengths, labels)
+    made.report = report(made, measured, x, lengths, labels, mask)
     return made
 
 
-def _check_finite(net):
+def check_finite(net: Network) -> None:
+    """ExportError where a weight is no number."""
     for name, array in net.arrays().items():
         if not np.isfinite(array).all():
             raise ExportError(f"{name} holds numbers that are not finite; train the network again, or restore it")

@@ -48,10 +48,14 @@ class Report:
     accuracy_float: float | None = None
     table_error: float = 0.0
 
+    def as_json(self) -> str:
+        """All of it as JSON."""
+        return json.dumps({"about": "Written by numsnn", **asdict(self)}, indent=1) + "\n"
+
     def save(self, path: Path | str) -> None:
         """Write it as JSON."""
         with whole(path) as part:
-            Path(part).write_text(json.dumps(asdict(self), indent=1) + "\n")
+            Path(part).write_text(self.as_json())
 
     def __str__(self) -> str:
         rows = [["layer", "constants", "state", "additions", "products", "saturated", "largest"]]
@@ -71,14 +75,14 @@ class Report:
         return "\n".join(lines)
 
 
-def report(made: Any, measured: Any, x: np.ndarray, lengths: np.ndarray | None, labels: Any) -> Report:
+def report(made: Any, measured: Any, x: np.ndarray, lengths: Any, labels: Any, mask: Any) -> Report:
     """The report of an IntegerNetwork on its calibration data."""
     integers, program = made.integers, made.integers.program
     code = CCode(program, "net", Integers(integers, "net"), False)
     found = Report(integers.bits, integers.states, state=code.state_bytes,
                    work=sum(n * WIDTH[kind] for kind, n in code.memory.sizes.items()),
                    table_error=max((table.error for table in integers.tables), default=0.0))
-    run = _agreement(found, made, x, lengths, labels)
+    run = _agreement(found, made, x, lengths, labels, mask)
     rows = {name: OfLayer(name) for name in dict.fromkeys(program.layer_of.values())}
     for operation in program.flat():
         row = rows[program.layer_of[operation]]
@@ -98,7 +102,7 @@ def report(made: Any, measured: Any, x: np.ndarray, lengths: np.ndarray | None, 
     return found
 
 
-def _agreement(found, made, x, lengths, labels):
+def _agreement(found, made, x, lengths, labels, mask):
     """Decisions of both networks; the run in whole numbers, with its saturations."""
     reference = made.net if made.net.device == "reference" else made.net.clone(device="reference")
     tokens = next(iter(made.net.layers.values())).reads_tokens
@@ -106,9 +110,9 @@ def _agreement(found, made, x, lengths, labels):
     y, _ = reference.run(given_x, lengths=lengths)
     q, _ = made.run(given_x, lengths=lengths)
     mine, theirs = q.argmax(-1), y.argmax(-1)
-    counted = np.ones(mine.shape, bool)
+    counted = np.ones(mine.shape, bool) if mask is None else np.array(mask, bool)
     if lengths is not None and mine.shape == x.shape[:2]:
-        counted = np.arange(len(x))[:, None] < lengths
+        counted &= np.arange(len(x))[:, None] < lengths
     found.agreement = float((mine == theirs)[counted].mean())
     is_classes = labels is not None and np.shape(labels) == mine.shape and \
         np.issubdtype(np.asarray(labels).dtype, np.integer)
