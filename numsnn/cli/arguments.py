@@ -137,8 +137,8 @@ def _add_info(commands):
 def _add_export(commands):
     export = commands.add_parser(
         "export", help="write a checkpoint as C, in floats or in whole numbers",
-        description="Write a trained network as C99 without dependencies, and the test that it computes what the "
-                    "network does (make -C OUT test).")
+        description="Write a trained network as C99 without dependencies, and the test that it computes what "
+                    "the network does (make -C OUT test).")
     add = export.add_argument
     _add_checkpoint(export)
     add("out", metavar="OUT", help="folder for NAME.h, NAME.c, NAME_test.c, Makefile")

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from .program import Array, Linear, Loop, Operation, Program, given, taken
 
 STACK = 1024        # bytes of working space up to which it lies on the stack, else in the state
-WIDTH = {"int64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "int16_t": 2, "uint16_t": 2, "int8_t": 1, "uint8_t": 1}
+WIDTH = {"int64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "int16_t": 2, "uint16_t": 2, "int8_t": 1,
+         "uint8_t": 1}
 
 
 class Memory(NamedTuple):
@@ -225,8 +226,8 @@ class CCode:
         output = place[self.program.output]
         handed = ["if (output != 0) {", f"    memcpy(output, {output}, sizeof {output});", "}"]
         if output == "input":
-            handed = ["if (output != 0) {", f"    memcpy(output, input, {self.program.output.n}u * sizeof *input);",
-                      "}"]
+            size = f"{self.program.output.n}u * sizeof *input"
+            handed = ["if (output != 0) {", f"    memcpy(output, input, {size});", "}"]
         return [*(space if self.on_stack else []), *lines, *handed]
 
     def _operations(self, operations: Iterable[Operation], place):

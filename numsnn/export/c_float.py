@@ -56,7 +56,8 @@ static float two_to(float m)
 CONVOLVE = """/* y += the convolution of x; places of y that nothing reaches stay */
 static void convolve(float *y, const float *x, const float *w, const int32_t *g)
 {
-    const int32_t channels = g[0], rows = g[1], columns = g[2], out = g[3], rows_out = g[4], columns_out = g[5];
+    const int32_t channels = g[0], rows = g[1], columns = g[2];
+    const int32_t out = g[3], rows_out = g[4], columns_out = g[5];
     for (int32_t c = 0; c < channels; c++) {
         for (int32_t i = 0; i < g[6]; i++) {
             for (int32_t j = 0; j < g[7]; j++) {
@@ -210,8 +211,8 @@ class Float(Arithmetic):
 
     def _windows(self, operation, place):
         g = operation.geometry
-        x, (rows, columns) = place[operation.x], g.out
-        element = (f"{x}[(c * {g.size[0]}u + r * {g.stride[0]}u + i) * {g.size[1]}u + q * {g.stride[1]}u + j]")
+        x, (rows, columns), (down, along) = place[operation.x], g.out, g.stride
+        element = f"{x}[(c * {g.size[0]}u + r * {down}u + i) * {g.size[1]}u + q * {along}u + j]"
         if operation.reduce == "max":
             total, turn = element.replace("+ i)", ")").replace(" + j]", "]"), \
                 f"total = {element} > total ? {element} : total;"

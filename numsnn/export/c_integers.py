@@ -22,12 +22,12 @@ from .program import (
 
 BINARY = {"add": "+", "sub": "-", "mul": "*"}
 SATURATE = """/* the nearest number that a {bits}-bit word holds */
-static {type} saturated_{bits}({word} q)
+static {type} {name}({word} q)
 {{
     return ({type})(q < {low} ? {low} : q > {high} ? {high} : q);
 }}"""
 SCALED = """/* q / 2^n, halves up; n below 0: q 2^-n */
-static {word} scaled({word} q, int32_t n)
+static {word} scaled_{bits}({word} q, int32_t n)
 {{
     const {word} one = 1;
     return n > 0 ? (q + (one << (n - 1))) >> n : q * (one << -n);
@@ -103,9 +103,21 @@ class Integers(Arithmetic):
         self.tables: list[Table] = []
 
     def type_of(self, array: Array) -> str:
-        if array in self.sums.values():
-            return self.word
+        for operation, total in self.sums.items():
+            if total is array:
+                return self._word_of(operation)
         return self.integers.format(array).type
+
+    def _word_of(self, operation):
+        """The type of an operation's sums of weights."""
+        return f"int{self.integers.weights[operation].word}_t"
+
+    def _scaled(self, operation, total, index):
+        """A sum of weights in the scale of the result."""
+        weights = self.integers.weights[operation]
+        self.used[f"scaled_{weights.word}"] = SCALED.format(word=self._word_of(operation), bits=weights.word)
+        shift = self._shift(operation.weight, weights, index)
+        return f"scaled_{weights.word}({total}, {shift})"
 
     def scratch(self, operation: Operation) -> list[Array]:
         return [self.sums[operation]] if operation in self.sums else []
@@ -123,7 +135,8 @@ class Integers(Arithmetic):
         return table(f"static const {self.type_of(array)} {array.name}[{array.n}]", map(str, q))
 
     def _weights(self, array, weights):
-        text = table(f"static const {self.weight_type} {array.name}[{array.n}]", map(str, weights.q.reshape(-1)))
+        head = f"static const {self.weight_type} {array.name}[{array.n}]"
+        text = table(head, map(str, weights.q.reshape(-1)))
         if len(set(weights.shift.tolist())) > 1:
             shifts = map(str, weights.shift)
             text += "\n\n" + table(f"static const int8_t {array.name}_shift[{len(weights.shift)}]", shifts)
@@ -199,16 +212,17 @@ class Integers(Arithmetic):
         self.used["look_up"] = LOOK_UP.format(word=self.word)
         return f"look_up({x}, {made.name}, {made.low}, {made.shift}u, {len(made.values) - 1})"
 
-    def store(self, array: Array, expression: str, fixed: Fixed | None = None) -> str:
-        """An expression as the array holds it, saturated where it may not fit."""
+    def store(self, array: Array, expression: str, fixed: Fixed | None = None, word: str = "") -> str:
+        """An expression as the array holds it, saturated where it may not fit.  word: its type."""
         kind = self.integers.format(array)
         if fixed is not None and kind.low <= fixed.low and fixed.high <= kind.high:
             return f"({kind.type}){expression}"
         bits = max(kind.high.bit_length(), (-kind.low - 1).bit_length() if kind.low < 0 else 0) + 1
         low, high = (str(end) if end >= 0 else f"({end})" for end in (kind.low, kind.high))
-        self.used[f"saturated_{bits}"] = SATURATE.format(
-            bits=bits, type=kind.type, word=self.word, low=low, high=high)
-        return f"saturated_{bits}({expression})"
+        name = f"saturated_{bits}" + ("_of_64" if word == "int64_t" != self.word else "")
+        self.used[name] = SATURATE.format(
+            name=name, bits=bits, type=kind.type, word=word or self.word, low=low, high=high)
+        return f"{name}({expression})"
 
     # ---- operations
 
@@ -228,9 +242,11 @@ class Integers(Arithmetic):
     def _linear(self, operation, place):
         x, w = self.type_of(operation.x), self.weight_type
         binary = operation.x.binary
+        word = self._word_of(operation)
         name = f"{x[:-2]}_{w[:-2]}" if not binary else f"bits_{w[:-2]}"
-        term = "w[k * n_out + n]" if binary else f"({self.word})x[k] * w[k * n_out + n]"
-        self.used[f"add_rows_{name}"] = ADD_ROWS.format(name=name, word=self.word, x=x, w=w, term=term)
+        name += "_64" if word == "int64_t" else ""
+        term = "w[k * n_out + n]" if binary else f"({word})x[k] * w[k * n_out + n]"
+        self.used[f"add_rows_{name}"] = ADD_ROWS.format(name=name, word=word, x=x, w=w, term=term)
         total = place[self.sums[operation]]
         added = (f"add_rows_{name}({total}, {place[operation.x]}, {place[operation.weight]}, "
                  f"{operation.x.n}u, {operation.y.n}u);")
@@ -238,13 +254,12 @@ class Integers(Arithmetic):
 
     def _summed(self, operation, place):
         """The sums, scaled, on top of what they begin with."""
-        self.used["scaled"] = SCALED.format(word=self.word)
         y, start = operation.y, operation.start
-        shift = self._shift(operation.weight, self.integers.weights[operation], "n")
-        total = f"scaled({place[self.sums[operation]]}[n], {shift})"
+        total = self._scaled(operation, f"{place[self.sums[operation]]}[n]", "n")
         if start is not None:
             total = f"{place[start]}[n] + {total}"
-        return nested([("n", y.n)], [f"{place[y]}[n] = {self.store(y, total)};"])
+        store = self.store(y, total, word=self._word_of(operation))
+        return nested([("n", y.n)], [f"{place[y]}[n] = {store};"])
 
     def rows(self, operation: Linear, place: dict[Array, str]) -> list[str]:
         total, n_out = place[self.sums[operation]], operation.y.n
@@ -256,11 +271,10 @@ class Integers(Arithmetic):
                 "    } else {", "        s->ignored++;", "    }", "}", *self._summed(operation, place)]
 
     def _convolution(self, operation, place):
-        self.used["scaled"] = SCALED.format(word=self.word)
-        g = operation.geometry
-        shift = self._shift(operation.weight, self.integers.weights[operation], "o")
-        store = self.store(operation.y, f"{place[operation.bias]}[o] + scaled(sum, {shift})")
-        text = CONVOLUTION.format(**g._asdict(), word=self.word, store=store, x=place[operation.x],
+        g, word = operation.geometry, self._word_of(operation)
+        total = f"{place[operation.bias]}[o] + {self._scaled(operation, 'sum', 'o')}"
+        store = self.store(operation.y, total, word=word)
+        text = CONVOLUTION.format(**g._asdict(), word=word, store=store, x=place[operation.x],
                                   w=place[operation.weight], y=place[operation.y])
         inside = text.split("\n")[1:-1]
         return nested([("o", operation.bias.n), ("r", g.out[0]), ("q", g.out[1])],
@@ -279,13 +293,15 @@ class Integers(Arithmetic):
         lines, (result,) = self.statements(*expression, lambda read: "total")
         index = f"(c * {rows}u + r) * {columns}u + q"
         return nested([("c", g.channels), ("r", rows), ("q", columns)], [
-            f"{self.word} total = {first};", *nested([("i", g.kernel[0]), ("j", g.kernel[1])], [turn]), *lines,
+            f"{self.word} total = {first};",
+            *nested([("i", g.kernel[0]), ("j", g.kernel[1])], [turn]), *lines,
             f"{place[operation.y]}[{index}] = {self.store(operation.y, result, expression.results[0])};"])
 
     def _copy(self, operation, place):
         y = place[operation.y] if not operation.offset else f"({place[operation.y]} + {operation.offset})"
         if self.integers.format(operation.y)[:2] == self.integers.format(operation.x)[:2]:
-            return [f"memcpy({y}, {place[operation.x]}, {operation.x.n}u * sizeof({self.type_of(operation.x)}));"]
+            size = f"{operation.x.n}u * sizeof({self.type_of(operation.x)})"
+            return [f"memcpy({y}, {place[operation.x]}, {size});"]
         expression = self.integers.expressions[operation]
         lines, (result,) = self.statements(*expression, lambda read: f"{place[operation.x]}[i]")
         store = self.store(operation.y, result, expression.results[0])
@@ -299,7 +315,8 @@ class Integers(Arithmetic):
             f"{self.word} largest = {x}[0], sum = 0;",
             *nested([("i", n)], [f"largest = {x}[i] > largest ? {x}[i] : largest;"]),
             *nested([("i", n)], [*lines, f"{y}[i] = (int16_t){result};", f"sum += {y}[i];"]),
-            *nested([("i", n)], [f"{y}[i] = (int16_t)({y}[i] * {1 << OF_ONE} / (sum > 1 ? sum : 1));"])]), "}"]
+            *nested([("i", n)],
+                    [f"{y}[i] = (int16_t)({y}[i] * {1 << OF_ONE} / (sum > 1 ? sum : 1));"])]), "}"]
 
     def _normalise(self, operation, place):
         self.used["divided"], self.used["whole_root"] = DIVIDED, ROOT
@@ -316,6 +333,7 @@ class Integers(Arithmetic):
         lines, (result,) = self.statements(*expression, read)
         deviation = f"const int64_t d = (int64_t){of_x} * {width} - sum;"
         bound = 1 << 18
+        kept = f"ratio > {bound} ? {bound} : ratio < -{bound} ? -{bound} : ratio"
         return nested([("p", places)], [
             "int64_t sum = 0, squares = 0, root;",
             *nested([("i", width)], [f"sum += {of_x};"]),
@@ -323,8 +341,7 @@ class Integers(Arithmetic):
             f"root = whole_root(squares / {width} + {eps});",
             *nested([("i", width)], [
                 deviation, f"const int64_t ratio = divided(d * {1 << OF_ONE - 4}, root);",
-                f"const {self.word} normal = ({self.word})(ratio > {bound} ? {bound} : "
-                f"ratio < -{bound} ? -{bound} : ratio);", *lines,
+                f"const {self.word} normal = ({self.word})({kept});", *lines,
                 f"{y}[{index}] = {self.store(operation.y, result, expression.results[0])};"])])
 
     def _count(self, operation, place):

@@ -123,9 +123,10 @@ class Trace:
     def constant(self, number: Any) -> Value:
         """A number, in the working precision."""
         exact = self.dtype.type(number)
-        if isinstance(number, (float, np.float64)) and self.dtype != np.float64 and exact != number:
-            raise TypeError(f"the constant {number!r} is not exact in {self.dtype}; say np.float32({number!r}) "
-                            f"as neurons.elementwise asks for, so that every target takes the same number")
+        if isinstance(number, (float, np.float64)) and self.dtype != np.float64 and float(exact) != number:
+            raise TypeError(f"the constant {number!r} is not exact in {self.dtype}; "
+                            f"say np.float32({number!r}), as neurons.elementwise asks, "
+                            f"so that every target takes the same number")
         return self._value("const", (), exact)
 
     def as_value(self, x: Any) -> Value:

@@ -2,7 +2,8 @@
 
     NAME.h, NAME.c      C99 and C++11; nothing but <stdint.h> and <string.h>
     NAME_report.json    of whole numbers: bytes, operations, saturations, agreement
-    NAME_test.c         some steps with the answers that are expected; main returns 0, or prints the first difference
+    NAME_test.c         some steps with the answers that are expected: main returns 0, or prints the first
+                        difference
     Makefile            make test builds and runs it with the host's compiler
 """
 
@@ -23,19 +24,23 @@ from .c_code import CCode, table
 from .c_float import Float, literal
 from .c_integers import Integers
 from .evaluate import Evaluation
-from .integers import IntegerRun
 from .lowering import lower
 from .measure import as_numbers, inputs
 from .quantise import IntegerNetwork, check_finite, quantise
 from .report import Report
+from .whole_run import IntegerRun
 
 MARK = "Written by numsnn"
 STEPS = 64              # of the test
-NUMBERS = {"float32": None, "int8": {"weights": 8, "states": 16}, "q15": {"weights": 16, "states": 16}}
-KEYWORDS = set("""alignas alignof asm auto bool break case catch char class const continue default delete do
-    double else enum explicit export extern false float for friend goto if inline int long mutable namespace
-    new operator private protected public register restrict return short signed sizeof static struct switch
-    template this throw true try typedef typename union unsigned using virtual void volatile while""".split())
+NUMBERS: dict[str, dict[str, int] | None] = {
+    "float32": None, "int8": {"weights": 8, "states": 16}, "q15": {"weights": 16, "states": 16}}
+KEYWORDS = frozenset([
+    "alignas", "alignof", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const",
+    "continue", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern",
+    "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace",
+    "new", "operator", "private", "protected", "public", "register", "restrict", "return", "short",
+    "signed", "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try",
+    "typedef", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "while"])
 
 
 class Exported(NamedTuple):
@@ -62,10 +67,10 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
         NAME_state state;  NAME_reset(&state);
         for (...) NAME_step(&state, input, output);         decision = NAME_decision(&state);
 
-    net: a Network, or what `ns.quantise` made of one.  folder: made if it is not there.  name: a C identifier,
-    first part of all names.  numbers: "float32" (the same bits as `net.step` on the reference device, where
-    compiled without contraction of a b + c: -ffp-contract=off), "int8" (8-bit weights, 16-bit states) or "q15"
-    (16-bit weights and states), which quantise on `calibration`; None: what `net` is.
+    net: a Network, or what `ns.quantise` made of one.  folder: made if it is not there.  name: a C
+    identifier, first part of all names.  numbers: "float32" (the same bits as `net.step` on the reference
+    device, where compiled without contraction of a b + c: -ffp-contract=off), "int8" (8-bit weights, 16-bit
+    states) or "q15" (16-bit weights and states), which quantise on `calibration`; None: what `net` is.
     calibration: a Dataset or sequences (T, B, N), for whole numbers and for the steps of the test; without it
     the test is made of random inputs.  events: whether NAME_step_events, which takes indices of spikes, is
     written as well; None: where the input of the calibration is spikes or counts.  made_by: a line for the
@@ -79,14 +84,11 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
         raise ValueError(f"numbers must be one of {', '.join(NUMBERS)}; got {numbers!r}")
     if isinstance(net, IntegerNetwork):
         if numbers == "float32":
-            raise ValueError("a network in whole numbers is not exported in float32; export the network it is of")
+            raise ValueError("a network in whole numbers is not exported in float32; "
+                             "export the network that it was made of")
         made: IntegerNetwork | None = net
-    elif NUMBERS.get(numbers or "float32") is not None:
-        if calibration is None:
-            raise ValueError(f"numbers={numbers!r} needs calibration=, data on which ranges are measured")
-        made = quantise(net, calibration, **NUMBERS[str(numbers)])
     else:
-        made = None
+        made = _quantised(net, numbers or "float32", calibration)
     plain = made.net if made is not None else net
     assert isinstance(plain, Network)
     x, is_spikes = _steps(plain, calibration)
@@ -102,6 +104,16 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
     texts = dict(_files(code, plain, made, (given_x, answers), made_by))
     files = _write(Path(folder), texts)
     return Exported(files, code.state_bytes, code.constant_bytes, None if made is None else made.report)
+
+
+def _quantised(net, numbers, calibration):
+    """The network in whole numbers, None for floats."""
+    bits = NUMBERS[numbers]
+    if bits is None:
+        return None
+    if calibration is None:
+        raise ValueError(f"numbers={numbers!r} needs calibration=, data on which ranges are measured")
+    return quantise(net, calibration, **bits)
 
 
 def _check_name(name):
@@ -153,7 +165,8 @@ def _files(code: CCode, net: Network, made: IntegerNetwork | None, steps: tuple,
 def _header(code, net, made, made_by):
     name, guard = code.name, f"{code.name.upper()}_H"
     program = code.program
-    inside = "\n".join(f" * {line}".rstrip() for line in _about(code, net, made, made_by)).replace("*/", "* /")
+    about = _about(code, net, made, made_by)
+    inside = "\n".join(f" * {line}".rstrip() for line in about).replace("*/", "* /")
     members = "\n".join(f"    {member}" for member in code.members())
     prototypes = code.prototypes()
     functions = "\n\n".join(f"/* {SAID[key].format(n=program.input.n)} */\n{head};"
@@ -198,8 +211,8 @@ typedef struct {{
 SAID = {
     "reset": "Begin a sequence.",
     "step": "One time step: input holds {n} numbers; output, which may be 0, gets the answer.",
-    "step_events": "One time step whose input are spikes: the indices of the units that spiked, in ascending\n"
-                   "   order; those beyond {n} are ignored, and counted in s->ignored.",
+    "step_events": "One time step whose input are spikes: the indices of the units that spiked, in\n"
+                   "   ascending order; those beyond {n} are ignored, and counted in s->ignored.",
     "decision": "The largest output of the last step."}
 
 
@@ -232,10 +245,10 @@ def _test(code, x, answers):
     name, arithmetic, program = code.name, code.arithmetic, code.program
     kinds = arithmetic.type_of(program.input), arithmetic.type_of(program.output)
     written = [literal if kind == "float" else (lambda v: str(int(v))) for kind in kinds]
-    given_table, wanted = (table(f"static const {kind} {what}[{len(a)}][{a.shape[1]}]",
-                                 ["{" + ", ".join(map(write, row)) + "}" for row in a])
-                           for kind, what, a, write in zip(kinds, ("inputs", "answers"), (x, answers), written,
-                                                           strict=True))
+    given_table, wanted = (
+        table(f"static const {kind} {what}[{len(a)}][{a.shape[1]}]",
+              ["{" + ", ".join(map(write, row)) + "}" for row in a])
+        for kind, what, a, write in zip(kinds, ("inputs", "answers"), (x, answers), written, strict=True))
     shown = ("%.9g", "(double)") if kinds[1] == "float" else ("%ld", "(long)")
     return TEST.format(mark=MARK, name=name, inputs=given_table, answers=wanted, steps=len(x), kind=kinds[1],
                        n_out=program.output.n, shown=shown[0], cast=shown[1])

@@ -69,8 +69,8 @@ class Fixed:
 class FixedTrace:
     """The whole-number form of the results of a trace.
 
-    format_of: array -> Format.  word: bits of a signed word, 32 or 64.  ranges: Value -> (low, high), what was
-    measured of it, for tables.
+    format_of: array -> Format.  word: bits of a signed word, 32 or 64.  ranges: Value -> (low, high), what
+    was measured of it, for tables.
     """
 
     def __init__(self, format_of: Callable, word: int, ranges: dict[Value, tuple[float, float]]):

@@ -10,7 +10,7 @@ from ..signals.spikes import Spikes
 from .evaluate import Evaluation
 from .expression import Value
 from .integers import Ranges
-from .program import Array, Program
+from .program import Array, Map, Program
 
 SEQUENCES = 256         # of a calibration, as many as are looked at
 
@@ -51,18 +51,19 @@ def measure(program: Program, x: np.ndarray, lengths: np.ndarray | None = None) 
     largest: dict[Array, float] = {}
     ranges: dict[Value, tuple[float, float]] = {}
     active: dict[Array, float] = {}
-    needed = {value.args[0] for operation in program.flat() if hasattr(operation, "trace")
-              for value in operation.trace.values if value.op.startswith("call:")}
+    traces = [operation.trace for operation in program.flat() if isinstance(operation, Map)]
+    values = [value for trace in traces for value in trace.values]
+    needed = {value.args[0] for value in values if value.op.startswith("call:")}
     valid: Any = slice(None)
 
-    def watch(what: Array | Value, values: Any) -> None:
+    def watch(what: Array | Value, holds: Any) -> None:
         if isinstance(what, Array):
-            seen = np.abs(values[valid])
+            seen = np.abs(holds[valid])
             largest[what] = max(largest.get(what, 0.0), float(seen.max(initial=0.0)))
             active[what] = active.get(what, 0.0) + float(np.count_nonzero(seen)) / max(len(seen), 1)
         elif what in needed:
             low, high = ranges.get(what, (np.inf, -np.inf))
-            ranges[what] = min(low, float(np.min(values))), max(high, float(np.max(values)))
+            ranges[what] = min(low, float(np.min(holds))), max(high, float(np.max(holds)))
 
     run = Evaluation(program, x.shape[1], watch)
     for t, now in enumerate(x):

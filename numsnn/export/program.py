@@ -1,16 +1,14 @@
 """A time step of a network as a list of plain operations on arrays: what C is printed from.
 
-`lower` (lowering.py) makes it of a network; `evaluate` runs it in NumPy, for the ranges that integers need and
-for the proof that it is the network; c_float.py and c_integers.py print it.
+`lower` (lowering.py) makes it of a network; evaluate.py runs it in NumPy, for the ranges that integers need
+and for the proof that it is the network; c_float.py and c_integers.py print it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
-
-import numpy as np
+from typing import Any, NamedTuple, TypeAlias
 
 from ..devices.contract import Geometry
 from .expression import Trace, Value
@@ -28,7 +26,7 @@ class Array:
     name: str
     n: int
     kind: str = "work"
-    values: np.ndarray | None = None
+    values: Any = None
     binary: bool = False
     like: Array | None = None
     sums: bool = False

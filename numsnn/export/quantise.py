@@ -9,18 +9,20 @@ from numpy.typing import ArrayLike
 
 from ..network.network import Network
 from ..signals.spikes import Spikes
-from .integers import IntegerProgram, IntegerRun
+from .integers import IntegerProgram
 from .lowering import ExportError, lower
 from .measure import as_numbers, inputs, measure
 from .program import Array
 from .report import Report, report
+from .whole_run import IntegerRun
 
 
 class IntegerNetwork:
     """A network whose every number is whole: the twin in NumPy of the C that `ns.export_c` writes.
 
-    `run`, `step`, `ns.evaluate` and `ns.predict` take it as they take the network that it was made of; what it
-    hands out are the whole numbers of the last layer in its unit, so that they compare with the network's.
+    `run`, `step`, `ns.evaluate` and `ns.predict` take it as they take the network that it was made of; what
+    it hands out are the whole numbers of the last layer in its unit, so that they compare with the
+    network's.
 
     net: the network in floats.  report: bytes, operations, saturations, agreement on the calibration data.
     """
@@ -46,18 +48,18 @@ class IntegerNetwork:
         steps, batch = numbers.shape[:2]
         if not steps:
             raise ValueError("a run in whole numbers needs at least one step; got a sequence of none")
-        lengths = self.net._lengths(lengths, numbers)
+        ends: Any = self.net._lengths(lengths, numbers)
         run = self._begun(batch, state)
-        answers = []
+        answers: list[np.ndarray] = []
         for t, now in enumerate(numbers):
-            before = None if lengths is None else self._kept(run)
+            before = None if ends is None else self._kept(run)
             answer = self._answer(run.step(self.whole(now)), run)
             if before is not None:
-                over = t >= lengths
+                over = t >= ends
                 for array, values in before.items():
                     run.values[array][over] = values[over]
-                each = self.net._last.answers_each_step
-                answer[over] = 0 if each else answers[-1][over] if answers else 0
+                stays = answers and not self.net._last.answers_each_step
+                answer[over] = answers[-1][over] if stays else 0
             answers.append(answer)
         y = np.stack(answers) if self.net._last.answers_each_step else answers[-1]
         after = {array.name: values for array, values in self._kept(run).items()}
@@ -88,14 +90,15 @@ class IntegerNetwork:
             for array, values in self._kept(run).items():
                 given = np.asarray(state.get(array.name))
                 if given.shape != values.shape:
-                    raise ValueError(f"state: {array.name} must hold whole numbers of shape {values.shape}; pass "
-                                     f"what run or step of this network returned")
+                    raise ValueError(f"state: {array.name} must hold whole numbers of shape {values.shape}; "
+                                     f"pass what run or step of this network returned")
                 run.values[array] = given.copy()
         return run
 
     @staticmethod
     def _kept(run) -> dict[Array, np.ndarray]:
-        return {array: values.copy() for array, values in run.values.items() if array.kind in ("state", "count")}
+        kept = ("state", "count")
+        return {array: values.copy() for array, values in run.values.items() if array.kind in kept}
 
     def summary(self) -> str:
         """The report as a table."""
@@ -115,9 +118,9 @@ def quantise(net: Network, calibration: Any, *, weights: int = 8, states: int = 
     have 15 bits, functions such as the soft-max's exp are tables; what does not fit is saturated where it is
     stored, and counted.
 
-    calibration: a Dataset, or an array or Spikes (T, B, N), on which ranges are measured (up to 256 sequences).
-    weights: 4 to 16.  states: 8 to 16, or 32 (sums are then of 64 bits).  headroom: how much larger than what
-    was measured values may get before they saturate, at least 1.
+    calibration: a Dataset, or an array or Spikes (T, B, N), on which ranges are measured (up to 256
+    sequences).  weights: 4 to 16.  states: 8 to 16, or 32 (sums are then of 64 bits).  headroom: how much
+    larger than what was measured values may get before they saturate, at least 1.
 
     ExportError where a layer has no such form; ValueError where a range does not fit.
     """
@@ -144,4 +147,5 @@ def check_finite(net: Network) -> None:
     """ExportError where a weight is no number."""
     for name, array in net.arrays().items():
         if not np.isfinite(array).all():
-            raise ExportError(f"{name} holds numbers that are not finite; train the network again, or restore it")
+            raise ExportError(f"{name} holds numbers that are not finite; "
+                              f"train the network again, or restore it")

@@ -12,8 +12,8 @@ import numpy as np
 from ..formats.whole import whole
 from .c_code import WIDTH, CCode
 from .c_integers import Integers
-from .integers import IntegerRun
 from .program import Array, Convolution, Linear, Map, given
+from .whole_run import IntegerRun
 
 
 @dataclass
@@ -63,13 +63,15 @@ class Report:
                   f"{layer.multiplications:,.0f}", f"{100 * layer.saturated:.3g} %", f"{layer.largest:.3g}"]
                  for layer in self.layers]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in
-                                                       zip(row[1:], widths[1:], strict=True))]) for row in rows]
+        lines = []
+        for name, *cells in rows:
+            numbers = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+            lines.append("  ".join([name.ljust(widths[0]), *numbers]))
         lines.append(f"{self.weights}-bit weights, {self.states}-bit states: {self.constants:,} bytes of "
                      f"constants, {self.state:,} of state, {self.work:,} of working space")
         if self.agreement is not None:
-            lines.append(f"{100 * self.agreement:.2f} % of the decisions on the calibration data are those of "
-                         f"the network in floats")
+            lines.append(f"{100 * self.agreement:.2f} % of the decisions on the calibration data are those "
+                         f"of the network in floats")
         if self.accuracy is not None:
             lines.append(f"accuracy there {self.accuracy:.4f}, in floats {self.accuracy_float:.4f}")
         return "\n".join(lines)
@@ -104,7 +106,7 @@ def report(made: Any, measured: Any, x: np.ndarray, lengths: Any, labels: Any, m
 
 def _agreement(found, made, x, lengths, labels, mask):
     """Decisions of both networks; the run in whole numbers, with its saturations."""
-    reference = made.net if made.net.device == "reference" else made.net.clone(device="reference")
+    reference = made.net.clone(device="reference")
     tokens = next(iter(made.net.layers.values())).reads_tokens
     given_x = x[:, :, 0].astype(int) if tokens else x.reshape(*x.shape[:2], *made.net.input_shape)
     y, _ = reference.run(given_x, lengths=lengths)
