@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from . import datasets, energy, layers, loss, moved, neurons, optim
 from .datasets import Dataset, FormatError
 from .devices.threads import get_num_threads, set_num_threads
+from .export import ExportError, IntegerNetwork, export_c, quantise
 from .files import CheckpointError, load, save
 from .layers import (
     Activation,
@@ -70,13 +71,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation", "Add", "AvgPool1d", "AvgPool2d", "BatchNorm", "Bidirectional", "CheckpointError",
     "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Dataset", "Dense", "Dropout",
-    "Embedding", "Evaluation", "Events", "Flatten", "FormatError", "From", "GradientError", "History",
-    "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime",
-    "Population", "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Spikes", "SumPool1d",
-    "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
-    "check_gradients", "check_loss", "datasets", "encode", "energy", "evaluate", "fit", "get_num_threads",
-    "init", "layers", "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict",
-    "regularise", "report", "save", "set_num_threads", "surrogate", "warm_up",
+    "Embedding", "Evaluation", "Events", "ExportError", "Flatten", "FormatError", "From", "GradientError",
+    "History", "IntegerNetwork", "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d", "MembraneNorm",
+    "Network", "OverTime", "PoolTime", "Population", "Previous", "Repeat", "Reshape", "Residual",
+    "Reverse", "Spikes", "SumPool1d", "SumPool2d", "Ternary", "TimeDistributed", "TrainingDiverged",
+    "TrainingWarning", "audio", "check_gradients", "check_loss", "datasets", "encode", "energy",
+    "evaluate", "export_c", "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics",
+    "neurons", "optim", "plot", "population", "predict", "quantise", "regularise", "report", "save",
+    "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += models.__all__
 

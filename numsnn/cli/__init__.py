@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, energy, recipes, warmup, bench, convert, info, guide."""
+"""The command line: numsnn train, evaluate, energy, recipes, warmup, bench, convert, info, export, guide."""
 
 import sys
 

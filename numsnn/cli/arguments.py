@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_convert(commands)
     _add_info(commands)
+    _add_export(commands)
     _add_guide(commands)
     return program
 
@@ -139,6 +140,21 @@ def _add_info(commands):
         help="which one of a file that holds several (default 0)")
     add("--plot", choices=("raster", "frames", "surface"), help="draw the events")
     add("--out", metavar="PNG", help="where to draw (default FILE.raster.png ...)")
+
+
+def _add_export(commands):
+    export = commands.add_parser(
+        "export", help="write a checkpoint as C, in floats or in whole numbers",
+        description="Write a trained network as C99 without dependencies, and the test that it computes what "
+                    "the network does (make -C OUT test).")
+    add = export.add_argument
+    _add_checkpoint(export)
+    add("out", metavar="OUT", help="folder for NAME.h, NAME.c, NAME_test.c, Makefile")
+    add("--name", default="net", metavar="NAME", help="first part of all names in C (default net)")
+    add("--numbers", default="float32", choices=("float32", "int8", "q15"),
+        help="float32 (default), int8 (8-bit weights, 16-bit states) or q15 (16 bits)")
+    _add_data(export)
+    _add_last(export)
 
 
 # ---- arguments that several commands share

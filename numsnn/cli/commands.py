@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .converting import convert
+from .exporting import export
 from .settings import pairs, refuse_taken, values
 
 
@@ -236,4 +237,4 @@ def _guide(options):
 
 
 COMMANDS = {"train": _train, "evaluate": _evaluate, "energy": _energy, "recipes": _recipes, "warmup": _warmup,
-            "bench": _bench, "convert": convert, "info": _info, "guide": _guide}
+            "bench": _bench, "convert": convert, "info": _info, "export": export, "guide": _guide}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import Dataset
+from ..export import IntegerNetwork
 from ..layers.layer import positive_integer
 from ..network.network import Network
 from ..optim import Optimizer
@@ -18,11 +19,11 @@ from .regularise import Regulariser
 OWN_KEYS = ("loss", "learning_rate", "gradient_norm", "projected")      # of every history
 
 
-def network(net: Any, caller: str) -> Network:
-    """TypeError where `net` is no network."""
-    if not isinstance(net, Network):
+def network(net: Any, caller: str, runs: bool = False) -> Network:
+    """TypeError where `net` is no network.  runs: one in whole numbers, which only runs, will do."""
+    if not isinstance(net, (Network, IntegerNetwork) if runs else Network):
         raise TypeError(f"{caller}: the first argument is a Network; got {_kind(net)}")
-    return net
+    return net      # type: ignore[return-value]
 
 
 def dataset(data: Any, what: str) -> Dataset:

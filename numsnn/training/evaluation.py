@@ -168,7 +168,7 @@ def _of_targets(data, predicted, count):
 
 
 def _check_data(net, data, what):
-    arguments.network(net, what)
+    arguments.network(net, what, runs=True)
     if not len(arguments.dataset(data, what)):
         raise ValueError(f"data set {data.name!r} is empty; there is nothing to {what}")
 

@@ -1,0 +1,304 @@
+"""What the C of every arithmetic has in common: state, working space, the functions of the header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .program import Array, Linear, Loop, Operation, Program, given, taken
+
+STACK = 1024        # bytes of working space up to which it lies on the stack, else in the state
+WIDTH = {"int64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "int16_t": 2, "uint16_t": 2, "int8_t": 1,
+         "uint8_t": 1}
+
+
+class Memory(NamedTuple):
+    """Where the working arrays of each C type lie."""
+    places: dict[Array, int]            # in elements of the type
+    sizes: dict[str, int]               # C type -> elements
+
+
+class Member(NamedTuple):
+    """A member of the state."""
+    type: str
+    name: str
+    n: int              # 0: a number, not an array
+
+    @property
+    def bytes(self) -> int:
+        return WIDTH[self.type] * max(self.n, 1)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.name}{f'[{self.n}]' if self.n else ''};"
+
+
+class Arithmetic:
+    """What depends on the numbers: the C types of arrays, and the lines of each kind of operation.
+
+    Helpers that lines call are put into `used`, and printed once.
+    """
+
+    def __init__(self, program: Program, name: str):
+        self.program = program
+        self.name = name
+        self.used: dict[str, str] = {}
+
+    def type_of(self, array: Array) -> str:
+        """The C type of an array's elements."""
+        raise NotImplementedError
+
+    def lines(self, operation: Operation, place: dict[Array, str]) -> list[str]:
+        """The C of an operation.  place: the C expression of the begin of each array."""
+        raise NotImplementedError
+
+    def rows(self, operation: Linear, place: dict[Array, str]) -> list[str]:
+        """The C of a Linear whose input are `count` `indices`."""
+        raise NotImplementedError
+
+    def scratch(self, operation: Operation) -> list[Array]:
+        """Arrays that an operation needs while it runs."""
+        return []
+
+    def one_more(self, expression: str) -> str:
+        """An element of the input with one event more."""
+        raise NotImplementedError
+
+    def constant(self, array: Array) -> str:
+        """The definition of a constant array."""
+        raise NotImplementedError
+
+    def begin(self, array: Array) -> list[str]:
+        """The first values of a state, as C writes them."""
+        raise NotImplementedError
+
+
+class CCode:
+    """State and functions of a program in C."""
+
+    def __init__(self, program: Program, name: str, arithmetic: Arithmetic, events: bool):
+        self.program = program
+        self.name = name
+        self.arithmetic = arithmetic
+        self.is_token = program.input.kind == "token"
+        self.events = events or self.is_token
+        self.memory = memory(program, arithmetic)
+        self.on_stack = sum(n * WIDTH[kind] for kind, n in self.memory.sizes.items()) <= STACK
+        first = program.operations[0]
+        reads_input = [op for op in program.operations if program.input in taken(op)]
+        # events go straight to the rows of the first weights, where nothing else reads the input
+        self.rows_first = self.events and isinstance(first, Linear) and reads_input == [first]
+        self.buffered = self.events and not self.rows_first
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of constants: weights, coefficients, tables."""
+        sizes = re.findall(r"static const (\w+) \w+\[(\d+)\] =", self.source())
+        return sum(WIDTH[kind] * int(n) for kind, n in sizes)
+
+    # ---- the state
+
+    def members(self) -> list[Member]:
+        """The widest come first, so that there is no padding between them."""
+        found = []
+        for array in self.program.arrays:
+            if array.kind == "count":
+                found.append(Member("uint32_t", array.name, 0))
+            elif array.kind == "state":
+                found.append(Member(self.arithmetic.type_of(array), array.name, array.n))
+        output = self.program.output
+        if not self._is_kept(output):
+            found.append(Member(self.arithmetic.type_of(output), "output", output.n))
+        if self.events:
+            found.append(Member("uint32_t", "ignored", 0))
+        if self.buffered:
+            found.append(Member(self.arithmetic.type_of(self.program.input), "events", self.program.input.n))
+        if not self.on_stack:
+            found += [Member(kind, f"work_{kind[:-2]}", n) for kind, n in self.memory.sizes.items()]
+        return sorted(found, key=lambda member: -WIDTH[member.type])
+
+    @property
+    def state_bytes(self) -> int:
+        """sizeof the state."""
+        members = self.members()
+        widest = max(WIDTH[member.type] for member in members)
+        return -(-sum(member.bytes for member in members) // widest) * widest
+
+    @staticmethod
+    def _is_kept(array):
+        return array.kind in ("state", "count")
+
+    def place(self) -> dict[Array, str]:
+        """The C expression of the begin of each array."""
+        arrays = {*self.program.arrays, *self.memory.places}
+        return {array: self._place(array) for array in arrays}
+
+    def _place(self, array):
+        if array.kind in ("input", "token"):
+            return "input"
+        if array.kind == "constant":
+            return array.name
+        if self._is_kept(array):
+            return f"s->{array.name}"
+        if array is self.program.output:
+            return "s->output"
+        offset = self.memory.places[array]
+        space = f"{'' if self.on_stack else 's->'}work_{self.arithmetic.type_of(array)[:-2]}"
+        return f"({space} + {offset})" if offset else space
+
+    # ---- functions
+
+    def prototypes(self) -> dict[str, str]:
+        """Function -> its declaration, without the semicolon."""
+        name, output = self.name, self.arithmetic.type_of(self.program.output)
+        given_type = self.arithmetic.type_of(self.program.input)
+        functions = {
+            "reset": f"void {name}_reset({name}_state *s)",
+            "step": f"void {name}_step({name}_state *s, const {given_type} *input, {output} *output)"}
+        if self.events:
+            functions["step_events"] = (f"void {name}_step_events({name}_state *s, const uint16_t *indices, "
+                                        f"uint32_t count, {output} *output)")
+        functions["decision"] = f"uint32_t {name}_decision(const {name}_state *s)"
+        return functions
+
+    def source(self) -> str:
+        """Constants, helpers, functions."""
+        functions = [self._reset(), *self._steps(), self._decision()]
+        constants = [self.arithmetic.constant(a) for a in self.program.of_kind("constant")]
+        return "\n\n".join([*constants, *self.arithmetic.used.values(), *functions]) + "\n"
+
+    def _reset(self):
+        lines = ["memset(s, 0, sizeof *s);"]
+        for array in self.program.of_kind("state"):
+            begin = self.arithmetic.begin(array)
+            if len(set(begin)) > 1:
+                lines += [f"s->{array.name}[{i}] = {value};" for i, value in enumerate(begin)]
+            elif float(begin[0].rstrip("f")):
+                lines += [f"for (uint32_t i = 0; i < {array.n}u; i++) {{",
+                          f"    s->{array.name}[i] = {begin[0]};", "}"]
+        return function(self.prototypes()["reset"], lines)
+
+    def _steps(self):
+        heads, name = self.prototypes(), self.name
+        if not self.events:
+            return [function(heads["step"], self._step())]
+        kind, output = (self.arithmetic.type_of(a) for a in (self.program.input, self.program.output))
+        run = (f"static void {name}_run({name}_state *s, const {kind} *input, const uint16_t *indices, "
+               f"uint32_t count, {output} *output)")
+        step = self._token() if self.is_token else [f"{name}_run(s, input, 0, 0u, output);"]
+        if self.rows_first:
+            events = [f"{name}_run(s, 0, indices, count, output);"]
+        else:
+            run = run.replace(", const uint16_t *indices, uint32_t count", "")
+            step = [line.replace(", 0, 0u", "") for line in step]
+            events = [*self._collected(), f"{name}_run(s, s->events, output);"]
+        return [function(run, self._step()), function(heads["step"], step),
+                function(heads["step_events"], events)]
+
+    def _token(self):
+        """A token is the one row that it names."""
+        return ["const uint16_t index = (uint16_t)*input;",
+                "if (*input < 0 || *input > 65535) {", "    s->ignored++;",
+                f"    {self.name}_run(s, 0, 0, 0u, output);", "} else {",
+                f"    {self.name}_run(s, 0, &index, 1u, output);", "}"]
+
+    def _collected(self):
+        """Events as an array of numbers of events."""
+        return ["memset(s->events, 0, sizeof s->events);",
+                "for (uint32_t k = 0; k < count; k++) {",
+                f"    if (indices[k] < {self.program.input.n}u) {{",
+                f"        s->events[indices[k]] = {self.arithmetic.one_more('s->events[indices[k]]')};",
+                "    } else {", "        s->ignored++;", "    }", "}"]
+
+    def _step(self):
+        space = [f"{kind} work_{kind[:-2]}[{n}];" for kind, n in self.memory.sizes.items()]
+        first, *rest = self.program.operations
+        place = self.place()
+        if not self.rows_first:
+            lines = self._operations(self.program.operations, place)
+        elif self.is_token:
+            lines = [*self.arithmetic.rows(first, place), *self._operations(rest, place)]
+        else:
+            lines = ["if (input != 0) {", *indented(self.arithmetic.lines(first, place)), "} else {",
+                     *indented(self.arithmetic.rows(first, place)), "}", *self._operations(rest, place)]
+        if self.rows_first and self.is_token:
+            lines = ["(void)input;", *lines]
+        output = place[self.program.output]
+        handed = ["if (output != 0) {", f"    memcpy(output, {output}, sizeof {output});", "}"]
+        if output == "input":
+            size = f"{self.program.output.n}u * sizeof *input"
+            handed = ["if (output != 0) {", f"    memcpy(output, input, {size});", "}"]
+        return [*(space if self.on_stack else []), *lines, *handed]
+
+    def _operations(self, operations: Iterable[Operation], place):
+        lines, said = [], ""
+        for operation in operations:
+            if isinstance(operation, Loop):
+                lines += [f"for (uint32_t turn = 0; turn < {operation.times}u; turn++) {{",
+                          *indented(self._operations(operation.inside, place)), "}"]
+                continue
+            layer = self.program.layer_of[operation]
+            if layer != said:
+                lines.append(f"/* {layer} */")
+            said = layer
+            lines += self.arithmetic.lines(operation, place)
+        return lines
+
+    def _decision(self):
+        output = self.place()[self.program.output]
+        return function(self.prototypes()["decision"], [
+            "uint32_t best = 0;", f"for (uint32_t i = 1; i < {self.program.output.n}u; i++) {{",
+            f"    if ({output}[i] > {output}[best]) {{", "        best = i;", "    }", "}", "return best;"])
+
+
+def memory(program: Program, arithmetic: Arithmetic) -> Memory:
+    """Where working arrays lie: those that live at different times share their place."""
+    lives: dict[Array, list[int]] = {}
+    for time, operation in enumerate(program.operations):
+        inner = operation.inside if isinstance(operation, Loop) else [operation]
+        scratch = [array for op in inner for array in arithmetic.scratch(op)]
+        for array in (*taken(operation), *given(operation), *scratch):
+            if array.kind == "work" and array is not program.output:
+                lives.setdefault(array, []).append(time)
+    places: dict[Array, int] = {}
+    sizes: dict[str, int] = {}
+    for array, times in lives.items():
+        kind = arithmetic.type_of(array)
+        busy = sorted((places[other], places[other] + other.n) for other in places
+                      if arithmetic.type_of(other) == kind
+                      and min(lives[other]) <= max(times) and min(times) <= max(lives[other]))
+        begin = 0
+        for first, last in busy:
+            if begin + array.n <= first:
+                break
+            begin = max(begin, last)
+        places[array] = begin
+        sizes[kind] = max(sizes.get(kind, 0), begin + array.n)
+    return Memory(places, sizes)
+
+
+def function(head: str, lines: Iterable[str]) -> str:
+    """A function of C."""
+    return "\n".join([head, "{", *indented(lines), "}"])
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
+def nested(loops: list[tuple[str, int]], lines: list[str]) -> list[str]:
+    """Lines within for loops over (name, number)."""
+    for name, n in reversed(loops):
+        lines = [f"for (uint32_t {name} = 0; {name} < {n}u; {name}++) {{", *indented(lines), "}"]
+    return lines
+
+
+def table(head: str, values: Iterable[str], width: int = 100) -> str:
+    """A constant table."""
+    lines, line = [], "   "
+    for value in values:
+        if len(line) + len(value) + 2 > width:
+            lines.append(line)
+            line = "   "
+        line += f" {value},"
+    return "\n".join([f"{head} = {{", *lines, line, "};"])

@@ -1,0 +1,155 @@
+"""Networks in whole numbers: the twin in NumPy, its C, and what it keeps of the network."""
+
+import json
+
+import numpy as np
+import pytest
+from exported import NETWORKS, Compiled, inputs, needs_compiler, network
+
+import numsnn as ns
+from numsnn.export import c_integers, fixed, quantise
+from numsnn.export.c_integers import Integers
+from numsnn.export.integers import IntegerProgram
+from numsnn.export.lowering import lower
+from numsnn.export.measure import measure
+from numsnn.export.whole_run import IntegerRun
+
+SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover")
+
+
+def whole(name, rng, **bits):
+    """(network, integer program) of a network measured on random inputs."""
+    net = NETWORKS[name]()
+    program = lower(net)
+    return net, IntegerProgram(program, measure(program, inputs(net, rng, 15, 8)).ranges, **bits)
+
+
+def differences(integers, compiled, net, rng, steps=40):
+    """Steps in which C and twin differ; the second half of the inputs is far beyond what was measured."""
+    run = IntegerRun(integers, 1)
+    kind = integers.format(integers.program.input)
+    x = np.concatenate((inputs(net, rng, steps // 2, 1), inputs(net, rng, steps // 2, 1, 100.0)))
+    q = np.clip(np.rint(x * 2.0 ** kind.fraction), kind.low, kind.high).astype(np.int64)
+    return sum(not np.array_equal(compiled.step(now[0]), run.step(now)[0]) for now in q)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", NETWORKS)
+def test_c_has_the_numbers_of_the_twin(name, rng, tmp_path):
+    bits = [{}, {"weights": 4, "states": 12}, {"weights": 16, "states": 32}][len(name) % 3]
+    net, integers = whole(name, rng, **bits)
+    compiled = Compiled(integers.program, Integers(integers, "net"), tmp_path)
+    assert differences(integers, compiled, net, rng) == 0
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["ALIF_recurrent", "pictures", "sequences", "mean_softmax_3", "feedback"])
+def test_nothing_overflows(name, rng, tmp_path):
+    net, integers = whole(name, rng)
+    compiled = Compiled(integers.program, Integers(integers, "net"), tmp_path, flags=SANITIZED)
+    assert differences(integers, compiled, net, rng) == 0
+
+
+@needs_compiler
+@pytest.mark.parametrize("mutant", ["rounding", "shift", "order", "saturation"])
+def test_mutants_are_found(mutant, rng, tmp_path, monkeypatch):
+    net, integers = whole("ALIF_recurrent", rng)
+    if mutant == "order":           # membrane and adaptation change places
+        operation, = (op for op in integers.expressions if len(getattr(op, "writes", ())) == 4)
+        operation.writes[1], operation.writes[3] = operation.writes[3], operation.writes[1]
+        compiled = Compiled(integers.program, Integers(integers, "net"), tmp_path)
+        operation.writes[1], operation.writes[3] = operation.writes[3], operation.writes[1]
+    else:
+        printed = Integers._expression
+
+        def changed(self, value, args):
+            text = printed(self, value, args)
+            if mutant == "rounding" and value.op == "right":
+                return f"{args[0]} >> {value.number}"
+            return f"{text} * 2" if mutant == "shift" and value.op == "left" else text
+        monkeypatch.setattr(Integers, "_expression", changed)
+        if mutant == "saturation":
+            without = c_integers.SATURATE.replace("q < {low} ? {low} : ", "")
+            monkeypatch.setattr(c_integers, "SATURATE", without)
+        compiled = Compiled(integers.program, Integers(integers, "net"), tmp_path)
+    assert differences(integers, compiled, net, rng, 400) > 0
+
+
+@pytest.mark.parametrize("name", ["ALIF_recurrent", "LSTM_recurrent", "LIAFGRU", "pictures", "residual",
+                                  "mean_softmax_3", "conv_lstm"])
+def test_answers_are_near_those_of_floats(name, rng):
+    net = NETWORKS[name]()
+    x = inputs(net, rng, 20, 16)
+    given = x.reshape(20, 16, *net.input_shape)
+    y, _ = net.run(given)
+    for weights, states, near in ((8, 16, 0.06), (16, 32, 3e-3)):
+        made = quantise(net, given, weights=weights, states=states)
+        q, _ = made.run(given)
+        assert np.abs(q - y).mean() <= near * np.abs(y).mean()
+
+
+def test_pieces_steps_and_padding(rng):
+    net = NETWORKS["ALIF_recurrent"]()
+    x = inputs(net, rng, 12, 4)
+    made = quantise(net, x)
+    y, state = made.run(x)
+    _, middle = made.run(x[:5])
+    second, end = made.run(x[5:], middle)
+    np.testing.assert_array_equal(second, y)
+    assert all(np.array_equal(state[key], end[key]) for key in state)
+    by_step = None
+    for now in x:
+        last, by_step = made.step(now, by_step)
+    np.testing.assert_array_equal(last, y)
+    lengths = np.array([12, 7, 1, 0])
+    padded, _ = made.run(x, lengths=lengths)
+    for b in range(3):
+        np.testing.assert_array_equal(padded[b], made.run(x[:lengths[b], b:b + 1])[0][0])
+
+
+def test_evaluate_and_report(rng, tmp_path):
+    net = network(ns.Dense(5, 8), ns.ALIF(8, recurrent=True), ns.Dense(8, 3), ns.LI(3), ns.OverTime("sum"))
+    data = ns.Dataset(inputs(net, rng, 20, 30), np.arange(30) % 3)
+    made = quantise(net, data)
+    report = made.report
+    assert ns.evaluate(made, data).accuracy == report.accuracy
+    assert ns.evaluate(net, data).accuracy == report.accuracy_float
+    assert 0.9 <= report.agreement <= 1
+    # v, eta and spikes; v; the sum and the answer in 32 bits, the count; filled up to words
+    assert report.state == 8 * 5 + 3 * 2 + 2 * 3 * 4 + 4 + 2
+    report.save(tmp_path / "report.json")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert [layer["name"] for layer in found["layers"]] == list(net.layers)
+    assert "8-bit weights, 16-bit states" in str(report) and repr(made).startswith("IntegerNetwork")
+
+
+def test_bad_input_is_refused(rng):
+    net = NETWORKS["LIF"]()
+    x = inputs(net, rng, 5, 2)
+    for more, said in (({"weights": 3}, "weights must be"), ({"states": 20}, "states must be"),
+                       ({"weights": True}, "weights must be"), ({"headroom": 0.5}, "headroom must be")):
+        with pytest.raises(ValueError, match=said):
+            quantise(net, x, **more)
+    with pytest.raises(ValueError, match="expected x of shape"):
+        quantise(net, x[:, :, :3])
+    with pytest.raises(ValueError, match="empty"):
+        quantise(net, x[:0])
+    made = quantise(net, x)
+    with pytest.raises(ValueError, match="at least one step"):
+        made.run(x[:0])
+    with pytest.raises(ValueError, match="pass what run or step"):
+        made.run(x, {"lif0_v": np.zeros((2, 6), int)})
+
+
+def test_tables_state_their_error():
+    for name in fixed.DOMAINS:
+        table, fraction = fixed._table(name, 12, fixed.DOMAINS[name])
+        x = np.arange(table.low, table.low + (len(table.values) - 1 << table.shift) + 1)
+        exact = fixed.CALLS[name](x / 2.0 ** 12)
+        worst = np.abs(fixed.looked_up(x, table) / 2.0 ** fraction - exact).max()
+        assert worst == table.error < 2e-3 * np.abs(exact).max()
+
+
+def test_rounding_is_one_rule(rng):
+    q = rng.integers(-1000, 1000, 500)
+    np.testing.assert_array_equal(fixed.right(q, 3), np.floor(q / 8 + 0.5))
