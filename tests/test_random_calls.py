@@ -1,14 +1,24 @@
 """A small part of the random calls of tests/benchmarks/fuzz_calls.py: always the same ones."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from beside import cache_of_jobs
+
 CAMPAIGN = Path(__file__).parent / "benchmarks" / "fuzz_calls.py"
 
 
-def test_random_calls_answer_or_refuse_with_a_sentence():
-    command = [sys.executable, CAMPAIGN, "--calls", "1500", "--processes", "1", "--seed", "18"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert "1,500 calls" in done.stdout
+def start(folder, said):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache_of_jobs()}
+    command = [sys.executable, str(CAMPAIGN), "--calls", "1500", "--processes", "1", "--seed", "18"]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
+
+
+@pytest.mark.beside(start=start)
+def test_random_calls_answer_or_refuse_with_a_sentence(beside):
+    status, said = beside.finished()
+    assert status == 0, said[-3000:]
+    assert "1,500 calls" in said
