@@ -74,7 +74,9 @@ def checked(function: Function) -> Function:
 
 
 def _on_purpose(error):
-    """Whether a line of ours raised it."""
+    """Whether a line of ours raised it, to say something."""
+    if isinstance(error, AssertionError):
+        return False
     trace = error.__traceback__
     while trace.tb_next is not None:
         trace = trace.tb_next

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checked import checked
 from ..formats.whole import whole
 from ..network.network import Network
 from ..signals.spikes import Spikes
@@ -57,6 +58,7 @@ class Exported(NamedTuple):
                 f"make -C {self.files[0].parent} test compares with {STEPS} steps of the network")
 
 
+@checked
 def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net", *,
              numbers: str | None = None, calibration: Any = None, events: bool | None = None,
              made_by: str = "") -> Exported:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checked import checked
 from ..network.network import Network
 from ..signals.spikes import Spikes
 from .integers import IntegerProgram
@@ -109,6 +110,7 @@ class IntegerNetwork:
         return f"IntegerNetwork(weights of {i.bits} bits, states of {i.states} bits, of\n{self.net!r})"
 
 
+@checked
 def quantise(net: Network, calibration: Any, *, weights: int = 8, states: int = 16,
              headroom: float = 2.0) -> IntegerNetwork:
     """A trained network in whole numbers: weights of `weights` bits, states of `states` bits.

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checked import checked
 from .integers import integers, whole
 from .spikes import Spikes, index_dtype
+
+if TYPE_CHECKING:
+    from .events import Events
 
 LARGEST = 1 << 31                   # rows (steps x recordings) that binning may make
 FARTHEST = 1 << 53                  # steps are not told apart beyond it
@@ -96,7 +100,8 @@ def rows(events: Any, step: np.ndarray, total: int, counts: bool) -> Spikes:
     return Spikes.of_rows((total, batch, units), start, count, index.astype(index_dtype(units)), many)
 
 
-def shd_frames(events: Any, dt: float = 4e-3, duration: float = 1.0) -> Spikes:
+@checked
+def shd_frames(events: Events, dt: float = 4e-3, duration: float = 1.0) -> Spikes:
     """Spikes of a spoken digit as the SRNN's authors frame them: (duration / dt, B, N), binary.
 
     Step i holds the events that no earlier step took with t <= i dt, so that events after duration - dt are

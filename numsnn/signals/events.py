@@ -286,13 +286,13 @@ class Events:
         xs, ys, p = inside._pixels()
         return inside._with([inside.t, xs - x, ys - y, p], shape=(polarities, height, width))
 
+    @checked
     def polarity(self, which: str) -> Events:
         """One polarity: "on" or "off" keeps these events, "merge" keeps all."""
         self._only(3, "polarity")
         if which not in ("on", "off", "merge"):
             raise ValueError(f"expected 'on', 'off' or 'merge'; got {which!r}")
-        _, _, p = self._pixels()
-        part = self if which == "merge" else self.keep(p == (which == "on"))
+        part = self if which == "merge" else self.keep(self._pixels()[2] == (which == "on"))
         x, y, _ = part._pixels()
         return part._with([part.t, x, y, np.zeros(part.n_events, np.int8)], shape=(1, *self.shape[1:]))
 
