@@ -193,6 +193,9 @@ def _of_parameter(function, parameter):
 
 def _by_name(hint):
     """The check of a class that only a type checker imports."""
+    if hint.startswith("Callable"):
+        may_lack = hint.endswith("None")
+        return Check(lambda value: callable(value) or may_lack and value is None, "a function")
     if not hint.isidentifier():
         return None
     return Check(lambda value: hint in [c.__name__ for c in type(value).__mro__], _a(hint), (hint,))
@@ -242,7 +245,9 @@ def _of_container(container, args):
         return Check(fits, words)
 
     def all_fit(value):
-        return fits(value) and (isinstance(value, str) or all(map(every.fits, value[:ELEMENTS])))
+        if isinstance(value, str):
+            return every.words == "a string"
+        return fits(value) and all(map(every.fits, value[:ELEMENTS]))
     return Check(all_fit, f"{words} (each {every.words})")
 
 
@@ -265,8 +270,12 @@ def _array_like(value):
     if isinstance(value, (dict, set, frozenset, type, str, bytes)) or value is None:
         return False
     if isinstance(value, Sequence):
-        return not _is_ragged(value)
-    return isinstance(value, (bool, int, float, complex, np.generic)) or hasattr(value, "__array__")
+        return not _is_ragged(value) and np.asarray(value).dtype.kind != "U"
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind not in "OSUc"
+    if isinstance(value, (complex, np.complexfloating)):
+        return False
+    return isinstance(value, (bool, int, float, np.generic)) or hasattr(value, "__array__")
 
 
 def _sequence(value):
@@ -292,7 +301,7 @@ SIMPLE: dict[Any, Check | None] = {
     type(None): Check(lambda value: value is None, "None"),
     None: Check(lambda value: value is None, "None"),
 }
-ARRAY = Check(_array_like, "an array")
+ARRAY = Check(_array_like, "an array of numbers")
 DTYPE = Check(_dtype, "the type of an array such as 'float32'")
 SCALARS = (bool, int, float, complex, str, bytes)       # which NumPy's hint for arrays holds as well
 CONTAINERS: dict[Any, tuple[Callable[[Any], bool], str]] = {

@@ -15,7 +15,7 @@ from ..devices import threads
 from ..layers.layer import positive_integer
 from ..signals.arrays import checked_lengths, checked_mask, plain
 from ..signals.events import Events
-from ..signals.integers import is_whole
+from ..signals.integers import is_whole, whole
 from ..signals.spikes import Spikes
 from . import checks, saving
 
@@ -281,7 +281,7 @@ class Dataset:
         not_augmented = [None] * len(picks)
         seeds = not_augmented if rng is None or not self.lazy else rng.integers(1 << 62, size=len(picks))
         made = (self._batch(pick, seed) for pick, seed in zip(picks, seeds, strict=True))
-        n = 2 * self.lazy if prefetch is None else prefetch
+        n = 2 * self.lazy if prefetch is None else whole("prefetch", prefetch, 0)
         return threads.ahead(made, n) if n else made
 
     def _picks(self, size, rng):

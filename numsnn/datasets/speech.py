@@ -299,7 +299,8 @@ def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
         names = {35: WORDS, 12: (*CORE, "unknown", "silence")}.get(classes, ())
     else:
         names = tuple(classes)
-    if not names or isinstance(classes, str) or len(set(names)) < len(names):
+    if not names or isinstance(classes, str) or not all(isinstance(name, str) for name in names) \
+            or len(set(names)) < len(names):
         raise ValueError(f"classes must be 35, 12, or different words; got {classes!r}")
     return names
 

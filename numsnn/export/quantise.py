@@ -127,10 +127,11 @@ def quantise(net: Network, calibration: Any, *, weights: int = 8, states: int = 
     ExportError where a layer has no such form; ValueError where a range does not fit.
     """
     for what, bits, allowed in (("weights", weights, range(4, 17)), ("states", states, (*range(8, 17), 32))):
-        if isinstance(bits, bool) or bits not in allowed:
+        if not isinstance(bits, (int, np.integer)) or isinstance(bits, bool) or bits not in allowed:
             raise ValueError(f"{what} must be a number of bits, {allowed[0]} to 16"
                              f"{' or 32' if what == 'states' else ''}; got {bits!r}")
-    if isinstance(headroom, (bool, str)) or not 1 <= headroom < 1024:
+    is_number = isinstance(headroom, (int, float, np.number)) and not isinstance(headroom, bool)
+    if not is_number or not 1 <= headroom < 1024:
         raise ValueError(f"headroom must be a factor from 1 on; got {headroom!r}")
     check_finite(net)
     x, lengths, labels, mask = inputs(net, calibration)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import devices
-from ..checked import checked, what_it_is
+from ..checked import MOST, checked, in_range, what_it_is
 from ..layers import Block, Layer, by_name
 from ..layers.layer import count_of
 from . import fused, gradients, memory, stages, stepping
@@ -83,6 +83,7 @@ class Network(Door):
     def run(self, x: Input, state: State | None = None, *, lengths: ArrayLike | None = None,
             record: dict | str) -> tuple[np.ndarray, State, Seen]: ...
 
+    @checked
     def run(self, x, state=None, *, lengths=None, record=None):
         """Inference: (y, state), or (y, state, seen) with `record`.  Changes nothing, keeps no tape, draws
         nothing.
@@ -104,6 +105,7 @@ class Network(Door):
             seen[name] = {field: self._shaped(np.asarray(a), self.layers[name]) for field, a in found.items()}
         return y, state, seen
 
+    @checked
     def step(self, x: Input, state: State | None = None) -> tuple[np.ndarray, State]:
         """One time step of inference, (y, state): x is (B, N).  The same bits as `run` over the whole
         sequence.
@@ -124,17 +126,20 @@ class Network(Door):
         if late is not None:
             raise ValueError(f"this network cannot {what}: layer {late} needs the whole sequence")
 
+    @checked
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> State:
         """The state in which a sequence begins; without rng nothing random is in it."""
         count_of(batch, "initial_state: batch")
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a generator, np.random.default_rng(0), or None; got {rng!r}")
+        in_range(0, MOST, batch=batch)
         streams = [None] * len(self.layers) if rng is None else rng.spawn(len(self.layers))
         return {name: layer.initial_state(batch, stream)
                 for (name, layer), stream in zip(self.layers.items(), streams, strict=True)}
 
     # ---- training
 
+    @checked
     def forward(self, x: Input, state: State | None = None, *, rng: np.random.Generator | None = None,
                 lengths: ArrayLike | None = None) -> tuple[np.ndarray, State, Tape]:
         """Training: (y, state, tape).  x must stay as it is until `backward`.
@@ -156,6 +161,7 @@ class Network(Door):
     def backward(self, tape: Tape, dy: ArrayLike, dstate: State | None = None, dhidden: dict | None = None, *,
                  want_dx: Literal[True]) -> tuple[Grads, State, np.ndarray]: ...
 
+    @checked
     def backward(self, tape, dy, dstate=None, dhidden=None, *, want_dx=False):
         """Backpropagation through time: (grads, dstate), or (grads, dstate, dx) with want_dx.
 
@@ -165,11 +171,14 @@ class Network(Door):
         "rate": (B, N) is that of the mean number of spikes per valid step.  grads has the keys of net.params.
         """
         tape = self._tape(tape)
+        if not isinstance(want_dx, (bool, np.bool_)):
+            raise TypeError(f"backward: want_dx must be True or False; got {what_it_is(want_dx)}")
         dy, hidden = self._answers_gradient(dy, tape.shape), self._hidden(dhidden, tape.steps, tape.batch)
         dstate = self._dstate(dstate, tape.batch)
         grads, dstate, dx = stages.backward(self, tape, dy, dstate, hidden, want_dx)
         return (grads, dstate, np.asarray(dx)) if want_dx else (grads, dstate)
 
+    @checked
     def loss_and_gradients(self, loss: Any, x: Input, labels: ArrayLike, *, mask: ArrayLike | None = None,
                            lengths: ArrayLike | None = None, state: State | None = None,
                            rng: np.random.Generator | None = None, regularisers: tuple = (),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import devices
+from ..checked import checked
 from ..devices import buffers
 from ..layers.layer import number
 from ..signals.arrays import numbers
@@ -85,6 +86,7 @@ class Optimizer:
                 rate *= factor
         return rate
 
+    @checked
     def update(self, params: MutableMapping[str, np.ndarray], grads: Mapping[str, np.ndarray]) -> int:
         """One step, in place; the number of values that were projected to their lower bound.
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import wraps
 from math import cos, inf, pi
 from typing import Any
 
-from ..checked import checked, kind_in
+import numpy as np
+
+from ..checked import SEEDS, checked, in_range, kind_in, what_it_is
 from ..layers.layer import count_of, number, positive_integer
+
+
+def _of_epoch(function):
+    """A schedule's function, for epochs from 0 on."""
+    @wraps(function)
+    def door(self, epoch):
+        if not isinstance(epoch, (int, float, np.number)):
+            raise TypeError(f"{type(self).__name__}: epoch must be a number; got {what_it_is(epoch)}")
+        in_range(0, SEEDS, epoch=epoch)
+        return function(self, epoch)
+    return door
 
 
 class Schedule:
@@ -17,7 +31,7 @@ class Schedule:
     def __init__(self, **settings: Any):
         self.settings = settings
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         raise TypeError(f"{type(self).__name__} does not define __call__(epoch)")
 
@@ -32,7 +46,7 @@ class Schedule:
 class Constant(Schedule):
     """1."""
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         return 1.0
 
@@ -44,7 +58,7 @@ class Step(Schedule):
     def __init__(self, every: int, factor: float = 0.5):
         super().__init__(every=positive_integer(every, "Step: every"), factor=_factor(factor, "Step"))
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** (epoch // self.settings["every"])
 
@@ -59,7 +73,7 @@ class MultiStep(Schedule):
         epochs = [count_of(epoch, "MultiStep: a milestone") for epoch in milestones]
         super().__init__(milestones=epochs, factor=_factor(factor, "MultiStep"))
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** sum(epoch >= m for m in self.settings["milestones"])
 
@@ -71,7 +85,7 @@ class Exponential(Schedule):
     def __init__(self, factor: float):
         super().__init__(factor=_factor(factor, "Exponential"))
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         return self.settings["factor"] ** epoch
 
@@ -84,7 +98,7 @@ class Cosine(Schedule):
         floor = number(floor, "Cosine: floor", "a number from 0 to 1", lambda n: 0 <= n <= 1)
         super().__init__(epochs=positive_integer(epochs, "Cosine: epochs"), floor=floor)
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         floor = self.settings["floor"]
         way = min(epoch / self.settings["epochs"], 1)
@@ -99,7 +113,7 @@ class WarmUp(Schedule):
         self.then = Constant() if then is None else schedule_of(then, "WarmUp: then")
         super().__init__(epochs=count_of(epochs, "WarmUp: epochs"), then=self.then.config())
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         epochs = self.settings["epochs"]
         return (epoch + 1) / epochs if epoch < epochs else self.then(epoch - epochs)
@@ -112,7 +126,7 @@ class Linear(Schedule):
     def __init__(self, epochs: int):
         super().__init__(epochs=positive_integer(epochs, "Linear: epochs"))
 
-    @checked
+    @_of_epoch
     def __call__(self, epoch: int) -> float:
         return max(0.0, 1 - epoch / self.settings["epochs"])
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import checked, in_range
 from ..layers.layer import positive_integer
 from ..signals.events import Events
 from ..signals.integers import is_whole
@@ -60,6 +60,7 @@ def event_frames(events: Events, recording: int = 0, title: str = "", frames: in
     """
     part = _of_pixels(events, recording, "event_frames")
     n = positive_integer(frames, "frames")
+    in_range(1, 64, frames=n)
     pictures = part.frames(n=n)[:, 0]
     two = part.shape[0] == 2
     net = pictures[:, 1] - pictures[:, 0] if two else pictures[:, 0]

@@ -109,7 +109,7 @@ class Events:
         columns = [None if a is None else np.asarray(a) for a in (unit, x, y, p)]
         if t.ndim != 1 or any(column is not None and column.shape != t.shape for column in columns):
             raise ValueError("expected times (n,), and as many numbers in each of unit, x, y, p")
-        bounds = integers("offsets", np.array([0, len(t)] if offsets is None else offsets))
+        bounds = integers("offsets", np.ravel([0, len(t)] if offsets is None else offsets))
         order = np.lexsort((t, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))))
         unit, x, y, p = (None if column is None else column[order] for column in columns)
         return cls(t[order], unit, x=x, y=y, p=p, shape=shape, offsets=bounds, tick=tick)

@@ -46,7 +46,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...checked import checked
+from ...checked import SEEDS, checked, in_range
 from ..integers import is_whole
 
 # Constants of Meddis, per second where the module's equations say so
@@ -244,6 +244,7 @@ def erb_space(low: float, high: float, n: int) -> np.ndarray:
 @checked
 def normalise(signal: ArrayLike, rms: float = 0.1) -> np.ndarray:
     """The signal without its mean, scaled to a root mean square of `rms`; silence stays silent."""
+    in_range(0, SEEDS, rms=rms)
     signal = as_signal(signal)
     signal = signal - signal.mean() if signal.size else signal
     have = np.sqrt(np.mean(signal ** 2)) if signal.size else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...checked import checked
+from ...checked import MOST, checked, in_range
 from ..spikes import Spikes
 from .check import fractions, positive, share, train, whole
 
@@ -22,6 +22,7 @@ def poisson(x: ArrayLike, steps: int, rng: np.random.Generator, max_rate: float 
     """
     x = fractions(x)
     steps = whole("steps", steps, 1)
+    in_range(1, MOST, steps=steps)
     p = np.multiply(x, share("max_rate", max_rate), dtype=np.float32)
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng must be a NumPy generator such as np.random.default_rng(seed); "
