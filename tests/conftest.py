@@ -81,6 +81,22 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture
+def own_models():
+    """What a test registers is gone after it."""
+    from numsnn.layers.factory import POPULATIONS
+    from numsnn.neurons import NEURONS
+    from numsnn.neurons.elementwise import ELEMENTWISE
+    tables = (NEURONS, POPULATIONS)
+    before = [dict(table) for table in tables]
+    functions = list(ELEMENTWISE)
+    yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)
+    ELEMENTWISE[:] = functions
+
+
 @pytest.fixture(scope="session")
 def data_folder():
     """The folder of real data sets: NUMSNN_DATA, or ../shared/data beside the checkout."""

@@ -77,10 +77,8 @@ def test_bad_input_writes_nothing(tmp_path):
 
 
 @needs_compiler
-def test_a_model_of_ones_own_exports(rng, tmp_path, monkeypatch):
-    monkeypatch.delitem(ns.neurons.NEURONS, "ExportedLeaky", raising=False)
+def test_a_model_of_ones_own_exports(rng, tmp_path, own_models):
     model = ns.neurons.register("ExportedLeaky", leaky)
-    monkeypatch.delitem(ns.neurons.NEURONS, "ExportedLeaky")
     layer = ns.population(model)(6, leak=("uniform", 0.5, 0.9))
     net = network(ns.Dense(5, 6, weight=("uniform", -2, 2)), layer)
     x = inputs(net, rng, 20, 2)

@@ -14,9 +14,6 @@ import pytest
 import numsnn as ns
 from numsnn import cli, guide
 from numsnn.guide import api
-from numsnn.layers import POPULATIONS
-from numsnn.neurons import NEURONS
-from numsnn.neurons.elementwise import ELEMENTWISE
 
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OTHERS = ("python -m venv", "python3 -m venv", "pip install", ".venv/bin/pip install", "git clone")
@@ -28,19 +25,6 @@ def has_gpu():
     except (ImportError, OSError):
         return False
     return True
-
-
-@pytest.fixture
-def own_models():
-    """What a page registers is gone after it."""
-    tables = (NEURONS, POPULATIONS)
-    before = [dict(table) for table in tables]
-    functions = list(ELEMENTWISE)
-    yield
-    for table, old in zip(tables, before, strict=True):
-        table.clear()
-        table.update(old)
-    ELEMENTWISE[:] = functions
 
 
 @pytest.mark.parametrize("name", guide.PAGES)
