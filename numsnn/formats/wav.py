@@ -104,8 +104,8 @@ def resampled(signal: ArrayLike, old: int, new: int) -> np.ndarray:
     if new > 64 * old:
         raise ValueError(f"resampling from {old:,} to {new:,} samples per second would lengthen the signal "
                          f"more than 64 times; is the rate of the file right?")
-    if np.ndim(signal) != 1:
-        raise ValueError(f"resampled: expected a signal (N,); got shape {np.shape(signal)}")
+    if np.ndim(signal) < 1:
+        raise ValueError(f"resampled: expected a signal (N,) or (N, channels); got {signal!r}")
     common = gcd(int(old), int(new))
     if max(old, new) // common > 50_000:        # the filter is 20 times as long
         raise ValueError(f"the rates {old:,} and {new:,} have no ratio of small numbers; "

@@ -107,6 +107,13 @@ def check_numbers(train: Dataset, *, epochs: Any, batch_size: Any, seed: Any, pa
             positive_integer(value, what)
 
 
+def bits(weight_bits: Any) -> int | None:
+    """ValueError where `weight_bits` is no number of bits that weights can have."""
+    if weight_bits is not None and not (is_whole(weight_bits, least=4) and weight_bits <= 16):
+        raise ValueError(f"weight_bits must be 4 to 16, or None; got {weight_bits!r}")
+    return weight_bits
+
+
 def own_facts(facts: Any) -> dict[str, Any]:
     """What a checkpoint is to say besides; TypeError where it is no dict."""
     if facts is not None and not isinstance(facts, Mapping):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..datasets.checks import is_per_step
 from ..datasets.dataset import Batch
+from ..export.rounding import rounded
 from ..layers import Population
 from ..loss import Loss
 from ..network.memory import Plan
@@ -31,6 +32,7 @@ class Step(NamedTuple):
     step_inside: bool
     regularisers: Sequence[Regulariser]
     plan: Callable[[Batch], Plan]
+    weight_bits: int | None = None
 
     def options(self, batch: Batch) -> dict:
         """What `loss_and_gradients` is told about a batch besides its data."""
@@ -49,8 +51,9 @@ def train_batch(step: Step, batch: Batch, rng: np.random.Generator, where: str) 
     if step.tbptt is not None:
         return _truncated(step, step.tbptt, batch, rng, where)
     net = step.net
-    result = net.loss_and_gradients(step.loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths,
-                                    rng=rng, **step.options(batch))
+    with rounded(net, step.weight_bits):
+        result = net.loss_and_gradients(step.loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths,
+                                        rng=rng, **step.options(batch))
     norm = _norm_or_stop(net, result, batch, where)
     return Done(result.loss, step.optimizer.update(net.params, result.grads), norm)
 
@@ -66,8 +69,9 @@ def _truncated(step, tbptt, batch, rng, where):
     for first in range(0, steps, tbptt):
         last = min(first + tbptt, steps)
         x, labels, mask, lengths = _segment(batch, first, last)
-        result = net.loss_and_gradients(step.loss, x, labels, state=state, mask=mask, lengths=lengths,
-                                        **options)
+        with rounded(net, step.weight_bits):
+            result = net.loss_and_gradients(step.loss, x, labels, state=state, mask=mask, lengths=lengths,
+                                            **options)
         norms.append(_norm_or_stop(net, result, batch, f"{where}, steps {first} to {last - 1}"))
         total = total + result.loss if label_per_step else result.loss
         state = result.state

@@ -16,6 +16,7 @@ import numpy as np
 from ..datasets import Dataset
 from ..datasets.dataset import Batch
 from ..devices import threads
+from ..export.rounding import rounded
 from ..files.checkpoint import save
 from ..loss import as_loss
 from ..network.memory import Plan, within
@@ -84,7 +85,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
         step_inside: bool = True, callbacks: Sequence[Callable[[Epoch], object]] = (), progress: bool = True,
         checkpoint: Path | str | None = None, resume: bool = False, facts: dict | None = None,
         regularisers: Sequence[Regulariser] = (), checkpoint_every: int | None = None,
-        memory: int | None = None) -> History:
+        memory: int | None = None, weight_bits: int | None = None) -> History:
     """Train a network; the history of its epochs.
 
     train, valid, watch: data sets; loss and accuracy on `valid`, and on those of `watch` by their names, are
@@ -92,24 +93,24 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     monitor: the number of the history that says which is best, such as "valid_loss", or "loss" where nothing
     is held out; None: the accuracy on `valid`, of a regression its loss.  direction: "max" or "min", where
     the number does not tell it.  patience: stop after so many epochs without a better one.
-    loss: see numsnn.loss, or a function (y, target) -> (value, dy), see numsnn.loss.Own.  optimizer: see
-    numsnn.optim.
+    loss: of numsnn.loss, or a function (y, target) -> (value, dy), see Own there.  optimizer: numsnn.optim.
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
     callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the
     gradient does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
+    weight_bits: train for weights of so many bits, as ns.quantise rounds them: gradients are those of the
+    rounded weights, updates go to the full ones.
     checkpoint_every: less memory for more time, see Network.loss_and_gradients.
-    memory: bytes that the arrays of a training step may take; where they do not suffice, checkpoint_every (on
-    a GPU first the samples of a chunk) is chosen for each size of batch, or a ValueError says what is needed.
+    memory: bytes that the arrays of a training step may take; checkpoint_every (on a GPU first the samples of
+    a chunk) is chosen for each size of batch, or a ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
-    as if never interrupted.  Whether it can be written is tried before the first epoch; a warning says where
-    a training is overwritten, or where there is none to resume.  facts: what else the file is to say of the
-    training.
+    as if never interrupted.  It is tried before the first epoch; a warning says where a training is
+    overwritten, or where there is none to resume.  facts: what else the file is to say of the training.
 
     A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, Ctrl-C or an error,
     with keep_best the network has the weights of the best epoch until then.
-    Raises TrainingDiverged, with epoch, batch and layer, where the loss or a gradient is not finite.
+    TrainingDiverged: epoch, batch and layer where the loss or a gradient is not finite.
     """
     arguments.check(net, train, valid, watch, optimizer)
     arguments.check_numbers(train, epochs=epochs, batch_size=batch_size, seed=seed, patience=patience,
@@ -119,7 +120,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
     loss = as_loss(loss)
     plan = _plans(net, loss, checkpoint_every, memory, tbptt, regularisers)
-    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan)
+    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan, arguments.bits(weight_bits))
     course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
                      callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
     reached = _start(course, History(monitor=monitor, direction=direction), resume)
@@ -248,7 +249,8 @@ def _measured(course):
     """What the network makes of the validation set and of the watched ones, by keys of the history."""
     found = {}
     for name, data in course.measured.items():
-        seen = evaluate(course.step.net, data, loss=course.step.loss, rates=False)
+        with rounded(course.step.net, course.step.weight_bits):
+            seen = evaluate(course.step.net, data, loss=course.step.loss, rates=False)
         found[f"{name}_loss"] = seen.loss
         found |= {f"{name}_{metric}": value for metric, value in seen.metrics.items()}
     return found
