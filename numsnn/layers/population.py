@@ -98,7 +98,7 @@ class Population(WithSettings):
         self.variant = {}
         for option, models in self.model.variants.items():
             choice = more.pop(option, next(iter(models)))
-            if not isinstance(choice, str) or choice not in models:
+            if not isinstance(choice, (str, bool, np.bool_)) or choice not in models:
                 self.refuse(f"{option} must be one of {', '.join(map(repr, models))}; got {choice!r}")
             self.model, self.variant[option] = NEURONS[models[choice]], choice
 
