@@ -11,6 +11,9 @@ import threading
 from pathlib import Path
 
 
+STARTING = threading.Lock()         # held while a job is started, so that nobody counts its memory as theirs
+
+
 class Job:
     """A process that is started when those before it have ended; what it says goes to a file."""
 
@@ -20,7 +23,7 @@ class Job:
         self.text = Path(self.folder.name, "said.txt")
 
     def run(self, running):
-        with open(self.text, "w") as said:
+        with STARTING, open(self.text, "w") as said:
             process = self.start(self.folder.name, said)
         running.append(process)
         self.status = process.wait()

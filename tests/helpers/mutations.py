@@ -4,6 +4,7 @@ import contextlib
 import tracemalloc
 
 import numpy as np
+from beside import STARTING
 
 EXTREMES = (b"\xff", b"\0", b"\x7f", b"9", b"\t")
 
@@ -35,12 +36,14 @@ def mutations(content: bytes, n: int, seed: int = 0):
 @contextlib.contextmanager
 def modest(most: int):
     """No more than `most` bytes of memory at any time inside."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] <= most
-    finally:
-        tracemalloc.stop()
+    with STARTING:
+        tracemalloc.start()
+        try:
+            yield
+            taken = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert taken <= most, f"{taken:,} bytes, allowed are {most:,}"
 
 
 def survives(call, most: int) -> bool:
