@@ -10,7 +10,6 @@ import tempfile
 import threading
 from pathlib import Path
 
-
 STARTING = threading.Lock()         # held while a job is started, so that nobody counts its memory as theirs
 
 
