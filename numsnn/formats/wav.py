@@ -111,6 +111,8 @@ def resampled(signal: ArrayLike, old: int, new: int) -> np.ndarray:
         raise ValueError(f"the rates {old:,} and {new:,} have no ratio of small numbers; "
                          f"resample to another rate, or with another program")
     samples = np.asarray(signal, np.float64)
+    if not np.isfinite(samples).all():
+        raise ValueError("resampled: the signal is not finite")
     if old == new or not len(samples):
         return samples
     resample_poly = needed("scipy.signal", "another sampling rate").resample_poly

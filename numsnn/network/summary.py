@@ -15,6 +15,9 @@ def summary(net, seen: dict | None = None) -> str:
 
     seen: recorded rates, for the mean rate of each layer and its neurons that never or always spike.
     """
+    if not all(isinstance(fields, dict) for fields in (seen or {}).values()):
+        raise ValueError('summary: seen must be what run(..., record="rate") recorded, '
+                         "{layer: {field: array}}")
     table = [[*HEAD, *(RATES if seen else ())]]
     facts = activity(seen or {})
     for name, layer in net.layers.items():

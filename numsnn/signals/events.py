@@ -8,9 +8,8 @@ are: on the way from a file to the first layer nothing is made dense.
 Pixels are numbered polarity first, then row, then column: unit = (p * H + y) * W + x, the order of an array
 (T, B, P, H, W).
 
-Whatever types the columns come in, they are held in these, and what does not fit is refused: times int64, or
-the float that they are (computed with as float64); unit, x, y int32 (unit int64 from 2^31 units on), p int8.
-All are signed: x - 1, 2 * p - 1 and differences mean what they say.
+Columns of any type are held in these signed ones, and what does not fit is refused: times int64, or the float
+that they are (computed with as float64); unit, x, y int32 (unit int64 from 2^31 units on), p int8.
 """
 
 from __future__ import annotations
@@ -90,9 +89,8 @@ class Events:
         """The columns of places, checked, in their fixed types."""
         n = len(self.t)
         if len(self.shape) == 1:
-            units = self.shape[0]
-            small = units <= 1 << 31
-            self.place = column_of_events("unit", self.place, n, units, np.int32 if small else np.int64)
+            dtype = np.int32 if self.shape[0] <= 1 << 31 else np.int64
+            self.place = column_of_events("unit", self.place, n, self.shape[0], dtype)
             return
         polarities, height, width = self.shape
         self.x = column_of_events("x", self.x, n, width, np.int32)
@@ -110,6 +108,8 @@ class Events:
         if t.ndim != 1 or any(column is not None and column.shape != t.shape for column in columns):
             raise ValueError("expected times (n,), and as many numbers in each of unit, x, y, p")
         bounds = integers("offsets", np.ravel([0, len(t)] if offsets is None else offsets))
+        if len(bounds) < 2 or (bounds[0], bounds[-1]) != (0, len(t)) or (np.diff(bounds) < 0).any():
+            raise ValueError(f"offsets must ascend from 0 to the number of events, {len(t)}; got {offsets!r}")
         order = np.lexsort((t, np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))))
         unit, x, y, p = (None if column is None else column[order] for column in columns)
         return cls(t[order], unit, x=x, y=y, p=p, shape=shape, offsets=bounds, tick=tick)

@@ -150,6 +150,11 @@ class Spikes:
     @checked
     def join(cls, parts: list[Spikes], axis: int) -> Spikes:
         """Trains one after the other in time (axis 0), or samples (axis 1) or units (axis 2) side by side."""
+        parts = list(parts)
+        if not parts or not all(isinstance(p, Spikes) for p in parts):
+            raise ValueError("join: expected Spikes, at least one")
+        axis = whole("axis", axis, 0)
+        in_range(0, 2, axis=axis)
         sizes = list(parts[0].shape)
         sizes[axis] = sum(p.shape[axis] for p in parts)
         steps, batch, units = sizes

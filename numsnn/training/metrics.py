@@ -7,6 +7,7 @@ import numpy as np
 
 from ..checked import checked
 from ..signals.arrays import checked_mask, plain
+from ..signals.integers import whole
 
 
 def _counted(labels, predicted, mask):
@@ -33,6 +34,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
                      mask: np.ndarray | None = None) -> np.ndarray:
     """(n, n) counts: row the true class, column the predicted one."""
     labels, predicted = _counted(labels, predicted, mask)
+    n_classes = whole("n_classes", n_classes, 1)
     for what, a in (("labels", labels), ("predictions", predicted)):
         if a.size and (a.dtype.kind not in "iu" or a.min() < 0 or a.max() >= n_classes):
             raise ValueError(f"{what} of {n_classes} classes must be integers, 0 ... {n_classes - 1}; "

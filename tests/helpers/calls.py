@@ -195,7 +195,7 @@ def distorted(a, rng):
         warnings.simplefilter("ignore")
         try:
             return eval(way, {"a": a, "np": np, "frozen": frozen})
-        except (TypeError, ValueError):         # of truth values and texts not all can be done
+        except (TypeError, ValueError, OverflowError):      # of truth values and texts not all can be done
             return a[..., :1]
 
 

@@ -93,6 +93,8 @@ REFUSED = (
     (lambda: encode.thermometer([0.5], 4, low=2), "low < high"),
     (lambda: encode.decode_thermometer(np.zeros(7), 4), "4 units for each channel"),
     (lambda: encode.decode_thermometer(np.zeros(4), 0), "n must be"),
+    (lambda: encode.rate(np.zeros(4), 1 << 40), "steps must lie in 1 ... 1,048,576"),
+    (lambda: encode.latency(np.zeros(4), 1 << 31), "steps must lie in 2 ... 1,048,576"),
 )
 
 

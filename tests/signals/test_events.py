@@ -171,3 +171,9 @@ def test_events_reach_a_network_without_becoming_dense():
     net = ns.Network(ns.Dense(70, 8), ns.LIF(8), ns.OverTime("sum"), seed=0, device="reference")
     assert isinstance(x, ns.Spikes)
     assert np.array_equal(net.run(x)[0], net.run(x.dense())[0])
+
+
+def test_offsets_that_do_not_fit_are_refused_before_sorting():
+    for offsets in (-1, [1, 2], [0, 2], [0, 3, 2, 3]):
+        with pytest.raises(ValueError, match="offsets must ascend from 0 to the number of events, 3"):
+            Events.sorted([3, 1, 2], [0, 1, 2], shape=(20,), offsets=offsets)

@@ -58,3 +58,12 @@ def test_bad_arrays_are_refused():
             Spikes.from_dense(np.full((1, 1, 1), bad))
     with pytest.raises(TypeError, match="sliced in time only"):
         Spikes.from_dense(np.zeros((3, 4, 5), bool))[0]
+
+
+def test_what_cannot_be_joined_is_refused(rng):
+    spikes = Spikes.from_dense(rng.random((4, 3, 9)) < 0.4)
+    for parts in ([], [spikes, np.zeros((4, 3, 9))], np.zeros((0, 3))):
+        with pytest.raises(ValueError, match="expected Spikes, at least one"):
+            Spikes.join(parts, 0)
+    with pytest.raises(ValueError, match="axis must lie in 0 ... 2"):
+        Spikes.join([spikes], 3)

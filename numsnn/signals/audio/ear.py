@@ -103,6 +103,8 @@ class Cochlea:
         if not np.isfinite([level, knee, emphasis]).all():
             raise ValueError(f"level, knee and emphasis must be numbers; "
                              f"got {level!r}, {knee!r}, {emphasis!r}")
+        in_range(-300, 300, level=level, knee=knee)         # dB
+        in_range(-20, 20, emphasis=emphasis)
         self.rate = rate
         self.units = int(units)
         settings = {

@@ -46,6 +46,7 @@ def rate(x: ArrayLike, steps: int, max_rate: float = 1.0) -> np.ndarray:
     """
     x = fractions(x)
     steps = whole("steps", steps, 1)
+    in_range(1, MOST, steps=steps)
     p = np.multiply(x, share("max_rate", max_rate), dtype=np.float64)
     spikes = np.empty((steps, *x.shape), bool)
     before = np.zeros(x.shape)
@@ -82,6 +83,7 @@ def latency(x: ArrayLike, steps: int, tau: float | None = None, threshold: float
     """
     x = fractions(x).astype(np.float64)
     steps = whole("steps", steps, 2)
+    in_range(2, MOST, steps=steps)
     tau, threshold = _latency(tau, threshold)
     if tau is None:
         fires = x >= threshold
