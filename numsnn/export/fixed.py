@@ -245,7 +245,8 @@ def _table(name, fraction, measured):
     if round(np.abs(y).max() * 2.0 ** out) >= 1 << COEFFICIENT:
         out -= 1
     values = np.round(y * 2.0 ** out).astype(np.int64)
-    made = Table(f"{name}_{first}_{shift}".replace("-", "m"), tuple(map(int, values)), first, shift, 0.0)
+    made = Table(f"{name}_{first}_{n}_{shift}_{fraction}".replace("-", "m"), tuple(map(int, values)), first,
+                 shift, 0.0)
     q = np.arange(first, first + ((n - 1) << shift) + 1)
     error = np.abs(looked_up(q, made) / 2.0 ** out - CALLS[name](q / 2.0 ** fraction)).max()
     return made._replace(error=float(error)), out

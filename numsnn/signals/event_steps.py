@@ -33,7 +33,7 @@ def steps(events: Any, dt: float | None, n: int | None, per_step: int | None,
         raise ValueError(f"dt, n and per_step must be positive; got {wrong[0]}")
     sizes = np.diff(events.offsets)
     if per_step is not None:
-        per_step = whole("per_step", per_step, 1)
+        per_step = min(whole("per_step", per_step, 1), len(events.t) + 1)
         return _place_in_recording(events) // per_step, -(-sizes // per_step)
     if n is not None:
         n = whole("n", n, 1)

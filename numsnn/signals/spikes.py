@@ -79,7 +79,7 @@ class Spikes:
         if x.dtype != bool and not (x >= 0).all():
             raise ValueError("spikes and counts are zero or positive; this array has negative or undefined "
                              "values. Real-valued input goes to the network as a float array")
-        flat = x.reshape(-1, x.shape[2])
+        flat = x.reshape(x.shape[0] * x.shape[1], x.shape[2])
         row, index = np.nonzero(flat)
         values = flat[row, index]
         count = np.bincount(row, minlength=len(flat)).astype(np.int32)
@@ -93,7 +93,7 @@ class Spikes:
         """The array (T, B, N); bool says whether, an integer type too small for the counts is refused."""
         x = np.zeros(self.shape, dtype)
         row, entry = self.entries()
-        rows = x.reshape(-1, self.shape[2])
+        rows = x.reshape(len(self.count), self.shape[2])
         if self.multiplicity is None:
             rows[row, self.index[entry]] = 1
             return x

@@ -153,3 +153,10 @@ def test_tables_state_their_error():
 def test_rounding_is_one_rule(rng):
     q = rng.integers(-1000, 1000, 500)
     np.testing.assert_array_equal(fixed.right(q, 3), np.floor(q / 8 + 0.5))
+
+
+def test_tables_of_one_name_have_one_content(rng):
+    given = {(name, low, high, fraction) for name in fixed.DOMAINS for low in (0.0, -1.0)
+             for high in (1.5, 1.75, 2.0) for fraction in (10, 11, 12)}
+    tables = {fixed._table(name, fraction, (low, high))[0] for name, low, high, fraction in given}
+    assert len({table.name for table in tables}) == len({table._replace(error=0.0) for table in tables})

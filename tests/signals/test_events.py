@@ -56,6 +56,7 @@ def test_bins_of_a_fixed_number_and_of_events():
     got = events.bin(per_step=20, counts=True)
     assert np.array_equal(got.dense(), counted(events, twentieth, got.shape[0]))
     assert (got.dense().sum(2).max() == 20)
+    assert events.bin(per_step=1 << 63).shape[0] == 1
 
 
 def test_a_multiple_of_dt_begins_its_step():

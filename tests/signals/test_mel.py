@@ -86,6 +86,8 @@ def test_properties_of_log_mel(rng):
             ({"n_mels": 200}, "lies between two bins")):
         with pytest.raises(ValueError, match=message):
             log_mel(x, 8000, **options)
+    with pytest.raises(ValueError, match="low must lie below high"):
+        mel_filters(10, 64, 8000, 1.0, 1.0)
     with pytest.raises(ValueError, match="400 samples give 6 frames; deltas need 9"):
         log_mel(x[:400], 8000)
     with pytest.raises(ValueError, match="there is no signal"):

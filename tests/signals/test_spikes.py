@@ -67,3 +67,8 @@ def test_what_cannot_be_joined_is_refused(rng):
             Spikes.join(parts, 0)
     with pytest.raises(ValueError, match="axis must lie in 0 ... 2"):
         Spikes.join([spikes], 3)
+
+
+def test_no_units():
+    spikes = Spikes.from_dense(np.zeros((4, 3, 0)))
+    assert spikes.shape == (4, 3, 0) and spikes.dense().shape == (4, 3, 0)
