@@ -16,7 +16,8 @@ CALLS = (("02_gradient_by_hand.py",),
          ("08_nmnist.py", "--quick"),
          ("09_babi.py", "--quick"),
          ("10_ecg_cells.py", "--quick", "--cells", "lif", "relu", "gru", "bilstm", "arlif"),
-         ("11_fashion_rows.py", "--quick", "--cells", "arlif", "lif", "rnn"))
+         ("11_fashion_rows.py", "--quick", "--cells", "arlif", "lif", "rnn"),
+         ("12_microcontroller.py", "--epochs", "2"))
 
 
 TAKE_DATA = [path.name for path in sorted(EXAMPLES.glob("*.py")) if "--quick" in path.read_text()]
