@@ -129,7 +129,7 @@ MOST = 1 << 20          # of what is made up, in one call
 SEEDS = 1 << 63
 
 
-def in_range(least: float, most: float, **given: float) -> None:
+def in_range(least: float, most: float, /, **given: float) -> None:
     """ValueError, naming it, where a number lies outside of least ... most, or is none."""
     for name, value in given.items():
         if not least <= value <= most:

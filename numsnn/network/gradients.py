@@ -32,6 +32,8 @@ def loss_and_gradients(net, loss, x, labels, *, mask, lengths, state, rng, regul
     every = fused.check(net, checkpoint_every)
     if chunk is not None:
         positive_integer(chunk, "chunk")
+    if not all(callable(getattr(r, "layers", None)) for r in regularisers):
+        raise ValueError(f"regularisers must be such as ns.regularise has; got {regularisers!r}")
     if every and regularisers:
         raise ValueError("checkpoint_every does not go with regularisers, which need the rates of the whole "
                          "batch before the backward pass")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checked import checked
+from ..checked import MOST, checked, in_range
 from ..training.history import History
 from ..training.metrics import scores
 from .style import COLOURS, INK, PALE, figure, finite, numbers, plain, styled, text_of
@@ -195,6 +195,7 @@ def parameters(arrays: Mapping[str, ArrayLike], title: str = "", most: int = 24)
     """A histogram of each array of parameters, name -> array; of more than `most` the first ones."""
     if not arrays:
         raise ValueError("parameters needs one array or more; got none")
+    in_range(1, MOST, most=most)
     shown = {name: numbers(name, np.ravel(a), None) for name, a in list(arrays.items())[:most]}
     columns = min(len(shown), 4)
     rows = -(-len(shown) // columns)

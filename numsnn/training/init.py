@@ -362,7 +362,7 @@ def _outputs(net, name, x, lengths):
     """What a layer hands out in the valid steps of a batch, (rows, N)."""
     _, _, seen = net.run(x, lengths=lengths, record={name: "y"})
     y = seen[name]["y"]
-    times = len(y) // x.shape[0]            # more than 1 behind a layer that repeats steps
+    times = len(y) // len(x)            # more than 1 behind a layer that repeats steps
     own_lengths = None if lengths is None else np.asarray(lengths) * times
     counted = valid_steps(*y.shape[:2], own_lengths)[..., 0]
     return y.reshape(*y.shape[:2], -1)[counted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import checked, in_range
 from ..signals.arrays import checked_mask, plain
 from ..signals.integers import whole
 
@@ -35,6 +35,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, n_classes: int,
     """(n, n) counts: row the true class, column the predicted one."""
     labels, predicted = _counted(labels, predicted, mask)
     n_classes = whole("n_classes", n_classes, 1)
+    in_range(1, 1 << 14, n_classes=n_classes)
     for what, a in (("labels", labels), ("predictions", predicted)):
         if a.size and (a.dtype.kind not in "iu" or a.min() < 0 or a.max() >= n_classes):
             raise ValueError(f"{what} of {n_classes} classes must be integers, 0 ... {n_classes - 1}; "

@@ -273,3 +273,11 @@ def test_messages_say_what_was_expected_and_what_came():
     refused("the input is not finite: x[2, 1, 3] is 1e+300, too large for float32", net.run, big)
     refused("too large for float32", net.step, big[2])
     assert np.isfinite(network(dtype="float64").run(big)[0]).all()
+
+
+def test_what_is_no_regulariser_is_refused():
+    net = ns.Network(ns.Dense(4, 3), ns.LIF(3), device="reference")
+    for given in ("rate", [[1, 2]]):
+        with pytest.raises(ValueError, match=r"regularisers must be such as ns\.regularise has"):
+            net.loss_and_gradients(ns.loss.CrossEntropy(), np.zeros((5, 2, 4), "f4"), np.array([0, 1]),
+                                   regularisers=given)
