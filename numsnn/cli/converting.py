@@ -9,6 +9,7 @@ from .settings import refuse_taken, values
 
 
 def convert(options):
+    """Check what was asked, and write the one file."""
     from ..formats.whole import writable
     settings, out = values(options.set), Path(options.output)
     if out.exists():

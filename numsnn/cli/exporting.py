@@ -5,6 +5,7 @@ from pathlib import Path
 
 
 def export(options):
+    """Load, quantise where asked, and write the files of C."""
     from ..export import export_c
     from ..files.checkpoint import describe, load
     path = Path(options.checkpoint)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-from .program import Array, Linear, Loop, Operation, Program, given, taken
+from .expression import needed
+from .program import Array, Linear, Loop, Operation, Program, Read, given, taken
 
 STACK = 1024        # bytes of working space up to which it lies on the stack, else in the state
 WIDTH = {"int64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "int16_t": 2, "uint16_t": 2, "int8_t": 1,
@@ -26,6 +28,7 @@ class Member(NamedTuple):
     n: int              # 0: a number, not an array
 
     @property
+    @abstractmethod
     def bytes(self) -> int:
         return WIDTH[self.type] * max(self.n, 1)
 
@@ -33,44 +36,75 @@ class Member(NamedTuple):
         return f"{self.type} {self.name}{f'[{self.n}]' if self.n else ''};"
 
 
-class Arithmetic:
+class Arithmetic(ABC):
     """What depends on the numbers: the C types of arrays, and the lines of each kind of operation.
 
-    Helpers that lines call are put into `used`, and printed once.
+    Helpers that lines call are put into `used`, and printed once.  word: the C type of intermediate values.
     """
+
+    word: str
 
     def __init__(self, program: Program, name: str):
         self.program = program
         self.name = name
         self.used: dict[str, str] = {}
 
+    @abstractmethod
     def type_of(self, array: Array) -> str:
         """The C type of an array's elements."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lines(self, operation: Operation, place: dict[Array, str]) -> list[str]:
         """The C of an operation.  place: the C expression of the begin of each array."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rows(self, operation: Linear, place: dict[Array, str]) -> list[str]:
         """The C of a Linear whose input are `count` `indices`."""
-        raise NotImplementedError
 
     def scratch(self, operation: Operation) -> list[Array]:
         """Arrays that an operation needs while it runs."""
         return []
 
+    @abstractmethod
     def one_more(self, expression: str) -> str:
         """An element of the input with one event more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def constant(self, array: Array) -> str:
         """The definition of a constant array."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, array: Array) -> list[str]:
         """The first values of a state, as C writes them."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def written(self, number: Any) -> str:
+        """A constant of an expression."""
+
+    @abstractmethod
+    def expression(self, value: Any, args: list[str]) -> str:
+        """One operation on values that have names."""
+
+    def statements(self, values: Iterable[Any], results: list[Any],
+                   read: Callable[[Any], str]) -> tuple[list[str], list[str]]:
+        """(definitions of what results are made of, the results as expressions)."""
+        lines, names = [], {}
+        for value in needed(values, results):
+            if value.op == "const":
+                names[value.index] = self.written(value.number)
+                continue
+            found = read(value.number) if value.op in ("input", "read") else \
+                self.expression(value, [names[a.index] for a in value.args])
+            names[value.index] = f"t{value.index}"
+            lines.append(f"const {self.word} t{value.index} = {found};")
+        return lines, [names[result.index] for result in results]
+
+    def element(self, read: Read, place: dict[Array, str]) -> str:
+        """What is read in place i of a loop."""
+        if read.array.kind == "count":
+            return f"({self.word}){place[read.array]}"
+        index = "i" if read.places == 1 else f"i / {read.places}u"
+        return f"{place[read.array]}[{index}{f' + {read.offset}u' if read.offset else ''}]"
 
 
 class CCode:

@@ -89,6 +89,8 @@ static void convolve(float *y, const float *x, const float *w, const int32_t *g)
 class Float(Arithmetic):
     """float32 throughout."""
 
+    word = "float"
+
     def type_of(self, array: Array) -> str:
         return "int32_t" if array.kind == "token" else "float"
 
@@ -112,34 +114,17 @@ class Float(Arithmetic):
     # ---- operations
 
     def _map(self, operation, place):
-        lines, results = self.statements(operation.trace, [w.value for w in operation.writes], place)
+        lines, results = self.statements(operation.trace.values, [w.value for w in operation.writes],
+                                         lambda read: self.element(read, place))
         for write, result in zip(operation.writes, results, strict=True):
             lines.append(f"{place[write.array]}[i] = {result};")
         return [f"for (uint32_t i = 0; i < {operation.n}u; i++) {{", *indented(lines), "}"]
 
-    def statements(self, trace: Trace, results: list[Value], place: dict) -> tuple[list[str], list[str]]:
-        """(definitions of what results are made of, the results as expressions)."""
-        lines, names = [], {}
-        for value in trace.needed(*results):
-            if value.op == "const":
-                names[value.index] = literal(value.number)
-                continue
-            found = self._element(value.number, place) if value.op == "input" else \
-                self._expression(value, [names[a.index] for a in value.args])
-            names[value.index] = f"t{value.index}"
-            lines.append(f"const float t{value.index} = {found};")
-        return lines, [names[result.index] for result in results]
-
     @staticmethod
-    def _element(read, place):
-        if isinstance(read, str):
-            return read
-        if read.array.kind == "count":
-            return f"(float){place[read.array]}"
-        index = "i" if read.places == 1 else f"i / {read.places}u"
-        return f"{place[read.array]}[{index}{f' + {read.offset}u' if read.offset else ''}]"
+    def written(number: float) -> str:
+        return literal(number)
 
-    def _expression(self, value, args):
+    def expression(self, value: Value, args: list[str]) -> str:
         op = value.op
         if op in BINARY:
             return f"{args[0]} {BINARY[op]} {args[1]}"
@@ -169,7 +154,7 @@ class Float(Arithmetic):
             return
         trace = Trace()
         result = trace.inside(name)(trace.input("x"))
-        lines, (found,) = self.statements(trace, [result], {})
+        lines, (found,) = self.statements(trace.values, [result], str)
         self.used[name] = function(f"static float {name}f_(float x)", [*lines, f"return {found};"])
 
     def _linear(self, operation, place):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from .c_code import Arithmetic, indented, nested, table
 from .fixed import Fixed, Table
@@ -160,30 +160,12 @@ class Integers(Arithmetic):
 
     # ---- expressions
 
-    def statements(self, operations: Iterable[Fixed], results: list[Fixed],
-                   read: Callable) -> tuple[list[str], list[str]]:
-        """(definitions of what results are made of, the results as expressions)."""
-        lines, names = [], {}
-        needed, open_ = set(), list(results)
-        while open_:
-            fixed = open_.pop()
-            if fixed.index not in needed:
-                needed.add(fixed.index)
-                open_ += fixed.args
-        for fixed in operations:
-            if fixed.index not in needed:
-                continue
-            if fixed.op == "const":
-                names[fixed.index] = str(fixed.number) if fixed.number >= 0 else f"({fixed.number})"
-                continue
-            found = read(fixed.number) if fixed.op == "read" else \
-                self._expression(fixed, [names[a.index] for a in fixed.args])
-            names[fixed.index] = f"t{fixed.index}"
-            lines.append(f"const {self.word} t{fixed.index} = {found};")
-        return lines, [names[result.index] for result in results]
+    @staticmethod
+    def written(number: int) -> str:
+        return str(number) if number >= 0 else f"({number})"
 
-    def _expression(self, fixed, args):
-        op, n = fixed.op, fixed.number
+    def expression(self, value: Fixed, args: list[str]) -> str:
+        op, n = value.op, value.number
         if op in BINARY:
             return f"{args[0]} {BINARY[op]} {args[1]}"
         if op == "right":
@@ -228,13 +210,7 @@ class Integers(Arithmetic):
 
     def _map(self, operation, place):
         expression = self.integers.expressions[operation]
-
-        def read(element):
-            index = "i" if element.places == 1 else f"i / {element.places}u"
-            if element.array.kind == "count":
-                return f"({self.word}){place[element.array]}"
-            return f"{place[element.array]}[{index}{f' + {element.offset}u' if element.offset else ''}]"
-        lines, results = self.statements(*expression, read)
+        lines, results = self.statements(*expression, lambda read: self.element(read, place))
         for write, fixed, result in zip(operation.writes, expression.results, results, strict=True):
             lines.append(f"{place[write.array]}[i] = {self.store(write.array, result, fixed)};")
         return nested([("i", operation.n)], lines)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import builtins
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -209,13 +209,18 @@ class Trace:
 
     def needed(self, *results: Value) -> list[Value]:
         """The values that results are made of, in the order of their computation."""
-        wanted, open_ = set(), list(results)
-        while open_:
-            value = open_.pop()
-            if value.index not in wanted:
-                wanted.add(value.index)
-                open_ += value.args
-        return [value for value in self.values if value.index in wanted]
+        return needed(self.values, results)
+
+
+def needed(values: Iterable[Any], results: Iterable[Any]) -> list[Any]:
+    """Those of `values`, in their order, that results are made of."""
+    wanted, open_ = set(), list(results)
+    while open_:
+        value = open_.pop()
+        if value.index not in wanted:
+            wanted.add(value.index)
+            open_ += value.args
+    return [value for value in values if value.index in wanted]
 
 
 def _is(value, number):

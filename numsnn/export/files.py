@@ -24,7 +24,7 @@ from ..signals.spikes import Spikes
 from .c_code import CCode, table
 from .c_float import Float, literal
 from .c_integers import Integers
-from .evaluate import Evaluation
+from .float_run import FloatRun
 from .lowering import lower
 from .measure import as_numbers, inputs
 from .quantise import IntegerNetwork, check_finite, quantise
@@ -138,7 +138,7 @@ def _steps(net, calibration):
 
 
 def _float_answers(program, x):
-    run = Evaluation(program, 1)
+    run = FloatRun(program, 1)
     return x, np.stack([run.step(now[None])[0] for now in x])
 
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..signals.spikes import Spikes
-from .evaluate import Evaluation
 from .expression import Value
+from .float_run import FloatRun
 from .integers import Ranges
 from .program import Array, Map, Program
 
@@ -65,7 +65,7 @@ def measure(program: Program, x: np.ndarray, lengths: np.ndarray | None = None) 
             low, high = ranges.get(what, (np.inf, -np.inf))
             ranges[what] = min(low, float(np.min(holds))), max(high, float(np.max(holds)))
 
-    run = Evaluation(program, x.shape[1], watch)
+    run = FloatRun(program, x.shape[1], watch)
     for t, now in enumerate(x):
         if lengths is not None:
             valid = t < lengths

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from .fixed import divided, right, run
@@ -15,43 +12,26 @@ from .program import (
     Copy,
     Count,
     Linear,
-    Loop,
     Map,
     Normalise,
     Softmax,
     Windows,
 )
+from .program_run import ProgramRun
 
 
-class IntegerRun:
+class IntegerRun(ProgramRun):
     """A program in whole numbers for so many samples."""
 
     def __init__(self, integers: IntegerProgram, batch: int):
-        self.integers, self.program, self.batch = integers, integers.program, batch
+        self.integers = integers
         self.saturated: dict[Array, int] = {}
         self.stores: dict[Array, int] = {}
-        self.values: dict[Array, Any] = {}
-        for array in self.program.arrays:
-            if array.kind in ("state", "constant") and (array in integers.formats or array.kind == "state"):
-                begin = integers.numbers(array)
-            else:
-                begin = np.zeros(array.n, np.int64)
-            self.values[array] = begin if array.kind == "constant" else np.tile(begin, (batch, 1))
+        super().__init__(integers.program, batch, self._begin)
 
-    def step(self, q: np.ndarray) -> np.ndarray:
-        """What the network hands out, in whole numbers, for whole numbers (B, N)."""
-        self.values[self.program.input][:] = q
-        for operation in self.program.operations:
-            self._do(operation)
-        return self.values[self.program.output].copy()
-
-    def _do(self, operation):
-        if isinstance(operation, Loop):
-            for _ in range(operation.times):
-                for inner in operation.inside:
-                    self._do(inner)
-            return
-        DOING[type(operation)](self, operation)
+    def _begin(self, array):
+        known = array.kind == "state" or array.kind == "constant" and array in self.integers.formats
+        return self.integers.numbers(array) if known else np.zeros(array.n, np.int64)
 
     def _store(self, array, q, place=slice(None)):
         """Saturated to what the array holds, and counted."""
@@ -66,10 +46,6 @@ class IntegerRun:
         found = run(expression.operations, expression.results, lambda read: self._read(read, operation.n))
         for write, q in zip(operation.writes, found, strict=True):
             self._store(write.array, np.broadcast_to(q, (self.batch, operation.n)))
-
-    def _read(self, read, n):
-        values = self.values[read.array]
-        return values[..., np.arange(n) // read.places + read.offset].copy()
 
     def _linear(self, operation):
         w = self.integers.weights[operation]
@@ -138,7 +114,7 @@ class IntegerRun:
         np.minimum(steps + 1, STEPS, out=steps)
 
 
-DOING: dict[type, Callable] = {
+IntegerRun.doing = {
     Map: IntegerRun._map, Linear: IntegerRun._linear, Convolution: IntegerRun._convolution,
     Windows: IntegerRun._windows, Softmax: IntegerRun._softmax, Normalise: IntegerRun._normalise,
     Count: IntegerRun._count, Copy: IntegerRun._copy}

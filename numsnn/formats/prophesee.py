@@ -66,6 +66,16 @@ def bits_in(mask):
 
 
 @jit
+def time_high(word, s):
+    """The upper bits of the time from a word of EVT 2.0 or 2.1, which runs over after 2^34 us."""
+    new = (word & 0xFFFFFFF) << 6
+    if new < s[HIGH] - (1 << 33):
+        s[BASE] += 1 << 34
+    s[HIGH] = new
+    return s[BASE] + new
+
+
+@jit
 def decode_evt2(raw, end, columns, none, s, strict):
     """EVT 2.0."""
     t, x, y, p = columns
@@ -93,12 +103,7 @@ def decode_evt2(raw, end, columns, none, s, strict):
             else:
                 s[PASSED] += 1
         elif kind == 8:
-            new = (word & 0xFFFFFFF) << 6
-            if new < s[HIGH] - (1 << 33):
-                s[BASE] += 1 << 34
-            timed = 1
-            s[HIGH] = new
-            high = s[BASE] + new
+            high, timed = time_high(word, s), 1
         elif kind not in (10, 14, 15):
             unknown(kind, s, strict)
             if strict:
@@ -142,12 +147,7 @@ def decode_evt21(raw, end, columns, none, s, strict):
                 mask >>= 1
                 column += 1
         elif kind == 8:
-            new = (word & 0xFFFFFFF) << 6
-            if new < s[HIGH] - (1 << 33):
-                s[BASE] += 1 << 34
-            timed = 1
-            s[HIGH] = new
-            high = s[BASE] + new
+            high, timed = time_high(word, s), 1
         elif kind not in (10, 14, 15):
             unknown(kind, s, strict)
             if strict:

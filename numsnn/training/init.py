@@ -334,7 +334,7 @@ def lsuv(net: Network, x: np.ndarray | Spikes, *, target: float = 1.0, of: str =
             population = _fed(net, name)[0] if of == "threshold" else None
             goal = target * (_threshold(net.layers[population]).mean() if population else 1.0)
             report[name] = _scaled(net, name, weight, goal, x, lengths, tolerance, most)
-    except Exception:
+    except BaseException:           # Ctrl-C too leaves the weights as they were
         net.params.update(before)
         raise
     return report

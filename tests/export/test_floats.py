@@ -7,8 +7,8 @@ from exported import NETWORKS, ROUNDED, Compiled, as_given, inputs, needs_compil
 import numsnn as ns
 from numsnn.export import ExportError
 from numsnn.export.c_float import Float
-from numsnn.export.evaluate import Evaluation
 from numsnn.export.expression import MEANINGS, Trace
+from numsnn.export.float_run import FloatRun
 from numsnn.export.lowering import lower
 from numsnn.neurons.model import Functions
 
@@ -16,7 +16,7 @@ from numsnn.neurons.model import Functions
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_program_is_the_network(name, rng):
     net = NETWORKS[name]()
-    run, state = Evaluation(lower(net), 3), None
+    run, state = FloatRun(lower(net), 3), None
     for now in inputs(net, rng, 12, 3):
         y, state = net.step(as_given(net, now), state)
         mine = run.step(now)
@@ -31,7 +31,7 @@ def test_a_program_is_the_network(name, rng):
 def test_c_has_the_same_bits(name, rng, tmp_path):
     net = NETWORKS[name]()
     program = lower(net)
-    compiled, run = Compiled(program, Float(program, "net"), tmp_path), Evaluation(program, 1)
+    compiled, run = Compiled(program, Float(program, "net"), tmp_path), FloatRun(program, 1)
     for now in inputs(net, rng, 12, 1):
         answer, = run.step(now)
         np.testing.assert_array_equal(compiled.step(now[0]), answer)
@@ -64,7 +64,7 @@ def test_it_is_cpp_as_well(tmp_path, rng):
     program = lower(net)
     compiled = Compiled(program, Float(program, "net"), tmp_path, language="c++11")
     x = inputs(net, rng, 1, 1)[0]
-    np.testing.assert_array_equal(compiled.step(x[0]), Evaluation(program, 1).step(x)[0])
+    np.testing.assert_array_equal(compiled.step(x[0]), FloatRun(program, 1).step(x)[0])
 
 
 @pytest.mark.parametrize("name", ns.neurons.NEURONS)

@@ -60,14 +60,14 @@ def test_mutants_are_found(mutant, rng, tmp_path, monkeypatch):
         compiled = Compiled(integers.program, Integers(integers, "net"), tmp_path)
         operation.writes[1], operation.writes[3] = operation.writes[3], operation.writes[1]
     else:
-        printed = Integers._expression
+        printed = Integers.expression
 
         def changed(self, value, args):
             text = printed(self, value, args)
             if mutant == "rounding" and value.op == "right":
                 return f"{args[0]} >> {value.number}"
             return f"{text} * 2" if mutant == "shift" and value.op == "left" else text
-        monkeypatch.setattr(Integers, "_expression", changed)
+        monkeypatch.setattr(Integers, "expression", changed)
         if mutant == "saturation":
             without = c_integers.SATURATE.replace("q < {low} ? {low} : ", "")
             monkeypatch.setattr(c_integers, "SATURATE", without)

@@ -9,7 +9,6 @@ import numpy as np
 from ..devices.reference import device as reference
 from .expression import MEANINGS
 from .program import (
-    Array,
     Convolution,
     Copy,
     Count,
@@ -21,35 +20,19 @@ from .program import (
     Softmax,
     Windows,
 )
+from .program_run import ProgramRun
 
 
-class Evaluation:
-    """A program with its arrays for so many samples; each call of `step` is a step."""
+class FloatRun(ProgramRun):
+    """A program in float32.  watch: sees (Array or Value, what it holds)."""
 
     def __init__(self, program: Program, batch: int, watch: Callable | None = None):
-        self.program = program
-        self.batch = batch
-        self.watch = watch or (lambda what, values: None)      # sees (Array or Value, what it holds)
-        self.values: dict[Array, np.ndarray] = {}
-        for array in program.arrays:
-            begin = np.zeros(array.n, np.float32) if array.values is None else array.values.reshape(-1)
-            self.values[array] = begin if array.kind == "constant" else np.tile(begin, (batch, 1))
-
-    def step(self, x: np.ndarray) -> np.ndarray:
-        """What the network hands out for x (B, N), or (B, 1) tokens."""
-        self.values[self.program.input][:] = x
-        for operation in self.program.operations:
-            self._do(operation)
-        return self.values[self.program.output].copy()
+        super().__init__(program, batch, _begin)
+        self.watch = watch or (lambda what, values: None)
 
     def _do(self, operation):
-        if isinstance(operation, Loop):
-            for _ in range(operation.times):
-                for inner in operation.inside:
-                    self._do(inner)
-            return
-        DOING[type(operation)](self, operation)
-        if not isinstance(operation, (Map, Count)):
+        super()._do(operation)
+        if not isinstance(operation, (Loop, Map, Count)):
             self.watch(operation.y, self.values[operation.y])
 
     def _map(self, operation):
@@ -65,11 +48,6 @@ class Evaluation:
         for array, value in operation.writes:
             self.values[array][:] = found[value.index]
             self.watch(array, self.values[array])
-
-    def _read(self, read, n):
-        values = self.values[read.array]
-        taken = np.arange(n) // read.places + read.offset
-        return values[..., taken].copy()
 
     def _linear(self, operation):
         x, weight = self.values[operation.x], self.values[operation.weight].reshape(-1, operation.y.n)
@@ -121,6 +99,10 @@ class Evaluation:
         self.values[operation.y][:, operation.offset:operation.offset + operation.x.n] = x
 
 
+def _begin(array):
+    return np.zeros(array.n, np.float32) if array.values is None else array.values.reshape(-1)
+
+
 def root(x: np.ndarray) -> np.ndarray:
     """The square root of float32 by four steps of Heron's method: within 1 ulp, without a library of C."""
     half = np.float32(0.5)
@@ -130,7 +112,7 @@ def root(x: np.ndarray) -> np.ndarray:
     return y
 
 
-DOING: dict[type, Callable] = {
-    Map: Evaluation._map, Linear: Evaluation._linear, Convolution: Evaluation._convolution,
-    Windows: Evaluation._windows, Softmax: Evaluation._softmax, Normalise: Evaluation._normalise,
-    Count: Evaluation._count, Copy: Evaluation._copy}
+FloatRun.doing = {
+    Map: FloatRun._map, Linear: FloatRun._linear, Convolution: FloatRun._convolution,
+    Windows: FloatRun._windows, Softmax: FloatRun._softmax, Normalise: FloatRun._normalise,
+    Count: FloatRun._count, Copy: FloatRun._copy}
