@@ -173,6 +173,7 @@ def test_extreme_answers_stay_finite():
     (lambda loss: loss(np.zeros((2, 3)), np.ma.array([0, 1], mask=[0, 1])), "is a masked array"),
     (lambda loss: ns.loss.MAE()(np.zeros((2, 3)), np.zeros((2, 1))), "targets of the answer's shape"),
     (lambda loss: ns.loss.Cosine()(np.zeros((2, 3)), np.full((2, 3), np.nan)), "targets must be finite"),
+    (lambda loss: loss(np.full((2, 3), np.nan), np.zeros(2, int)), "y must be finite; got nan"),
     (lambda loss: ns.loss.Huber(delta=0), "delta must be a positive number; got 0"),
 ))
 def test_what_is_refused(call, message):

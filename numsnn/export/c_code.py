@@ -28,7 +28,6 @@ class Member(NamedTuple):
     n: int              # 0: a number, not an array
 
     @property
-    @abstractmethod
     def bytes(self) -> int:
         return WIDTH[self.type] * max(self.n, 1)
 

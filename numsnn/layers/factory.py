@@ -65,12 +65,14 @@ def _own(model):
         yield Parameter(name, Parameter.KEYWORD_ONLY, default=default)
 
 
-def _of_variants():
+def of_variants() -> set[str]:
     """Names of models that are variants of another one (LIFNext), reached through that one's option."""
+    found = set()
     for model in NEURONS.values():
         for models in model.variants.values():
-            yield from (name for name in models.values() if name != model.name)
+            found |= set(models.values()) - {model.name}
+    return found
 
 
-for _model in [model for model in NEURONS.values() if model.name not in set(_of_variants())]:
-    population(_model)
+for _name in [name for name in NEURONS if name not in of_variants()]:
+    population(_name)

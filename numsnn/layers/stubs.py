@@ -10,7 +10,7 @@ from inspect import Parameter, getdoc, signature
 from pathlib import Path
 
 from ..neurons import NEURONS
-from .factory import POPULATIONS
+from .factory import POPULATIONS, of_variants
 from .population import Population
 
 PATH = Path(__file__).with_name("models.pyi")
@@ -26,10 +26,10 @@ from .population import Names, Population
 
 def text() -> str:
     """The whole file."""
-    own = [cls for cls in POPULATIONS.values() if cls.__name__ in NEURONS]
-    classes = sorted(own, key=lambda cls: cls.__name__)
-    names = "".join(f'    "{cls.__name__}",\n' for cls in classes)
-    return "\n\n".join([f"{HEAD}\n__all__ = [\n{names}]\n", *map(_class, classes)])
+    names = sorted(NEURONS.keys() - of_variants())      # a variant has a class once somebody asked for it
+    classes = [POPULATIONS[name] for name in names if name in POPULATIONS]
+    listed = "".join(f'    "{cls.__name__}",\n' for cls in classes)
+    return "\n\n".join([f"{HEAD}\n__all__ = [\n{listed}]\n", *map(_class, classes)])
 
 
 def _class(cls) -> str:

@@ -29,6 +29,8 @@ class Loss:
                  lengths: ArrayLike | None = None) -> tuple[float, np.ndarray]:
         y = plain(y, f"{type(self).__name__}: y")
         y = y if y.dtype.kind == "f" else y.astype(np.float64)      # a gradient is no integer
+        if not np.isfinite(y).all():
+            raise ValueError(f"{type(self).__name__}: y must be finite; got {y[~np.isfinite(y)].flat[0]}")
         labels, weights = self.check(y.shape, labels, mask, lengths)
         return self.weighted(y, labels, weights)
 

@@ -88,6 +88,7 @@ def test_properties_of_log_mel(rng):
             log_mel(x, 8000, **options)
     with pytest.raises(ValueError, match="low must lie below high"):
         mel_filters(10, 64, 8000, 1.0, 1.0)
+    assert np.array_equal(mel_filters(2, 512, 8000, 0, np.uint8(200)), mel_filters(2, 512, 8000, 0.0, 200.0))
     with pytest.raises(ValueError, match="400 samples give 6 frames; deltas need 9"):
         log_mel(x[:400], 8000)
     with pytest.raises(ValueError, match="there is no signal"):

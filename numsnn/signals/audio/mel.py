@@ -91,6 +91,7 @@ def mel_filters(n_mels: int, size: int, rate: int, low: float, high: float) -> n
     """
     in_range(0, MOST, low=low, high=high, rate=rate)
     in_range(1, MOST, n_mels=n_mels, size=size)
+    low, high = float(low), float(high)
     if not low < high:
         raise ValueError(f"low must lie below high; got {low!r}, {high!r}")
     corner = _frequency(np.linspace(_mel(low), _mel(high), n_mels + 2))
