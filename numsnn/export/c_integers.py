@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from .c_code import Arithmetic, indented, nested, table
 from .fixed import Fixed, Table
 from .integers import OF_ONE, STEPS, IntegerProgram
@@ -32,6 +34,11 @@ static {word} scaled_{bits}({word} q, int32_t n)
     const {word} one = 1;
     return n > 0 ? (q + (one << (n - 1))) >> n : q * (one << -n);
 }}"""
+NIBBLE = """/* number i of 4 bits, two in a byte, the lower half first */
+static int32_t nibble(const uint8_t *q, uint32_t i)
+{
+    return (int32_t)(((uint32_t)q[i >> 1] >> (4u * (i & 1u)) & 15u) ^ 8u) - 8;
+}"""
 ADD_ROWS = """/* sum += x[k] times row k of the weights; zeros are skipped */
 static void add_rows_{name}({word} *sum, const {x} *x, const {w} *w, uint32_t n_in, uint32_t n_out)
 {{
@@ -69,6 +76,7 @@ static int64_t whole_root(int64_t q)
     }
     return root;
 }"""
+OF_KERNEL = "(((int32_t)o * {channels} + c) * {kernel[0]} + i) * {kernel[1]} + j"
 CONVOLUTION = """{{
     const int32_t row0 = (int32_t)(r * {stride[0]}u) - {padding[0]};
     const int32_t column0 = (int32_t)(q * {stride[1]}u) - {padding[1]};
@@ -83,13 +91,19 @@ CONVOLUTION = """{{
                 const int32_t column = column0 + j * {dilation[1]};
                 if (column >= 0 && column < {size[1]}) {{
                     sum += ({word}){x}[(c * {size[0]} + row) * {size[1]} + column]
-                        * {w}[(((int32_t)o * {channels} + c) * {kernel[0]} + i) * {kernel[1]} + j];
+                        * {weight};
                 }}
             }}
         }}
     }}
     {y}[(o * {out[0]}u + r) * {out[1]}u + q] = {store};
 }}"""
+
+
+def in_bytes(q: np.ndarray) -> np.ndarray:
+    """Numbers of 4 bits, two in a byte, the lower half first."""
+    halves = np.pad(q, (0, len(q) % 2)).reshape(-1, 2) & 15
+    return halves[:, 0] | halves[:, 1] << 4
 
 
 class Integers(Arithmetic):
@@ -135,8 +149,10 @@ class Integers(Arithmetic):
         return table(f"static const {self.type_of(array)} {array.name}[{array.n}]", map(str, q))
 
     def _weights(self, array, weights):
-        head = f"static const {self.weight_type} {array.name}[{array.n}]"
-        text = table(head, map(str, weights.q.reshape(-1)))
+        q = weights.q.reshape(-1)
+        if self.integers.packed:
+            q = in_bytes(q)
+        text = table(f"static const {self.weight_type} {array.name}[{len(q)}]", map(str, q))
         if len(set(weights.shift.tolist())) > 1:
             shifts = map(str, weights.shift)
             text += "\n\n" + table(f"static const int8_t {array.name}_shift[{len(weights.shift)}]", shifts)
@@ -144,7 +160,16 @@ class Integers(Arithmetic):
 
     @property
     def weight_type(self) -> str:
+        if self.integers.packed:
+            return "uint8_t"
         return "int8_t" if self.integers.bits <= 8 else "int16_t"
+
+    def _weight(self, array, index):
+        """One of the weights; index: of type uint32_t."""
+        if not self.integers.packed:
+            return f"{array}[{index}]"
+        self.used["nibble"] = NIBBLE
+        return f"nibble({array}, {index})"
 
     def _shift(self, weight, weights, index):
         """The shift of an output: a table's, or the one of all."""
@@ -221,7 +246,8 @@ class Integers(Arithmetic):
         word = self._word_of(operation)
         name = f"{x[:-2]}_{w[:-2]}" if not binary else f"bits_{w[:-2]}"
         name += "_64" if word == "int64_t" else ""
-        term = "w[k * n_out + n]" if binary else f"({word})x[k] * w[k * n_out + n]"
+        weight = self._weight("w", "k * n_out + n")
+        term = weight if binary else f"({word})x[k] * {weight}"
         self.used[f"add_rows_{name}"] = ADD_ROWS.format(name=name, word=word, x=x, w=w, term=term)
         total = place[self.sums[operation]]
         added = (f"add_rows_{name}({total}, {place[operation.x]}, {place[operation.weight]}, "
@@ -240,7 +266,7 @@ class Integers(Arithmetic):
     def rows(self, operation: Linear, place: dict[Array, str]) -> list[str]:
         total, n_out = place[self.sums[operation]], operation.y.n
         n_in = operation.weight.n // n_out
-        row = [f"{total}[n] += {place[operation.weight]}[indices[k] * {n_out}u + n];"]
+        row = [f"{total}[n] += {self._weight(place[operation.weight], f'indices[k] * {n_out}u + n')};"]
         return [*nested([("n", n_out)], [f"{total}[n] = 0;"]),
                 "for (uint32_t k = 0; k < count; k++) {",
                 f"    if (indices[k] < {n_in}u) {{", *indented(indented(nested([("n", n_out)], row))),
@@ -250,8 +276,9 @@ class Integers(Arithmetic):
         g, word = operation.geometry, self._word_of(operation)
         total = f"{place[operation.bias]}[o] + {self._scaled(operation, 'sum', 'o')}"
         store = self.store(operation.y, total, word=word)
-        text = CONVOLUTION.format(**g._asdict(), word=word, store=store, x=place[operation.x],
-                                  w=place[operation.weight], y=place[operation.y])
+        weight = self._weight(place[operation.weight], f"(uint32_t)({OF_KERNEL.format(**g._asdict())})")
+        text = CONVOLUTION.format(**g._asdict(), word=word, store=store, weight=weight, x=place[operation.x],
+                                  y=place[operation.y])
         inside = text.split("\n")[1:-1]
         return nested([("o", operation.bias.n), ("r", g.out[0]), ("q", g.out[1])],
                       [line[4:] for line in inside])

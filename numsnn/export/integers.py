@@ -3,7 +3,8 @@
     IntegerProgram(program, ranges, weights=8, states=16)       made of a program and what was measured of it
     IntegerRun(integers, batch).step(q)                         every number as the C has it
 
-    weights     `weights` bits, one power of two for each output neuron: w = q / 2^shift
+    weights     `weights` bits, one power of two for each output neuron: w = q / 2^shift; those of 4 bits
+                lie two in a byte
     sums        of weights in 32 bits, then one shift to the scale of what they are added to
     arrays      `states` bits, of which the fraction is what the measured range (times `headroom`) leaves;
                 zeros and ones in a byte; sums over time in 32 bits
@@ -90,6 +91,15 @@ class IntegerProgram:
         self._coarser: dict[Array, int] = {}
         for operation in program.flat():
             PLANNED.get(type(operation), _nothing)(self, operation)
+
+    @property
+    def packed(self) -> bool:
+        """Whether two weights share a byte."""
+        return self.bits == 4
+
+    def weight_bytes(self, n: int) -> int:
+        """Bytes of n weights."""
+        return (n + 1) // 2 if self.packed else n * (1 if self.bits <= 8 else 2)
 
     # ---- formats
 

@@ -16,7 +16,7 @@ SEQUENCES = 256         # of a calibration, as many as are looked at
 
 
 class Measured(NamedTuple):
-    """ranges: for integers.  active: of each array, how many elements are not 0, on average over steps."""
+    """ranges: for integers.  active: of each array, how many elements are not 0, on average over writes."""
     ranges: Ranges
     active: dict[Array, float]
     steps: int
@@ -50,7 +50,7 @@ def measure(program: Program, x: np.ndarray, lengths: np.ndarray | None = None) 
     """Run a program on sequences (T, B, N) and note what occurs in valid steps."""
     largest: dict[Array, float] = {}
     ranges: dict[Value, tuple[float, float]] = {}
-    active: dict[Array, float] = {}
+    active: dict[Array, np.ndarray] = {}                # (numbers that are not 0, sequences)
     traces = [operation.trace for operation in program.flat() if isinstance(operation, Map)]
     values = [value for trace in traces for value in trace.values]
     needed = {value.args[0] for value in values if value.op.startswith("call:")}
@@ -60,7 +60,7 @@ def measure(program: Program, x: np.ndarray, lengths: np.ndarray | None = None) 
         if isinstance(what, Array):
             seen = np.abs(holds[valid])
             largest[what] = max(largest.get(what, 0.0), float(seen.max(initial=0.0)))
-            active[what] = active.get(what, 0.0) + float(np.count_nonzero(seen)) / max(len(seen), 1)
+            active[what] = active.get(what, 0) + np.array([np.count_nonzero(seen), len(seen)])
         elif what in needed:
             low, high = ranges.get(what, (np.inf, -np.inf))
             ranges[what] = min(low, float(np.min(holds))), max(high, float(np.max(holds)))
@@ -72,5 +72,5 @@ def measure(program: Program, x: np.ndarray, lengths: np.ndarray | None = None) 
         watch(program.input, now)
         run.step(now)
     whole = bool((x == np.rint(x)).all() and x.min() >= 0 and x.max() <= 255)
-    means = {array: total / len(x) for array, total in active.items()}
+    means = {array: float(n / max(sequences, 1)) for array, (n, sequences) in active.items()}
     return Measured(Ranges(largest, ranges, whole), means, len(x))

@@ -155,11 +155,16 @@ class Program:
 
     def flat(self) -> Iterator[Operation]:
         """All operations, those of loops once."""
+        for operation, _ in self.timed():
+            yield operation
+
+    def timed(self) -> Iterator[tuple[Operation, int]]:
+        """All operations, and how often a step does each."""
         for operation in self.operations:
             if isinstance(operation, Loop):
-                yield from operation.inside
+                yield from ((inside, operation.times) for inside in operation.inside)
             else:
-                yield operation
+                yield operation, 1
 
     def of_kind(self, kind: str) -> list[Array]:
         return [array for array in self.arrays if array.kind == kind]

@@ -54,14 +54,16 @@ class IntegerNetwork:
         answers: list[np.ndarray] = []
         for t, now in enumerate(numbers):
             before = None if ends is None else self._kept(run)
-            answer = self._answer(run.step(self.whole(now)), run)
+            run.step(self.whole(now))
+            turns = [self._answer(q, run) for q in run.turns]
             if before is not None:
                 over = t >= ends
                 for array, values in before.items():
                     run.values[array][over] = values[over]
                 stays = answers and not self.net._last.answers_each_step
-                answer[over] = answers[-1][over] if stays else 0
-            answers.append(answer)
+                for answer in turns:
+                    answer[over] = answers[-1][over] if stays else 0
+            answers += turns
         y = np.stack(answers) if self.net._last.answers_each_step else answers[-1]
         after = {array.name: values for array, values in self._kept(run).items()}
         y = self.net._shaped(y, self.net._last)

@@ -85,9 +85,9 @@ def report(made: Any, measured: Any, x: np.ndarray, lengths: Any, labels: Any, m
                    table_error=max((table.error for table in integers.tables), default=0.0))
     run = _agreement(found, made, x, lengths, labels, mask)
     rows = {name: OfLayer(name) for name in dict.fromkeys(program.layer_of.values())}
-    for operation in program.flat():
+    for operation, times in program.timed():
         row = rows[program.layer_of[operation]]
-        _add_operations(row, operation, measured.active)
+        _add_operations(row, operation, measured.active, times)
         for array in given(operation):
             row.largest = max(row.largest, measured.ranges.largest.get(array, 0.0))
             row.saturated = max(row.saturated, run.saturated.get(array, 0) / max(run.stores.get(array, 1), 1))
@@ -126,20 +126,20 @@ def _agreement(found, made, x, lengths, labels, mask):
     return run
 
 
-def _add_operations(row, operation, active):
-    """Additions and multiplications of a step, at the measured activity."""
+def _add_operations(row, operation, active, times):
+    """Additions and multiplications of a step that does it `times` times, at the measured activity."""
     if isinstance(operation, (Linear, Convolution)):
         taps = operation.y.n
         if isinstance(operation, Convolution):
             g = operation.geometry
             taps = operation.bias.n * g.kernel[0] * g.kernel[1] / (g.stride[0] * g.stride[1])
-        n = active.get(operation.x, float(operation.x.n)) * taps
+        n = active.get(operation.x, float(operation.x.n)) * taps * times
         row.additions += n
         row.multiplications += 0 if operation.x.binary else n
     elif isinstance(operation, Map):
         ops = [value.op for value in operation.trace.needed(*(write.value for write in operation.writes))]
-        row.additions += operation.n * sum(op in ("add", "sub") for op in ops)
-        row.multiplications += operation.n * ops.count("mul")
+        row.additions += times * operation.n * sum(op in ("add", "sub") for op in ops)
+        row.multiplications += times * operation.n * ops.count("mul")
 
 
 def _owners(program):
@@ -158,5 +158,5 @@ def _bytes(integers, array):
     for operation, weights in integers.weights.items():
         if operation.weight is array:
             shifts = len(weights.shift) if len(set(weights.shift.tolist())) > 1 else 0
-            return array.n * (1 if integers.bits <= 8 else 2) + shifts
+            return integers.weight_bytes(array.n) + shifts
     return array.n * WIDTH[integers.format(array).type]

@@ -123,6 +123,23 @@ def test_evaluate_and_report(rng, tmp_path):
     assert "8-bit weights, 16-bit states" in str(report) and repr(made).startswith("IntegerNetwork")
 
 
+def test_operations_and_bytes_are_counted_by_hand(rng):
+    net = network(ns.Dense(2, 3), ns.Repeat(4), ns.LIAF(3), ns.Dense(3, 5))
+    x = np.ones((6, 4, 2), np.float32)
+    of_8, of_4 = (quantise(net, x, weights=bits).report.layers for bits in (8, 4))
+    once = quantise(network(ns.Dense(2, 3), ns.LIAF(3)), x).report.layers
+    assert of_8[0].additions == of_8[0].multiplications == 2 * 3            # once a step
+    assert of_8[1].additions == 4 * once[1].additions > 0
+    assert of_8[1].multiplications == 4 * once[1].multiplications > 0
+    assert of_8[2].additions == 4 * 3 * 5
+    assert of_8[2].constants - of_4[2].constants == 15 - 8                  # 15 weights, two in a byte
+    y, (whole, _) = net.run(x[:, :3])[0], quantise(net, x).run(x[:, :3], lengths=[6, 2, 6])
+    assert whole.shape == y.shape == (24, 3, 5)                             # an answer for each turn
+    np.testing.assert_allclose(whole[:, 0], y[:, 0], atol=0.05)
+    assert not whole[8:, 1].any()
+    np.testing.assert_array_equal(whole[:8, 1], whole[:8, 0])
+
+
 def test_bad_input_is_refused(rng):
     net = NETWORKS["LIF"]()
     x = inputs(net, rng, 5, 2)
