@@ -129,7 +129,8 @@ def _steps(net, calibration):
         source = calibration.x if hasattr(calibration, "batches") and len(calibration) < 8 else calibration
         is_spikes = isinstance(getattr(source, "_x", source), Spikes)
         x, *_ = inputs(net, calibration)
-        return x[:STEPS, 0], is_spikes or bool((x == np.rint(x)).all() and x.min() >= 0)
+        one_after_the_other = x.swapaxes(0, 1).reshape(-1, x.shape[2])
+        return one_after_the_other[:STEPS], is_spikes or bool((x == np.rint(x)).all() and x.min() >= 0)
     rng = np.random.default_rng(0)
     first = next(iter(net.layers.values()))
     if first.reads_tokens:

@@ -7,13 +7,15 @@ gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-risc
 whose compiler or emulator is missing is named and left out.
 
 Method: network number i is always the same one (random depth, widths, models, recurrences, answers; the
-models of the registry in turns).  It is exported in floats and in whole numbers of 4, 8 and 16 bits in turns,
+models of the registry in turns; at the front of every second one a convolution with a norm and a pool, an
+embedding, or a branch and a repeat).  It is exported in floats and in whole numbers of 4, 8 and 16 bits in turns,
 each with 64 steps of random input; NAME_test.c, which holds what the reference device and the NumPy twin
-answer, is compiled for each target, run there, and must return 0.  Networks whose sums the reference makes in
-another order are not among them.  The script ends with 1 where a number differs.
+answer, is compiled for each target, run there, and must return 0 (in floats: what the program answers in
+NumPy, which tests/export compares with the reference).  The script ends with 1 where a number differs.
 """
 
 import argparse
+import copy
 import shutil
 import subprocess
 import sys
@@ -84,12 +86,46 @@ static const struct { uint32_t *top; void (*first)(void); } vectors = {&__stack,
 """
 
 
+def pictures(rng, pick):
+    """(layers, shape of the input, what they hand out) of a convolution over two or one dimensions."""
+    one = rng.integers(2)
+    size = (int(rng.integers(8, 14)),) * (1 if one else 2)
+    channels, filters, kernel = (int(rng.integers(1, 4)) for _ in range(3))
+    stride, padding, dilation = int(rng.integers(1, 3)), int(rng.integers(kernel)), int(rng.integers(1, 3))
+    conv = (ns.Conv1d if one else ns.Conv2d)(channels, filters, kernel, stride=stride, padding=padding,
+                                             dilation=dilation, bias=("uniform", -1, 1))
+    pool = [ns.AvgPool1d, ns.MaxPool1d, ns.SumPool1d] if one else [ns.AvgPool2d, ns.MaxPool2d, ns.SumPool2d]
+    norm = [[], [ns.BatchNorm()], [ns.LayerNorm(axes="channels")]][rng.integers(3)]
+    layers = [conv, *norm, pick(), pool[rng.integers(3)](2), ns.Flatten()]
+    probe = ns.Network(*copy.deepcopy(layers), input_shape=(channels, *size), device="reference")
+    return layers, (channels, *size), next(reversed(probe.layers.values())).shape_out[0]
+
+
+def sentences(rng, pick):
+    tokens, width = int(rng.integers(2, 20)), int(rng.integers(1, 12))
+    return [ns.Embedding(tokens, width, weight=("uniform", -2, 2)), pick()], None, width
+
+
+def branches(rng, pick):
+    n, width = (int(rng.integers(1, 12)) for _ in range(2))
+    side = [ns.Dense(width, width), ns.LayerNorm(), pick()][:int(rng.integers(1, 4))]
+    return [ns.Dense(n, width, bias=("uniform", -1, 1)), ns.Residual(*side), ns.Repeat(int(rng.integers(1, 4)))
+            ], n, width
+
+
+FRONTS = (None, pictures, None, branches, None, sentences)      # in turns; None: numbers as they are
+
+
 def random_network(number):
     """Network number `number`."""
     rng = np.random.default_rng(number)
     models = list(ns.neurons.NEURONS.values())
+    narrow = [ns.LIF, ns.LIAF, ns.ALIF, ns.ARLIF, ns.LI]
+    front = FRONTS[number % len(FRONTS)]
     n_in = n = int(rng.integers(1, 12))
     layers = []
+    if front is not None:
+        layers, n_in, n = front(rng, lambda: narrow[rng.integers(len(narrow))]())
     for depth in range(rng.integers(1, 4)):
         model = models[number % len(models)] if depth == 0 else models[rng.integers(len(models))]
         width = int(rng.integers(1, 12))
@@ -111,9 +147,13 @@ def exported(number, folder):
     """The names of what network `number` was written as."""
     net = random_network(number)
     rng = np.random.default_rng(number)
-    x = rng.normal(0, rng.uniform(0.3, 3), (64, 4, *net.input_shape))
-    x[1::2] = rng.random(x[1::2].shape) < 0.3
-    x = x.astype(np.float32)
+    first = next(iter(net.layers.values()))
+    if first.reads_tokens:
+        x = rng.integers(0, first.n_tokens, (64, 4))
+    else:
+        x = rng.normal(0, rng.uniform(0.3, 3), (64, 4, *net.input_shape))
+        x[1::2] = rng.random(x[1::2].shape) < 0.3
+        x = x.astype(np.float32)
     bits = (4, 8, 16)[number % 3]
     ns.export_c(net, folder, "floats", numbers="float32", calibration=x)
     ns.export_c(ns.quantise(net, x, weights=bits), folder, "whole", calibration=x)
