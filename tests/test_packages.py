@@ -1,6 +1,7 @@
 """Without one of the other packages everything works that does not need it; the rest says what it needs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ WRITTEN = ("bin", "bs2", "aedat2", "aedat4", "dat", "evt2", "evt3", "npz", "csv"
 
 WITHOUT = """
 import importlib.abc, json, sys, warnings
-package, folder, recordings = sys.argv[1:]
+package, folder, recordings, checkpoint = sys.argv[1:]
 
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -46,6 +47,9 @@ how = dict(loss=ns.loss.CrossEntropy(), optimizer=ns.optim.Adam(), epochs=1, bat
 found = {"history": len(ns.fit(net, data, **how)), "components": [c.names for c in net.graph.components]}
 ns.evaluate(net, data)
 ns.check_gradients(net, data.x[:, :2], np.array([0, 1]), samples=2)
+whole = ns.quantise(net, data)
+ns.evaluate(whole, data)
+found["c"] = [path.name for path in ns.export_c(whole, folder + "/c", calibration=data).files]
 found["cpu"] = said(ns.Network, ns.Dense(3, 5), device="cpu")
 found["save"] = said(ns.save, net, folder + "/net.h5")
 found["fit"] = said(ns.fit, net, data, checkpoint=folder + "/fit.h5", **how)
@@ -59,8 +63,10 @@ with warnings.catch_warnings(record=True) as seen:
 found["warnings"] = [str(w.message) for w in seen]
 found["main"] = [main(["recipes"]), main(["info", recordings.split(",")[0]]),
                  main(["convert", recordings.split(",")[0], folder + "/out.h5", "--format", "bin"])]
+found["export"] = main(["export", checkpoint, folder + "/ecg", "--name", "ecg"])
 print(json.dumps(found))
 """
+CHECKPOINT = Path(__file__).parents[1] / "data" / "models" / "srnn-ecg.h5"
 NEEDS = {"numba": ("cpu", "ear"), "scipy": ("rate",), "h5py": ("save", "fit"), "matplotlib": ("plot",)}
 
 
@@ -81,7 +87,7 @@ def recordings(tmp_path_factory):
 @pytest.mark.parametrize("package", NEEDS)
 def test_without_a_package(package, recordings, tmp_path):
     paths, events = recordings
-    done = run_script(WITHOUT, package, tmp_path, ",".join(map(str, paths)))
+    done = run_script(WITHOUT, package, tmp_path, ",".join(map(str, paths)), CHECKPOINT)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     for what in ("cpu", "save", "fit", "plot", "rate", "mel", "ear"):
@@ -93,6 +99,9 @@ def test_without_a_package(package, recordings, tmp_path):
     assert found["history"] == 1 and found["events"] == events
     assert found["components"] == [["in"], ["before", "add0", "alif0"], ["dense0"], ["li0"], ["overtime0"]]
     assert found["main"] == [0, 0, 2 if package == "h5py" else 0]
+    assert found["c"] == ["net.h", "net.c", "net_test.c", "Makefile", "net_report.json"]
+    assert found["export"] == (2 if package == "h5py" else 0)
+    assert ("The steps of the test are random numbers" in done.stdout) == (package == "scipy")
     assert "Traceback" not in done.stderr and ("h5py" in done.stderr) == (package == "h5py")
     assert [w.partition(";")[0] for w in found["warnings"]] == (
         ["recordings are decoded by plain Python"] if package == "numba" else [])

@@ -3,9 +3,8 @@
     python data/models/make.py FOLDER [--only srnn-ecg|spoken-digits|mnist-liaf]
 
 FOLDER holds qtdb_coded/, fsdd/fsdd_recordings.zip and mnist/ (data/README.md says where they come from).
-Each network gets NAME.h5 and NAME.json: bytes, operations, saturations, and the test accuracy in floats and in
-whole numbers.  The same seed gives the same bytes on one machine; half an hour for the ECG, two minutes each
-for the others, on one thread.
+Each network gets NAME.h5 and NAME.json: bytes, operations, saturations, and the test accuracy in floats and
+in whole numbers.  The same seed gives the same numbers on one machine; some minutes each on one thread.
 """
 
 import argparse
@@ -94,7 +93,7 @@ MODELS = {"srnn-ecg": srnn_ecg, "spoken-digits": spoken_digits, "mnist-liaf": mn
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=MODELS)
     options = parser.parse_args()
@@ -105,8 +104,9 @@ def main():
             train, test = make(options.folder, path)
             found = measured(ns.load(path), train, test)
             write_text(path.with_suffix(".json"), json.dumps(found, indent=1) + "\n")
+            said = [found[kind]["test_accuracy"] for kind in ("int8", "int4")]
             print(f"{name}: {path.stat().st_size:,} bytes, test accuracy {found['test_accuracy']}, with "
-                  f"weights of 8 bits {found['int8']['test_accuracy']}, of 4 {found['int4']['test_accuracy']}")
+                  f"weights of 8 bits {said[0]}, of 4 {said[1]}")
 
 
 if __name__ == "__main__":

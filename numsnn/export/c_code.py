@@ -122,6 +122,8 @@ class CCode:
         # events go straight to the rows of the first weights, where nothing else reads the input
         self.rows_first = self.events and isinstance(first, Linear) and reads_input == [first]
         self.buffered = self.events and not self.rows_first
+        rows = first.weight.n // first.y.n if self.is_token and isinstance(first, Linear) else program.input.n
+        self.index = "uint16_t" if rows <= 1 << 16 else "uint32_t"
 
     @property
     def constant_bytes(self) -> int:
@@ -189,8 +191,8 @@ class CCode:
             "reset": f"void {name}_reset({name}_state *s)",
             "step": f"void {name}_step({name}_state *s, const {given_type} *input, {output} *output)"}
         if self.events:
-            functions["step_events"] = (f"void {name}_step_events({name}_state *s, const uint16_t *indices, "
-                                        f"uint32_t count, {output} *output)")
+            functions["step_events"] = (f"void {name}_step_events({name}_state *s, "
+                                        f"const {self.index} *indices, uint32_t count, {output} *output)")
         functions["decision"] = f"uint32_t {name}_decision(const {name}_state *s)"
         return functions
 
@@ -216,13 +218,13 @@ class CCode:
         if not self.events:
             return [function(heads["step"], self._step())]
         kind, output = (self.arithmetic.type_of(a) for a in (self.program.input, self.program.output))
-        run = (f"static void {name}_run({name}_state *s, const {kind} *input, const uint16_t *indices, "
-               f"uint32_t count, {output} *output)")
+        taken = f", const {self.index} *indices, uint32_t count"
+        run = f"static void {name}_run({name}_state *s, const {kind} *input{taken}, {output} *output)"
         step = self._token() if self.is_token else [f"{name}_run(s, input, 0, 0u, output);"]
         if self.rows_first:
             events = [f"{name}_run(s, 0, indices, count, output);"]
         else:
-            run = run.replace(", const uint16_t *indices, uint32_t count", "")
+            run = run.replace(taken, "")
             step = [line.replace(", 0, 0u", "") for line in step]
             events = [*self._collected(), f"{name}_run(s, s->events, output);"]
         return [function(run, self._step()), function(heads["step"], step),
@@ -230,8 +232,9 @@ class CCode:
 
     def _token(self):
         """A token is the one row that it names."""
-        return ["const uint16_t index = (uint16_t)*input;",
-                "if (*input < 0 || *input > 65535) {", "    s->ignored++;",
+        over = " || *input > 65535" if self.index == "uint16_t" else ""
+        return [f"const {self.index} index = ({self.index})*input;",
+                f"if (*input < 0{over}) {{", "    s->ignored++;",
                 f"    {self.name}_run(s, 0, 0, 0u, output);", "} else {",
                 f"    {self.name}_run(s, 0, &index, 1u, output);", "}"]
 

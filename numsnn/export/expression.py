@@ -114,6 +114,9 @@ class Trace:
         self._known: dict[tuple, Value] = {}
         self._rewritten: dict[Callable, Callable] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_rewritten": {}}         # what is traced already does not need the functions
+
     # ---- values
 
     def input(self, name: Any) -> Value:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,10 +85,14 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
     _check_name(name)
     if numbers not in (None, *NUMBERS):
         raise ValueError(f"numbers must be one of {', '.join(NUMBERS)}; got {numbers!r}")
+    if events not in (None, True, False):
+        raise ValueError(f"events must be True, False or None; got {events!r}")
     if isinstance(net, IntegerNetwork):
-        if numbers == "float32":
-            raise ValueError("a network in whole numbers is not exported in float32; "
-                             "export the network that it was made of")
+        own = {"weights": net.integers.bits, "states": net.integers.states}
+        if numbers is not None and NUMBERS[numbers] != own:
+            raise ValueError(f"this network has weights of {own['weights']} and states of {own['states']} "
+                             f"bits already; numbers={numbers!r} is for the network in floats that it was "
+                             f"made of")
         made: IntegerNetwork | None = net
     else:
         made = _quantised(net, numbers or "float32", calibration)
@@ -104,8 +109,11 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
         code = CCode(made.integers.program, name, Integers(made.integers, name), events)
         given_x, answers = _whole_answers(made, x)
     texts = dict(_files(code, plain, made, (given_x, answers), made_by))
+    report = None if made is None else replace(made.report, state=code.state_bytes)     # with step_events
+    if report is not None:
+        texts[f"{name}_report.json"] = report.as_json()
     files = _write(Path(folder), texts)
-    return Exported(files, code.state_bytes, code.constant_bytes, None if made is None else made.report)
+    return Exported(files, code.state_bytes, code.constant_bytes, report)
 
 
 def _quantised(net, numbers, calibration):
@@ -161,8 +169,6 @@ def _files(code: CCode, net: Network, made: IntegerNetwork | None, steps: tuple,
                         f'#include "{name}.h"\n\n{source}')
     yield f"{name}_test.c", _test(code, *steps)
     yield "Makefile", MAKEFILE.format(mark=MARK, name=name)
-    if made is not None:
-        yield f"{name}_report.json", made.report.as_json()
 
 
 def _header(code, net, made, made_by):
@@ -310,6 +316,8 @@ def _write(folder, texts):
         if path.exists() and MARK not in path.read_text(errors="replace")[:200]:
             raise ValueError(f"{path} is there already and was not written by numsnn; "
                              f"choose another folder or name")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; give a folder")
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for file, text in texts.items():

@@ -35,6 +35,7 @@ from .program import (
 )
 
 STEPS = 1 << 28         # up to which steps are counted and summed
+LARGEST = 2.0 ** 30     # of a value
 WIDEST = 1024           # of a LayerNorm, whose squares are summed in 64 bits
 OF_ONE = 14             # fraction bits of a soft-max's answer and of a normalised value
 
@@ -128,6 +129,10 @@ class IntegerProgram:
             return Format(like.type, like.fraction, *LIMITS[like.type])
         top = self.states - 1 if self.states <= 16 else 30
         largest = self.ranges.largest.get(array, 0.0) * self.headroom
+        if largest > LARGEST:
+            raise ValueError(f"{array.name} reaches {self.ranges.largest[array]:.3g} on the calibration "
+                             f"data, more than whole numbers hold; scale the input, or train with smaller "
+                             f"weights")
         fraction = top - int(np.ceil(np.log2(max(largest, 2.0 ** -16)))) - self._coarser.get(array, 0)
         low, high = LIMITS[state]
         if self.states < 16:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -89,13 +90,17 @@ class IntegerNetwork:
 
     def _begun(self, batch, state):
         run = IntegerRun(self.integers, batch)
-        if state is not None:
-            for array, values in self._kept(run).items():
-                given = np.asarray(state.get(array.name))
-                if given.shape != values.shape:
-                    raise ValueError(f"state: {array.name} must hold whole numbers of shape {values.shape}; "
-                                     f"pass what run or step of this network returned")
-                run.values[array] = given.copy()
+        if state is None:
+            return run
+        for array, values in self._kept(run).items():
+            kind = self.integers.format(array)
+            given = np.asarray(state.get(array.name) if isinstance(state, Mapping) else None)
+            fits = given.shape == values.shape and given.dtype.kind in "iu"
+            if not fits or given.size and not kind.low <= given.min() <= given.max() <= kind.high:
+                raise ValueError(f"state: {array.name} must hold whole numbers of shape {values.shape} in "
+                                 f"{kind.low} ... {kind.high}; pass what run or step of this network "
+                                 f"returned")
+            run.values[array] = given.astype(values.dtype)
         return run
 
     @staticmethod

@@ -179,11 +179,11 @@ def _check_answer(data, y, batch):
     got = y.shape if data.has_targets else y.shape[:-1]
     if got != wanted:
         what = "target" if data.has_targets else "label"
-        raise ValueError(f"the network answers {got}, but {data.name!r} has {what}s {wanted}: "
-                         f"a {what} per step needs OverTime('each') or no OverTime, one per sequence needs "
-                         f"another OverTime")
+        raise ValueError(f"the network answers {got}, but {data.name or 'the data set'} has "
+                         f"{what}s {wanted}: a {what} per step needs OverTime('each') or no OverTime, "
+                         f"one per sequence needs another OverTime")
     if not data.has_targets and batch.y.max(initial=0) >= y.shape[-1]:
-        raise ValueError(f"{data.name!r} has labels up to {data.y.max()}, "
+        raise ValueError(f"{data.name or 'the data set'} has labels up to {data.y.max()}, "
                          f"but the network has {y.shape[-1]} outputs")
 
 

@@ -8,10 +8,10 @@ whose compiler or emulator is missing is named and left out.
 
 Method: network number i is always the same one (random depth, widths, models, recurrences, answers; the
 models of the registry in turns; at the front of every second one a convolution with a norm and a pool, an
-embedding, or a branch and a repeat).  It is exported in floats and in whole numbers of 4, 8 and 16 bits in turns,
-each with 64 steps of random input; NAME_test.c, which holds what the reference device and the NumPy twin
-answer, is compiled for each target, run there, and must return 0 (in floats: what the program answers in
-NumPy, which tests/export compares with the reference).  The script ends with 1 where a number differs.
+embedding, or a branch and a repeat).  It is exported in floats and in whole numbers of 4, 8 and 16 bits in
+turns, each with 64 steps of random input; NAME_test.c, which holds what the program answers in NumPy (and
+tests/export compares with the reference device), is compiled for each target, run there, and must return 0.
+The script ends with 1 where a number differs.
 """
 
 import argparse
@@ -109,8 +109,8 @@ def sentences(rng, pick):
 def branches(rng, pick):
     n, width = (int(rng.integers(1, 12)) for _ in range(2))
     side = [ns.Dense(width, width), ns.LayerNorm(), pick()][:int(rng.integers(1, 4))]
-    return [ns.Dense(n, width, bias=("uniform", -1, 1)), ns.Residual(*side), ns.Repeat(int(rng.integers(1, 4)))
-            ], n, width
+    turns = int(rng.integers(1, 4))
+    return [ns.Dense(n, width, bias=("uniform", -1, 1)), ns.Residual(*side), ns.Repeat(turns)], n, width
 
 
 FRONTS = (None, pictures, None, branches, None, sentences)      # in turns; None: numbers as they are

@@ -31,7 +31,7 @@ def test_the_written_test_passes(name, numbers, rng, tmp_path):
     assert [path.name for path in made.files][:4] == ["some.h", "some.c", "some_test.c", "Makefile"]
     done = made_and_run(tmp_path / "out")
     assert done.returncode == 0 and not done.stderr, done.stderr
-    assert "some: 40 steps, every number as expected" in done.stdout
+    assert "some: 64 steps, every number as expected" in done.stdout
     test = tmp_path / "out" / "some_test.c"
     changed = re.sub(r"(answers\[\d+\]\[\d+\] = \{\s*\{)[^,}]+", r"\g<1>77", test.read_text())
     test.write_text(changed)
@@ -67,6 +67,14 @@ def test_bad_input_writes_nothing(tmp_path):
         export_c(net, out, numbers="int8")
     with pytest.raises(ValueError, match="expected x of shape"):
         export_c(net, out, calibration=np.zeros((5, 2, 3), "f4"))
+    with pytest.raises(ValueError, match="events must be True, False or None; got 'yes'"):
+        export_c(net, out, events="yes")
+    of_4 = quantise(net, np.zeros((5, 2, 5), "f4"), weights=4)
+    with pytest.raises(ValueError, match="weights of 4 and states of 16 bits already; numbers='int8'"):
+        export_c(of_4, out, numbers="int8")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="is a file; give a folder"):
+        export_c(net, tmp_path / "file")
     spoilt = NETWORKS["LIF"]()
     next(iter(spoilt.layers.values())).params["weight"][:] = np.nan
     with pytest.raises(ExportError, match="not finite"):
@@ -74,6 +82,19 @@ def test_bad_input_writes_nothing(tmp_path):
     with pytest.raises(ValueError, match="needs the whole sequence"):
         export_c(network(ns.Dense(5, 3), ns.Reverse()), out)
     assert not out.exists()
+
+
+def test_short_sequences_follow_one_another_in_the_test(rng, tmp_path):
+    net = NETWORKS["LIF"]()
+    export_c(net, tmp_path, "few", calibration=inputs(net, rng, 3, 40))
+    assert "inputs[64][5]" in (tmp_path / "few_test.c").read_text()
+
+
+def test_indices_of_wide_inputs(rng, tmp_path):
+    """More inputs than 16 bits can name."""
+    net = network(ns.Dense(65_537, 1), ns.LIF(1))
+    export_c(net, tmp_path, "wide", calibration=np.ones((1, 1, 65_537), "f4"))
+    assert "const uint32_t *indices, uint32_t count" in (tmp_path / "wide.h").read_text()
 
 
 @needs_compiler

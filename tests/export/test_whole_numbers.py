@@ -1,6 +1,8 @@
 """Networks in whole numbers: the twin in NumPy, its C, and what it keeps of the network."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -154,8 +156,23 @@ def test_bad_input_is_refused(rng):
     made = quantise(net, x)
     with pytest.raises(ValueError, match="at least one step"):
         made.run(x[:0])
-    with pytest.raises(ValueError, match="pass what run or step"):
-        made.run(x, {"lif0_v": np.zeros((2, 6), int)})
+    _, state = made.run(x)
+    for wrong in ({"lif0_v": np.zeros((2, 6), int)}, "state", {key: q + 0.5 for key, q in state.items()},
+                  {key: q + 10 ** 12 for key, q in state.items()}):
+        with pytest.raises(ValueError, match="pass what run or step"):
+            made.run(x, wrong)
+    with pytest.raises(ValueError, match="input reaches 1e.30 on the calibration data"):
+        quantise(net, np.full((5, 2, 5), 1e30, np.float32))
+    net.layers["dense0"].params["bias"][...] = 1e20
+    with pytest.raises(ValueError, match="dense0 reaches 1e.20 on the calibration data"):
+        quantise(net, x)
+
+
+def test_it_is_a_value(rng):
+    made = quantise(NETWORKS["ALIF_recurrent"](), inputs(NETWORKS["ALIF_recurrent"](), rng, 5, 2))
+    x = inputs(made.net, rng, 9, 3)
+    for twin in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        np.testing.assert_array_equal(twin.run(x)[0], made.run(x)[0])
 
 
 def test_tables_state_their_error():
