@@ -87,15 +87,8 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
         raise ValueError(f"numbers must be one of {', '.join(NUMBERS)}; got {numbers!r}")
     if events not in (None, True, False):
         raise ValueError(f"events must be True, False or None; got {events!r}")
-    if isinstance(net, IntegerNetwork):
-        own = {"weights": net.integers.bits, "states": net.integers.states}
-        if numbers is not None and NUMBERS[numbers] != own:
-            raise ValueError(f"this network has weights of {own['weights']} and states of {own['states']} "
-                             f"bits already; numbers={numbers!r} is for the network in floats that it was "
-                             f"made of")
-        made: IntegerNetwork | None = net
-    else:
-        made = _quantised(net, numbers or "float32", calibration)
+    made = _as_asked(net, numbers) if isinstance(net, IntegerNetwork) else \
+        _quantised(net, numbers or "float32", calibration)
     plain = made.net if made is not None else net
     assert isinstance(plain, Network)
     x, is_spikes = _steps(plain, calibration)
@@ -114,6 +107,15 @@ def export_c(net: Network | IntegerNetwork, folder: Path | str, name: str = "net
         texts[f"{name}_report.json"] = report.as_json()
     files = _write(Path(folder), texts)
     return Exported(files, code.state_bytes, code.constant_bytes, report)
+
+
+def _as_asked(made, numbers):
+    """A network in whole numbers, which `numbers` cannot make another."""
+    own = {"weights": made.integers.bits, "states": made.integers.states}
+    if numbers is not None and NUMBERS[numbers] != own:
+        raise ValueError(f"this network has weights of {own['weights']} and states of {own['states']} bits "
+                         f"already; numbers={numbers!r} is for the network in floats that it was made of")
+    return made
 
 
 def _quantised(net, numbers, calibration):

@@ -175,15 +175,15 @@ def _check_data(net, data, what):
 
 def _check_answer(data, y, batch):
     """Refuse answers that the labels or targets of a batch do not fit."""
-    wanted = batch.y.shape
+    wanted, name = batch.y.shape, repr(data.name) if data.name else "the data set"
     got = y.shape if data.has_targets else y.shape[:-1]
     if got != wanted:
         what = "target" if data.has_targets else "label"
-        raise ValueError(f"the network answers {got}, but {data.name or 'the data set'} has "
+        raise ValueError(f"the network answers {got}, but {name} has "
                          f"{what}s {wanted}: a {what} per step needs OverTime('each') or no OverTime, "
                          f"one per sequence needs another OverTime")
     if not data.has_targets and batch.y.max(initial=0) >= y.shape[-1]:
-        raise ValueError(f"{data.name or 'the data set'} has labels up to {data.y.max()}, "
+        raise ValueError(f"{name} has labels up to {data.y.max()}, "
                          f"but the network has {y.shape[-1]} outputs")
 
 
