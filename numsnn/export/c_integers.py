@@ -76,27 +76,23 @@ static int64_t whole_root(int64_t q)
     }
     return root;
 }"""
-OF_KERNEL = "(((int32_t)o * {channels} + c) * {kernel[0]} + i) * {kernel[1]} + j"
-CONVOLUTION = """{{
-    const int32_t row0 = (int32_t)(r * {stride[0]}u) - {padding[0]};
-    const int32_t column0 = (int32_t)(q * {stride[1]}u) - {padding[1]};
-    {word} sum = 0;
-    for (int32_t c = 0; c < {channels}; c++) {{
-        for (int32_t i = 0; i < {kernel[0]}; i++) {{
-            const int32_t row = row0 + i * {dilation[0]};
-            if (row < 0 || row >= {size[0]}) {{
-                continue;
-            }}
-            for (int32_t j = 0; j < {kernel[1]}; j++) {{
-                const int32_t column = column0 + j * {dilation[1]};
-                if (column >= 0 && column < {size[1]}) {{
-                    sum += ({word}){x}[(c * {size[0]} + row) * {size[1]} + column]
-                        * {weight};
-                }}
-            }}
+CONVOLUTION = """{word} sum = 0;
+for (uint32_t c = 0; c < {channels}u; c++) {{
+    for (uint32_t i = 0; i < {kernel[0]}u; i++) {{
+        {row}
+        const uint32_t at = (c * {size[0]}u + row) * {size[1]}u{from_column};
+        const uint32_t tap = ((o * {channels}u + c) * {kernel[0]}u + i) * {kernel[1]}u;
+        for (uint32_t j = 0; j < {kernel[1]}u; j++) {{
+            {column}
+            sum += ({word}){x}[at + {offset}] * {weight};
         }}
     }}
-    {y}[(o * {out[0]}u + r) * {out[1]}u + q] = {store};
+}}
+{y}[(o * {out[0]}u + r) * {out[1]}u + q] = {store};"""
+# a place in the padding is beyond the picture, also below 0: unsigned numbers wrap around
+IN_PADDING = """const uint32_t {name} = {begin} - {padding}u;
+if ({name} >= {size}u) {{
+    continue;
 }}"""
 
 
@@ -275,13 +271,21 @@ class Integers(Arithmetic):
     def _convolution(self, operation, place):
         g, word = operation.geometry, self._word_of(operation)
         total = f"{place[operation.bias]}[o] + {self._scaled(operation, 'sum', 'o')}"
-        store = self.store(operation.y, total, word=word)
-        weight = self._weight(place[operation.weight], f"(uint32_t)({OF_KERNEL.format(**g._asdict())})")
-        text = CONVOLUTION.format(**g._asdict(), word=word, store=store, weight=weight, x=place[operation.x],
-                                  y=place[operation.y])
-        inside = text.split("\n")[1:-1]
-        return nested([("o", operation.bias.n), ("r", g.out[0]), ("q", g.out[1])],
-                      [line[4:] for line in inside])
+        row, column = f"r * {g.stride[0]}u + i * {g.dilation[0]}u", f"q * {g.stride[1]}u"
+        offset = f"j * {g.dilation[1]}u" if g.dilation[1] > 1 else "j"
+        checks = [IN_PADDING.format(name="row", begin=row, padding=g.padding[0], size=g.size[0]),
+                  IN_PADDING.format(name="column", begin=f"{column} + {offset}", padding=g.padding[1],
+                                    size=g.size[1])]
+        text = CONVOLUTION.format(
+            **g._asdict(), word=word, x=place[operation.x], y=place[operation.y],
+            weight=self._weight(place[operation.weight], "tap + j"),
+            store=self.store(operation.y, total, word=word),
+            row=checks[0].replace("\n", "\n" + 8 * " ") if g.padding[0] else f"const uint32_t row = {row};",
+            column=checks[1].replace("\n", "\n" + 12 * " ") if g.padding[1] else "",
+            from_column="" if g.padding[1] else f" + {column}",
+            offset="column" if g.padding[1] else offset)
+        lines = [line for line in text.split("\n") if line.strip()]
+        return nested([("o", operation.bias.n), ("r", g.out[0]), ("q", g.out[1])], lines)
 
     def _windows(self, operation, place):
         g, x = operation.geometry, place[operation.x]

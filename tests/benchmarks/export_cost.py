@@ -1,16 +1,16 @@
 """What a network as C costs: bytes of code and constants, time and instructions of a step.
 
     numsnn export CHECKPOINT OUT --name ecg --numbers int8 --data FOLDER
-    python tests/benchmarks/export_cost.py OUT ecg
+    python tests/benchmarks/export_cost.py OUT ecg [--steps 200000]
 
 Packages (Debian): gcc gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm; what is missing is named and
 left out.
 
-Method: a program runs through the inputs of NAME_test.c again and again.  Host: the best of 5 times 200,000
+Method: a program runs through the inputs of NAME_test.c again and again.  Host: the best of 5 times --steps
 steps, one core, so that a busy machine shows less.  Cortex-M: the board is emulated with a clock that moves
-on by a nanosecond an instruction (-icount shift=0), and its SysTick of 25 MHz counts 2,000 steps (2,000 times
-1,000 nops are counted as 1,002 a turn).  Instructions are no cycles: a Cortex-M0+ or M3 takes one for most,
-two for loads and jumps.
+on by a nanosecond an instruction (-icount shift=0), and its SysTick of 25 MHz counts a hundredth of --steps
+(2,000 times 1,000 nops are counted as 1,002 a turn).  Instructions are no cycles: a Cortex-M0+ or M3 takes
+one for most, two for loads and jumps.
 """
 
 import argparse
@@ -34,10 +34,10 @@ int main(void)
     for (int turn = 0; turn < 5; turn++) {{
         {name}_reset(&state);
         const clock_t begin = clock();
-        for (unsigned step = 0; step < 200000u; step++) {{
+        for (unsigned step = 0; step < {turns}u; step++) {{
             {name}_step(&state, inputs[step % steps], 0);
         }}
-        const double ns = (double)(clock() - begin) / CLOCKS_PER_SEC / 200000.0 * 1e9;
+        const double ns = (double)(clock() - begin) / CLOCKS_PER_SEC / {turns}.0 * 1e9;
         best = ns < best ? ns : best;
     }}
     printf("%.0f ns a step\\n", best);
@@ -93,7 +93,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="what numsnn export wrote")
     parser.add_argument("name")
+    parser.add_argument("--steps", type=int, default=200_000, help="fewer for large networks")
     asked = parser.parse_args()
+    host = HOST.format(name=asked.name, turns=asked.steps)
+    board_c = BOARD.format(name=asked.name, turns=max(1, asked.steps // 100))
     with tempfile.TemporaryDirectory() as folder:
         for path in asked.folder.glob(f"{asked.name}*.[ch]"):
             shutil.copy(path, folder)
@@ -101,15 +104,14 @@ def main():
         Path(folder, "board.c").write_text(BOARD_C)
         for flags in (["-O2"], ["-O3", "-march=native"]):
             target = TARGETS["host"]._replace(flags=flags)
-            print(f"host, {' '.join(flags)}: {program(folder, HOST.format(name=asked.name), target)}")
+            print(f"host, {' '.join(flags)}: {program(folder, host, target)}")
         if shutil.which("arm-none-eabi-gcc") is None:
             print("Cortex-M left out: arm-none-eabi-gcc not found")
             return 0
         sizes(folder, asked.name)
         for board, cpu in CORES:
             flags = [f"-mcpu={cpu}" if flag.startswith("-mcpu") else flag for flag in TARGETS[board].flags]
-            target = TARGETS[board]._replace(flags=flags)
-            said = program(folder, BOARD.format(name=asked.name, turns=2000), target, ("-icount", "shift=0"))
+            said = program(folder, board_c, TARGETS[board]._replace(flags=flags), ("-icount", "shift=0"))
             print(f"compiled for {cpu}, -Os: {said}")
     return 0
 
