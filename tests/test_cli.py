@@ -238,3 +238,13 @@ def test_a_full_disk_and_folders_that_are_not_there(tmp_path, capsys):
     os.mkfifo(f"{into}.png")
     assert "which no file can replace" in refused(capsys, *map(str, commands[1]))
     assert "there is no folder" in refused(capsys, "bench", "--json", str(tmp_path / "no" / "b.json"))
+
+
+def test_a_reader_that_has_heard_enough():
+    """numsnn guide | head: no message, the status that programs of Unix have then."""
+    reader = subprocess.Popen([sys.executable, "-c", "pass"], stdin=subprocess.PIPE)
+    reader.wait()
+    done = subprocess.run([sys.executable, "-m", "numsnn", "guide", "own-neuron"], stdout=reader.stdin,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    reader.stdin.close()
+    assert done.returncode == 141 and not done.stderr
