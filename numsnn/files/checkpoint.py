@@ -168,7 +168,8 @@ def resume(path: Path | str, net: Network, optimizer: Optimizer) -> tuple[dict[s
     with opened(path) as stored:
         facts = _training(stored)
         there, here = facts["optimizer"]["optimizer"], type(optimizer).__name__
-        different = first_difference(stored.facts("config"), net.config())
+        as_of_today = _begun(stored, {"device": "reference"}).config()
+        different = first_difference(as_of_today, net.config())
         if not different and there == here:
             arrays, best = _values(stored, net), _best(stored, net)
             moments = _moments(stored, net, optimizer)
@@ -216,24 +217,45 @@ def first_difference(saved: dict, here: dict) -> str:
 # ---- what is read, looked at
 
 
-def _network(stored: Stored, changes):
+def _begun(stored: Stored, changes):
+    """A network of the stored configuration, whose arrays are no larger than the file's."""
     before = LARGEST.set(stored.largest())
     try:
-        net = Network.from_config(stored.facts("config"), **changes)
+        return Network.from_config(stored.facts("config"), **changes)
     finally:
         LARGEST.reset(before)
+
+
+def _network(stored: Stored, changes):
+    net = _begun(stored, changes)
     net.restore(_values(stored, net))
     return net
 
 
 def _values(stored, net):
     """The arrays of a network, by name."""
-    values = {}
+    values, newer = {}, _newer(stored, net)
     for name, layer in net.layers.items():
         for kind in ("params", "fixed"):
             for key, like in getattr(layer, kind).items():
-                values[f"{name}.{key}"] = _possible(stored, layer, key, f"{kind}/{name}/{key}", like)
+                if f"{name}.{key}" not in newer:
+                    values[f"{name}.{key}"] = _possible(stored, layer, key, f"{kind}/{name}/{key}", like)
     return values
+
+
+def _newer(stored, net):
+    """Names of fixed settings that are younger than the file: they have their defaults.
+
+    Its configuration does not name them, and it holds no array of theirs.
+    """
+    said = {layer.get("name"): json.dumps(layer) for layer in stored.facts("config")["layers"]}
+    found = set()
+    for name, layer in net.layers.items():
+        for key in layer.fixed:
+            is_said = f'"{key}":' in said.get(name, "")
+            if not is_said and f"fixed/{name}/{key}" not in stored:
+                found.add(f"{name}.{key}")
+    return found
 
 
 def _possible(stored, layer, key, place, like):
@@ -250,7 +272,8 @@ def _best(stored, net):
     names = stored.names("best")
     if not names:
         return {}
-    likes = net.arrays()
+    newer = _newer(stored, net)
+    likes = {name: like for name, like in net.arrays().items() if name not in newer}
     if set(names) != set(likes):
         wrong = min(set(names) ^ set(likes))
         raise CheckpointError(f"{stored.path}: best/{wrong} is missing, or nothing the network has; "

@@ -10,12 +10,16 @@ __all__ = [
     "ALIF",
     "ARLIF",
     "GRU",
+    "IF",
     "LI",
     "LIAF",
     "LIAFGRU",
     "LIAFLSTM",
     "LIF",
     "LSTM",
+    "CubaLI",
+    "CubaLIF",
+    "Integrator",
     "SimpleRNN",
 ]
 
@@ -196,17 +200,67 @@ class GRU(Population):
     ) -> None: ...
 
 
+class IF(Population):
+    """Integrate-and-fire neuron: a membrane that does not leak.
+
+        dv/dt = R I,   a spike when v crosses v_threshold
+
+        u_t = v_{t-1} + r dt I_t
+        s_t = H(u_t - v_threshold)                          H: `surrogate`, comparator ">" or ">="
+        v_t = u_t - s_t v_threshold                         reset="soft"
+              u_t - s_t (u_t - v_reset)                     reset="hard"
+              u_t                                           reset="none"
+
+    It is the step of `LIF` with alpha = 1.  The membrane that is handed out, `v`, is u_t, before the reset.
+
+        v_threshold  threshold, in the unit of v
+        v_reset      value after a hard reset, in the unit of v
+        r            what a current of 1 adds to the membrane in a unit of time
+
+    Source: Lapicque 1907; NIR's IF (Pedersen et al. 2024).
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        v_threshold: Value = 1.0,
+        v_reset: Value = 0.0,
+        r: Value = 1.0,
+        reset: Literal['soft', 'hard', 'none'] = 'soft',
+        detach_reset: Literal[False, True] = False,
+    ) -> None: ...
+
+
 class LI(Population):
     """Leaky integrator: a membrane without spikes, for readouts.
 
-        tau_mem dv/dt = -v + R I
+        tau_mem dv/dt = v_leak - v + R I
 
-        v_t = alpha v_{t-1} + gain I_t                      alpha = exp(-dt / tau_mem)
+        v_t = alpha v_{t-1} + gain I_t + (1 - alpha) v_leak
 
         tau_mem      membrane time constant, in the unit of dt
-        input_scale  gain = 1 - alpha ("1-alpha"; R = 1, I in the unit of v) or gain = 1 ("1")
+        v_leak       potential at rest, in the unit of v
+        r            resistance: what a current of 1 adds to the membrane, see input_scale
+        input_scale  gain = r (1 - alpha) ("1-alpha"; I in the unit of v / r) or gain = r ("1")
+        integrator   alpha = exp(-dt / tau_mem) ("exponential") or 1 - dt / tau_mem ("euler")
 
-    Source: Yin, Corradi, Bohte 2020 (the integrator readout).
+    `init_state="rest"`: v = v_leak.  Source: Yin, Corradi, Bohte 2020 (the integrator readout); NIR's LI
+    (Pedersen et al. 2024).
 
 
     Further arguments: see `Population`.
@@ -228,7 +282,10 @@ class LI(Population):
         recurrent_bias_init: Value | bool | None = 'zeros',
         name: str | None = None,
         tau_mem: Value = 20.0,
+        v_leak: Value = 0.0,
+        r: Value = 1.0,
         input_scale: Literal['1-alpha', '1'] = '1-alpha',
+        integrator: Literal['exponential', 'euler'] = 'exponential',
     ) -> None: ...
 
 
@@ -392,9 +449,9 @@ class LIAFLSTM(Population):
 class LIF(Population):
     """Leaky integrate-and-fire neuron; a spike resets the membrane in the same step.
 
-        tau_mem dv/dt = -v + R I,   a spike when v crosses v_threshold
+        tau_mem dv/dt = v_leak - v + R I,   a spike when v crosses v_threshold
 
-        u_t = alpha v_{t-1} + gain I_t                      alpha = exp(-dt / tau_mem)
+        u_t = alpha v_{t-1} + gain I_t + (1 - alpha) v_leak
         s_t = H(u_t - v_threshold)                          H: `surrogate`, comparator ">" or ">="
         v_t = u_t - s_t v_threshold                         reset="soft"
               u_t - s_t (u_t - v_reset)                     reset="hard"
@@ -407,10 +464,15 @@ class LIF(Population):
         tau_mem      membrane time constant, in the unit of dt
         v_threshold  threshold, in the unit of v
         v_reset      value after a hard reset, in the unit of v
-        input_scale  gain = 1 ("1"; I in units of v per step), or
-                     gain = 1 - alpha ("1-alpha"; R = 1, I in the unit of v)
+        v_leak       potential at rest, in the unit of v
+        r            resistance: what a current of 1 adds to the membrane, see input_scale
+        input_scale  gain = r ("1"; I in units of v per step), or
+                     gain = r (1 - alpha) ("1-alpha"; I in the unit of v / r)
+        integrator   alpha = exp(-dt / tau_mem) ("exponential"; exact with "1-alpha" where I stands still in a
+                     step) or 1 - dt / tau_mem ("euler")
 
-    The reset is not scaled by dt.  Source: Gerstner & Kistler 2002, section 4.1; exponential Euler.
+    The reset is not scaled by dt.  `init_state="rest"`: v = v_leak.  Source: Gerstner & Kistler 2002, section
+    4.1; NIR's LIF (Pedersen et al. 2024).
 
 
     Further arguments: see `Population`.
@@ -434,9 +496,12 @@ class LIF(Population):
         tau_mem: Value = 20.0,
         v_threshold: Value = 1.0,
         v_reset: Value = 0.0,
+        v_leak: Value = 0.0,
+        r: Value = 1.0,
         reset: Literal['soft', 'hard', 'none'] = 'soft',
         input_scale: Literal['1', '1-alpha'] = '1',
         detach_reset: Literal[False, True] = False,
+        integrator: Literal['exponential', 'euler'] = 'exponential',
         reset_when: Literal['same', 'next'] = 'same',
     ) -> None: ...
 
@@ -487,6 +552,146 @@ class LSTM(Population):
         recurrent_bias_init: Value | bool | None = False,
         name: str | None = None,
         forget_bias: Value = 1.0,
+    ) -> None: ...
+
+
+class CubaLI(Population):
+    """Current-based leaky integrator: a membrane without spikes behind a synapse that decays.
+
+        tau_syn di/dt = -i + w_in S,   tau_mem dv/dt = v_leak - v + R i
+
+        i_t = alpha_syn i_{t-1} + gain_syn S_t
+        v_t = alpha v_{t-1} + gain i_t + (1 - alpha) v_leak
+
+    The membrane takes the current of the same step.  It is the step of `LI` on i.
+
+        tau_syn      time constant of the synapse, in the unit of dt
+        tau_mem      membrane time constant, in the unit of dt
+        v_leak       potential at rest, in the unit of v
+        r            resistance: what a current of 1 adds to the membrane, see input_scale
+        w_in         what an input of 1 adds to the current, see input_scale
+        input_scale  gain = r (1 - alpha), gain_syn = w_in (1 - alpha_syn) ("1-alpha") or
+                     gain = r, gain_syn = w_in ("1")
+        integrator   alphas are exp(-dt / tau) ("exponential") or 1 - dt / tau ("euler")
+
+    Source: NIR's CubaLI (Pedersen et al. 2024).
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        tau_syn: Value = 5.0,
+        tau_mem: Value = 20.0,
+        v_leak: Value = 0.0,
+        r: Value = 1.0,
+        w_in: Value = 1.0,
+        input_scale: Literal['1-alpha', '1'] = '1-alpha',
+        integrator: Literal['exponential', 'euler'] = 'exponential',
+    ) -> None: ...
+
+
+class CubaLIF(Population):
+    """Current-based leaky integrate-and-fire neuron: a synapse that decays, and a membrane that spikes.
+
+        tau_syn di/dt = -i + w_in S,   tau_mem dv/dt = v_leak - v + R i,   a spike when v crosses v_threshold
+
+        i_t = alpha_syn i_{t-1} + gain_syn S_t
+        u_t = alpha v_{t-1} + gain i_t + (1 - alpha) v_leak
+        s_t, v_t: spike and reset of `LIF`
+
+    The membrane takes the current of the same step.  It is the step of `LIF` on i.
+
+        tau_syn      time constant of the synapse, in the unit of dt
+        tau_mem      membrane time constant, in the unit of dt
+        v_threshold  threshold, in the unit of v
+        v_reset      value after a hard reset, in the unit of v
+        v_leak       potential at rest, in the unit of v
+        r            resistance: what a current of 1 adds to the membrane, see input_scale
+        w_in         what an input of 1 adds to the current, see input_scale
+        input_scale  gain = r, gain_syn = w_in ("1") or gain = r (1 - alpha), gain_syn = w_in (1 - alpha_syn)
+                     ("1-alpha")
+        integrator   alphas are exp(-dt / tau) ("exponential") or 1 - dt / tau ("euler")
+
+    Source: NIR's CubaLIF (Pedersen et al. 2024); snnTorch's Synaptic is input_scale="1", reset_when "next" apart.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        tau_syn: Value = 5.0,
+        tau_mem: Value = 20.0,
+        v_threshold: Value = 1.0,
+        v_reset: Value = 0.0,
+        v_leak: Value = 0.0,
+        r: Value = 1.0,
+        w_in: Value = 1.0,
+        reset: Literal['soft', 'hard', 'none'] = 'soft',
+        input_scale: Literal['1', '1-alpha'] = '1',
+        detach_reset: Literal[False, True] = False,
+        integrator: Literal['exponential', 'euler'] = 'exponential',
+    ) -> None: ...
+
+
+class Integrator(Population):
+    """Integrator: a sum of its current over time, without leak and without spikes.
+
+        dv/dt = R I
+
+        v_t = v_{t-1} + r dt I_t
+
+    It is the step of `LI` with alpha = 1.  r: what a current of 1 adds in a unit of time.
+    Source: NIR's I (Pedersen et al. 2024).
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        r: Value = 1.0,
     ) -> None: ...
 
 

@@ -160,6 +160,8 @@ class Population(WithSettings):
         for name, value in self.settings._asdict().items():
             array = initial(value, rng, self._shape_of(name), f"{label}.{name}")
             refuse_time_constants(name, array, f"layer {label}: {name}")
+            if self.impossible(name, array):
+                self.refuse(self.impossible(name, array))
             (self.params if name in self.learn else self.fixed)[name] = array.astype(dtype)
         if self.recur:
             n_out = len(self.model.recurrent) * self.n
@@ -173,7 +175,14 @@ class Population(WithSettings):
     def impossible(self, name: str, array: np.ndarray) -> str:
         if name.startswith("tau_") and array.min() <= 0:
             return f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}"
+        if name.startswith("tau_") and self._euler and array.min() < np.asarray(self.dt, array.dtype):
+            return (f"{name} must be at least dt = {self.dt:g} with integrator=\"euler\", which overshoots "
+                    f"below it; got {array.min():g}")
         return ""
+
+    @property
+    def _euler(self):
+        return self.options.get("integrator") == "euler"
 
     def _shape_of(self, setting) -> tuple:
         if setting in self.shared:
@@ -214,7 +223,8 @@ class Population(WithSettings):
         self.n = size(self.shape)
 
     def lower_bounds(self) -> dict[str, float]:
-        return {name: self.dt / 10 for name in self.learn if name.startswith("tau_")}
+        least = self.dt if self._euler else self.dt / 10
+        return {name: least for name in self.learn if name.startswith("tau_")}
 
     # ---- state
 

@@ -26,10 +26,15 @@ from .population import Names, Population
 
 def text() -> str:
     """The whole file."""
-    names = sorted(NEURONS.keys() - of_variants())      # a variant has a class once somebody asked for it
+    names = sorted(NEURONS.keys() - of_variants(), key=_case_first)     # variants have classes when asked for
     classes = [POPULATIONS[name] for name in names if name in POPULATIONS]
     listed = "".join(f'    "{cls.__name__}",\n' for cls in classes)
     return "\n\n".join([f"{HEAD}\n__all__ = [\n{listed}]\n", *map(_class, classes)])
+
+
+def _case_first(name: str) -> tuple[bool, str]:
+    """Names in capitals come first, as in every sorted __all__."""
+    return not name.isupper(), name
 
 
 def _class(cls) -> str:

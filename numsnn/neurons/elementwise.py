@@ -36,7 +36,8 @@ ELEMENTWISE: list[Callable] = []        # every marked function, in order of def
 
 def elementwise(function: Function) -> Function:
     """Mark a function as written in the dialect; it stays a plain Python function."""
-    ELEMENTWISE.append(function)
+    if function not in ELEMENTWISE:
+        ELEMENTWISE.append(function)
     return function
 
 

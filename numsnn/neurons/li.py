@@ -1,21 +1,26 @@
 """Leaky integrator: a membrane without spikes, for readouts.
 
-    tau_mem dv/dt = -v + R I
+    tau_mem dv/dt = v_leak - v + R I
 
-    v_t = alpha v_{t-1} + gain I_t                      alpha = exp(-dt / tau_mem)
+    v_t = alpha v_{t-1} + gain I_t + (1 - alpha) v_leak
 
     tau_mem      membrane time constant, in the unit of dt
-    input_scale  gain = 1 - alpha ("1-alpha"; R = 1, I in the unit of v) or gain = 1 ("1")
+    v_leak       potential at rest, in the unit of v
+    r            resistance: what a current of 1 adds to the membrane, see input_scale
+    input_scale  gain = r (1 - alpha) ("1-alpha"; I in the unit of v / r) or gain = r ("1")
+    integrator   alpha = exp(-dt / tau_mem) ("exponential") or 1 - dt / tau_mem ("euler")
 
-Source: Yin, Corradi, Bohte 2020 (the integrator readout).
+`init_state="rest"`: v = v_leak.  Source: Yin, Corradi, Bohte 2020 (the integrator readout); NIR's LI
+(Pedersen et al. 2024).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .model import Inputs, Options, decay, decay_adjoint
+from .elementwise import elementwise
+from .model import INTEGRATORS, Inputs, Options, leak, leak_adjoint, scaled, scaled_adjoint
 
 NAME = "LI"
-OPTIONS = {"input_scale": ("1-alpha", "1")}
+OPTIONS = {"input_scale": ("1-alpha", "1"), "integrator": INTEGRATORS}
 OUTPUT = "v"
 
 
@@ -26,6 +31,7 @@ class State(NamedTuple):
 class Params(NamedTuple):
     alpha: float
     gain: float
+    rest: float         # what the resting potential adds in a step
 
 
 class Out(NamedTuple):
@@ -34,27 +40,35 @@ class Out(NamedTuple):
 
 class Settings(NamedTuple):
     tau_mem: float = 20.0
+    v_leak: float = 0.0
+    r: float = 1.0
 
 
+@elementwise
 def step(inputs, state, params, f):
-    v = params.alpha * state.v + params.gain * inputs.current
+    v = params.alpha * state.v + params.gain * inputs.current + params.rest
     return Out(v), State(v)
 
 
+@elementwise
 def step_adjoint(inputs, state, params, f, dout, dstate):
-    # v = alpha * v + gain * current
+    # v = alpha * v + gain * current + rest
     dv = dout.v + dstate.v
-    return Inputs(params.gain * dv), State(params.alpha * dv), Params(dv * state.v, dv * inputs.current)
+    return Inputs(params.gain * dv), State(params.alpha * dv), Params(dv * state.v, dv * inputs.current, dv)
 
 
-def coefficients(settings: Settings, options: Options, dt: float) -> Params:
-    alpha = decay(settings.tau_mem, dt)
-    return Params(alpha, 1 - alpha if options["input_scale"] == "1-alpha" else 1.0)
+def coefficients(settings: Any, options: Options, dt: float) -> Params:
+    alpha = leak(settings.tau_mem, dt, options["integrator"])
+    return Params(alpha, scaled(settings.r, alpha, options["input_scale"]), (1 - alpha) * settings.v_leak)
 
 
-def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
-    dalpha = dparams.alpha - (dparams.gain if options["input_scale"] == "1-alpha" else 0.0)
-    return Settings(decay_adjoint(settings.tau_mem, dt, dalpha))
+def coefficients_adjoint(settings: Any, options: Options, dt: float, dparams: Any) -> Settings:
+    alpha = leak(settings.tau_mem, dt, options["integrator"])
+    dr, dalpha = scaled_adjoint(settings.r, alpha, options["input_scale"], dparams.gain)
+    dalpha = dparams.alpha + dalpha - dparams.rest * settings.v_leak
+    dtau = leak_adjoint(settings.tau_mem, dt, options["integrator"], dalpha)
+    return Settings(dtau, (1 - alpha) * dparams.rest, dr)
 
 
-INITIAL_STATE = {"uniform": lambda settings, draw: State(draw)}
+INITIAL_STATE = {"uniform": lambda settings, draw: State(draw),
+                 "rest": lambda settings, draw: State(0 * draw + settings.v_leak)}

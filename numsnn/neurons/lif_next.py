@@ -1,6 +1,6 @@
 """Leaky integrate-and-fire neuron; a spike resets the membrane in the next step (`LIF(reset_when="next")`).
 
-    w_t = alpha v_{t-1} + gain I_t                      alpha = exp(-dt / tau_mem)
+    w_t = alpha v_{t-1} + gain I_t + (1 - alpha) v_leak
     v_t = w_t - s_{t-1} v_threshold                     reset="soft"
           w_t - s_{t-1} (w_t - v_reset)                 reset="hard": the input of that step is lost too
           w_t                                           reset="none"
@@ -28,7 +28,7 @@ class State(NamedTuple):
 
 
 def step(inputs, state, params, f):
-    w = params.alpha * state.v + params.gain * inputs.current
+    w = params.alpha * state.v + params.gain * inputs.current + params.rest
     r = params.soft * params.v_threshold + params.hard * (w - params.v_reset)
     v = w - state.spike * r
     s = f.spike(v - params.v_threshold, f.k)
@@ -36,7 +36,7 @@ def step(inputs, state, params, f):
 
 
 def step_adjoint(inputs, state, params, f, dout, dstate):
-    w = params.alpha * state.v + params.gain * inputs.current
+    w = params.alpha * state.v + params.gain * inputs.current + params.rest
     r = params.soft * params.v_threshold + params.hard * (w - params.v_reset)
     v = w - state.spike * r
     # s = spike(v - v_threshold)
@@ -48,9 +48,10 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
     # r = soft * v_threshold + hard * (w - v_reset)
     dw = dv + params.hard * dr
     dthreshold = dout.theta + params.soft * dr - dx
-    # w = alpha * v + gain * current
+    # w = alpha * v + gain * current + rest
     return (Inputs(params.gain * dw), State(params.alpha * dw, dspike),
-            Params(dw * state.v, dw * inputs.current, dthreshold, -params.hard * dr, ZERO, ZERO, ZERO))
+            Params(dw * state.v, dw * inputs.current, dw, dthreshold, -params.hard * dr, ZERO, ZERO, ZERO))
 
 
-INITIAL_STATE = {"uniform": lambda settings, draw: State(draw, 0 * draw)}
+INITIAL_STATE = {"uniform": lambda settings, draw: State(draw, 0 * draw),
+                 "rest": lambda settings, draw: State(0 * draw + settings.v_leak, 0 * draw)}

@@ -204,6 +204,35 @@ def decay_adjoint(tau: Number, dt: float, dalpha: Number) -> Number:
     return dalpha * decay(tau, dt) * dt / tau ** 2
 
 
+INTEGRATORS = ("exponential", "euler")
+
+
+def leak(tau: Number, dt: float, integrator: str | bool) -> Number:
+    """What is left of a first-order quantity after one step.
+
+    exp(-dt / tau) ("exponential": exact where the input stands still) or 1 - dt / tau ("euler").
+    """
+    return decay(tau, dt) if integrator == "exponential" else 1 - dt / tau
+
+
+def leak_adjoint(tau: Number, dt: float, integrator: str | bool, dalpha: Number) -> Number:
+    """d loss / d tau from d loss / d leak(tau)."""
+    return decay_adjoint(tau, dt, dalpha) if integrator == "exponential" else dalpha * dt / tau ** 2
+
+
+def scaled(scale: Number, alpha: Number, of_input: str | bool) -> Number:
+    """The gain of an input: `scale` ("1"), or scale (1 - alpha) ("1-alpha")."""
+    return scale * (1 - alpha) if of_input == "1-alpha" else scale
+
+
+def scaled_adjoint(scale: Number, alpha: Number, of_input: str | bool,
+                   dgain: Number) -> tuple[Number, Number]:
+    """(d loss / d scale, d loss / d alpha) from d loss / d scaled(scale, alpha)."""
+    if of_input == "1-alpha":
+        return dgain * (1 - alpha), -dgain * scale
+    return dgain, 0 * dgain
+
+
 NEURONS: dict[str, Model] = {}      # every model by name; numsnn.neurons fills it
 
 

@@ -5,7 +5,7 @@ import platform
 import numpy as np
 import pytest
 from numba import njit
-from population_cases import case, copied, everything, gradients, run
+from population_cases import OF_THEIR_OWN, case, copied, everything, gradients, run
 from scripts import run_script
 
 from numsnn.devices.contract import Gradients, Start, Want
@@ -52,7 +52,7 @@ def bound(dtype, terms):
 
 
 @pytest.mark.parametrize("recur", (True, False), ids=("recurrent", "pointwise"))
-@pytest.mark.parametrize("model", NEURONS.values(), ids=lambda m: m.name)
+@pytest.mark.parametrize("model", OF_THEIR_OWN, ids=lambda m: m.name)
 def test_forward_equals_reference_bit_for_bit(model, recur):
     for shape in SHAPES:
         for ragged in (False, True):
@@ -70,7 +70,7 @@ def test_forward_equals_reference_bit_for_bit(model, recur):
 
 
 @pytest.mark.parametrize("recur", (True, False), ids=("recurrent", "pointwise"))
-@pytest.mark.parametrize("model", NEURONS.values(), ids=lambda m: m.name)
+@pytest.mark.parametrize("model", OF_THEIR_OWN, ids=lambda m: m.name)
 def test_backward_equals_reference(model, recur):
     for shape in SHAPES:
         for ragged in (False, True):

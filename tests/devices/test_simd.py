@@ -7,9 +7,8 @@ import subprocess
 from functools import partial
 
 import pytest
+from population_cases import OF_THEIR_OWN
 from scripts import command, environment_of
-
-from numsnn.neurons import NEURONS
 
 # In a process of its own with an empty cache, because cached kernels cannot be inspected.  Packed
 # instructions that occur nowhere but in the elementwise loop tell: the comparison of the spike in the forward
@@ -56,7 +55,7 @@ def counted(name):
     return pytest.param(name, id=name, marks=pytest.mark.beside(start=partial(counting, name, "")))
 
 
-@pytest.mark.parametrize("name", list(map(counted, NEURONS)))
+@pytest.mark.parametrize("name", [counted(model.name) for model in OF_THEIR_OWN])
 def test_loops_are_vectorised(name, beside):
     counts = packed(beside)
     assert len(counts) == 2

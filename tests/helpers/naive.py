@@ -140,11 +140,15 @@ def alif(current, u, s, eta, *, tau_mem, tau_adp, v_threshold, beta, psi=psi_mul
     return u, spike(u - theta, psi, inclusive), eta, theta
 
 
-def lif(current, v, s, *, tau_mem, v_threshold, v_reset, reset, when, scale, detach=False,
-        psi=psi_multi_gaussian, inclusive=False, dt=1.0):
+def lif(current, v, s, *, tau_mem, v_threshold, v_reset, reset, when, scale, v_leak=0.0, r=1.0,
+        integrator="exponential", detach=False, psi=psi_multi_gaussian, inclusive=False, dt=1.0):
     """LIF neuron: (membrane that was compared, spike, membrane that is carried on)."""
-    alpha = decay(tau_mem, dt)
-    u = alpha * v + ((1 - alpha) if scale == "1-alpha" else 1.0) * current
+    u = li(current, v, tau_mem=tau_mem, scale=scale, v_leak=v_leak, r=r, integrator=integrator, dt=dt)
+    return compared(u, s, v_threshold, v_reset, reset, when, detach, psi, inclusive)
+
+
+def compared(u, s, v_threshold, v_reset, reset, when, detach, psi, inclusive):
+    """Spike and reset: (membrane that was compared, spike, membrane that is carried on)."""
     if when == "next":
         u = reset_by(u, constant(s) if detach else s, v_threshold, v_reset, reset)
     s = spike(u - v_threshold, psi, inclusive)
@@ -298,9 +302,25 @@ def liaf_gru(z, r, h, h_recurrent, before, *, alpha, v_threshold, activation="re
     return u, s, activate(activation, u), alpha * u * (1 - s)
 
 
-def li(current, v, *, tau_mem, scale, dt=1.0):
-    alpha = decay(tau_mem, dt)
-    return alpha * v + ((1 - alpha) if scale == "1-alpha" else 1.0) * current
+def li(current, v, *, tau_mem, scale, v_leak=0.0, r=1.0, integrator="exponential", dt=1.0):
+    """Leaky integrator; NIR's exact and Euler step where scale is "1-alpha"."""
+    if scale == "1-alpha":
+        goal = v_leak + r * current
+        return v + (dt / tau_mem) * (goal - v) if integrator == "euler" else \
+            goal + decay(tau_mem, dt) * (v - goal)
+    alpha = decay(tau_mem, dt) if integrator == "exponential" else 1 - dt / tau_mem
+    return v_leak + alpha * (v - v_leak) + r * current
+
+
+def synapse(x, i, *, tau_syn, w_in, scale, integrator, dt=1.0):
+    """Current behind a synapse that decays."""
+    return li(x, i, tau_mem=tau_syn, scale=scale, r=w_in, integrator=integrator, dt=dt)
+
+
+def cuba(x, v, i, *, tau_syn, w_in, tau_mem, v_leak, r, scale, integrator, dt=1.0):
+    """(membrane, current) of a leaky integrator behind a synapse; the membrane takes the new current."""
+    i = synapse(x, i, tau_syn=tau_syn, w_in=w_in, scale=scale, integrator=integrator, dt=dt)
+    return li(i, v, tau_mem=tau_mem, scale=scale, v_leak=v_leak, r=r, integrator=integrator, dt=dt), i
 
 
 # ---- one sample through an SRNN: dense, recurrent ALIF, dense, ALIF membrane

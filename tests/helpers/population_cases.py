@@ -1,10 +1,15 @@
 """A population of any model with random coefficients, state, weights and gradients, as a device takes it."""
 
+import inspect
+
 import numpy as np
 
 from numsnn.devices.contract import Dynamics, Gradients, Recurrent, Start, Want
-from numsnn.neurons import surrogate as sg
+from numsnn.neurons import NEURONS, surrogate as sg
 from numsnn.neurons.activation import ACTIVATIONS
+
+# models whose step is another one's (IF: the LIF's) are compiled to the same loops
+OF_THEIR_OWN = [model for model in NEURONS.values() if inspect.getmodule(model.step).NAME == model.name]
 
 
 def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=False, bias=True, seed=0):
