@@ -41,6 +41,7 @@ class ALIF(Population):
         tau_adp      time constant of the adaptation, in the unit of dt
         v_threshold  resting threshold (b_j0 in the papers), in the unit of v
         beta         strength of the adaptation, in the unit of v
+        refractory   time after a spike in which there is none, in the unit of dt (model `ALIFRefractory`)
 
     `init_state="zeros"`: all 0; `"rest"`: v = s = 0, eta = v_threshold; `"uniform"`: v ~ U(0, 1), s = 0,
     eta = v_threshold; `"author"`: v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is
@@ -69,6 +70,7 @@ class ALIF(Population):
         tau_adp: Value = 150.0,
         v_threshold: Value = 0.01,
         beta: Value = 1.8,
+        refractory: float = 0.0,
     ) -> None: ...
 
 
@@ -216,6 +218,7 @@ class IF(Population):
         v_threshold  threshold, in the unit of v
         v_reset      value after a hard reset, in the unit of v
         r            what a current of 1 adds to the membrane in a unit of time
+        refractory   time after a spike in which there is none, in the unit of dt (model `IFRefractory`)
 
     Source: Lapicque 1907; NIR's IF (Pedersen et al. 2024).
 
@@ -243,6 +246,7 @@ class IF(Population):
         r: Value = 1.0,
         reset: Literal['soft', 'hard', 'none'] = 'soft',
         detach_reset: Literal[False, True] = False,
+        refractory: float = 0.0,
     ) -> None: ...
 
 
@@ -468,6 +472,7 @@ class LIF(Population):
         r            resistance: what a current of 1 adds to the membrane, see input_scale
         input_scale  gain = r ("1"; I in units of v per step), or
                      gain = r (1 - alpha) ("1-alpha"; I in the unit of v / r)
+        refractory   time after a spike in which there is none, in the unit of dt (model `LIFRefractory`)
         integrator   alpha = exp(-dt / tau_mem) ("exponential"; exact with "1-alpha" where I stands still in a
                      step) or 1 - dt / tau_mem ("euler")
 
@@ -503,6 +508,7 @@ class LIF(Population):
         detach_reset: Literal[False, True] = False,
         integrator: Literal['exponential', 'euler'] = 'exponential',
         reset_when: Literal['same', 'next'] = 'same',
+        refractory: float = 0.0,
     ) -> None: ...
 
 
@@ -623,6 +629,7 @@ class CubaLIF(Population):
         v_leak       potential at rest, in the unit of v
         r            resistance: what a current of 1 adds to the membrane, see input_scale
         w_in         what an input of 1 adds to the current, see input_scale
+        refractory   time after a spike in which there is none, in the unit of dt (model `CubaLIFRefractory`)
         input_scale  gain = r, gain_syn = w_in ("1") or gain = r (1 - alpha), gain_syn = w_in (1 - alpha_syn)
                      ("1-alpha")
         integrator   alphas are exp(-dt / tau) ("exponential") or 1 - dt / tau ("euler")
@@ -659,6 +666,7 @@ class CubaLIF(Population):
         input_scale: Literal['1', '1-alpha'] = '1',
         detach_reset: Literal[False, True] = False,
         integrator: Literal['exponential', 'euler'] = 'exponential',
+        refractory: float = 0.0,
     ) -> None: ...
 
 

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from ..checked import checked
 from ..devices import buffers
 from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
-from ..neurons import NEURONS, activation as activations, surrogate as surrogates
+from ..neurons import activation as activations, surrogate as surrogates
 from .arrays import refuse_time_constants
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Result, Shape, positive_integer, size, values
@@ -92,15 +92,6 @@ class Population(WithSettings):
         self.recurrent_bias_init: Value | bool = of_bias
         self._take(more)
         self._check()
-
-    def _choose_variant(self, more):
-        """The model that an option names, where the order of its equations differs."""
-        self.variant = {}
-        for option, models in self.model.variants.items():
-            choice = more.pop(option, next(iter(models)))
-            if not isinstance(choice, (str, bool, np.bool_)) or choice not in models:
-                self.refuse(f"{option} must be one of {', '.join(map(repr, models))}; got {choice!r}")
-            self.model, self.variant[option] = NEURONS[models[choice]], choice
 
     def _take_size(self, n):
         what = f"{type(self).__name__}: n"

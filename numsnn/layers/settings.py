@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..neurons import Model
+from ..neurons import NEURONS, Model
 from .layer import Layer
 
 
@@ -21,6 +21,32 @@ class WithSettings(Layer):
     dtype: np.dtype
     learn: tuple[str, ...]
     options: dict
+    variant: dict
+
+    def _choose_variant(self, more):
+        """The model that an option names, where the order of its equations differs."""
+        self.variant, chosen = {}, []
+        for option, models in self.model.variants.items():
+            choice = more.pop(option, next(iter(models)))
+            name = self._variant_of(option, models, choice)
+            self.variant[option] = choice
+            if name != self.model.name:
+                chosen.append((option, name))
+                more |= {option: choice} if float in models else {}
+        if len(chosen) > 1:
+            self.refuse(f"{chosen[0][0]} and {chosen[1][0]} do not go together; choose one of them")
+        self.model = NEURONS[chosen[0][1]] if chosen else self.model
+
+    def _variant_of(self, option, models, choice):
+        """The name of the model of a choice."""
+        if float in models:
+            is_number = isinstance(choice, (int, float, np.number)) and not isinstance(choice, bool)
+            if not is_number or not 0 <= choice < np.inf:
+                self.refuse(f"{option} must be a number from 0 on; got {choice!r}")
+            return models[float] if choice else models[0.0]
+        if not isinstance(choice, (str, bool, np.bool_)) or choice not in models:
+            self.refuse(f"{option} must be one of {', '.join(map(repr, models))}; got {choice!r}")
+        return models[choice]
 
     def _settings(self):
         """The settings as float64 arrays (n,)."""

@@ -57,6 +57,8 @@ def _type(cls, parameter) -> str:
     """What is accepted for an argument."""
     name = parameter.name
     allowed = {**cls.model.options, **cls.model.variants, **getattr(cls, "choices", {})}
+    if float in allowed.get(name, ()):
+        return "float"
     if name in allowed:
         return f"Literal[{', '.join(map(repr, allowed[name]))}]"
     if name in cls.model.Settings._fields:

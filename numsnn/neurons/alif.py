@@ -14,18 +14,20 @@ spike.  Neither is scaled by dt.  With beta = 0 this is a LIF neuron with a rese
     tau_adp      time constant of the adaptation, in the unit of dt
     v_threshold  resting threshold (b_j0 in the papers), in the unit of v
     beta         strength of the adaptation, in the unit of v
+    refractory   time after a spike in which there is none, in the unit of dt (model `ALIFRefractory`)
 
 `init_state="zeros"`: all 0; `"rest"`: v = s = 0, eta = v_threshold; `"uniform"`: v ~ U(0, 1), s = 0,
 eta = v_threshold; `"author"`: v = s ~ U(0, v_threshold), eta = v_threshold (the ECG script: a spike that is
 no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .elementwise import ONE
+from .elementwise import ONE, elementwise
 from .model import Inputs, Options, Out, decay, decay_adjoint
 
 NAME = "ALIF"
+VARIANTS = {"refractory": {0.0: "ALIF", float: "ALIFRefractory"}}
 
 
 class State(NamedTuple):
@@ -48,6 +50,7 @@ class Settings(NamedTuple):
     beta: float = 1.8
 
 
+@elementwise
 def step(inputs, state, params, f):
     eta = params.rho * state.eta + (ONE - params.rho) * state.spike
     theta = params.v_threshold + params.beta * eta
@@ -56,6 +59,7 @@ def step(inputs, state, params, f):
     return Out(s, v, theta), State(v, s, eta)
 
 
+@elementwise
 def step_adjoint(inputs, state, params, f, dout, dstate):
     eta = params.rho * state.eta + (ONE - params.rho) * state.spike
     theta = params.v_threshold + params.beta * eta
@@ -73,13 +77,13 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
             Params(dv * (state.v - inputs.current), deta * (state.eta - state.spike), dtheta, dtheta * eta))
 
 
-def coefficients(settings: Settings, options: Options, dt: float) -> Params:
+def coefficients(settings: Any, options: Options, dt: float) -> Params:
     alpha = decay(settings.tau_mem, dt)
     rho = decay(settings.tau_adp, dt)
     return Params(alpha, rho, settings.v_threshold, settings.beta)
 
 
-def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
+def coefficients_adjoint(settings: Any, options: Options, dt: float, dparams: Any) -> Settings:
     dtau_mem = decay_adjoint(settings.tau_mem, dt, dparams.alpha)
     dtau_adp = decay_adjoint(settings.tau_adp, dt, dparams.rho)
     return Settings(dtau_mem, dtau_adp, dparams.v_threshold, dparams.beta)

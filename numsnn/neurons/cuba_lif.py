@@ -15,6 +15,7 @@ The membrane takes the current of the same step.  It is the step of `LIF` on i.
     v_leak       potential at rest, in the unit of v
     r            resistance: what a current of 1 adds to the membrane, see input_scale
     w_in         what an input of 1 adds to the current, see input_scale
+    refractory   time after a spike in which there is none, in the unit of dt (model `CubaLIFRefractory`)
     input_scale  gain = r, gain_syn = w_in ("1") or gain = r (1 - alpha), gain_syn = w_in (1 - alpha_syn)
                  ("1-alpha")
     integrator   alphas are exp(-dt / tau) ("exponential") or 1 - dt / tau ("euler")
@@ -22,7 +23,7 @@ The membrane takes the current of the same step.  It is the step of `LIF` on i.
 Source: NIR's CubaLIF (Pedersen et al. 2024); snnTorch's Synaptic is input_scale="1", reset_when "next" apart.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import lif
 from .cuba_li import of_synapse, of_synapse_adjoint
@@ -31,6 +32,7 @@ from .lif import CONSTANT, DIFFERS, OPTIONS, step as lif_step, step_adjoint as l
 from .model import Inputs, Options
 
 NAME = "CubaLIF"
+VARIANTS = {"refractory": {0.0: "CubaLIF", float: "CubaLIFRefractory"}}
 
 __all__ = ["CONSTANT", "DIFFERS", "OPTIONS"]
 
@@ -81,12 +83,12 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
                    d.soft, d.hard, d.attach))
 
 
-def coefficients(settings: Settings, options: Options, dt: float) -> Params:
+def coefficients(settings: Any, options: Options, dt: float) -> Params:
     of_membrane: tuple = lif.coefficients(settings, options, dt)
     return Params(*of_synapse(settings, options, dt), *of_membrane)
 
 
-def coefficients_adjoint(settings: Settings, options: Options, dt: float, dparams: Params) -> Settings:
+def coefficients_adjoint(settings: Any, options: Options, dt: float, dparams: Any) -> Settings:
     dtau_syn, dw_in = of_synapse_adjoint(settings, options, dt, dparams)
     d = lif.coefficients_adjoint(settings, options, dt, dparams)
     return Settings(dtau_syn, d.tau_mem, d.v_threshold, d.v_reset, d.v_leak, d.r, dw_in)

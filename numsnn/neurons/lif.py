@@ -19,6 +19,7 @@ through the spike of the reset.
     r            resistance: what a current of 1 adds to the membrane, see input_scale
     input_scale  gain = r ("1"; I in units of v per step), or
                  gain = r (1 - alpha) ("1-alpha"; I in the unit of v / r)
+    refractory   time after a spike in which there is none, in the unit of dt (model `LIFRefractory`)
     integrator   alpha = exp(-dt / tau_mem) ("exponential"; exact with "1-alpha" where I stands still in a
                  step) or 1 - dt / tau_mem ("euler")
 
@@ -34,7 +35,8 @@ from .model import INTEGRATORS, Inputs, Options, Out, leak, leak_adjoint, scaled
 NAME = "LIF"
 OPTIONS = {"reset": ("soft", "hard", "none"), "input_scale": ("1", "1-alpha"), "detach_reset": (False, True),
            "integrator": INTEGRATORS}
-VARIANTS = {"reset_when": {"same": "LIF", "next": "LIFNext"}}
+VARIANTS = {"reset_when": {"same": "LIF", "next": "LIFNext"},
+            "refractory": {0.0: "LIF", float: "LIFRefractory"}}
 
 
 class State(NamedTuple):

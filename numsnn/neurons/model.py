@@ -24,7 +24,8 @@ A model is one file with these names, all of them plain Python; `Model.of(module
     DIFFERS             fields of Out that are not the field of State of the same name
     RECURS              the field of Out that recurs with recurrent=True (default: the spike, or OUTPUT where
                         there is none)
-    VARIANTS            option -> {value: name of the model that has it}, for what differs in order
+    VARIANTS            option -> {value: name of the model that has it}, for what differs in order; the type
+                        float stands for positive numbers, which are a setting of that model
     DEFAULTS            surrogate, comparator, activation, recurrent and recurrent_bias_init unless told
                         otherwise; who names an activation has an analog output
     SECOND              a field of Inputs whose recurrent product comes after the others, and takes `between`
@@ -103,7 +104,7 @@ class Model:
     constant: tuple[str, ...]
     initial_state: dict[str, Callable]
     output: str
-    variants: dict[str, dict]           # option -> {value: name of the model that has it}
+    variants: dict[str, dict]           # option -> {value, or float: name of the model that has it}
     defaults: dict[str, Any]            # surrogate, comparator, activation, recurrent, recurrent_bias_init
     conflict: Callable                  # (learn, options, output) -> what does not go together
     feedforward: tuple[str, ...]        # fields of Inputs

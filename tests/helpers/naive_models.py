@@ -109,10 +109,28 @@ def naive_cuba_lif(s, options, currents, state):
     return out, {"v": after, "i": i}
 
 
+def naive_refractory(plain):
+    """A neuron whose spikes are held back for so many steps after one."""
+    def with_waiting(s, options, currents, state):
+        s, state = dict(s), dict(state)
+        steps, wait = s.pop("refractory"), state.pop("wait")
+        out, after = plain(s, options, currents, state)
+        waits = number(wait) > 0
+        if waits:
+            spike = naive.constant(0.0) if hasattr(out["spike"], "x") else 0.0
+            out = {**out, "spike": spike}
+            after = {**after, "v": out["v"], **({"spike": spike} if "spike" in after else {})}
+        fired = number(out["spike"]) > 0.5
+        return out, {**after, "wait": float(round(steps)) if fired else max(number(wait) - 1, 0.0)}
+    return with_waiting
+
+
 NAIVE = {"LSTM": naive_lstm, "GRU": naive_gru, "GRUBefore": naive_gru_before, "SimpleRNN": naive_simple_rnn,
          "LIAFLSTM": naive_liaf_lstm, "LIAFGRU": naive_liaf_gru, "ALIF": naive_alif, "LIF": naive_lif,
          "LIFNext": naive_lif_next, "LIAF": naive_liaf, "ARLIF": naive_arlif, "LI": naive_li,
-         "Integrator": naive_integrator, "IF": naive_if, "CubaLI": naive_cuba_li, "CubaLIF": naive_cuba_lif}
+         "Integrator": naive_integrator, "IF": naive_if, "CubaLI": naive_cuba_li, "CubaLIF": naive_cuba_lif,
+         **{f"{name}Refractory": naive_refractory(plain) for name, plain in (
+             ("LIF", naive_lif), ("IF", naive_if), ("ALIF", naive_alif), ("CubaLIF", naive_cuba_lif))}}
 
 
 def number(x):

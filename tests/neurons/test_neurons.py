@@ -169,7 +169,7 @@ def test_mutants_of_the_adjoint_die(model):
                 mutants.append((i, line[:match.start()] + operator + line[match.end():]))
         if re.search(r"[(=,] ?-[a-z]", line):
             mutants.append((i, re.sub(r"([(=,] ?)-([a-z])", r"\1\2", line, count=1)))
-    assert len(mutants) >= 4
+    assert len(mutants) >= 2
     alive = []
     for i, changed in mutants:
         module = types.ModuleType("mutant")
