@@ -245,7 +245,7 @@ def _over_time(layer, signals, here):
     return count + Count(ac=int(signal.real.sum()) * steps + int(signal.spikes.sum()))
 
 
-PASS_ON = ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout")
+PASS_ON = ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout", "Delay")
 
 # By the name of the class or of one that it is made of; add your own layers here.
 KINDS: dict[str, Kind] = {
@@ -257,6 +257,7 @@ KINDS: dict[str, Kind] = {
     "Population": Kind(_fires, _population),
     "MembraneNorm": Kind(_fires_inside, _membrane_norm),
     "TimeDistributed": Kind(_as_the_layer_inside, _distributed),
+    "Scale": Kind(_real, _each(mac=1)),
     "BatchNorm": Kind(_real, _each(mac=1)),
     "LayerNorm": Kind(_real, _each(mac=2, ac=1)),
     "Activation": Kind(_real, _activation),
