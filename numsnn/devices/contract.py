@@ -15,7 +15,7 @@
         taken: where it lay, of equal ones the first
     max_pool_backward(taken, dy, geometry) -> dx
     sum_pool_forward(x, geometry, scale) -> y
-        the sum of each window times scale
+        the sum of each window times scale; what lies in the padding is 0
     sum_pool_backward(dy, geometry, scale) -> dx
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients

@@ -131,10 +131,15 @@ def _embedding(layer, signals, here):
 
 def _conv(layer, signals, here):
     g = layer.geometry
+    places = _places(g)
+    return _synapses(np.tile(places, g.channels) * len(layer.params["weight"]), signals[0], here.steps)
+
+
+def _places(g):
+    """(H W,): of how many (output, place in the kernel) each place of a picture is read."""
     axes = zip(g.size, g.kernel, g.stride, g.padding, g.dilation, g.out, strict=True)
     rows, columns = (_reach(*axis) for axis in axes)
-    places = np.outer(rows, columns).ravel()
-    return _synapses(np.tile(places, g.channels) * len(layer.params["weight"]), signals[0], here.steps)
+    return np.outer(rows, columns).ravel()
 
 
 def _reach(n, kernel, stride, padding, dilation, out):
@@ -210,14 +215,13 @@ def _add(layer, signals, here):
 
 def _pool(scaled, largest=False):
     def counts(layer, signals, here):
-        out = layer.size_out
-        more = int(np.prod(layer.kernel)) - 1
-        if largest:
-            return Count(compare=out * more * here.steps)
         channels = layer.windows.channels
-        real_channels = int(signals[0].real.reshape(channels, -1).any(1).sum())
-        real = out * real_channels // channels
-        return Count(ac=real * more * here.steps, mac=real * scaled * here.steps)
+        out = layer.size_out // channels
+        more = int(_places(layer.windows).sum()) - out
+        if largest:
+            return Count(compare=channels * more * here.steps)
+        real = int(signals[0].real.reshape(channels, -1).any(1).sum())
+        return Count(ac=real * more * here.steps, mac=real * out * scaled * here.steps)
     return counts
 
 
