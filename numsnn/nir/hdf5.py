@@ -94,7 +94,7 @@ class _Reader:
         if kind == GRAPH or kind is None and "nodes" in group and "edges" in group:
             return self.graph(group, where, depth)
         if not kind:
-            self.refuse(where, "has no type")
+            return self.refuse(where, "has no type")
         params = {}
         known = KINDS[kind].params if kind in KINDS else ()
         for name in sorted(group, key=lambda name: known.index(name) if name in known else len(known)):
@@ -121,7 +121,7 @@ class _Reader:
             return []
         names = hdf5.texts(self.path, group, "edges")
         if names is None or names.ndim != 2 or names.shape[1] != 2:
-            self.refuse(where, f"edges should hold pairs of names; "
+            return self.refuse(where, f"edges should hold pairs of names; "
                                f"got {getattr(found, 'dtype', 'a group')} {getattr(found, 'shape', '')}")
         return [(self.sound(a, where), self.sound(b, where)) for a, b in names]
 

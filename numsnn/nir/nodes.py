@@ -134,9 +134,11 @@ def told(value: Value) -> str:
 
 def _lines(graph: Graph, indent: str) -> Iterator[str]:
     width = max((len(name) for name in graph.nodes), default=0)
+    sources: dict[str, list[str]] = {}
+    for a, b in graph.edges:
+        sources.setdefault(b, []).append(a)
     for name, node in graph.nodes.items():
-        sources = graph.sources(name)
-        after = f"  <- {', '.join(sources)}" if sources else ""
+        after = f"  <- {', '.join(sources[name])}" if name in sources else ""
         if isinstance(node, Graph):
             yield f"{indent}{name:{width}}  NIRGraph{after}"
             yield from _lines(node, indent + "    ")
