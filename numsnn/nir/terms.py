@@ -146,16 +146,30 @@ def _conv(layer, shape, times):
 
     def numbers(values):
         return np.array(values) if many else int(values[0])
-    weight = np.asarray(layer.params["weight"])
+    around = _around(layer.kernel)
+    weight = np.pad(layer.params["weight"], [(0, 0), (0, 0), *((n, n) for n in around)])
+    padding = [p + d * n for p, d, n in zip(layer.padding, layer.dilation, around, strict=True)]
     bias = np.asarray(layer.params.get("bias", np.zeros(len(weight), weight.dtype)))
     params = {"input_shape": numbers(shape[1:])} if layer.groups == 1 else {}
-    params |= {"weight": weight, "stride": numbers(layer.stride), "padding": numbers(layer.padding),
+    params |= {"weight": weight, "stride": numbers(layer.stride), "padding": numbers(padding),
                "dilation": numbers(layer.dilation), "groups": layer.groups, "bias": bias}
     return Node(f"Conv{layer.directions}d", params)
 
 
+def _around(kernel):
+    """How many zeros on both sides make a kernel square, which nir.read (1.0.8) takes every kernel for.
+
+    0 where the sides would have to differ: nir.read then needs type_check=False.
+    """
+    more = [max(kernel) - k for k in kernel]
+    return [0 if any(m % 2 for m in more) else m // 2 for m in more]
+
+
 def _conv_back(layer, params, times):
-    return {name: np.ascontiguousarray(params[name], a.dtype) for name, a in layer.params.items()}
+    kernel = inner(layer).kernel
+    within = tuple(slice(n, n + k) for n, k in zip(_around(kernel), kernel, strict=True))
+    arrays = {**params, "weight": params["weight"][(..., *within)]}
+    return {name: np.ascontiguousarray(arrays[name], a.dtype) for name, a in layer.params.items()}
 
 
 def folded(node: Node, norm: BatchNorm) -> Node:

@@ -73,8 +73,9 @@ class Drawing:
             self.add(ns.Dense(c * h * w, 6), (6,))
         else:
             groups = (1, c)[rng.integers(2)]
-            self.add(ns.Conv2d(c, 2 * groups, 3, padding=1, groups=groups, bias=bool(rng.integers(2))),
-                     (2 * groups, h, w))
+            kernel, padding = ((3, 1), ((1, 3), (0, 1)))[rng.integers(2)]
+            self.add(ns.Conv2d(c, 2 * groups, kernel, padding=padding, groups=groups,
+                               bias=bool(rng.integers(2))), (2 * groups, h, w))
             if rng.random() < 0.4:
                 self.normed()
 
@@ -111,5 +112,6 @@ def random_network(seed, **how):
     drawing = Drawing(seed)
     net = drawing.network(**how)
     more = {name: drawing.rng.uniform(0, 0.1, a.shape) for name, a in net.arrays().items()}
-    net.restore({name: (a * (1 + more[name]) + more[name]).astype(a.dtype) for name, a in net.arrays().items()})
+    net.restore({name: (a * (1 + more[name]) + more[name]).astype(a.dtype)
+                 for name, a in net.arrays().items()})
     return net
