@@ -20,6 +20,7 @@ from ..network.network import Network
 from .flatten import Flat, Port, flat, shape_of
 from .hdf5 import load
 from .nodes import KINDS, Graph, NirError, Node
+from .own import rebuilt
 from .params import Params
 from .recurrence import leading_to, order, recurrences
 from .translate import MOST, How, made, wanted
@@ -64,6 +65,9 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
     _check(dt, integrator, reset)
     graph = load(path)
     try:
+        ours = rebuilt(graph, device) if dt is integrator is reset is None else None
+        if ours is not None:
+            return ours
         if dt is None:
             raise NirError(NO_DT)
         notes: list[str] = []

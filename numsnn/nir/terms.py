@@ -17,6 +17,7 @@ from ..layers import BatchNorm, Layer, TimeDistributed
 from ..layers.layer import Shape
 from ..neurons.model import leak
 from .nodes import NirError, Node
+from .translate import SETTINGS
 
 Arrays = dict[str, np.ndarray]
 Params = dict[str, Any]
@@ -44,15 +45,8 @@ def inner(layer: Layer) -> Layer:
 
 # ---- populations
 
-POPULATIONS = {                 # layer -> (type, setting -> parameter)
-    "LIF": ("LIF", {"tau_mem": "tau", "r": "r", "v_leak": "v_leak", "v_threshold": "v_threshold",
-                    "v_reset": "v_reset"}),
-    "LI": ("LI", {"tau_mem": "tau", "r": "r", "v_leak": "v_leak"}),
-    "IF": ("IF", {"r": "r", "v_threshold": "v_threshold", "v_reset": "v_reset"}),
-    "Integrator": ("I", {"r": "r"}),
-    "CubaLIF": ("CubaLIF", {name: name for name in ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold",
-                                                    "v_reset", "w_in")}),
-    "CubaLI": ("CubaLI", {name: name for name in ("tau_syn", "tau_mem", "r", "v_leak", "w_in")}),
+POPULATIONS = {                 # layer -> (type, our setting -> NIR's parameter)
+    **{layer: (kind, names) for kind, (layer, names) in SETTINGS.items()},
     "Scale": ("Scale", {"scale": "scale"}),
     "Threshold": ("Threshold", {"v_threshold": "threshold"}),
 }
