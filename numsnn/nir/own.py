@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers.initialise import LARGEST
+from ..layers.initialise import stored
 from ..network.network import Network
 from .nodes import Graph, NirError, Node
 from .terms import Times
@@ -31,13 +31,11 @@ def rebuilt(graph: Graph, device: str = "cpu") -> Network | None:
     if isinstance(facts.get("version"), int) and facts["version"] > VERSION:
         raise NirError(f"the file was written by a newer numsnn (version {facts['version']} of its metadata; "
                        f"this one reads {VERSION}); update numsnn")
-    before = LARGEST.set(_largest(graph))
     try:
-        return _network(graph, facts, device)
+        with stored(_largest(graph)):
+            return _network(graph, facts, device)
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         return None             # the metadata do not fit the nodes
-    finally:
-        LARGEST.reset(before)
 
 
 def _json(metadata: dict[str, Any]) -> dict[str, Any] | None:
