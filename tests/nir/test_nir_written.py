@@ -10,11 +10,14 @@ from nir_networks import random_network
 
 import numsnn as ns
 from numsnn import nir
+from numsnn.nir.own import rebuilt
+from numsnn.nir.writing import graph_of
 
 EACH_LAYER = {
     "Dense": lambda: [ns.Dense(4, 3), ns.Dense(3, 2, bias=False)],
-    "LIF": lambda: [ns.LIF(4, tau_mem=("normal", 20, 5, 2), learn=("tau_mem", "r"), reset="hard", v_reset=-0.1,
-                           v_leak=0.05, input_scale="1-alpha", integrator="euler", surrogate="triangle")],
+    "LIF": lambda: [ns.LIF(4, tau_mem=("normal", 20, 5, 2), learn=("tau_mem", "r"), reset="hard",
+                           v_reset=-0.1, v_leak=0.05, input_scale="1-alpha", integrator="euler",
+                           surrogate="triangle")],
     "LIF, next": lambda: [ns.LIF(4, reset_when="next", comparator=">=", shared="tau_mem")],
     "LIF, no reset": lambda: [ns.LIF(4, reset="none", init_state="uniform")],
     "LIF, recurrent": lambda: [ns.LIF(4, recurrent=True)],
@@ -69,11 +72,15 @@ def close(one, other):
     np.testing.assert_allclose(answers(one), answers(other), 1e-4, 1e-6)
 
 
-def comes_back(net, path, **how):
-    nir.write(net, path, **how)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        back = nir.read(path, device="reference")
+def comes_back(net, path=None, **how):
+    """Through a file, or without a path through the graph alone."""
+    if path is None:
+        back = rebuilt(graph_of(net, **how), "reference")
+    else:
+        nir.write(net, path, **how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            back = nir.read(path, device="reference")
     before, after = net.arrays(), back.arrays()
     assert before.keys() == after.keys()
     for name, array in before.items():
@@ -83,27 +90,29 @@ def comes_back(net, path, **how):
     assert list(net.params) == list(back.params)
 
 
-@pytest.mark.parametrize(("shape", "make"), [pytest.param(shape, make, id=name) for shape, name, make in CASES])
-def test_each_layer_comes_back(shape, make, tmp_path):
+@pytest.mark.parametrize(("shape", "name", "make"), CASES, ids=lambda case: case if type(case) is str else "")
+def test_each_layer_comes_back(shape, name, make, tmp_path):
     comes_back(network(shape, make(), dt=0.7), tmp_path / "net.nir", unit=1e-3)
     comes_back(network(shape, make(), dt=0.7, dtype="float64"), tmp_path / "net.nir", unit=3e-3)
     reference = pytest.importorskip("nir", reason="the reference package, nir, is not installed")
     reference.read(tmp_path / "net.nir", type_check=True)
 
 
-SEEDS = range(100)
-
-
 def test_random_networks_come_back(tmp_path):
+    """The reference, where it is installed, takes them all; without it, some are written to files."""
+    try:
+        import nir as reference
+    except ImportError:
+        reference = None
     spoken = 0
-    for seed in SEEDS:
+    for seed in range(100):
         net = random_network(seed, dtype=("float32", "float64")[seed % 4 == 0])
-        comes_back(net, tmp_path / f"{seed}.nir", unit=(1.0, 1e-3, 3e-3)[seed % 3])
+        path = tmp_path / f"{seed}.nir" if reference or seed % 5 == 0 else None
+        comes_back(net, path, unit=(1.0, 1e-3, 3e-3)[seed % 3])
         spoken += np.unique(answers(net)).size > 1
+        if reference:
+            reference.read(path, type_check=True)
     assert spoken > 80
-    reference = pytest.importorskip("nir", reason="the reference package, nir, is not installed")
-    for seed in SEEDS:
-        reference.read(tmp_path / f"{seed}.nir", type_check=True)
 
 
 # ---- what the file says
@@ -155,9 +164,10 @@ def test_parameters_are_those_of_nirs_equations(tmp_path):
 def test_others_read_the_same_network(tmp_path):
     """Our reader, told to read the file as another's: without metadata, in seconds."""
     net = network((2, 5, 6), [
-        ns.Conv2d(2, 2, (3, 1), padding=(1, 0)), ns.BatchNorm(), ns.LIF(v_leak=0.05), ns.AvgPool2d(2), ns.Delay(1),
-        ns.Dense(12, 4), ns.CubaLIF(4, recurrent=True), ns.Previous("lif1", shape=3), ns.Dense(3, 4),
-        ns.Add("cubalif0", "dense1"), ns.Dense(4, 3), ns.LIF(3), ns.LI(3)])
+        ns.Conv2d(2, 2, (3, 1), padding=(1, 0)), ns.BatchNorm(), ns.LIF(v_leak=0.05, v_threshold=0.5),
+        ns.AvgPool2d(2), ns.Delay(1), ns.Dense(12, 4), ns.CubaLIF(4, recurrent=True, v_threshold=0.3),
+        ns.Previous("lif1", shape=3), ns.Dense(3, 4),
+        ns.Add("cubalif0", "dense1"), ns.Dense(4, 3), ns.LIF(3, v_threshold=0.2), ns.LI(3)])
     net.restore({"norm0.running_mean": np.array([0.2, -0.1], np.float32),
                  "norm0.running_var": np.array([0.5, 2.0], np.float32)})
     nir.write(net, tmp_path / "net.nir", unit=1e-3)
@@ -203,10 +213,11 @@ REFUSED = {
     "lstm0, LSTM": lambda: [ns.Dense(4, 12), ns.LSTM(3)],
     "norm0, LayerNorm": lambda: [ns.LayerNorm()],
     "norm0, BatchNorm.*right before it": lambda: [ns.LIF(4), ns.BatchNorm()],
-    "norm0, BatchNorm.*nothing else takes": lambda: [ns.Dense(4, 4), ns.BatchNorm(), ns.Add("norm0", "dense0")],
+    "norm0, BatchNorm.*nothing else takes": lambda: [
+        ns.Dense(4, 4), ns.BatchNorm(), ns.Add("norm0", "dense0")],
     "lif0.*hands out, and feeds back, spike only": lambda: [ns.LIF(4, output="v")],
     "activation0.*no such function": lambda: [ns.Activation("relu")],
-    "4 layers.*reverse0.*reverse1.*concatenate0": lambda: [
+    "5 layers.*reverse0.*reverse1.*concatenate0": lambda: [
         ns.Bidirectional(lambda: ns.ALIF(4, recurrent=False))],
     "embedding0": lambda: [ns.Embedding(4, 3)],
     "reshape0.*pictures": lambda: [ns.Reshape(1, 2, 2), ns.MaxPool2d(2)],
@@ -239,7 +250,7 @@ def test_bad_arguments(tmp_path):
         nir.write(net, tmp_path / "none" / "net.nir")
     with pytest.raises(nir.NirError, match="input_shape="):
         nir.write(ns.Network(ns.OverTime("each"), device="reference"), tmp_path / "net.nir")
-    net.params["dense0.bias"] = np.array([0, np.nan, 0])
+    net.params["dense0.bias"][1] = np.nan
     with pytest.raises(nir.NirError, match="NaN"):
         nir.write(net, tmp_path / "net.nir")
     assert not list(tmp_path.iterdir())
