@@ -295,7 +295,7 @@ def commands(source: Path | str, part: str, *, classes: int | Sequence[str] = 35
 @checked
 def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
     """The names of the classes of `commands`."""
-    if isinstance(classes, int):
+    if isinstance(classes, (int, np.integer)):
         names = {35: WORDS, 12: (*CORE, "unknown", "silence")}.get(classes, ())
     else:
         names = tuple(classes)

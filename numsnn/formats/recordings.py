@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..checked import checked
+from ..checked import checked, what_it_is
 from ..signals.events import Events
 from . import aedat2, aedat3, aedat4, hdf5_events, prophesee, records, tables, text
 from .contents import guess as _guess, refuse_others
@@ -174,8 +174,22 @@ def write(path: Path | str, events: Events | Iterable[Columns], format: str | No
         events, sensor = _chunks(path, events)
     elif sensor is None:
         raise ValueError("chunks of Columns need sensor=(width, height)")
+    else:
+        sensor = _sized(sensor)
+        if isinstance(events, (str, bytes)) or not isinstance(events, Iterable):
+            raise TypeError(f"expected Events, or chunks of Columns; got {what_it_is(events)}")
     with whole(path) as part:
         writers[name](part, events, sensor)
+
+
+def _sized(sensor):
+    """(width, height) of a sensor."""
+    numbers = isinstance(sensor, (tuple, list)) and len(sensor) == 2 and \
+        all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in sensor)
+    if not numbers or not all(0 < n <= LARGEST_SENSOR for n in sensor):
+        raise ValueError(f"sensor must be (width, height), numbers of pixels from 1 to {LARGEST_SENSOR:,}; "
+                         f"got {what_it_is(sensor)}")
+    return int(sensor[0]), int(sensor[1])
 
 
 def _chunks(path, events):

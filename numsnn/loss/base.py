@@ -28,11 +28,17 @@ class Loss:
     def __call__(self, y: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None,
                  lengths: ArrayLike | None = None) -> tuple[float, np.ndarray]:
         y = plain(y, f"{type(self).__name__}: y")
-        y = y if y.dtype.kind == "f" else y.astype(np.float64)      # a gradient is no integer
+        if y.dtype not in (np.float32, np.float64):
+            y = y.astype(np.float32 if y.dtype == np.float16 else np.float64)       # a gradient is no integer
+        y = y.astype(y.dtype.newbyteorder("="), copy=False)
         if not np.isfinite(y).all():
             raise ValueError(f"{type(self).__name__}: y must be finite; got {y[~np.isfinite(y)].flat[0]}")
         labels, weights = self.check(y.shape, labels, mask, lengths)
-        return self.weighted(y, labels, weights)
+        loss, dy = self.weighted(y, labels, weights)
+        if not np.isfinite(loss):
+            largest = np.abs(y).max()
+            raise ValueError(f"{type(self).__name__}: the loss of answers up to {largest:.3g} is {loss}")
+        return loss, dy
 
     @property
     def by_loops(self) -> bool:

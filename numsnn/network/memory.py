@@ -61,6 +61,7 @@ def predict(net, steps: int, batch: int, rate: float | None, every: int | None,
             chunk: int | None = None) -> Memory:
     """The peak of a training step of (T, B); see Network.memory."""
     _check(steps, batch, rate)
+    steps, batch = int(steps), int(batch)
     stages = net.graph.stages(True)
     fused = len(stages) == 1
     if not chunk and fused and not net.loops.HOST:

@@ -270,7 +270,7 @@ def _factors(given, who):
 
 def _elsewhere(a):
     """Whether it is an array of a device that is not the host."""
-    return hasattr(a, "dtype") and not isinstance(a, (np.ndarray, np.generic))
+    return hasattr(a, "dtype") and hasattr(a, "shape") and not isinstance(a, (np.ndarray, np.generic))
 
 
 def _largest(g):

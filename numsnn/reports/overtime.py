@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checked import checked
+from ..checked import checked, what_it_is
 from .style import COLOURS, INK, PALE, axis_of_time, figure, finite, numbers, plain, step_of, styled, text_of
 
 if TYPE_CHECKING:
@@ -274,6 +274,9 @@ def sequence(time: ArrayLike, inputs: ArrayLike | None, hidden: ArrayLike | Mapp
     negative label is none.  values: name -> (T, N) real numbers, or name -> {name of a line -> (T,)}.
     What is None, or empty, is left out.
     """
+    for what, named in (("labels", labels), ("values", values)):
+        if named is not None and not isinstance(named, Mapping):
+            raise TypeError(f"{what} must be a dict, name -> array over time; got {what_it_is(named)}")
     time = axis_of_time(time)
     parts = [*_of_inputs(time, inputs, input_names), *_of_hidden(time, hidden),
              *_of_neurons(time, neuron),

@@ -17,7 +17,7 @@ from .spikes import Spikes, index_dtype
 if TYPE_CHECKING:
     from .events import Events
 
-LARGEST = 1 << 31                   # rows (steps x recordings) that binning may make
+LARGEST = 1 << 28                   # rows (steps x recordings) that binning may make
 FARTHEST = 1 << 53                  # steps are not told apart beyond it
 
 

@@ -77,7 +77,7 @@ class Events:
             raise ValueError(f"tick must be positive: the seconds in a unit of t; got {self.tick}")
         if o.ndim != 1 or o.size < 1 or o[0] != 0 or o[-1] != len(t) or (np.diff(o) < 0).any():
             raise ValueError(f"offsets must ascend from 0 to the number of events, {len(t)}; "
-                             f"got {o[:3]} ... {o[-1:]}")
+                             f"got {np.ravel(o)[:3]} ... {np.ravel(o)[-1:]}")
         down = np.flatnonzero(t[1:] < t[:-1]) + 1
         down = down[~np.isin(down, o)]
         if down.size:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..checked import checked
+from ..checked import checked, what_it_is
 from ..formats.whole import write_text
 
 LARGEST, SMALLEST = "max", "min"
@@ -58,7 +58,10 @@ class History:
     @checked
     def __init__(self, epochs: list[dict] | None = None, *, monitor: str | None = None,
                  direction: str | None = None):
-        self.epochs: list[dict] = epochs or []
+        given = [] if epochs is None else epochs
+        if not isinstance(given, list) or not all(isinstance(epoch, dict) for epoch in given):
+            raise ValueError(f"epochs must be a list with a dict for each epoch; got {what_it_is(given)}")
+        self.epochs: list[dict] = given
         self.monitor = monitor
         self.direction = direction
 

@@ -363,6 +363,8 @@ def _outputs(net, name, x, lengths):
     """What a layer hands out in the valid steps of a batch, (rows, N)."""
     _, _, seen = net.run(x, lengths=lengths, record={name: "y"})
     y = seen[name]["y"]
+    if not y.size:
+        raise ValueError(f"x holds nothing to measure, layer {name} hands out an array of shape {y.shape}")
     times = len(y) // len(x)            # more than 1 behind a layer that repeats steps
     own_lengths = None if lengths is None else np.asarray(lengths) * times
     counted = valid_steps(*y.shape[:2], own_lengths)[..., 0]
