@@ -267,11 +267,15 @@ def _entries(path, found):
 
 def _chunk(found, first):
     """The bytes of a chunk without its filters; None where one of them is not known here."""
+    from h5py.h5z import FILTER_DEFLATE, FILTER_SHUFFLE
     mask, content = found.id.read_direct_chunk(first)
-    if found.compression not in (None, "gzip") or found.fletcher32 or mask:
-        return None
-    if found.compression == "gzip":
-        content = zlib.decompressobj().decompress(content, 16 * prod(found.chunks) + 1)
-    if found.shuffle:
-        content = np.frombuffer(content, np.uint8).reshape(16, -1).T.tobytes()
+    stored = found.id.get_create_plist()
+    filters = [stored.get_filter(i)[0] for i in range(stored.get_nfilters()) if not mask >> i & 1]
+    for code in reversed(filters):
+        if code == FILTER_DEFLATE:
+            content = zlib.decompressobj().decompress(content, ENTRY.itemsize * prod(found.chunks) + 1)
+        elif code == FILTER_SHUFFLE:
+            content = np.frombuffer(content, np.uint8).reshape(ENTRY.itemsize, -1).T.tobytes()
+        else:
+            return None
     return content

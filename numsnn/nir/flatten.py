@@ -68,24 +68,25 @@ class _Opened:
         sources: dict[str, list[str]] = {name: [] for name in self.nodes}
         for a, b in self.edges:
             sources[b].append(a)
-        inner = {name for name, node in self.nodes.items() if node.type in PORTS and name not in outer}
+        inner = [name for name, node in self.nodes.items() if node.type in PORTS and name not in outer]
+        among = set(inner)
         try:
-            order = list(TopologicalSorter({p: set(sources[p]) & inner for p in inner}).static_order())
+            order = list(TopologicalSorter({p: among.intersection(sources[p]) for p in inner}).static_order())
         except CycleError as error:
             raise NirError(f"a loop leads through ports only, {' -> '.join(error.args[1])}") from None
         through: dict[str, list[str]] = {}
         n = 0
-        for name in (*order, *(name for name in self.nodes if name not in inner)):
+        for name in (*order, *(name for name in self.nodes if name not in among)):
             found = list(chain.from_iterable(through.get(a, (a,)) for a in sources[name]))
             n += len(found)
             if n > MOST:
                 raise NirError(f"it has more than {MOST:,} edges once its graphs are one")
-            if name in inner:
+            if name in among:
                 through[name] = found
             else:
                 sources[name] = found
-        ports = tuple(Port(name, shape_of(self.nodes[name]), through[name]) for name in order)
-        nodes = {name: node for name, node in self.nodes.items() if name not in inner}
+        ports = tuple(Port(name, shape_of(self.nodes[name]), through[name]) for name in inner)
+        nodes = {name: node for name, node in self.nodes.items() if name not in among}
         return Flat(nodes, [(a, b) for b in nodes for a in sources[b]], ports)
 
 

@@ -93,7 +93,7 @@ class Params:
         """The shape of the neurons that all parameters have, or one has and the others fit."""
         arrays = {key: self.numbers(key) for key in KINDS[self.type].params if key in self}
         try:
-            return np.broadcast_shapes(*(a.shape for a in arrays.values()))
+            return np.broadcast_shapes(*(a.shape for a in arrays.values() if a.size > 1))
         except ValueError:
             shapes = ", ".join(f"{key} {a.shape}" for key, a in arrays.items())
             return self.refuse(f"its parameters should have one shape; got {shapes}")

@@ -101,10 +101,11 @@ def network_of(graph: Graph, dt: float, integrator: str, reset: str, device: str
     how = How(float(dt), integrator, reset, max(sizes), notes)
     before = LARGEST.set(4 * how.largest + MOST)
     try:
-        building = _Building(opened, start, end, how)
-        building.compare(ports)
-        net = Network(*building.layers, dt=how.dt, device=device, input_shape=building.shapes[start])
-        net.restore(building.arrays)
+        with np.errstate(over="ignore"):        # what float32 cannot hold is refused
+            building = _Building(opened, start, end, how)
+            building.compare(ports)
+            net = Network(*building.layers, dt=how.dt, device=device, input_shape=building.shapes[start])
+            net.restore(building.arrays)
         return net
     finally:
         LARGEST.reset(before)
@@ -117,9 +118,11 @@ def _with_ends(graph: Flat, notes: list[str]) -> tuple[Flat, str, str]:
     """(the graph without nodes that lead nowhere, its one Input, its one Output)."""
     graph, end = _one_port(graph, "Output", 0, notes)
     kept = leading_to(graph, end)
+    inputs = graph.of_type("Input")
+    if len(kept) == 1 or inputs and not kept.intersection(inputs):
+        raise NirError(f"nothing leads to {end}" + (f" from {', '.join(inputs[:20])}" if inputs else ""))
     idle = [name for name, node in graph.nodes.items() if name not in kept and node.type != "Input"]
-    if idle:
-        notes.append(f"nothing takes what {', '.join(idle[:20])} hand out; they are left out")
+    notes += [f"{name}, which leads nowhere, is left out" for name in idle[:20]]
     graph = Flat({name: node for name, node in graph.nodes.items() if name in kept},
                  [edge for edge in graph.edges if edge[1] in kept])
     graph, start = _one_port(graph, "Input", 1, notes)
@@ -169,7 +172,7 @@ class _Building:
         self.params = {name: Params(name, node, of_loops.get(name, ()), name in loops.get(name, ()))
                        for name, node in self.graph.nodes.items() if name not in (start, end)}
         self.names, self.back = order(self.graph, start)
-        self._check_reached(start, end)
+        self._check_reached(start)
         self.sources = self._sorted_sources()
         self.layers: list[Layer] = []
         self.arrays: dict[str, np.ndarray] = {}
@@ -184,10 +187,8 @@ class _Building:
                 self._take(name)
         self._finish(end)
 
-    def _check_reached(self, start, end):
+    def _check_reached(self, start):
         left = [name for name in self.graph.nodes if name not in self.names]
-        if end in left:
-            raise NirError(f"nothing leads from {start} to {end}")
         if left:
             raise NirError(f"nothing arrives at {left[0]}: no edges lead to it from {start}")
         for p in self.params.values():
