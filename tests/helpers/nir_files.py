@@ -1,5 +1,7 @@
 """NIR files as others write them, with h5py alone."""
 
+from itertools import pairwise
+
 import h5py
 import numpy as np
 
@@ -10,7 +12,8 @@ def node(type, **params):
 
 def graph(nodes, edges, **more):
     """A NIRGraph as the value of a node; edges: "a b, b c"."""
-    return {"type": "NIRGraph", "nodes": nodes, "edges": [edge.split() for edge in edges.split(",") if edge], **more}
+    pairs = [edge.split() for edge in edges.split(",") if edge]
+    return {"type": "NIRGraph", "nodes": nodes, "edges": pairs, **more}
 
 
 def chain(*nodes, shape=None, out=None):
@@ -18,8 +21,7 @@ def chain(*nodes, shape=None, out=None):
     named = {"input": node("Input", shape=np.array(shape or [1])),
              **{f"n{i}": one for i, one in enumerate(nodes)},
              "output": node("Output", shape=np.array(out or [1]))}
-    names = list(named)
-    return graph(named, ", ".join(map(" ".join, zip(names, names[1:], strict=False))))
+    return graph(named, ", ".join(map(" ".join, pairwise(named))))
 
 
 def write(path, content, version="1.0.8", compression=None):

@@ -21,7 +21,8 @@ def small():
                  "w_rec": node("Linear", weight=np.eye(3, dtype="f4")),
                  "output": node("Output", shape=np.array([3]))},
                 "input lif, lif w_rec, w_rec lif, lif output", metadata={"made": "by hand"})
-    fc = node("Affine", weight=np.ones((3, 2)), bias=np.zeros(3), metadata={"n": 3, "more": {"a": np.arange(2.0)}})
+    fc = node("Affine", weight=np.ones((3, 2)), bias=np.zeros(3),
+              metadata={"n": 3, "more": {"a": np.arange(2.0)}})
     return graph({"input": node("Input", shape=np.array([2])), "fc": fc, "rnn": rnn,
                   "output": node("Output", shape=np.array([3]))}, "input fc, rnn output, fc rnn")
 
@@ -48,8 +49,8 @@ def test_texts_in_every_form(tmp_path):
     path = tmp_path / "a.nir"
     with h5py.File(path, "w") as file:
         pairs = np.array([["input", "a.b"], ["a.b", "output"], ["input", "output"]], object)
-        file.create_dataset("node/edges", data=pairs, dtype=h5py.string_dtype(), chunks=(2, 1), compression="gzip",
-                            shuffle=True)
+        file.create_dataset("node/edges", data=pairs, dtype=h5py.string_dtype(), chunks=(2, 1),
+                            compression="gzip", shuffle=True)
         file["node/type"] = np.bytes_("NIRGraph")
         for name, kind in {"input": "Input", "a.b": "Threshold", "output": "Output"}.items():
             file[f"node/nodes/{name}/type"] = [kind]

@@ -16,6 +16,10 @@ LIF = node("LIF", tau=np.full(N, 3e-3), r=np.full(N, 3.0), v_leak=np.zeros(N), v
 PORTS = {"input": node("Input", shape=np.array([N])), "output": node("Output", shape=np.array([N]))}
 
 
+def linear(weight):
+    return node("Linear", weight=weight)
+
+
 def read(tmp_path, content, **how):
     return ns.nir.read(write(tmp_path / "a.nir", content), **{"dt": DT, "device": "reference", **how})
 
@@ -40,15 +44,15 @@ def recurrent(weight, bias):
 FORMS = {
     "an Affine": (graph({**PORTS, "lif": LIF, "rec": node("Affine", weight=W, bias=BIAS)},
                         "rec lif, lif output, lif rec, input lif"), W, BIAS),
-    "a Linear": (graph({**PORTS, "lif.a": LIF, "lif.w_rec": node("Linear", weight=W)},
+    "a Linear": (graph({**PORTS, "lif.a": LIF, "lif.w_rec": linear(W)},
                        "input lif.a, lif.a lif.w_rec, lif.w_rec lif.a, lif.a output"), W, 0),
     "itself": (graph({**PORTS, "lif": LIF}, "input lif, lif lif, lif output"), np.eye(N), 0),
-    "two": (graph({**PORTS, "lif": LIF, "a": node("Linear", weight=W), "b": node("Affine", weight=V, bias=BIAS)},
+    "two": (graph({**PORTS, "lif": LIF, "a": linear(W), "b": node("Affine", weight=V, bias=BIAS)},
                   "input lif, lif a, a lif, lif b, b lif, lif output"), W + V, BIAS),
-    "a graph": (graph({**PORTS, "rnn": graph({**PORTS, "lif": LIF, "rec": node("Linear", weight=W)},
+    "a graph": (graph({**PORTS, "rnn": graph({**PORTS, "lif": LIF, "rec": linear(W)},
                                              "input lif, lif rec, rec lif, lif output")},
                       "input rnn, rnn output"), W, 0),
-    "a graph in the loop": (graph({**PORTS, "lif": LIF, "back": graph({**PORTS, "w": node("Linear", weight=W)},
+    "a graph in the loop": (graph({**PORTS, "lif": LIF, "back": graph({**PORTS, "w": linear(W)},
                                                                       "input w, w output")},
                                   "input lif, lif back, back lif, lif output"), W, 0),
 }
@@ -64,8 +68,8 @@ def test_a_recurrence_is_one_population(tmp_path, content, weight, bias):
 
 
 def test_edges_in_any_order_give_the_same_network(tmp_path):
-    content = graph({**PORTS, "a": LIF, "b": LIF, "w": node("Linear", weight=W), "u": node("Linear", weight=V),
-                     "back": node("Linear", weight=W)}, "input w, w a, a u, u b, b back, back a, a b, b output")
+    content = graph({**PORTS, "a": LIF, "b": LIF, "w": linear(W), "u": linear(V),
+                     "back": linear(W)}, "input w, w a, a u, u b, b back, back a, a b, b output")
     net = read(tmp_path, content)
     for _ in range(3):
         content["edges"] = RNG.permutation(content["edges"]).tolist()
@@ -74,7 +78,7 @@ def test_edges_in_any_order_give_the_same_network(tmp_path):
 
 def test_other_cycles_are_feedback_one_step_late(tmp_path):
     """Two populations in a circle, of which the first answers too."""
-    content = graph({**PORTS, "a": LIF, "b": LIF, "w": node("Linear", weight=W), "back": node("Linear", weight=V)},
+    content = graph({**PORTS, "a": LIF, "b": LIF, "w": linear(W), "back": linear(V)},
                     "input a, a w, w b, b back, back a, a output")
     net = read(tmp_path, content)
     fed = va = vb = np.zeros((B, N))
@@ -89,12 +93,12 @@ def test_other_cycles_are_feedback_one_step_late(tmp_path):
 
 
 def test_a_matrix_that_feeds_others_too_is_no_recurrence(tmp_path):
-    content = graph({**PORTS, "lif": LIF, "w": node("Linear", weight=W)}, "input lif, lif w, w lif, w output")
+    content = graph({**PORTS, "lif": LIF, "w": linear(W)}, "input lif, lif w, w lif, w output")
     assert np.allclose(read(tmp_path, content).run(X)[0], recurrent(W, 0) @ W.T, atol=1e-5)
 
 
 def test_edges_into_one_node_are_a_sum(tmp_path):
-    content = graph({**PORTS, "w": node("Linear", weight=W), "v": node("Linear", weight=V), "s": node("Scale", scale=BIAS)},
+    content = graph({**PORTS, "w": linear(W), "v": linear(V), "s": node("Scale", scale=BIAS)},
                     "input w, input v, w s, v s, input s, s output, w output")
     y = read(tmp_path, content).run(X)[0]
     assert np.allclose(y, (X @ W.T + X @ V.T + X) * BIAS + X @ W.T, atol=1e-5)
@@ -116,16 +120,18 @@ def test_names(tmp_path):
 
 def test_one_warning_says_all_that_was_assumed(tmp_path):
     """Ports with other shapes, as published files have them, and what nothing takes."""
-    inner = graph({"input": node("Input", shape=np.array([12])), "lif1": {**LIF, "tau_refractory": np.ones(N)},
-                   "output": node("Output", shape=np.array([N]))}, "input lif, lif output")
-    content = graph({"input": node("Input", shape=np.array([9])), "w": node("Linear", weight=W), "rnn": inner,
+    inner = graph({"input": node("Input", shape=np.array([12])), "output": PORTS["output"],
+                   "lif1": {**LIF, "tau_refractory": np.ones(N)}}, "input lif, lif output")
+    content = graph({"input": node("Input", shape=np.array([9])), "w": linear(W), "rnn": inner,
                      "probe": node("Scale", scale=np.ones(N)),
-                     "output": node("Output", shape=np.array([1, 1, N]))}, "input w, w rnn, rnn output, rnn probe")
+                     "output": node("Output", shape=np.array([1, 1, N]))},
+                    "input w, w rnn, rnn output, rnn probe")
     with pytest.warns(UserWarning) as told:
         net = read(tmp_path, content)
     assert len(told) == 1
     message = str(told[0].message)
-    for words in ("edges that name rnn.lif, which is not there, mean rnn.lif1", "probe, which leads nowhere, is left out",
+    for words in ("edges that name rnn.lif, which is not there, mean rnn.lif1",
+                  "probe, which leads nowhere, is left out",
                   "rnn.lif1 has parameters that its type does not know, tau_refractory",
                   "input says the shape (9,), but (4,) must arrive",
                   "output says the shape (1, 1, 4), but (4,) arrives",
@@ -136,8 +142,9 @@ def test_one_warning_says_all_that_was_assumed(tmp_path):
 
 
 def test_ports_that_are_not_there(tmp_path):
-    with pytest.warns(UserWarning, match="the graph has no Output; it is at b; the graph has no Input; it is at a"):
-        net = read(tmp_path, graph({"a": node("Linear", weight=W), "b": LIF}, "a b"))
+    words = "the graph has no Output; it is at b; the graph has no Input; it is at a"
+    with pytest.warns(UserWarning, match=words):
+        net = read(tmp_path, graph({"a": linear(W), "b": LIF}, "a b"))
     assert list(net.layers) == ["a", "b"]
 
 
@@ -148,13 +155,13 @@ REFUSED = {
         {**PORTS, "a": LIF, "second": PORTS["input"]}, "input a, a output, second a"),
     "nothing leads to output from input": graph({**PORTS, "a": LIF}, "input a"),
     "nothing arrives at b": graph({**PORTS, "a": LIF, "b": LIF}, "input a, a output, b a"),
-    "an edge names the node x, which is not there; there are": graph({**PORTS, "a": LIF}, "input a, a output, x a"),
+    "an edge names the node x, which is not there": graph({**PORTS, "a": LIF}, "input a, a output, x a"),
     "layer w: expects 4 inputs, but 3 arrive": graph(
-        {**PORTS, "v": node("Linear", weight=V[:3]), "w": node("Linear", weight=W)}, "input v, v w, w output"),
+        {**PORTS, "v": linear(V[:3]), "w": linear(W)}, "input v, v w, w output"),
     "a: its parameters have the shape": graph(
-        {**PORTS, "w": node("Linear", weight=W[:3]), "a": LIF}, "input w, w a, a output"),
+        {**PORTS, "w": linear(W[:3]), "a": LIF}, "input w, w a, a output"),
     "leads 4 neurons to themselves, but its weight has the shape": graph(
-        {**PORTS, "a": LIF, "w": node("Linear", weight=W[:3])}, "input a, a w, w a, a output"),
+        {**PORTS, "a": LIF, "w": linear(W[:3])}, "input a, a w, w a, a output"),
 }
 
 

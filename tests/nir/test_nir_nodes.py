@@ -75,7 +75,7 @@ def test_integrators(tmp_path, integrator):
 
 
 def test_what_is_absent_has_its_default(tmp_path):
-    """v_reset of files before 1.0.6, w_in, an Input without a shape; arrays of one value, and without axes."""
+    """v_reset of files before 1.0.6, w_in, the shape of an Input; arrays of one value, and without axes."""
     a, a_syn = rate(0.004, "euler"), rate(0.002, "euler")
     i, steps = np.zeros((T + 1, B, N)), []
     for t in range(T):
@@ -95,7 +95,8 @@ def test_matrices_and_numbers_for_each_feature(tmp_path):
     weight, bias, scale = RNG.normal(size=(4, N)).astype("f4"), RNG.normal(size=4), RNG.normal(size=N)
     y = X @ weight.T
     assert np.allclose(run(tmp_path, node("Linear", weight=weight), out=[4]), y, atol=1e-5)
-    assert np.allclose(run(tmp_path, node("Affine", weight=weight[None], bias=bias), out=[4]), y + bias, atol=1e-5)
+    affine = node("Affine", weight=weight[None], bias=bias)
+    assert np.allclose(run(tmp_path, affine, out=[4]), y + bias, atol=1e-5)
     assert np.allclose(run(tmp_path, node("Scale", scale=scale)), X * scale, atol=1e-6)
     assert np.array_equal(run(tmp_path, node("Threshold", threshold=THETA)), X > THETA.astype("f4"))
 
@@ -124,7 +125,7 @@ def convolved(x, weight, bias, stride, padding, dilation, groups):
         first = o // (c_out // groups) * c_in
         for h in range(rows):
             for w in range(columns):
-                window = x[:, first:first + c_in, h * stride[0]:, w * stride[1]:][:, :, ::dilation[0], ::dilation[1]]
+                window = x[:, first:first + c_in, h * stride[0]::dilation[0], w * stride[1]::dilation[1]]
                 y[:, o, h, w] += (window[:, :, :kernel[0], :kernel[1]] * weight[o]).sum((1, 2, 3))
     return y
 
@@ -139,7 +140,7 @@ def test_conv2d(tmp_path, kernel, stride, padding, dilation, groups, pads):
     x = RNG.normal(size=(B, 2, 6, 7)).astype("f4")
     conv = node("Conv2d", weight=weight, bias=bias, stride=stride, padding=padding, dilation=dilation,
                 groups=groups, input_shape=np.array([6, 7]))
-    expected = convolved(x, weight, bias, *(np.resize(v, 2) for v in (stride,)), pads, np.resize(dilation, 2), groups)
+    expected = convolved(x, weight, bias, np.resize(stride, 2), pads, np.resize(dilation, 2), groups)
     y = run(tmp_path, conv, x=x[None], shape=x.shape[1:], out=expected.shape[1:])
     assert np.allclose(y[0], expected, atol=1e-5)
 
@@ -190,17 +191,18 @@ def test_pictures_have_neurons_with_parameters_of_their_shape(tmp_path):
 
 
 BAD = [
-    (node("LIF", **{**MEMBRANE, "tau": np.full(N, 5e-4)}, **SPIKE), {}, "tau of 0.0005 s is shorter than the step"),
-    (node("LI", **{**MEMBRANE, "tau": np.zeros(N)}), {}, r"tau is a time constant and must be positive; got 0"),
+    (node("LIF", **{**MEMBRANE, "tau": np.full(N, 5e-4)}, **SPIKE), {},
+     "tau of 0.0005 s is shorter than the step"),
+    (node("LI", **{**MEMBRANE, "tau": np.zeros(N)}), {}, r"is a time constant and must be positive; got 0"),
     (node("LI", **{**MEMBRANE, "tau": -TAU}), {"integrator": "exponential"}, "must be positive; got -0.00"),
-    (node("LI", **{**MEMBRANE, "r": np.full(N, np.nan)}), {}, r"node n0 \(LI\): r holds nan; it must be finite"),
+    (node("LI", **{**MEMBRANE, "r": np.full(N, np.nan)}), {}, r"n0 \(LI\): r holds nan; it must be finite"),
     (node("LI", **{**MEMBRANE, "r": np.ones(4)}), {}, "its parameters should have one shape; got tau"),
     (node("LI", tau=TAU, r=R), {}, "has no v_leak; it has tau, r"),
     (node("LI", tau="slow", r=R, v_leak=R), {}, "tau should hold numbers; got 'slow'"),
     (node("Linear", weight=np.ones(3)), {}, r"weight should have the shape \(outputs, inputs\); got \(3,\)"),
     (node("Scale", scale=np.full(N, 1e300)), {}, "scale"),
     (node("Flatten", start_dim=3, end_dim=9), {}, "cannot flatten the axes 3 to 9"),
-    (node("Spike", tau=TAU), {}, r"nodes of types that are not known: n0 \(Spike\); known are Input, Output, Linear"),
+    (node("Spike", tau=TAU), {}, r"types that are not known: n0 \(Spike\); known are Input, Output, Linear"),
 ]
 
 
