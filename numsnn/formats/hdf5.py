@@ -6,6 +6,7 @@ stored bounds what can be there.
 
 from __future__ import annotations
 
+import os
 import zlib
 from math import prod
 from pathlib import Path
@@ -62,30 +63,29 @@ def dataset(path: Path | str, file: h5py.File, key: str, kinds: str = "iufb", nd
     if not isinstance(found, h5py.Dataset):
         there = ", ".join(sorted(file)) or "nothing"
         raise FormatError(path, f"no data set {key}; {of or 'it'} should have it, this file has {there}")
-    if found.is_virtual or found.external:
-        raise FormatError(path, f"the numbers of {key} stand in another file, which is not opened")
     if found.dtype.kind not in kinds or (ndim is not None and found.ndim != ndim):
         wanted = f"numbers of kind {kinds}" + ("" if ndim is None else f" in {ndim} dimensions")
         raise FormatError(path, f"{key} should hold {wanted}; got {found.dtype} of shape {found.shape}")
+    return sound(path, found, key)
+
+
+def sound(path: Path | str, found: h5py.Dataset, key: str) -> h5py.Dataset:
+    """The data set, if it stands in this file, can be decompressed, and is no larger than fits into it."""
+    if found.is_virtual or found.external:
+        raise FormatError(path, f"the content of {key} stands in another file, which is not opened")
     _check_filters(path, found, key)
-    _check_fits(path, found, key)
+    stored = os.stat(path).st_size
+    if found.size * max(found.dtype.itemsize, 1) > RATIO * stored + FREE:
+        raise FormatError(path, f"{key} of shape {found.shape} cannot fit into a file of {stored:,} bytes")
     return found
 
 
-def texts(path: Path | str, file: h5py.Group, key: str) -> np.ndarray | None:
-    """The texts of the data set `key`, in its shape, as an array of str; None where it holds none.
+def texts(path: Path | str, found: h5py.Dataset, key: str) -> np.ndarray:
+    """The texts of a data set of texts, in its shape, as an array of str.
 
-    Those of variable length are read by `Vectors`; ValueError where one is no UTF-8.
+    Those of variable length are read by `Vectors`.  ValueError where one is no UTF-8.
     """
-    h5py = needed("h5py", "an HDF5 file")
-    found = file.get(key)
-    kind = h5py.check_string_dtype(found.dtype) if isinstance(found, h5py.Dataset) else None
-    if kind is None:
-        return None
-    if found.is_virtual or found.external:
-        raise FormatError(path, f"the texts of {key} stand in another file, which is not opened")
-    _check_filters(path, found, key)
-    _check_fits(path, found, key)
+    kind = needed("h5py", "an HDF5 file").check_string_dtype(sound(path, found, key).dtype)
     if kind.length is not None:
         return np.char.decode(np.asarray(found[()], np.bytes_), "utf-8").astype(object)
     vectors = Vectors(path, found, key, ndim=found.ndim)
@@ -96,12 +96,6 @@ def texts(path: Path | str, file: h5py.Group, key: str) -> np.ndarray | None:
     for i in range(found.size):
         content[i] = bytes(vectors[i]).decode("utf-8")
     return content.reshape(found.shape)
-
-
-def _check_fits(path, found, key):
-    stored = Path(path).stat().st_size
-    if found.size * max(found.dtype.itemsize, 1) > RATIO * stored + FREE:
-        raise FormatError(path, f"{key} of shape {found.shape} cannot fit into a file of {stored:,} bytes")
 
 
 # filters that do not come with the HDF5 library, by their registered number

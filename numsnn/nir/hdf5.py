@@ -51,7 +51,7 @@ def load(path: Path | str) -> Graph:
                            f"it has {there}")
         node = reader.node(file["node"], "node", 0)
         graph = node if isinstance(node, Graph) else Graph({"node": node})
-        graph.version = reader.text(file, "version") or ""
+        graph.version = reader.text(file.get("version"), "version") or ""
     return graph
 
 
@@ -90,18 +90,19 @@ class _Reader:
         self._count(where)
         if not isinstance(group, self.h5py.Group):
             self.refuse(where, "should be a group with a type and parameters")
-        kind = self.text(group, "type")
+        kind = self.text(group.get("type"), f"{where}/type")
         if kind == GRAPH or kind is None and "nodes" in group and "edges" in group:
             return self.graph(group, where, depth)
         if not kind:
             return self.refuse(where, "has no type")
-        params = {}
         known = KINDS[kind].params if kind in KINDS else ()
+        params = {}
         for name in sorted(group, key=lambda name: known.index(name) if name in known else len(known)):
-            value = None if name in NAMES else self.value(group, name, where)
+            value = None if name in NAMES else self.value(group.get(name), f"{where}/{name}")
             if value is not None:
                 params[name] = value
-        return Node(kind, params, self.metadata(group, where))
+        metadata = self.metadata(group["metadata"], where) if "metadata" in group else {}
+        return Node(kind, params, metadata)
 
     def graph(self, group: Any, where: str, depth: int) -> Graph:
         """A graph with all that is in it."""
@@ -112,57 +113,58 @@ class _Reader:
             self.refuse(where, f"is a graph within {DEPTH} others, which is refused")
         found = {name: self.node(nodes[name], f"{where}/{self.sound(name, where)}", depth + 1)
                  for name in nodes}
-        return Graph(found, self.edges(group, where), self.metadata(group, where))
+        metadata = self.metadata(group["metadata"], where) if "metadata" in group else {}
+        return Graph(found, self.edges(group["edges"], where), metadata)
 
-    def edges(self, group: Any, where: str) -> list[tuple[str, str]]:
+    def edges(self, found: Any, where: str) -> list[tuple[str, str]]:
         """The edges as pairs of names."""
-        found = group["edges"]
-        if isinstance(found, self.h5py.Dataset) and found.size == 0:
+        is_data = isinstance(found, self.h5py.Dataset)
+        if is_data and found.size == 0:
             return []
-        names = hdf5.texts(self.path, group, "edges")
-        if names is None or names.ndim != 2 or names.shape[1] != 2:
-            return self.refuse(where, f"edges should hold pairs of names; "
-                               f"got {getattr(found, 'dtype', 'a group')} {getattr(found, 'shape', '')}")
+        if not is_data or not self.is_text(found) or found.ndim != 2 or found.shape[1] != 2:
+            got = f"{found.dtype} of shape {found.shape}" if is_data else "a group"
+            return self.refuse(where, f"has edges that should be pairs of names; got {got}")
+        names = hdf5.texts(self.path, found, "edges")
         return [(self.sound(a, where), self.sound(b, where)) for a, b in names]
 
-    def metadata(self, group: Any, where: str, name: str = "metadata", depth: int = 0) -> dict[str, Any]:
+    def metadata(self, group: Any, where: str, depth: int = 0) -> dict[str, Any]:
         """What others wrote beside the parameters: numbers, texts and groups of them; the rest is left."""
-        found = group.get(name)
         content: dict[str, Any] = {}
-        if not isinstance(found, self.h5py.Group) or depth == DEPTH:
+        if not isinstance(group, self.h5py.Group) or depth == DEPTH:
             return content
-        for key in found:
+        for key in group:
             self._count(where)
-            if isinstance(found.get(key), self.h5py.Group):
-                content[key] = self.metadata(found, where, key, depth + 1)
-            elif (value := self.value(found, key, where)) is not None:
+            found = group.get(key)
+            if isinstance(found, self.h5py.Group):
+                content[key] = self.metadata(found, where, depth + 1)
+            elif (value := self.value(found, f"{where}/{key}")) is not None:
                 content[key] = value
         return content
 
-    def value(self, group: Any, name: str, where: str) -> Value | None:
+    def value(self, found: Any, where: str) -> Value | None:
         """Numbers or a text; of a group that holds one thing only, that (`input_type` of some files)."""
-        found = group.get(name)
         if isinstance(found, self.h5py.Group) and len(found) == 1:
-            group, name = found, next(iter(found))
-            found = group.get(name)
+            found = found.get(next(iter(found)))
         if not isinstance(found, self.h5py.Dataset) or found.shape is None:
             return None
-        if self.h5py.check_string_dtype(found.dtype) is not None:
-            return self.text(group, name)
+        if self.is_text(found):
+            return self.text(found, where)
         if found.dtype.kind not in "iufb":
             return None
-        content = hdf5.dataset(self.path, group, name)
-        self._take(where, content.nbytes)
-        numbers = np.asarray(content[()])
+        self._take(where, hdf5.sound(self.path, found, where).nbytes)
+        numbers = np.asarray(found[()])
         return int(numbers) if numbers.ndim == 0 and numbers.dtype.kind in "iu" else numbers
 
-    def text(self, group: Any, name: str) -> str | None:
+    def is_text(self, found: h5py.Dataset) -> bool:
+        """Whether a data set holds texts."""
+        return found.dtype.kind in "OS" and self.h5py.check_string_dtype(found.dtype) is not None
+
+    def text(self, found: Any, where: str) -> str | None:
         """One text; None where there is none."""
-        found = hdf5.texts(self.path, group, name)
-        if found is None or found.size != 1:
+        if not isinstance(found, self.h5py.Dataset) or found.size != 1 or not self.is_text(found):
             return None
-        text = str(found.ravel()[0])
-        self._take(name, len(text))
+        text = str(hdf5.texts(self.path, found, where).ravel()[0])
+        self._take(where, len(text))
         return text
 
     def sound(self, name: str, where: str) -> str:

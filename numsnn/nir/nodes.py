@@ -132,12 +132,27 @@ def told(value: Value) -> str:
     return f"{shape} of {low:.4g}" if low == high else f"{shape} in {low:.4g} .. {high:.4g}"
 
 
+def _from_input_to_output(graph, targets):
+    """The names of the nodes, those that others lead to after these."""
+    names = dict.fromkeys(graph.of_type("Input"))
+    waiting = list(names)
+    while waiting:
+        new = [b for b in targets.get(waiting.pop(), ()) if b in graph.nodes and b not in names]
+        names |= dict.fromkeys(new)
+        waiting += new
+    outputs = dict.fromkeys(graph.of_type("Output"))
+    return [*(name for name in {**names, **dict.fromkeys(graph.nodes)} if name not in outputs), *outputs]
+
+
 def _lines(graph: Graph, indent: str) -> Iterator[str]:
     width = max((len(name) for name in graph.nodes), default=0)
     sources: dict[str, list[str]] = {}
+    targets: dict[str, list[str]] = {}
     for a, b in graph.edges:
         sources.setdefault(b, []).append(a)
-    for name, node in graph.nodes.items():
+        targets.setdefault(a, []).append(b)
+    for name in _from_input_to_output(graph, targets):
+        node = graph.nodes[name]
         after = f"  <- {', '.join(sources[name])}" if name in sources else ""
         if isinstance(node, Graph):
             yield f"{indent}{name:{width}}  NIRGraph{after}"

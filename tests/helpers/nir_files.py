@@ -1,9 +1,12 @@
 """NIR files as others write them, with h5py alone."""
 
+import warnings
 from itertools import pairwise
 
 import h5py
 import numpy as np
+
+from numsnn import nir
 
 
 def node(type, **params):
@@ -22,6 +25,28 @@ def chain(*nodes, shape=None, out=None):
              **{f"n{i}": one for i, one in enumerate(nodes)},
              "output": node("Output", shape=np.array(out or [1]))}
     return graph(named, ", ".join(map(" ".join, pairwise(named))))
+
+
+def small():
+    """A graph in a graph, with metadata."""
+    of_neurons = {"tau": 0.0025, "r": 1.0, "v_leak": 0.0, "v_threshold": 0.1}
+    lif = node("LIF", **{name: np.full(3, value) for name, value in of_neurons.items()})
+    rnn = graph({"input": node("Input", shape=np.array([3])), "lif": lif,
+                 "w_rec": node("Linear", weight=np.eye(3, dtype="f4")),
+                 "output": node("Output", shape=np.array([3]))},
+                "input lif, lif w_rec, w_rec lif, lif output", metadata={"made": "by hand"})
+    fc = node("Affine", weight=np.ones((3, 2)), bias=np.zeros(3),
+              metadata={"n": 3, "more": {"a": np.arange(2.0)}})
+    return graph({"input": node("Input", shape=np.array([2])), "fc": fc, "rnn": rnn,
+                  "output": node("Output", shape=np.array([3]))}, "input fc, rnn output, fc rnn")
+
+
+def read(path):
+    """All that is read of a file: the graph, and the network."""
+    str(nir.graph(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nir.read(path, dt=1e-4, device="reference")
 
 
 def write(path, content, version="1.0.8", compression=None):
