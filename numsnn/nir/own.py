@@ -49,9 +49,8 @@ def _json(metadata: dict[str, Any]) -> dict[str, Any] | None:
 
 def _largest(graph):
     """Number of values of the largest array."""
-    sizes = [np.size(a) for node in graph.nodes.values()
-             for a in (*node.params.values(), *node.metadata.values()) if isinstance(a, np.ndarray)]
-    return max(sizes, default=1)
+    found = [a for node in graph.nodes.values() for a in (*node.params.values(), *node.metadata.values())]
+    return max(np.size(a) for a in found if not isinstance(a, (dict, str)))
 
 
 def _network(graph, facts, device):
@@ -60,11 +59,12 @@ def _network(graph, facts, device):
     times = Times(float(facts["dt"]), float(facts["unit"]))
     config = {"layers": layers, "dt": times.dt, "dtype": facts["dtype"], "input_shape": facts["input_shape"]}
     net = Network.from_config(config, device=device)
-    kept = {key: a for node in graph.nodes.values() for key, a in node.metadata.items() if key != METADATA}
+    kept = {key: a for node in graph.nodes.values() for key, a in node.metadata.items()}
     for name, layer in net.layers.items():
-        _restore(net, name, read_back(layer, name, graph.nodes, times))
-        _restore(net, name, {key: kept[f"{name}.{key}"] for key in {**layer.params, **layer.fixed}
-                             if f"{name}.{key}" in kept})
+        found = read_back(layer, name, graph.nodes, times)
+        found |= {key: kept[f"{name}.{key}"] for key in {**layer.params, **layer.fixed}
+                  if f"{name}.{key}" in kept}
+        _restore(net, name, found)
     return net if _same(graph, graph_of(net, unit=times.unit, lossy="metadata")) else None
 
 

@@ -161,8 +161,8 @@ def _around(kernel):
 
 def _conv_back(layer, params, times):
     kernel = inner(layer).kernel
-    within = tuple(slice(n, n + k) for n, k in zip(_around(kernel), kernel, strict=True))
-    arrays = {**params, "weight": params["weight"][(..., *within)]}
+    within = (..., *(slice(n, n + k) for n, k in zip(_around(kernel), kernel, strict=True)))
+    arrays = {**params, "weight": params["weight"][within]}
     return {name: np.ascontiguousarray(arrays[name], a.dtype) for name, a in layer.params.items()}
 
 

@@ -8,9 +8,9 @@ SPIKING = (ns.LIF, ns.IF, ns.CubaLIF)
 ANALOG = (ns.LI, ns.Integrator, ns.CubaLI)
 
 
-def neurons(rng, n, recurrent=None, spiking=None):
+def neurons(rng, n, recurrent=None):
     """A population of any kind, with any options."""
-    kinds = SPIKING + ANALOG if spiking is None else SPIKING if spiking else ANALOG
+    kinds = SPIKING + ANALOG
     kind = kinds[rng.integers(len(kinds))]
     options = {}
     known = kind.model.options
