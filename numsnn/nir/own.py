@@ -38,6 +38,15 @@ def rebuilt(graph: Graph, device: str = "cpu") -> Network | None:
         return None             # the metadata do not fit the nodes
 
 
+def step_of(graph: Graph) -> float | None:
+    """The step in seconds of the network that a graph was written from; None where it does not say it."""
+    facts = _json(graph.metadata) or {}
+    try:
+        return float(facts["dt"]) * float(facts["unit"])
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return None
+
+
 def _json(metadata: dict[str, Any]) -> dict[str, Any] | None:
     text = metadata.get(METADATA)
     try:

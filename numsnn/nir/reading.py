@@ -20,7 +20,7 @@ from ..network.network import Network
 from .flatten import Flat, Port, flat, shape_of
 from .hdf5 import load
 from .nodes import KINDS, Graph, NirError, Node
-from .own import rebuilt
+from .own import rebuilt, step_of
 from .params import Params
 from .recurrence import leading_to, order, recurrences
 from .translate import MOST, How, made, wanted
@@ -64,18 +64,18 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
     """
     _check(dt, integrator, reset)
     graph = load(path)
+    notes: list[str] = []
     try:
         ours = rebuilt(graph, device) if dt is integrator is reset is None else None
         if ours is not None:
             return ours
         if dt is None:
-            raise NirError(NO_DT)
-        notes: list[str] = []
+            dt = _stated(graph, notes)
         net = network_of(graph, dt, integrator or INTEGRATORS[0], reset or RESETS[0], device, notes)
     except ValueError as error:
         raise NirError(f"{path}: {error}") from error
     if notes:
-        warnings.warn(f"{path} does not keep to NIR; assumed: {'; '.join(notes)}", stacklevel=3)
+        warnings.warn(f"{path}: assumed that {'; '.join(notes)}", stacklevel=3)
     return net
 
 
@@ -87,12 +87,22 @@ def _check(dt, integrator, reset):
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
 
 
+def _stated(graph, notes):
+    """The step that a file of ours says, which somebody has changed since."""
+    dt = step_of(graph)
+    if dt is None:
+        raise NirError(NO_DT)
+    _check(dt, None, None)
+    notes.append("this file of numsnn, which others have changed, means what it would if it were theirs")
+    return dt
+
+
 def network_of(graph: Graph, dt: float, integrator: str, reset: str, device: str,
                notes: list[str]) -> Network:
     """The network of a graph; what had to be assumed is added to `notes`."""
     opened = flat(graph, notes)
     ports = opened.ports
-    unknown = sorted(f"{name} ({node.type})" for name, node in opened.nodes.items() if node.type not in KINDS)
+    unknown = [f"{name} ({node.type})" for name, node in opened.nodes.items() if node.type not in KINDS]
     if unknown:
         raise NirError(f"nodes of types that are not known: {', '.join(unknown[:20])}; "
                        f"known are {', '.join(KINDS)}")
@@ -139,7 +149,7 @@ def _one_port(graph, kind, side, notes):
             there = ", ".join(open_ends[:20]) or "none"
             raise NirError(f"the graph has no {kind}, and not one open end in its place: {there}")
         name = _free(kind.lower(), graph.nodes)
-        notes.append(f"the graph has no {kind}; it is at {open_ends[0]}")
+        notes.append(f"the {kind}, which is missing, is at {open_ends[0]}")
         edge = (name, open_ends[0])
         graph = Flat({**graph.nodes, name: Node(kind)}, [*graph.edges, edge if side else edge[::-1]])
         ports = [name]
@@ -194,8 +204,8 @@ class _Building:
         for p in self.params.values():
             for one in (p, *p.loops):
                 if one.unknown:
-                    self.how.notes.append(f"{one.name} has parameters that its type does not know, "
-                                          f"{', '.join(one.unknown[:20])}; they are left out")
+                    self.how.notes.append(f"what {one.name} says beyond its type, "
+                                          f"{', '.join(one.unknown[:20])}, is left out")
 
     def _sorted_sources(self) -> dict[str, list[str]]:
         """node -> what leads to it, in the order of the nodes."""
@@ -208,15 +218,14 @@ class _Building:
     def _input_shape(self, start) -> Shape | None:
         """What the input says of its shape, and what must arrive where that is another."""
         said = shape_of(self.graph.nodes[start]) or None
-        takers = [self.params[b] for a, b in self.graph.edges if a == start and b in self.params]
-        wants = {want for want in map(wanted, takers) if want is not None}
+        wants = {self._wanted(b) for a, b in self.graph.edges if a == start} - {None}
         if len(wants) != 1:
             return said
         want = wants.pop()
         if said is not None and size(said) == size(want):
             return said if len(said) == len(want) else want
         if said is not None:
-            self.how.notes.append(f"{start} says the shape {said}, but {want} must arrive")
+            self.how.notes.append(f"{start} means the shape {want}, which must arrive; it says {said}")
         return want
 
     def _taken(self, name):
@@ -249,8 +258,11 @@ class _Building:
 
     def _before(self, source, shape, name):
         """The name of a layer that hands out what a later one did one step before."""
-        previous = Previous(self.place[source], shape=shape or wanted(self.params[name]))
+        previous = Previous(self.place[source], shape=shape or self._wanted(name))
         return self._add(previous, f"{self.place[source]}_before", [])
+
+    def _wanted(self, name):
+        return wanted(self.params[name]) if name in self.params else None
 
     def _add(self, layer: Any, name: str, shapes: Sequence[Shape | None]) -> str:
         layer.name = self._taken(name)
@@ -266,7 +278,7 @@ class _Building:
             self._add(From(INPUT), "output", [])
         said = shape_of(self.graph.nodes[end])
         if said and self.shapes[end] is not None and said != self.shapes[end]:
-            self.how.notes.append(f"{end} says the shape {said}, but {self.shapes[end]} arrives")
+            self.how.notes.append(f"{end} means the shape {self.shapes[end]}, which arrives; it says {said}")
 
     def compare(self, ports: Sequence[Port]) -> None:
         """Note inner ports that say another shape than what arrives at them."""
@@ -274,4 +286,5 @@ class _Building:
             shapes = {self.shapes[a] for a in port.sources if a in self.shapes} - {None}
             wrong = [shape for shape in shapes if port.shape and size(shape) != size(port.shape)]
             if wrong:
-                self.how.notes.append(f"{port.name} says the shape {port.shape}, but {wrong[0]} arrives")
+                self.how.notes.append(f"{port.name} means the shape {wrong[0]}, which arrives; it says "
+                                      f"{port.shape}")

@@ -1,12 +1,12 @@
 """NIR files as they are loaded: layouts of the field, graphs in graphs, damaged files."""
 
-from functools import partial
+import contextlib
 
 import h5py
 import numpy as np
 import pytest
-from mutations import mutations, survives
-from nir_files import chain, graph, node, read, small, write
+from mutations import mutations
+from nir_files import chain, graph, node, small, write
 
 import numsnn as ns
 from numsnn.nir import Graph, NirError, Node
@@ -132,11 +132,13 @@ def test_edges_that_are_written_twice_and_loops_of_ports(tmp_path):
         opened(loop, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:.*assumed that")
 def test_damaged_files(tmp_path):
     path = write(tmp_path / "a.nir", small())
     content, good = path.read_bytes(), 0
-    read(path)
     for bad in mutations(content, 200, 20):
         path.write_bytes(bad)
-        good += survives(partial(read, path), 20_000_000)
+        with contextlib.suppress(NirError):
+            ns.nir.read(path, dt=1e-4, device="reference")
+            good += 1
     assert 20 < good < 180

@@ -1,5 +1,6 @@
 """Graphs of every form as networks: recurrence, feedback, branches, ports that say something else."""
 
+import h5py
 import numpy as np
 import pytest
 from nir_files import chain, graph, node, write
@@ -132,17 +133,17 @@ def test_one_warning_says_all_that_was_assumed(tmp_path):
     message = str(told[0].message)
     for words in ("edges that name rnn.lif, which is not there, mean rnn.lif1",
                   "probe, which leads nowhere, is left out",
-                  "rnn.lif1 has parameters that its type does not know, tau_refractory",
-                  "input says the shape (9,), but (4,) must arrive",
-                  "output says the shape (1, 1, 4), but (4,) arrives",
-                  "rnn.input says the shape (12,), but (4,) arrives"):
+                  "what rnn.lif1 says beyond its type, tau_refractory, is left out",
+                  "input means the shape (4,), which must arrive; it says (9,)",
+                  "output means the shape (4,), which arrives; it says (1, 1, 4)",
+                  "rnn.input means the shape (4,), which arrives; it says (12,)"):
         assert words in message
     assert told[0].filename == __file__
     assert list(net.layers) == ["w", "rnn_lif1"]
 
 
 def test_ports_that_are_not_there(tmp_path):
-    words = "the graph has no Output; it is at b; the graph has no Input; it is at a"
+    words = "assumed that the Output, which is missing, is at b; the Input, which is missing, is at a"
     with pytest.warns(UserWarning, match=words):
         net = read(tmp_path, graph({"a": linear(W), "b": LIF}, "a b"))
     assert list(net.layers) == ["a", "b"]
@@ -165,7 +166,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*assumed")
+@pytest.mark.filterwarnings("ignore:.*assumed that")
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_no_network_can_be(tmp_path, words):
     with pytest.raises(NirError) as error:
@@ -180,3 +181,22 @@ def test_fine_tuning_and_saving(tmp_path):
     assert np.abs(result.grads["lif.recurrent"]).max() > 0
     ns.save(net, tmp_path / "net.h5")
     assert ns.load(tmp_path / "net.h5").same_as(net)
+
+
+def test_a_file_of_ours_that_others_have_changed(tmp_path):
+    """Its step is still known; layers that only we know are not read."""
+    path = tmp_path / "net.nir"
+    net = ns.Network(ns.Dense(N, N), ns.LI(N), dt=0.5, device="reference")
+    ns.nir.write(net, path, unit=1e-3)
+    with h5py.File(path, "r+") as file:
+        file["node/nodes/more/type"], file["node/nodes/more/scale"] = "Scale", np.full(N, 2.0)
+        edges = [[name.replace("output", "more") for name in edge] for edge in file["node/edges"].asstr()[()]]
+        del file["node/edges"]
+        file["node/edges"] = [*edges, ["more", "output"]]
+    with pytest.warns(UserWarning, match="assumed that this file of numsnn, which others have changed"):
+        back = ns.nir.read(path)
+    assert [type(layer).__name__ for layer in back.layers.values()] == ["Dense", "LI", "Scale"]
+    assert back.dt == 0.5e-3
+    ns.nir.write(ns.Network(ns.ALIF(N), device="reference"), path, lossy="metadata")
+    with pytest.raises(NirError, match=r"types that are not known: alif0 \(numsnn.ALIF\)"):
+        ns.nir.read(path, dt=1e-3)
