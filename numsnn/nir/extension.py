@@ -1,5 +1,4 @@
-"""Layers that NIR cannot express, as nodes of our own: type "numsnn.LAYER", the arrays as they are.
-"""
+"""Layers that NIR cannot express, as nodes of our own: type "numsnn.LAYER", the arrays as they are."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from .recurrence import leading_to, order, recurrences
 from .translate import MOST, How, made, wanted
 
 INTEGRATORS = ("euler", "exponential")
+MOST_NODES = 4096               # what takes hours to put together is not read
 RESETS = ("hard", "soft", "none")
 NO_DT = ("NIR knows no time step, and this file does not say with which one its network was made; give dt= "
          "in seconds (1e-4 is that of snnTorch and the default of SpikingJelly)")
@@ -52,7 +53,8 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
 
     from v = i = 0.  A spike is a 1 in the step in which it occurs: what it adds shrinks with dt / tau, unless
     r or w_in grow with tau / dt, as in files of snnTorch.  Recurrence, and every other edge that leads
-    backwards, arrives one step later.  Delays are whole numbers of steps.
+    backwards, arrives one step later.  Delays are whole numbers of steps.  Time constants of Sinabs are in
+    steps; such files are read with dt=1.
 
     dt: step in seconds.  integrator: "euler" (if not given; Norse, snnTorch, SpikingJelly and Spyx step so)
     or "exponential" (Nengo, Rockpool, Sinabs), for all nodes.  reset: "hard" (if not given), "soft" or
@@ -106,6 +108,8 @@ def network_of(graph: Graph, dt: float, integrator: str, reset: str, device: str
     if unknown:
         raise NirError(f"nodes of types that are not known: {', '.join(unknown[:20])}; "
                        f"known are {', '.join(KINDS)}")
+    if len(opened.nodes) > MOST_NODES:
+        raise NirError(f"it has {len(opened.nodes):,} nodes; networks of up to {MOST_NODES:,} are read")
     opened, start, end = _with_ends(opened, notes)
     sizes = [np.size(a) for node in opened.nodes.values() for a in node.params.values()]
     how = How(float(dt), integrator, reset, max(sizes), notes)

@@ -317,8 +317,12 @@ def _babi(path, format=None, recording=0):
 
 
 def _nir(path, format=None, recording=0):
-    from ..nir import graph
-    return Description(f"{path}: {_size(path)}\n{graph(path)}")
+    from ..nir.hdf5 import load
+    from ..nir.own import step_of
+    graph = load(path)
+    step = step_of(graph)
+    ours = [] if step is None else [f"written by numsnn, for steps of {step:g} s"]
+    return Description("\n".join([f"{path}: {_size(path)}", *ours, str(graph)]))
 
 
 def _mat(path, format=None, recording=0):

@@ -70,6 +70,8 @@ def seeds(folder, data):
     yield "nir", folder / "nir", lambda path, strict: nir_files.read(path)
     nir_files.write(folder / "nir, compressed", nir_files.small(), compression="gzip")
     yield "nir, compressed", folder / "nir, compressed", lambda path, strict: nir_files.read(path)
+    nir_files.ours(folder / "nir, ours")
+    yield "nir, ours", folder / "nir, ours", lambda path, strict: nir_files.read(path, strict)
     if data is not None:
         yield from real(folder, data)
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import h5py
 import numpy as np
 
-from numsnn import nir
+import numsnn as ns
 
 
 def reference():
@@ -51,12 +51,18 @@ def small():
                   "output": node("Output", shape=np.array([3]))}, "input fc, rnn output, fc rnn")
 
 
-def read(path):
+def ours(path):
+    """A file that numsnn writes."""
+    layers = (ns.Dense(4, 3), ns.LIF(3, recurrent=True, learn="tau_mem"), ns.Dense(3, 2), ns.LI(2), ns.OverTime())
+    ns.nir.write(ns.Network(*layers, device="reference"), path, unit=1e-3)
+
+
+def read(path, foreign=True):
     """All that is read of a file: the graph, and the network."""
-    str(nir.graph(path))
+    str(ns.nir.graph(path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nir.read(path, dt=1e-4, device="reference")
+        ns.nir.read(path, dt=1e-4 if foreign else None, device="reference")
 
 
 def write(path, content, version="1.0.8", compression=None):
