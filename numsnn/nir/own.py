@@ -37,8 +37,8 @@ def rebuilt(graph: Graph, device: str = "cpu") -> Network | None:
             net = _network(graph, facts)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None             # the metadata do not fit the nodes
-    if net is None or device == net.device:
-        return net
+    if net is None:
+        return None
     with stored(inf):           # a device that cannot run it says so
         return net.to(device)
 

@@ -53,7 +53,8 @@ def small():
 
 def ours(path):
     """A file that numsnn writes."""
-    layers = (ns.Dense(4, 3), ns.LIF(3, recurrent=True, learn="tau_mem"), ns.Dense(3, 2), ns.LI(2), ns.OverTime())
+    layers = (ns.Dense(4, 3), ns.LIF(3, recurrent=True, learn="tau_mem"),
+              ns.Dense(3, 2), ns.LI(2), ns.OverTime())
     ns.nir.write(ns.Network(*layers, device="reference"), path, unit=1e-3)
 
 
