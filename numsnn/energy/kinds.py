@@ -130,9 +130,8 @@ def _embedding(layer, signals, here):
 
 
 def _conv(layer, signals, here):
-    g = layer.geometry
-    places = _places(g)
-    return _synapses(np.tile(places, g.channels) * len(layer.params["weight"]), signals[0], here.steps)
+    g, channels_out = layer.geometry, layer.channels[1] // layer.groups
+    return _synapses(np.tile(_places(g), layer.channels[0]) * channels_out, signals[0], here.steps)
 
 
 def _places(g):

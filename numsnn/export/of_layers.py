@@ -63,11 +63,27 @@ def _embedding(lowering, name, layer, sources):
 
 @lowers(kinds.Conv1d, kinds.Conv2d)
 def _conv(lowering, name, layer, sources):
-    weight, bias = layer.prepare(None)
-    y = lowering.array(name, size(layer.shape_out))
-    lowering.do(Convolution(y, sources[0], lowering.constant(f"{name}_weight", weight),
-                            lowering.constant(f"{name}_bias", bias), layer.geometry))
+    x, y = sources[0], lowering.array(name, size(layer.shape_out))
+    weights, biases = map(layer.cut, layer.prepare(None))
+    for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        part, of_part = _group(lowering, name, k, layer.groups, (x, y))
+        lowering.do(Convolution(of_part, part, lowering.constant(f"{name}_weight", weight),
+                                lowering.constant(f"{name}_bias", bias), layer.geometry))
+        if layer.groups > 1:
+            lowering.do(Copy(y, of_part, k * of_part.n))
     return y
+
+
+def _group(lowering, name, k, groups, arrays):
+    """What group k takes of x, and where its results go, before they are copied to y."""
+    x, y = arrays
+    if groups == 1:
+        return x, y
+    part = lowering.array(f"{name}_in", x.n // groups, binary=x.binary)
+    part.like = x
+    trace = Trace()
+    lowering.map(part.n, trace, (part, trace.input(Read(x, k * part.n))))
+    return part, lowering.array(f"{name}_out", y.n // groups)
 
 
 # ---- populations

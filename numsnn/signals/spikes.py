@@ -142,6 +142,23 @@ class Spikes:
         count = np.repeat(self.count.reshape(steps, batch), times, 0)
         return self._sharing((steps * times, batch, units), start.ravel(), count.ravel())
 
+    def parted(self, n: int) -> list[Spikes]:
+        """The units in groups of n, each a train of its own; n divides their number."""
+        steps, batch, units = self.shape
+        n = whole("n", n, 1)
+        if units % n:
+            raise ValueError(f"{units} units are not parted into groups of {n}")
+        row, entry = self.entries()
+        part, index = np.divmod(self.index[entry].astype(np.int64), n)
+        order = np.argsort(part, kind="stable")
+        rows, kept = self.count.size, entry[order]
+        count = np.bincount(part * rows + row, minlength=units // n * rows)
+        start, count = np.cumsum(count) - count, count.astype(np.int32)
+        index = index[order].astype(index_dtype(n))
+        multiplicity = None if self.multiplicity is None else self.multiplicity[kept]
+        return [self.of_rows((steps, batch, n), start[first:first + rows], count[first:first + rows], index,
+                             multiplicity) for first in range(0, count.size, rows)]
+
     def _sharing(self, shape: Shape, start: np.ndarray, count: np.ndarray) -> Spikes:
         """Other rows of the same buffers."""
         return self.of_rows(shape, start, count, self.index, self.multiplicity)

@@ -64,6 +64,17 @@ def test_network_of_pictures(neuron):
     assert np.any(agreed(made, x, np.array([0, 2])).grads["conv0.weight"])
 
 
+def test_groups_of_channels():
+    def made(device):
+        return ns.Network(ns.Conv2d(2, 4, 3, padding=1, groups=2), ns.LIF(v_threshold=0.1),
+                          ns.Conv2d(4, 4, 2, groups=4, bias=False), ns.Flatten(), ns.Dense(12, 3),
+                          ns.OverTime("mean"), device=device, seed=3, input_shape=(2, 2, 4))
+
+    x = ns.Spikes.from_dense(np.random.default_rng(11).random((3, 2, 16)) < 0.5)
+    wanted = agreed(made, x, np.array([0, 2]))
+    assert np.any(wanted.grads["conv0.weight"]) and np.any(wanted.grads["conv1.weight"])
+
+
 def test_branches_that_are_added():
     def made(device):
         return ns.Network(ns.Dense(5, 6), ns.Residual(ns.LIF(v_threshold=0.1), ns.Dense(6, 6)), ns.LIAF(6),

@@ -63,6 +63,9 @@ NETWORKS = {
     "between": lambda: network(
         ns.Delay(2), ns.Dense(5, 6, **WIDE), ns.Scale(("normal", 1, 0.5)), ns.Threshold(v_threshold=0.3),
         ns.Delay((0, 3, 1, 1, 5, 2)), ns.Dense(6, 3), ns.Delay((0, 1, 0)), ns.Threshold(comparator=">=")),
+    "groups": lambda: network(
+        ns.Conv2d(2, 4, 3, padding=1, groups=2, bias=("uniform", -1, 1)), ns.LIF(v_threshold=0.2),
+        ns.Conv2d(4, 4, 3, groups=4), input_shape=(2, 5, 5)),
     "residual": lambda: network(
         ns.Dense(5, 5), ns.Residual(ns.Dense(5, 5), ns.LIF(5)),
         ns.Residual(ns.Dense(5, 7), ns.Activation("tanh"), shortcut=ns.Dense(5, 7))),
@@ -78,7 +81,7 @@ NETWORKS = {
         ns.Dense(6, 3))),
 }
 # where sums run in another order than the reference's, which goes through BLAS or NumPy's pairwise sums
-ROUNDED = {"pictures", "membrane_norm", "conv_arlif", "conv_lstm"}
+ROUNDED = {"pictures", "groups", "membrane_norm", "conv_arlif", "conv_lstm"}
 
 
 def inputs(net, rng, steps, batch, scale=1.0):
