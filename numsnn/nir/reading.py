@@ -30,6 +30,7 @@ MOST_NODES = 4096               # what takes hours to put together is not read
 RESETS = ("hard", "soft", "none")
 NO_DT = ("NIR knows no time step, and this file does not say with which one its network was made; give dt= "
          "in seconds (1e-4 is that of snnTorch and the default of SpikingJelly)")
+CHANGED = "this file of numsnn, which others have changed, means what it would if it were theirs"
 
 
 @checked
@@ -68,11 +69,14 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
     graph = load(path)
     notes: list[str] = []
     try:
-        ours = rebuilt(graph, device) if dt is integrator is reset is None else None
+        as_ours = dt is integrator is reset is None
+        ours = rebuilt(graph, device) if as_ours else None
         if ours is not None:
             return ours
         if dt is None:
-            dt = _stated(graph, notes)
+            dt = _stated(graph)
+        if as_ours:
+            notes.append(CHANGED)
         net = network_of(graph, dt, integrator or INTEGRATORS[0], reset or RESETS[0], device, notes)
     except ValueError as error:
         raise NirError(f"{path}: {error}") from error
@@ -89,13 +93,12 @@ def _check(dt, integrator, reset):
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
 
 
-def _stated(graph, notes):
-    """The step that a file of ours says, which somebody has changed since."""
+def _stated(graph):
+    """The step that a file of ours says."""
     dt = step_of(graph)
     if dt is None:
         raise NirError(NO_DT)
     _check(dt, None, None)
-    notes.append("this file of numsnn, which others have changed, means what it would if it were theirs")
     return dt
 
 

@@ -197,6 +197,7 @@ def test_a_file_of_ours_that_others_have_changed(tmp_path):
         back = ns.nir.read(path)
     assert [type(layer).__name__ for layer in back.layers.values()] == ["Dense", "LI", "Scale"]
     assert back.dt == 0.5e-3
+    assert ns.nir.read(path, integrator="euler").dt == 0.5e-3
     ns.nir.write(ns.Network(ns.ALIF(N), device="reference"), path, lossy="metadata")
     with pytest.raises(NirError, match=r"types that are not known: alif0 \(numsnn.ALIF\)"):
         ns.nir.read(path, dt=1e-3)
