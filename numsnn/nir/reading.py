@@ -143,6 +143,9 @@ def _with_ends(graph: Flat, notes: list[str]) -> tuple[Flat, str, str]:
     graph = Flat({name: node for name, node in graph.nodes.items() if name in kept},
                  [edge for edge in graph.edges if edge[1] in kept])
     graph, start = _one_port(graph, "Input", 1, notes)
+    wrong = next(((a, b) for a, b in graph.edges if a == end or b == start), None)
+    if wrong:
+        raise NirError(f"the edge {wrong[0]} -> {wrong[1]} leads out of the Output or into the Input")
     return graph, start, end
 
 

@@ -156,6 +156,8 @@ REFUSED = {
         {**PORTS, "a": LIF, "second": PORTS["input"]}, "input a, a output, second a"),
     "nothing leads to output from input": graph({**PORTS, "a": LIF}, "input a"),
     "nothing arrives at b": graph({**PORTS, "a": LIF, "b": LIF}, "input a, a output, b a"),
+    "the edge a -> input leads out of the Output or into the Input": graph(
+        {**PORTS, "a": LIF}, "input a, a output, a input"),
     "an edge names the node x, which is not there": graph({**PORTS, "a": LIF}, "input a, a output, x a"),
     "layer w: expects 4 inputs, but 3 arrive": graph(
         {**PORTS, "v": linear(V[:3]), "w": linear(W)}, "input v, v w, w output"),
