@@ -51,7 +51,8 @@ def load(path: Path | str) -> Graph:
                            f"it has {there}")
         node = reader.node(file["node"], "node", 0)
         graph = node if isinstance(node, Graph) else Graph({"node": node})
-        graph.version = reader.text(file.get("version"), "version") or ""
+        version = reader.text(file.get("version"), "version") or ""
+        graph.version = version if version.isprintable() else ""
     return graph
 
 
@@ -95,10 +96,12 @@ class _Reader:
             return self.graph(group, where, depth)
         if not kind:
             return self.refuse(where, "has no type")
+        self.sound(kind, where)
         known = KINDS[kind].params if kind in KINDS else ()
         params = {}
         for name in sorted(group, key=lambda name: known.index(name) if name in known else len(known)):
-            value = None if name in NAMES else self.value(group.get(name), f"{where}/{name}")
+            place = f"{where}/{self.sound(name, where)}"
+            value = None if name in NAMES else self.value(group.get(name), place)
             if value is not None:
                 params[name] = value
         metadata = self.metadata(group["metadata"], where) if "metadata" in group else {}
@@ -134,10 +137,11 @@ class _Reader:
             return content
         for key in group:
             self._count(where)
+            place = f"{where}/{self.sound(key, where)}"
             found = group.get(key)
             if isinstance(found, self.h5py.Group):
-                content[key] = self.metadata(found, where, depth + 1)
-            elif (value := self.value(found, f"{where}/{key}")) is not None:
+                content[key] = self.metadata(found, place, depth + 1)
+            elif (value := self.value(found, place)) is not None:
                 content[key] = value
         return content
 
@@ -167,9 +171,9 @@ class _Reader:
         self._take(where, len(text))
         return text
 
-    def sound(self, name: str, where: str) -> str:
-        """A name that can be printed, and that HDF5 can hold."""
-        if not name or not name.isprintable() or "/" in name:
+    def sound(self, name: Any, where: str) -> str:
+        """A name that can be printed, and that HDF5 can hold (h5py gives bytes where it is no UTF-8)."""
+        if not isinstance(name, str) or not name or not name.isprintable() or "/" in name:
             self.refuse(where, f"holds the name {name!r}, which is damaged")
         return name
 

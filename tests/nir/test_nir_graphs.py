@@ -156,6 +156,8 @@ REFUSED = {
         {**PORTS, "a": LIF, "second": PORTS["input"]}, "input a, a output, second a"),
     "nothing leads to output from input": graph({**PORTS, "a": LIF}, "input a"),
     "nothing arrives at b": graph({**PORTS, "a": LIF, "b": LIF}, "input a, a output, b a"),
+    "the edge a -> input leads out of the Output or into the Input": graph(
+        {**PORTS, "a": LIF}, "input a, a output, a input"),
     "an edge names the node x, which is not there": graph({**PORTS, "a": LIF}, "input a, a output, x a"),
     "layer w: expects 4 inputs, but 3 arrive": graph(
         {**PORTS, "v": linear(V[:3]), "w": linear(W)}, "input v, v w, w output"),
@@ -197,6 +199,7 @@ def test_a_file_of_ours_that_others_have_changed(tmp_path):
         back = ns.nir.read(path)
     assert [type(layer).__name__ for layer in back.layers.values()] == ["Dense", "LI", "Scale"]
     assert back.dt == 0.5e-3
+    assert ns.nir.read(path, integrator="euler").dt == 0.5e-3
     ns.nir.write(ns.Network(ns.ALIF(N), device="reference"), path, lossy="metadata")
     with pytest.raises(NirError, match=r"types that are not known: alif0 \(numsnn.ALIF\)"):
         ns.nir.read(path, dt=1e-3)
