@@ -9,22 +9,13 @@ OF_NIR = ("dt", "integrator", "reset")          # --set of what a NIR file does 
 
 def kind(path):
     """What network a file holds: "checkpoint", "nir", or None; what is in it decides, not its name."""
-    from ..files.seal import last_line
-    from ..formats import FormatError, hdf5
-    from ..nir.hdf5 import is_nir
-    path = Path(path)
-    if not path.is_file():
-        return None
-    with path.open("rb") as raw:
-        if last_line(raw):                      # what it holds is not looked at before its digest
-            return "checkpoint"
+    from ..formats import FormatError
+    from ..reports.describe import kind_of
     try:
-        with hdf5.opened(path) as file:
-            if is_nir(file):
-                return "nir"
-            return "checkpoint" if "config" in file and "params" in file else None
+        found = kind_of(Path(path)) if Path(path).is_file() else None
     except FormatError:
         return None
+    return found if found in ("checkpoint", "nir") else None
 
 
 def read_nir(path, settings, device="cpu"):

@@ -43,7 +43,7 @@ def describe(path: Path | str, format: str | None = None, *, recording: int = 0,
         return Description("\n".join([*lines, "", text] if text else lines), events)
     if not any(folder.suffix == ".zip" and folder.is_file() for folder in path.parents):
         existing(path)
-    kind = "events" if format is not None else _kind(path)
+    kind = "events" if format is not None else kind_of(path)
     known = signature(DESCRIBED[kind]).parameters
     if options and not any(parameter.kind == parameter.VAR_KEYWORD for parameter in known.values()):
         raise ValueError(f"{path}: {kind} has no option {next(iter(options))!r}")
@@ -58,8 +58,8 @@ def describe(path: Path | str, format: str | None = None, *, recording: int = 0,
         return Description("\n".join(lines))
 
 
-def _kind(path) -> str:
-    """Which function describes it."""
+def kind_of(path: Path) -> str:
+    """What a file is, by what is in it: a name in DESCRIBED."""
     from ..formats.piecewise import File
     with File(path).open() as file:
         head = file.read(8)

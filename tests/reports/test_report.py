@@ -188,8 +188,9 @@ def test_without_matplotlib_one_sentence(rng, tmp_path, monkeypatch):
 
 def test_from_the_command_line(tmp_path, capsys, monkeypatch, rng, drawn):
     net, data = spiking(), data_of(rng, "spikes")
-    monkeypatch.setattr("numsnn.cli.commands._tested", lambda options, instead: (net, data))
     row = {"epoch": 0, "loss": 1.0, "valid_accuracy": 0.5}
+    found = "mine", net, data, {"history": [row]}
+    monkeypatch.setattr("numsnn.cli.commands._tested", lambda options, instead: found)
     path = tmp_path / "a.h5"
     ns.save(net, path, facts={"recipe": "mine", "history": [row], "seed": 0, "epoch": 0},
             optimizer=ns.optim.Adam(0.01))
