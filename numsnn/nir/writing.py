@@ -52,8 +52,8 @@ def write(net: Network, path: Path | str, *, unit: float = 1.0, lossy: str | Non
     store(graph_of(net, unit=unit, lossy=lossy), path)
 
 
-def graph_of(net: Network, *, unit: float = 1.0, lossy: str | None = None) -> Graph:
-    """The graph that `write` writes."""
+def graph_of(net: Network, *, unit: float = 1.0, lossy: str | None = None, exact: bool = True) -> Graph:
+    """The graph that `write` writes; exact=False: without arrays that NIR's parameters do not give back."""
     if lossy not in (None, "metadata"):
         raise ValueError(f"lossy must be None or 'metadata'; got {lossy!r}")
     unit = number(unit, "unit", "the seconds in a unit of the network's dt, a positive number",
@@ -63,6 +63,8 @@ def graph_of(net: Network, *, unit: float = 1.0, lossy: str | None = None) -> Gr
                        "say Network(..., input_shape=...)")
     writer = _Writer(net if net.loops.HOST else net.to("reference"), Times(net.dt, unit))
     graph = writer.graph()
+    if exact:
+        writer.keep()
     if writer.refused and lossy is None:
         several = f"{len(writer.refused)} layers" if len(writer.refused) > 1 else "a layer"
         listed = "; ".join(f"{name}, {why}" for name, why in writer.refused.items())
@@ -106,8 +108,6 @@ class _Writer:
         self._add_node(end, Node("Output", {"shape": np.array(shape)}), shape)
         self._lead(answer, end, shape)
         self._lead_late()
-        for name in self.layers:
-            self._keep(name)
         return Graph({**self.nodes}, self.edges, {METADATA: as_json(self._facts())}, VERSION)
 
     def _free(self, name):
@@ -337,8 +337,12 @@ class _Writer:
 
     # ---- what would not come back
 
+    def keep(self) -> None:
+        """Keep the arrays that NIR's parameters do not give back bit by bit, with their nodes."""
+        for name in self.layers:
+            self._keep(name)
+
     def _keep(self, name):
-        """Keep the arrays that NIR's parameters do not give back bit by bit."""
         layer, maker = self.layers[name], self.maker(name)
         if maker not in self.nodes or name != maker and not self._is_folded(name):
             return
