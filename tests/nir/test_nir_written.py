@@ -20,6 +20,7 @@ EACH_LAYER = {
                            v_reset=-0.1, v_leak=0.05, input_scale="1-alpha", integrator="euler",
                            surrogate="triangle")],
     "LIF, next": lambda: [ns.LIF(4, reset_when="next", comparator=">=", shared="tau_mem")],
+    "LIF, refractory": lambda: [ns.LIF(4, refractory=2.1, v_threshold=0.3), ns.CubaLIF(4, refractory=1.4)],
     "LIF, no reset": lambda: [ns.LIF(4, reset="none", init_state="uniform")],
     "LIF, recurrent": lambda: [ns.LIF(4, recurrent=True)],
     "LIF, recurrent without bias": lambda: [ns.LIF(4, recurrent=True, recurrent_bias_init=False)],
