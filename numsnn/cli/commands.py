@@ -166,7 +166,7 @@ def _tested(options, instead):
     recipe, _, test = found
     if options.data is None:
         print("NOTE: no --data given. The data are SYNTHETIC.\n")
-    return recipe, net, test, training
+    return recipe, net if training else networks.answering(net, test), test, training
 
 
 def _recipes(options):

@@ -24,8 +24,8 @@ def read_nir(path, settings, device="cpu"):
     refuse_unknown(settings, OF_NIR, "of a NIR file")
     try:
         return nir.read(path, device=device, **settings)
-    except TypeError as error:
-        raise ValueError(str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(str(error).replace("give dt=", "give --set dt=")) from error
 
 
 def refuse_unknown(settings, known, of_what):
@@ -64,6 +64,25 @@ def data_of(options, training):
         name, seed, settings = options.recipe, 0, recipes.get(options.recipe).configured({})
     data = recipes.get(name).data(options.data, seed, settings)
     return name, data.train, data.test
+
+
+def answering(net, data):
+    """The network, with the sum over time as its answer where the data have one label for a sequence.
+
+    NIR does not know answers over time.
+    """
+    from ..layers import OverTime
+    from ..network.network import Network
+    last = list(net.layers.values())[-1]
+    if data.per_step or not last.answers_each_step or isinstance(last, OverTime):
+        return net
+    print("NOTE: the network answers each step, and the data have one label for each sequence. "
+          "The answers are summed over time.\n")
+    config = net.config()
+    config["layers"].append({"layer": "OverTime", **OverTime("sum").config()})
+    summed = Network.from_config(config)
+    summed.restore(net.arrays())
+    return summed
 
 
 def _saved(options):

@@ -1,5 +1,6 @@
 """NIR files on the command line: convert there and back, evaluate, energy, export."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -69,6 +70,22 @@ def test_evaluate_and_energy(made, capsys):
     assert "--last is for a checkpoint" in says(*data, "--last")
     assert "no option 'colour'" in says(*data, "--set", "colour=1")
     assert "is for a NIR file" in refused(capsys, "evaluate", folder / "net.h5", *data, "--set", "dt=1")
+
+
+def test_a_file_of_another_program_needs_dt(made, capsys):
+    folder, net = made
+    with h5py.File(folder / "net.nir", "r+") as file:
+        del file["node/metadata"]
+    asked = "evaluate", str(folder / "net.nir"), "--data", str(folder / "data.h5"), "--device", "reference"
+    assert "give --set dt= in seconds" in refused(capsys, *asked)
+    assert cli.main([*asked, "--set", "dt=1e-3"]) == 0         # the file says no OverTime any more
+    said = capsys.readouterr().out
+    assert "summed over time" in said and "accuracy" in said
+    assert cli.main(["convert", asked[1], str(folder / "other.h5"), "--set", "dt=1e-3", "--set",
+                     "integrator=exponential", "--set", "reset=soft"]) == 0
+    x = (np.random.default_rng(1).random((50, 2, 4)) < 0.5).astype(np.float32)
+    other = ns.load(folder / "other.h5", device="reference").run(x)[0].mean(0)
+    np.testing.assert_allclose(other, net.run(x)[0], 1e-4, 1e-6)
 
 
 def test_the_data_of_a_recipe(made, capsys, monkeypatch):
