@@ -15,7 +15,7 @@
         taken: where it lay, of equal ones the first
     max_pool_backward(taken, dy, geometry) -> dx
     sum_pool_forward(x, geometry, scale) -> y
-        the sum of each window times scale
+        the sum of each window times scale; what lies in the padding is 0
     sum_pool_backward(dy, geometry, scale) -> dx
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
@@ -38,6 +38,10 @@
     activation_forward(activation, x, tape) -> (y, tape or None)
         a function of each value
     activation_backward(activation, tape, dy) -> dx
+    delay_forward(delays, x, past, lengths) -> (y, past)
+        each feature of x, array (T, B, N), delayed; past (B, sum of delays): what arrived before, and what is
+        still on its way (layers/delay.py)
+    delay_backward(delays, dy, dpast, lengths) -> (dx, dpast)
     random_factors(key, done, shape, probability) -> array (T, B, N)
         0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample,
         step and feature, the same on all devices; done (B, 1): steps before the first; 1 where the key is
@@ -103,6 +107,26 @@ class Geometry(NamedTuple):
     padding: tuple[int, int]
     dilation: tuple[int, int]
     out: tuple[int, int]
+
+
+class Delays(NamedTuple):
+    """By how many steps each of N features is delayed, and where its past lies in a row of all of them."""
+    steps: np.ndarray           # (N,)
+    first: np.ndarray           # (N,): where its past begins, the oldest value first
+    feature: np.ndarray         # (sum of steps,): whose past lies there
+    # (d, features, (d, n) where their pasts lie) of each length d that occurs
+    groups: tuple[tuple[int, np.ndarray | slice, np.ndarray], ...]
+
+    @classmethod
+    def of(cls, steps: np.ndarray) -> "Delays":
+        steps = steps.astype(np.int64)
+        first = np.cumsum(steps) - steps
+        groups = []
+        for d in np.unique(steps).tolist():
+            features = np.flatnonzero(steps == d)
+            columns = first[features] + np.arange(d)[:, None]
+            groups.append((d, slice(None) if len(features) == len(steps) else features, columns))
+        return cls(steps, first, np.repeat(np.arange(len(steps)), steps), tuple(groups))
 
 
 class Dynamics(NamedTuple):

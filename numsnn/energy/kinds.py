@@ -131,10 +131,15 @@ def _embedding(layer, signals, here):
 
 def _conv(layer, signals, here):
     g = layer.geometry
+    places = _places(g)
+    return _synapses(np.tile(places, g.channels) * len(layer.params["weight"]), signals[0], here.steps)
+
+
+def _places(g):
+    """(H W,): of how many (output, place in the kernel) each place of a picture is read."""
     axes = zip(g.size, g.kernel, g.stride, g.padding, g.dilation, g.out, strict=True)
     rows, columns = (_reach(*axis) for axis in axes)
-    places = np.outer(rows, columns).ravel()
-    return _synapses(np.tile(places, g.channels) * len(layer.params["weight"]), signals[0], here.steps)
+    return np.outer(rows, columns).ravel()
 
 
 def _reach(n, kernel, stride, padding, dilation, out):
@@ -210,14 +215,13 @@ def _add(layer, signals, here):
 
 def _pool(scaled, largest=False):
     def counts(layer, signals, here):
-        out = layer.size_out
-        more = int(np.prod(layer.kernel)) - 1
-        if largest:
-            return Count(compare=out * more * here.steps)
         channels = layer.windows.channels
-        real_channels = int(signals[0].real.reshape(channels, -1).any(1).sum())
-        real = out * real_channels // channels
-        return Count(ac=real * more * here.steps, mac=real * scaled * here.steps)
+        out = layer.size_out // channels
+        more = int(_places(layer.windows).sum()) - out
+        if largest:
+            return Count(compare=channels * more * here.steps)
+        real = int(signals[0].real.reshape(channels, -1).any(1).sum())
+        return Count(ac=real * more * here.steps, mac=real * out * scaled * here.steps)
     return counts
 
 
@@ -245,7 +249,7 @@ def _over_time(layer, signals, here):
     return count + Count(ac=int(signal.real.sum()) * steps + int(signal.spikes.sum()))
 
 
-PASS_ON = ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout")
+PASS_ON = ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout", "Delay")
 
 # By the name of the class or of one that it is made of; add your own layers here.
 KINDS: dict[str, Kind] = {
@@ -257,6 +261,7 @@ KINDS: dict[str, Kind] = {
     "Population": Kind(_fires, _population),
     "MembraneNorm": Kind(_fires_inside, _membrane_norm),
     "TimeDistributed": Kind(_as_the_layer_inside, _distributed),
+    "Scale": Kind(_real, _each(mac=1)),
     "BatchNorm": Kind(_real, _each(mac=1)),
     "LayerNorm": Kind(_real, _each(mac=2, ac=1)),
     "Activation": Kind(_real, _activation),

@@ -7,8 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from ..devices.contract import Geometry
 from .expression import needed
 from .program import Array, Linear, Loop, Operation, Program, Read, given, taken
+
+# a place in the padding is beyond the picture, also below 0: unsigned numbers wrap around
+IN_PADDING = """const uint32_t {name} = {begin} - {padding}u;
+if ({name} >= {size}u) {{
+    continue;
+}}"""
 
 STACK = 1024        # bytes of working space up to which it lies on the stack, else in the state
 WIDTH = {"int64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "int16_t": 2, "uint16_t": 2, "int8_t": 1,
@@ -327,6 +334,21 @@ def nested(loops: list[tuple[str, int]], lines: list[str]) -> list[str]:
     for name, n in reversed(loops):
         lines = [f"for (uint32_t {name} = 0; {name} < {n}u; {name}++) {{", *indented(lines), "}"]
     return lines
+
+
+def in_padding(name: str, begin: str, g: Geometry, axis: int) -> str:
+    """Lines that name a place along an axis, and leave it out where it lies in the padding."""
+    return IN_PADDING.format(name=name, begin=begin, padding=g.padding[axis], size=g.size[axis])
+
+
+def of_window(x: str, g: Geometry) -> tuple[list[str], str]:
+    """(lines before it, what window r, q of channel c of x holds at i, j)."""
+    lines, places = [], [f"r * {g.stride[0]}u + i", f"q * {g.stride[1]}u + j"]
+    for axis, name in enumerate(("row", "column")):
+        if g.padding[axis]:
+            lines += in_padding(name, places[axis], g, axis).split("\n")
+            places[axis] = name
+    return lines, f"{x}[(c * {g.size[0]}u + {places[0]}) * {g.size[1]}u + {places[1]}]"
 
 
 def table(head: str, values: Iterable[str], width: int = 100) -> str:

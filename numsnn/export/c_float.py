@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .c_code import Arithmetic, function, indented, nested, table
+from .c_code import Arithmetic, function, indented, nested, of_window, table
 from .expression import Trace, Value
 from .program import (
     Array,
@@ -195,9 +195,8 @@ class Float(Arithmetic):
                 f"convolve({y}, {place[operation.x]}, {place[operation.weight]}, {geometry});"]
 
     def _windows(self, operation, place):
-        g = operation.geometry
-        x, (rows, columns), (down, along) = place[operation.x], g.out, g.stride
-        element = f"{x}[(c * {g.size[0]}u + r * {down}u + i) * {g.size[1]}u + q * {along}u + j]"
+        g, (rows, columns) = operation.geometry, operation.geometry.out
+        inside, element = of_window(place[operation.x], g)
         if operation.reduce == "max":
             total, turn = element.replace("+ i)", ")").replace(" + j]", "]"), \
                 f"total = {element} > total ? {element} : total;"
@@ -207,7 +206,7 @@ class Float(Arithmetic):
         index = f"(c * {rows}u + r) * {columns}u + q"
         return nested(
             [("c", g.channels), ("r", rows), ("q", columns)],
-            [f"float total = {total};", *nested([("i", g.kernel[0]), ("j", g.kernel[1])], [turn]),
+            [f"float total = {total};", *nested([("i", g.kernel[0]), ("j", g.kernel[1])], [*inside, turn]),
              f"{place[operation.y]}[{index}] = total{factor};"])
 
     def _softmax(self, operation, place):

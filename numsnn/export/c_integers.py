@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .c_code import Arithmetic, indented, nested, table
+from .c_code import Arithmetic, in_padding, indented, nested, of_window, table
 from .fixed import Fixed, Table
 from .integers import OF_ONE, STEPS, IntegerProgram
 from .program import (
@@ -89,11 +89,6 @@ for (uint32_t c = 0; c < {channels}u; c++) {{
     }}
 }}
 {y}[(o * {out[0]}u + r) * {out[1]}u + q] = {store};"""
-# a place in the padding is beyond the picture, also below 0: unsigned numbers wrap around
-IN_PADDING = """const uint32_t {name} = {begin} - {padding}u;
-if ({name} >= {size}u) {{
-    continue;
-}}"""
 
 
 def in_bytes(q: np.ndarray) -> np.ndarray:
@@ -273,9 +268,7 @@ class Integers(Arithmetic):
         total = f"{place[operation.bias]}[o] + {self._scaled(operation, 'sum', 'o')}"
         row, column = f"r * {g.stride[0]}u + i * {g.dilation[0]}u", f"q * {g.stride[1]}u"
         offset = f"j * {g.dilation[1]}u" if g.dilation[1] > 1 else "j"
-        checks = [IN_PADDING.format(name="row", begin=row, padding=g.padding[0], size=g.size[0]),
-                  IN_PADDING.format(name="column", begin=f"{column} + {offset}", padding=g.padding[1],
-                                    size=g.size[1])]
+        checks = [in_padding("row", row, g, 0), in_padding("column", f"{column} + {offset}", g, 1)]
         text = CONVOLUTION.format(
             **g._asdict(), word=word, x=place[operation.x], y=place[operation.y],
             weight=self._weight(place[operation.weight], "tap + j"),
@@ -288,20 +281,19 @@ class Integers(Arithmetic):
         return nested([("o", operation.bias.n), ("r", g.out[0]), ("q", g.out[1])], lines)
 
     def _windows(self, operation, place):
-        g, x = operation.geometry, place[operation.x]
-        (down, along), (rows, columns) = g.stride, g.out
-        at = f"{x}[(c * {g.size[0]}u + r * {down}u + {{}}) * {g.size[1]}u + q * {along}u + {{}}]"
-        element = at.format("i", "j")
+        g, (rows, columns) = operation.geometry, operation.geometry.out
+        inside, element = of_window(place[operation.x], g)
         first = "0"
         turn = f"total += {element};"
         if operation.reduce == "max":
-            first, turn = at.format("0u", "0u"), f"total = {element} > total ? {element} : total;"
+            first = element.replace("+ i)", "+ 0u)").replace("+ j]", "+ 0u]")
+            turn = f"total = {element} > total ? {element} : total;"
         expression = self.integers.expressions[operation]
         lines, (result,) = self.statements(*expression, lambda read: "total")
         index = f"(c * {rows}u + r) * {columns}u + q"
         return nested([("c", g.channels), ("r", rows), ("q", columns)], [
             f"{self.word} total = {first};",
-            *nested([("i", g.kernel[0]), ("j", g.kernel[1])], [turn]), *lines,
+            *nested([("i", g.kernel[0]), ("j", g.kernel[1])], [*inside, turn]), *lines,
             f"{place[operation.y]}[{index}] = {self.store(operation.y, result, expression.results[0])};"])
 
     def _copy(self, operation, place):

@@ -22,6 +22,9 @@ from .program import (
     Windows,
 )
 
+DELAYS = 64         # different ones of a layer, each of which is an operation on every feature
+
+
 # ---- layers that hand on what they get
 
 
@@ -219,6 +222,34 @@ def _layer_norm(lowering, name, layer, sources):
     gain = lowering.constant(f"{name}_gain", layer.params["gain"])
     bias = lowering.constant(f"{name}_bias", layer.params["bias"])
     lowering.do(Normalise(y, sources[0], gain, bias, layer.eps, layer.n // layer.width))
+    return y
+
+
+@lowers(kinds.Delay)
+def _delay(lowering, name, layer, sources):
+    """The past of all features, as long as the longest delay needs, and x behind it: y is read from there."""
+    x, delays, n = sources[0], layer.delays, sources[0].n
+    lengths = [d for d, _, _ in delays.groups]          # ascending
+    longest = lengths[-1]
+    if not longest:
+        return x
+    if len(lengths) > DELAYS:
+        raise ExportError(f"layer {lowering.layer}: {len(lengths)} different delays cannot be exported; "
+                          f"up to {DELAYS} can")
+    past = lowering.state(f"{name}_past", np.zeros(longest * n), x.binary)
+    whole = lowering.array(f"{name}_whole", (longest + 1) * n, binary=x.binary)
+    y = lowering.array(name, n, binary=x.binary)
+    past.like = whole.like = y.like = x
+    lowering.do(Copy(whole, past))
+    lowering.do(Copy(whole, x, longest * n))
+    trace = Trace()
+    value = trace.input(Read(whole))
+    for d in reversed(lengths[:-1]):
+        shorter = lowering.number(trace, f"{name}_at_most_{d}", delays.steps <= d)
+        value = trace.where(shorter, trace.input(Read(whole, (longest - d) * n)), value)
+    lowering.map(n, trace, (y, value))
+    trace = Trace()
+    lowering.map(longest * n, trace, (past, trace.input(Read(whole, n))))
     return y
 
 

@@ -56,9 +56,7 @@ class IntegerRun(ProgramRun):
 
     def _convolution(self, operation):
         w, g = self.integers.weights[operation], operation.geometry
-        top, left = g.padding
-        x = self.values[operation.x].reshape(self.batch, g.channels, *g.size)
-        padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)))
+        padded = self._pictures(operation)
         total = np.zeros((self.batch, len(w.q), *g.out), np.int64)
         for c, i, j in np.ndindex(g.channels, *g.kernel):
             rows = slice(i * g.dilation[0], i * g.dilation[0] + (g.out[0] - 1) * g.stride[0] + 1, g.stride[0])
@@ -68,14 +66,19 @@ class IntegerRun(ProgramRun):
         moved = shifted(total, w.shift[:, None, None]) + self.values[operation.bias][:, None, None]
         self._store(operation.y, moved.reshape(self.batch, -1))
 
+    def _pictures(self, operation):
+        """What a convolution or windows see, with the padding around it."""
+        g = operation.geometry
+        x = self.values[operation.x].reshape(self.batch, g.channels, *g.size)
+        return np.pad(x, ((0, 0), (0, 0), *((p, p) for p in g.padding)))
+
     def _one(self, operation, q):
         expression = self.integers.expressions[operation]
         return run(expression.operations, expression.results, lambda read: q)[0]
 
     def _windows(self, operation):
         g = operation.geometry
-        x = self.values[operation.x].reshape(self.batch, g.channels, *g.size)
-        places = []
+        x, places = self._pictures(operation), []
         for i, j in np.ndindex(*g.kernel):
             rows = slice(i, i + (g.out[0] - 1) * g.stride[0] + 1, g.stride[0])
             columns = slice(j, j + (g.out[1] - 1) * g.stride[1] + 1, g.stride[1])

@@ -4,6 +4,7 @@ from ..checked import checked
 from . import models
 from .cells import ConvARLIF2D, ConvLSTM2D
 from .conv import Conv1d, Conv2d
+from .delay import Delay
 from .dense import Dense
 from .distributed import TimeDistributed
 from .embedding import Embedding
@@ -11,6 +12,7 @@ from .factory import POPULATIONS, population
 from .joins import Add, Bidirectional, Block, Concatenate, From, Previous, Residual
 from .layer import Layer
 from .membrane_norm import MembraneNorm
+from .memoryless import Scale, Threshold
 from .models import *  # one for each neuron model: ALIF, LI, LIF ...
 from .norm import BatchNorm, LayerNorm
 from .overtime import OverTime
@@ -23,9 +25,9 @@ from .ternary import Ternary
 
 LAYERS: dict[str, type[Layer]] = {
     **{layer.__name__: layer for layer in (
-        Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Dense, Dropout,
+        Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Delay, Dense, Dropout,
         Embedding, Flatten, From, LayerNorm, MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous,
-        Repeat, Reshape, Reverse, SumPool1d, SumPool2d, Ternary, TimeDistributed)},
+        Repeat, Reshape, Reverse, Scale, SumPool1d, SumPool2d, Ternary, Threshold, TimeDistributed)},
     **POPULATIONS}
 # what a network puts into its list layer by layer
 BLOCKS: dict[str, type[Block]] = {
@@ -44,9 +46,10 @@ def by_name(name: str) -> type[Layer]:
 
 __all__ = [
     "BLOCKS", "LAYERS", "POPULATIONS", "Activation", "Add", "AvgPool1d", "AvgPool2d", "BatchNorm",
-    "Bidirectional", "Block", "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Dense",
-    "Dropout", "Embedding", "Flatten", "From", "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d",
+    "Bidirectional", "Block", "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Delay",
+    "Dense", "Dropout", "Embedding", "Flatten", "From", "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d",
     "MembraneNorm", "OverTime", "PoolTime", "Population", "Previous", "Repeat", "Reshape", "Residual",
-    "Reverse", "SumPool1d", "SumPool2d", "Ternary", "TimeDistributed", "by_name", "population",
+    "Reverse", "Scale", "SumPool1d", "SumPool2d", "Ternary", "Threshold", "TimeDistributed", "by_name",
+    "population",
 ]
 __all__ += models.__all__

@@ -17,6 +17,8 @@ _WINDOWS = """Each channel by itself, windows of `kernel`, every `stride` places
     with H' = floor((H - kernel) / stride) + 1; in one direction (T, B, C, L), and L' likewise.
 
     kernel, stride: one number, or (rows, columns)."""
+_PADDED = _WINDOWS.replace("H - kernel", "H + 2 padding - kernel") + """  padding: likewise, below the kernel:
+    so many zeros around each channel.  They count: the divisor of a mean is always the kernel's size."""
 
 
 class _Pool(Layer):
@@ -31,36 +33,50 @@ class _Pool(Layer):
         label, n = type(self).__name__, self.directions
         self.kernel = each(kernel, n, f"{label}: kernel")
         self.stride = self.kernel if stride is None else each(stride, n, f"{label}: stride")
+        self.padding = (0,) * n
 
     def connect(self, shape: Shape | None) -> Shape:
         pictures = PICTURES[self.directions]
         if shape is None or len(shape) != self.directions + 1:
             self.refuse(f"needs {pictures} {SHAPES[self.directions]}; got {shape}")
-        out = tuple((n - k) // s + 1 for n, k, s in zip(shape[1:], self.kernel, self.stride, strict=True))
+        along = zip(shape[1:], self.padding, self.kernel, self.stride, strict=True)
+        out = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in along)
         if min(out) < 1:
             self.refuse(f"its windows of {self.kernel} are larger than the {pictures} "
                         f"of {' x '.join(map(str, shape[1:]))}")
         self.windows = Geometry(shape[0], flat(shape[1:], 1), flat(self.kernel, 1), flat(self.stride, 1),
-                                (0, 0), (1, 1), flat(out, 1))
+                                flat(self.padding, 0), (1, 1), flat(out, 1))
         return (shape[0], *out)
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
 
     def config(self) -> dict[str, Any]:
-        one = self.directions == 1
-        return {"kernel": self.kernel[0] if one else self.kernel,
-                "stride": self.stride[0] if one else self.stride, "name": self.name}
+        settings = {"kernel": self.kernel, "stride": self.stride}
+        if any(self.padding):
+            settings["padding"] = self.padding
+        return {**{key: value[0] if self.directions == 1 else value for key, value in settings.items()},
+                "name": self.name}
 
     def describe(self) -> str:
         return f"{type(self).__name__}({self.kernel[0] if len(set(self.kernel)) == 1 else self.kernel})"
 
 
 class SumPool2d(_Pool):
-    __doc__: str | None = f"The sum of each window: y = sum of x.  {_WINDOWS}"
+    __doc__: str | None = f"The sum of each window: y = sum of x.  {_PADDED}"
 
     mean = False
     needs = ("sum_pool_forward", "sum_pool_backward")
+
+    @checked
+    def __init__(self, kernel: Size = 2, *, stride: Size | None = None, padding: Size = 0,
+                 name: str | None = None):
+        super().__init__(kernel, stride=stride, name=name)
+        label = type(self).__name__
+        self.padding = each(padding, self.directions, f"{label}: padding", 0)
+        if any(p >= k for p, k in zip(self.padding, self.kernel, strict=True)):
+            self.refuse(f"padding must be below the kernel, or windows hold nothing; "
+                        f"got kernel {self.kernel} and padding {self.padding}")
 
     @property
     def _scale(self):
@@ -76,7 +92,7 @@ class SumPool2d(_Pool):
 
 
 class AvgPool2d(SumPool2d):
-    __doc__: str | None = f"The mean of each window: y = mean of x.  {_WINDOWS}"
+    __doc__: str | None = f"The mean of each window: y = mean of x.  {_PADDED}"
 
     mean = True
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..layers.layer import size
 
 MASKED = np.ma.MaskedArray
+NOTHING = type(None)
 MOST = 100_000      # values of a step up to which one thread is as fast as several
 
 
@@ -93,7 +94,7 @@ class Stepper:
             return None
         new = StepState()
         for name, kind, fields in self.views:
-            new[name] = kind(*[after[place].reshape(shape) for place, shape in fields]) if fields else None
+            new[name] = None if kind is NOTHING else kind(*[after[p].reshape(shape) for p, shape in fields])
         new.vector, new.made, new.views = after, tuple(new.values()), self.views
         return after[self.table.answer].reshape(self.batch, self.n_out), new
 

@@ -7,7 +7,7 @@ from typing import Any
 HEAD = ("layer", "", "output", "parameters")
 RATES = ("rate", "dead", "saturated")
 LEFT = 3            # columns of text
-WEIGHTS = ("weight", "bias", "gain", "recurrent", "recurrent_bias")
+WEIGHTS = ("weight", "bias", "gain", "scale", "recurrent", "recurrent_bias")
 
 
 def summary(net, seen: dict | None = None) -> str:

@@ -36,7 +36,7 @@ import numpy as np
 
 from ..checked import checked
 from ..devices.contract import valid_steps
-from ..layers import Dropout, Population
+from ..layers import Dropout, Population, Scale
 from ..layers.initialise import initial
 from ..network.network import Network
 from ..signals.spikes import Spikes
@@ -147,7 +147,7 @@ def _fed(net, synapse):
     names, between = list(net.layers), []
     for name in names[names.index(synapse) + 1:]:
         layer = net.layers[name]
-        if isinstance(layer, Population):
+        if isinstance(layer, Population) and not isinstance(layer, Scale):
             return (None if _threshold(layer) is None else name), between
         if name in _synapses(net):
             break
@@ -248,7 +248,8 @@ def _alone(net, name):
                          f"current; give rates as a dict that leaves it out")
     settings = {key: array for key, array in {**layer.fixed, **layer.params}.items()
                 if not key.startswith("recurrent")}
-    population = type(layer)(**{**layer.config(), "recurrent": False, **settings})
+    apart = {"recurrent": False} if layer.recur else {}
+    population = type(layer)(**{**layer.config(), **apart, **settings})
     return Network(population, dt=net.dt, dtype="float64", device="reference", input_shape=layer.shape_out)
 
 

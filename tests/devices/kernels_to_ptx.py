@@ -17,6 +17,7 @@ from numsnn.devices.cuda import (
     alone as cuda_alone,
     conv as cuda_conv,
     conv_tables as cuda_conv_tables,
+    delay as cuda_delay,
     dense as cuda_dense,
     gated as cuda_gated,
     layer_norm as cuda_layer_norm,
@@ -147,6 +148,11 @@ for activation in ACTIVATIONS.values():
 check("factors", cuda_pointwise.factors_kernel("float32"),
       many, index, index, types.uint32, real, many, index)
 check("times", cuda_pointwise.times_kernel(), many, many, index, many, index)
+of_delays, places = each(cuda_delay.Sizes, index), each(cuda_delay.Places, index[::1])
+check("delayed", cuda_delay.delayed_kernel(), many, many, places, of_delays, many, index)
+check("kept", cuda_delay.kept_kernel(), many, many, places, of_delays, many, index)
+check("returned", cuda_delay.returned_kernel("float32"), many, many, places, of_delays, many, index, many,
+      index)
 for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants),
                                (optim.sgd, optim.Momentum, optim.SGDConstants),
                                (optim.adamax, optim.Largest, optim.AdamConstants)):

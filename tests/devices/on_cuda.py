@@ -193,6 +193,11 @@ def test_pooling(how):
     assert close(cuda.max_pool_backward(taken, dy, g), reference.max_pool_backward(place, dy, g), 6)
     assert same(cuda.sum_pool_forward(x, g, 0.25), reference.sum_pool_forward(x, g, 0.25), 6)
     assert close(cuda.sum_pool_backward(dy, g, 0.25), reference.sum_pool_backward(dy, g, 0.25), 6)
+    padded = ns.SumPool2d(3, stride=stride, padding=(1, 2))
+    n = np.prod(padded.connect((2, 4, 5)))
+    g, dy = padded.windows, rng.standard_normal((2, 2, n)).astype(np.float32)
+    assert same(cuda.sum_pool_forward(x, g, 0.25), reference.sum_pool_forward(x, g, 0.25), 9)
+    assert close(cuda.sum_pool_backward(dy, g, 0.25), reference.sum_pool_backward(dy, g, 0.25), 9)
 
 
 # ---- populations

@@ -73,6 +73,25 @@ def test_branches_that_are_added():
     assert np.any(wanted.grads["dense0.weight"])
 
 
+@pytest.mark.parametrize("lengths", [None, (5, 2, 4)], ids=["whole", "padded"])
+def test_delays_scales_and_thresholds(lengths):
+    def made(device):
+        return ns.Network(ns.Delay(2), ns.Dense(5, 6, weight=("normal", 0, 1)), ns.Scale(("normal", 1, 0.3)),
+                          ns.Threshold(v_threshold=0.1, learn="v_threshold"), ns.Delay((0, 3, 1, 1, 7, 2)),
+                          ns.Dense(6, 3), ns.OverTime("mean"), device=device, seed=5)
+
+    more = {} if lengths is None else {"lengths": np.array(lengths)}
+    wanted = agreed(made, ns.Spikes.from_dense(X), np.array([0, 2, 1]), **more)
+    assert all(np.any(wanted.grads[name]) for name in ("scale0.scale", "threshold0.v_threshold"))
+    host, there, x = made("reference"), made("cuda"), np.random.default_rng(3).random(X.shape, np.float32)
+    for net in (host, there):
+        whole, state = net.run(x)
+        parts, after = net.run(x[2:], net.run(x[:2])[1])
+        assert np.array_equal(parts, whole)
+        assert all(np.array_equal(a, b) for a, b in zip(after["delay1"], state["delay1"], strict=True))
+    assert close(there.run(x)[0], host.run(x)[0], 100)
+
+
 def test_tokens():
     def made(device):
         return ns.Network(ns.Embedding(5, 6, weight=("normal", 0, 1)), ns.LIAF(6, recurrent=True),

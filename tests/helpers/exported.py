@@ -57,6 +57,12 @@ NETWORKS = {
     "sequences": lambda: network(
         ns.Conv1d(2, 4, 3, padding=1, dilation=2), ns.LIF(), ns.SumPool1d(2), ns.Flatten(), ns.LayerNorm(),
         ns.Ternary(), input_shape=(2, 10)),
+    "padded_windows": lambda: network(
+        ns.SumPool2d((2, 3), stride=(1, 2), padding=(1, 2)), ns.LIF(), ns.AvgPool2d(3, stride=2, padding=1),
+        input_shape=(2, 5, 6)),
+    "between": lambda: network(
+        ns.Delay(2), ns.Dense(5, 6, **WIDE), ns.Scale(("normal", 1, 0.5)), ns.Threshold(v_threshold=0.3),
+        ns.Delay((0, 3, 1, 1, 5, 2)), ns.Dense(6, 3), ns.Delay((0, 1, 0)), ns.Threshold(comparator=">=")),
     "residual": lambda: network(
         ns.Dense(5, 5), ns.Residual(ns.Dense(5, 5), ns.LIF(5)),
         ns.Residual(ns.Dense(5, 7), ns.Activation("tanh"), shortcut=ns.Dense(5, 7))),

@@ -7,6 +7,7 @@ from contextlib import nullcontext as one_thread
 
 from .array import busy, finish, held, joined, name, zeros
 from .conv import conv_backward, conv_forward
+from .delay import delay_backward, delay_forward
 from .dense import (
     dense_backward,
     dense_forward,
@@ -40,10 +41,10 @@ ASIDE = not SIMULATED   # a thread of its own may send batches; the simulator ru
 
 __all__ = [
     "ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
-    "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "dense_backward",
-    "dense_forward", "euclidean", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
-    "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
-    "over_time_forward", "parted", "population_backward", "population_forward", "put", "random_factors",
-    "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
-    "sum_pool_forward", "times", "update", "zeros",
+    "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
+    "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite", "held", "holds",
+    "joined", "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
+    "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
+    "population_forward", "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy",
+    "square_sums", "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros",
 ]

@@ -46,11 +46,13 @@ def summed_kernel(real: str) -> Kernel:
         i = cuda.grid(1)
         if i < n:
             column, row = i % g.out_width, i // g.out_width % g.out_height
-            picture = i // (g.out_width * g.out_height)
-            first = (picture * g.height + row * g.down) * g.width + column * g.right
+            first = i // (g.out_width * g.out_height) * g.height * g.width
             total = zero
             for k in range(g.rows * g.columns):
-                total += x[first + k // g.columns * g.width + k % g.columns]
+                h = row * g.down - g.top + k // g.columns
+                w = column * g.right - g.left + k % g.columns
+                if h >= 0 and h < g.height and w >= 0 and w < g.width:
+                    total += x[first + h * g.width + w]
             y[i] = total * scale
 
     return summed
@@ -68,7 +70,7 @@ def spread_kernel(by_place: bool, real: str) -> Kernel:
             w, h, picture = i % g.width, i // g.width % g.height, i // (g.width * g.height)
             total = zero
             for k in range(g.rows * g.columns):
-                row, column = h - k // g.columns, w - k % g.columns
+                row, column = h + g.top - k // g.columns, w + g.left - k % g.columns
                 begins_here = row >= 0 and column >= 0 and row % g.down == 0 and column % g.right == 0
                 if begins_here and row // g.down < g.out_height and column // g.right < g.out_width:
                     j = (picture * g.out_height + row // g.down) * g.out_width + column // g.right

@@ -38,6 +38,7 @@ from ..norm import (
     layer_norm_backward,
     layer_norm_forward,
 )
+from .delay import delay_backward, delay_forward
 from .over_time import over_time_backward, over_time_forward as _over_time_forward
 from .pointwise import activation_backward, activation_forward, random_factors, times
 from .totals import euclidean, finite, square_sums
@@ -78,12 +79,23 @@ def _patches(x, g):
 
     That is the part of each padded picture that each place of the kernel sees, a view.
     """
-    top, left = g.padding
-    padded = np.pad(x.reshape(-1, g.channels, *g.size), ((0, 0), (0, 0), (top, top), (left, left)))
+    padded = _padded(x, g)
     r, c, h, w = padded.strides
     shape = (len(padded), g.channels, *g.kernel, *g.out)
     strides = (r, c, h * g.dilation[0], w * g.dilation[1], h * g.stride[0], w * g.stride[1])
     return padded, lambda a: np.lib.stride_tricks.as_strided(a, shape, strides)
+
+
+def _padded(x, g):
+    """The pictures (R, C, H, W) with their padding around them."""
+    top, left = g.padding
+    return np.pad(x.reshape(-1, g.channels, *g.size), ((0, 0), (0, 0), (top, top), (left, left)))
+
+
+def _unpadded(pictures, g):
+    """What lies within the padding."""
+    (top, left), (height, width) = g.padding, g.size
+    return pictures[:, :, top:top + height, left:left + width]
 
 
 def conv_forward(
@@ -109,9 +121,8 @@ def conv_backward(
         for j in range(geometry.kernel[1]):
             seen = patches(dpadded)[:, :, i, j]
             seen += np.moveaxis(np.tensordot(dy, weight[:, :, i, j], ((1,), (0,))), 3, 1)
-    (p, q), (h, w) = geometry.padding, geometry.size
-    dx = dpadded[:, :, p:p + h, q:q + w]
-    return dweight, dy.sum((0, 2, 3)), np.ascontiguousarray(dx).reshape(x.shape)
+    dx = np.ascontiguousarray(_unpadded(dpadded, geometry))
+    return dweight, dy.sum((0, 2, 3)), dx.reshape(x.shape)
 
 
 def max_pool_forward(x: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
@@ -146,6 +157,8 @@ def _places(pictures, g):
 
 def sum_pool_forward(x: np.ndarray, geometry: Geometry, scale: float) -> np.ndarray:
     pictures = x.reshape(-1, geometry.channels, *geometry.size)
+    if any(geometry.padding):
+        pictures = _padded(x, geometry)
     y = np.zeros((len(pictures), geometry.channels, *geometry.out), x.dtype)
     for place in _places(pictures, geometry):
         y += place
@@ -157,10 +170,11 @@ def sum_pool_forward(x: np.ndarray, geometry: Geometry, scale: float) -> np.ndar
 def sum_pool_backward(dy: np.ndarray, geometry: Geometry, scale: float) -> np.ndarray:
     d = dy.reshape(-1, geometry.channels, *geometry.out)
     d = d if scale == 1 else d * d.dtype.type(scale)
-    dx = np.zeros((len(d), geometry.channels, *geometry.size), d.dtype)
+    size = (n + 2 * p for n, p in zip(geometry.size, geometry.padding, strict=True))
+    dx = np.zeros((len(d), geometry.channels, *size), d.dtype)
     for place in _places(dx, geometry):
         place += d
-    return dx.reshape(*dy.shape[:2], -1)
+    return np.ascontiguousarray(_unpadded(dx, geometry)).reshape(*dy.shape[:2], -1)
 
 
 def _values(x, dtype):
@@ -371,10 +385,10 @@ def softmax_cross_entropy(
 
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
-           "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "dense_backward",
-           "dense_forward", "euclidean", "finish", "finite", "held", "holds", "joined",
-           "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
-           "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
-           "population_forward", "put", "random_factors", "refusal", "send", "softmax",
-           "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
-           "update", "zeros"]
+           "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
+           "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite", "held",
+           "holds", "joined", "layer_norm_backward", "layer_norm_forward", "max_pool_backward",
+           "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "parted",
+           "population_backward", "population_forward", "put", "random_factors", "refusal", "send", "softmax",
+           "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times", "update",
+           "zeros"]
