@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from . import datasets, energy, layers, loss, moved, neurons, optim
+from . import datasets, energy, layers, loss, moved, neurons, nir, optim
 from .datasets import Dataset, FormatError
 from .devices.threads import get_num_threads, set_num_threads
 from .export import ExportError, IntegerNetwork, export_c, quantise
@@ -80,7 +80,7 @@ __all__ = [
     "Residual", "Reverse", "Scale", "Spikes", "SumPool1d", "SumPool2d", "Ternary", "Threshold",
     "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio", "check_gradients", "check_loss",
     "datasets", "encode", "energy", "evaluate", "export_c", "fit", "get_num_threads", "init", "layers",
-    "load", "loss", "metrics", "neurons", "optim", "plot", "population", "predict", "quantise",
+    "load", "loss", "metrics", "neurons", "nir", "optim", "plot", "population", "predict", "quantise",
     "regularise", "report", "save", "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += models.__all__

@@ -108,12 +108,13 @@ def _add_bench(commands):
 
 def _add_convert(commands):
     convert = commands.add_parser(
-        "convert", help="write event recordings to one HDF5 file",
-        description="Write a file of events, or a whole data set, to one HDF5 file that trains fast.")
+        "convert", help="write event recordings to one HDF5 file; a checkpoint as NIR, or back",
+        description="Write a file of events, or a whole data set, to one HDF5 file that trains fast; a "
+                    "checkpoint to a NIR file, or a NIR file to a checkpoint.")
     add = convert.add_argument
     add("input", metavar="IN", help="a file of events, a folder or zip archive of recordings, or that of a "
-                                    "data set")
-    add("output", metavar="OUT.h5")
+                                    "data set; a checkpoint or NIR file")
+    add("output", metavar="OUT", help="OUT.h5; of a checkpoint OUT.nir")
     add_either = convert.add_mutually_exclusive_group().add_argument
     add_either("--dataset", metavar="NAME",
                help="what the folder is: nmnist, shd, dvs128-gesture, mnist ...; a wrong name lists them")
@@ -166,7 +167,11 @@ def _add_guide(commands):
 
 
 def _add_checkpoint(command):
-    command.add_argument("checkpoint", help="a file that `numsnn train` wrote")
+    command.add_argument("checkpoint", help="a file that `numsnn train` wrote, or a NIR file")
+    command.add_argument("--recipe", metavar="NAME",
+                         help="whose data they are, where the file does not say it; "
+                              "or --data FILE.h5, a data set that `numsnn convert` wrote")
+    _add_set(command, "of a NIR file: dt (seconds), integrator, reset; repeatable")
 
 
 def _add_data(command):

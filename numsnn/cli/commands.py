@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from . import networks
 from .converting import convert
 from .exporting import export
 from .settings import pairs, refuse_taken, values
@@ -127,17 +128,17 @@ def _announce(options):
 def _evaluate(options):
     from ..training.train import evaluate
     if options.report is None:
-        print(evaluate(*_tested(options, "ns.evaluate")))
+        _, net, test, _ = _tested(options, "ns.evaluate")
+        print(evaluate(net, test))
         return
-    from ..files.checkpoint import describe
     from ..reports.writing import checked_folder, report
     from ..training.history import History
     folder = checked_folder(options.report)
-    net, test = _tested(options, "ns.report")
-    training = describe(options.checkpoint)["training"]
-    intro = f"weights of the {'last' if options.last else 'best'} epoch in {options.checkpoint}"
-    print(report(net, test, folder, history=History(training.get("history")), title=training["recipe"],
-                 intro=intro))
+    recipe, net, test, training = _tested(options, "ns.report")
+    of = f"weights of the {'last' if options.last else 'best'} epoch in" if training else "the network of"
+    history = History(training.get("history")) if training else None
+    print(report(net, test, folder, history=history, title=recipe or Path(options.checkpoint).name,
+                 intro=f"{of} {options.checkpoint}"))
 
 
 def _energy(options):
@@ -145,28 +146,27 @@ def _energy(options):
     from ..reports import plot
     constants = preset(options.constants)
     out = options.out or Path(options.checkpoint).with_name("energy.png")
-    found = table(*_tested(options, "ns.energy.table"), constants=constants, batch_size=options.batch)
+    _, net, test, _ = _tested(options, "ns.energy.table")
+    found = table(net, test, constants=constants, batch_size=options.batch)
     print(found)
     print(f"\ndrawn to {plot.save(plot.energy(found), out)}")
 
 
 def _tested(options, instead):
-    """(network, test set) of a checkpoint.
+    """(recipe, network, test set, training) of a checkpoint or NIR file.
 
-    instead: what to use where the checkpoint does not tell its data.
+    instead: what to use where nobody knows its data.
     """
-    from .. import recipes
-    from ..files.checkpoint import describe, load
     _threads(options)
-    training = describe(options.checkpoint)["training"]
-    if not training or not {"recipe", "seed", "options"} <= set(training):
-        raise ValueError(f"{options.checkpoint} was not written by `numsnn train`, "
-                         f"so that its data are not known; use {instead}")
-    net = load(options.checkpoint, which="last" if options.last else "best", device=options.device)
+    net, training = networks.load(options, options.device)
+    found = networks.data_of(options, training)
+    if found is None:
+        raise ValueError(f"{options.checkpoint} was not written by `numsnn train`, so that its data are not "
+                         f"known; add --recipe NAME or --data FILE.h5, or use {instead}")
+    recipe, _, test = found
     if options.data is None:
         print("NOTE: no --data given. The data are SYNTHETIC.\n")
-    data = recipes.get(training["recipe"]).data(options.data, training["seed"], training["options"])
-    return net, data.test
+    return recipe, net, test, training
 
 
 def _recipes(options):

@@ -1,10 +1,11 @@
-"""`numsnn convert`: files, folders and data sets of the field as one HDF5 file."""
+"""`numsnn convert`: files, folders and data sets of the field as one HDF5 file; networks as NIR and back."""
 
 import sys
 from functools import partial
 from inspect import signature
 from pathlib import Path
 
+from . import networks
 from .settings import refuse_taken, values
 
 
@@ -25,12 +26,35 @@ def convert(options):
                          f"without --dataset")
     if options.dataset is None and options.part is not None:
         raise ValueError("--part is for a data set; say --dataset, too")
-    if options.dataset is not None:
+    network = networks.kind(given) if options.dataset is options.format is None else None
+    if network is not None:
+        if options.skip_bad:
+            raise ValueError("--skip-bad is for events, not for networks")
+        NETWORKS[network](given, settings, out)
+    elif options.dataset is not None:
         _convert_dataset(options, settings, about, out)
     elif is_folder:
         _convert_folder(options, settings, about, out)
     else:
         _convert_file(options, settings, about, out)
+
+
+def _checkpoint_as_nir(path, settings, out):
+    from .. import nir
+    from ..files.checkpoint import load
+    networks.refuse_unknown(settings, ("unit", "lossy", "which"), "of a checkpoint")
+    which = {"which": settings.pop("which")} if "which" in settings else {}
+    nir.write(load(path, device="reference", **which), out, **settings)
+    print(f"the network of {path} written to {out}, a NIR file")
+
+
+def _nir_as_checkpoint(path, settings, out):
+    from ..files.checkpoint import save
+    save(networks.read_nir(path, settings), out)
+    print(f"the network of {path} written to {out}, a checkpoint")
+
+
+NETWORKS = {"checkpoint": _checkpoint_as_nir, "nir": _nir_as_checkpoint}
 
 
 def _convert_file(options, settings, about, out):

@@ -23,7 +23,7 @@ import numpy as np
 from ..checked import checked
 from ..formats.storage import storing
 from ..formats.whole import as_json, whole, writable
-from ..layers.initialise import LARGEST
+from ..layers import initialise
 from ..network.network import Network
 from ..optim import Optimizer, optimizer_from
 from ..packages import needed
@@ -219,11 +219,8 @@ def first_difference(saved: dict, here: dict) -> str:
 
 def _begun(stored: Stored, changes):
     """A network of the stored configuration, whose arrays are no larger than the file's."""
-    before = LARGEST.set(stored.largest())
-    try:
+    with initialise.stored(stored.largest()):
         return Network.from_config(stored.facts("config"), **changes)
-    finally:
-        LARGEST.reset(before)
 
 
 def _network(stored: Stored, changes):

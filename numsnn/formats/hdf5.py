@@ -6,7 +6,9 @@ stored bounds what can be there.
 
 from __future__ import annotations
 
+import os
 import zlib
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,16 +63,39 @@ def dataset(path: Path | str, file: h5py.File, key: str, kinds: str = "iufb", nd
     if not isinstance(found, h5py.Dataset):
         there = ", ".join(sorted(file)) or "nothing"
         raise FormatError(path, f"no data set {key}; {of or 'it'} should have it, this file has {there}")
-    if found.is_virtual or found.external:
-        raise FormatError(path, f"the numbers of {key} stand in another file, which is not opened")
     if found.dtype.kind not in kinds or (ndim is not None and found.ndim != ndim):
         wanted = f"numbers of kind {kinds}" + ("" if ndim is None else f" in {ndim} dimensions")
         raise FormatError(path, f"{key} should hold {wanted}; got {found.dtype} of shape {found.shape}")
+    return sound(path, found, key)
+
+
+def sound(path: Path | str, found: h5py.Dataset, key: str) -> h5py.Dataset:
+    """The data set, if it stands in this file, can be decompressed, and is no larger than fits into it."""
+    if found.is_virtual or found.external:
+        raise FormatError(path, f"the content of {key} stands in another file, which is not opened")
     _check_filters(path, found, key)
-    stored = Path(path).stat().st_size
+    stored = os.stat(path).st_size
     if found.size * max(found.dtype.itemsize, 1) > RATIO * stored + FREE:
         raise FormatError(path, f"{key} of shape {found.shape} cannot fit into a file of {stored:,} bytes")
     return found
+
+
+def texts(path: Path | str, found: h5py.Dataset, key: str) -> np.ndarray:
+    """The texts of a data set of texts, in its shape, as an array of str.
+
+    Those of variable length are read by `Vectors`.  ValueError where one is no UTF-8.
+    """
+    kind = needed("h5py", "an HDF5 file").check_string_dtype(sound(path, found, key).dtype)
+    if kind.length is not None:
+        return np.char.decode(np.asarray(found[()], np.bytes_), "utf-8").astype(object)
+    vectors = Vectors(path, found, key, ndim=found.ndim)
+    if vectors.entries is None:
+        raise FormatError(path, f"{key} is stored in a way in which texts are not read here",
+                          remedy="write the file again with h5py")
+    content = np.zeros(found.size, object)
+    for i in range(found.size):
+        content[i] = bytes(vectors[i]).decode("utf-8")
+    return content.reshape(found.shape)
 
 
 # filters that do not come with the HDF5 library, by their registered number
@@ -123,7 +148,7 @@ def text(file: h5py.Group, name: str) -> str:
 
 
 class Vectors:
-    """A data set whose entries are vectors of variable length.
+    """A data set whose entries are vectors of variable length; several axes are counted through.
 
     It is read without the HDF5 library, which a damaged heap can keep busy for ever.
 
@@ -132,18 +157,18 @@ class Vectors:
     are not known here, small addresses) h5py reads it.
     """
 
-    def __init__(self, path: Path | str, found: h5py.Dataset, name: str):
+    def __init__(self, path: Path | str, found: h5py.Dataset, name: str, ndim: int = 1):
         h5py = needed("h5py", "an HDF5 file")
         self.path = path
         self.name = name
         self.found = found
         self.size = Path(path).stat().st_size
         base = "u1" if h5py.check_string_dtype(found.dtype) else h5py.check_vlen_dtype(found.dtype)
-        if base is None or found.ndim != 1:
+        if base is None or found.ndim != ndim:
             got = f"{found.dtype} of shape {found.shape}"
             raise FormatError(path, f"{name} should hold a vector for each recording; got {got}")
         self.dtype = np.dtype(base)
-        self.shape = found.shape
+        self.shape = (found.size,)
         self.entries = _entries(path, found)
         # the heap that was read last: its address, its bytes, number -> (first byte, length) of its objects
         self.heap: tuple[int | None, bytes, dict[int, tuple[int, int]]] = (None, b"", {})
@@ -209,11 +234,11 @@ def _entries(path, found):
     """The entries of a data set of vectors as they stand in the file; None where it hides them."""
     if found.file.id.get_create_plist().get_sizes()[0] != 8:
         return None
-    raw = np.zeros(found.size, ENTRY)
+    raw = np.zeros(found.shape, ENTRY)
     if found.chunks is None:
         offset = found.id.get_offset()
         if offset is None:
-            return raw
+            return None if found.id.get_storage_size() else raw.ravel()
         with open(path, "rb") as file:
             file.seek(offset)
             content = file.read(raw.nbytes)
@@ -225,18 +250,26 @@ def _entries(path, found):
         content = _chunk(found, first)
         if content is None:
             return None
-        n = min(found.chunks[0], found.size - first[0], len(content) // ENTRY.itemsize)
-        raw[first[0]:first[0] + n] = np.frombuffer(content, ENTRY, n)
-    return raw
+        chunk = np.zeros(found.chunks, ENTRY)
+        n = min(chunk.size, len(content) // ENTRY.itemsize)
+        chunk.ravel()[:n] = np.frombuffer(content, ENTRY, n)
+        place = tuple(slice(at, at + n) for at, n in zip(first, found.chunks, strict=True))
+        into = raw[place]
+        into[...] = chunk[tuple(map(slice, into.shape))]
+    return raw.ravel()
 
 
 def _chunk(found, first):
     """The bytes of a chunk without its filters; None where one of them is not known here."""
+    from h5py.h5z import FILTER_DEFLATE, FILTER_SHUFFLE
     mask, content = found.id.read_direct_chunk(first)
-    if found.compression not in (None, "gzip") or found.fletcher32 or mask:
-        return None
-    if found.compression == "gzip":
-        content = zlib.decompressobj().decompress(content, 16 * found.chunks[0] + 1)
-    if found.shuffle:
-        content = np.frombuffer(content, np.uint8).reshape(16, -1).T.tobytes()
+    stored = found.id.get_create_plist()
+    filters = [stored.get_filter(i)[0] for i in range(stored.get_nfilters()) if not mask >> i & 1]
+    for code in reversed(filters):
+        if code == FILTER_DEFLATE:
+            content = zlib.decompressobj().decompress(content, ENTRY.itemsize * prod(found.chunks) + 1)
+        elif code == FILTER_SHUFFLE:
+            content = np.frombuffer(content, np.uint8).reshape(ENTRY.itemsize, -1).T.tobytes()
+        else:
+            return None
     return content

@@ -18,7 +18,8 @@ tuple of a name and its arguments (("normal", 20, 5)), or a function of your own
     orthogonal g      orthogonal rows or columns, times g           Saxe et al. 2014
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf, prod
 from typing import TypeAlias, TypeGuard
@@ -68,6 +69,8 @@ INITIALISERS: dict[str, Callable] = {
 
 # how many values an array may have; who builds a network from a file sets it to what the file holds
 LARGEST: ContextVar[float] = ContextVar("LARGEST", default=inf)
+# whether all values are replaced by others at once, so that none need be drawn
+REPLACED: ContextVar[bool] = ContextVar("REPLACED", default=False)
 
 Value: TypeAlias = float | str | tuple | list | np.ndarray | Callable
 
@@ -77,6 +80,17 @@ def is_named(value: Value) -> TypeGuard[str | tuple | list]:
     if isinstance(value, (tuple, list)):
         return len(value) > 0 and isinstance(value[0], str)
     return isinstance(value, str)
+
+
+@contextmanager
+def stored(largest: float) -> Iterator[None]:
+    """Networks that are made within get their arrays from a file, the largest of so many values."""
+    before, drawn = LARGEST.set(largest), REPLACED.set(True)
+    try:
+        yield
+    finally:
+        LARGEST.reset(before)
+        REPLACED.reset(drawn)
 
 
 def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str,
@@ -92,7 +106,7 @@ def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str,
         if name not in INITIALISERS:
             raise ValueError(f"{what}: unknown initialiser {name!r}; there are {', '.join(INITIALISERS)}")
         try:
-            array = INITIALISERS[name](rng, shape, *arguments)
+            array = np.ones(shape) if REPLACED.get() else INITIALISERS[name](rng, shape, *arguments)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{what}: initialiser {(name, *arguments)} does not fit shape {shape}: "
                              f"{error}") from None

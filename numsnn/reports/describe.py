@@ -86,6 +86,7 @@ def _hdf5_kind(path):
     from ..datasets.saved import FORMAT as SAVED
     from ..files.seal import last_line
     from ..formats import hdf5, hdf5_events
+    from ..nir.hdf5 import is_nir
     with existing(path).open("rb") as raw:
         if last_line(raw):              # what it holds is not looked at before its digest
             return "checkpoint"
@@ -96,6 +97,8 @@ def _hdf5_kind(path):
             return "saved"
         if "config" in file and "params" in file:
             return "checkpoint"
+        if is_nir(file):
+            return "nir"
         if isinstance(file.get("spikes"), h5py.Group):
             return "shd"
         return "hdf5" if hdf5_events.place_of(file) is None else "events"
@@ -313,6 +316,15 @@ def _babi(path, format=None, recording=0):
     return Description("\n".join([*lines, *_skipped(problems)]))
 
 
+def _nir(path, format=None, recording=0):
+    from ..nir.hdf5 import load
+    from ..nir.own import step_of
+    graph = load(path)
+    step = step_of(graph)
+    ours = [] if step is None else [f"written by numsnn, for steps of {step:g} s"]
+    return Description("\n".join([f"{path}: {_size(path)}", *ours, str(graph)]))
+
+
 def _mat(path, format=None, recording=0):
     whosmat = needed("scipy.io", "a MATLAB file").whosmat
     from ..formats import mat
@@ -350,6 +362,7 @@ DESCRIBED = {
     "hea": _record,
     "idx": _idx,
     "mat": _mat,
+    "nir": _nir,
     "recordings": _recordings,
     "saved": _saved,
     "shd": _shd,

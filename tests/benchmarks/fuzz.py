@@ -22,6 +22,7 @@ import numpy as np
 from scipy.io import savemat
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+import nir_files
 from event_files import AEDAT3, FOUR, WRITABLE, aedat3_packet, evt21_bytes, recording, shd_file
 from mutations import mutations, survives
 
@@ -65,6 +66,12 @@ def seeds(folder, data):
     story = "1 Mary moved to the bathroom.\n2 John went home.\n3 Where is Mary? \tbathroom\t1\n"
     (folder / "babi").write_text(story * 5)
     yield "babi", folder / "babi", lambda path, strict: babi.read(path, strict=strict)
+    nir_files.write(folder / "nir", nir_files.small())
+    yield "nir", folder / "nir", lambda path, strict: nir_files.read(path)
+    nir_files.write(folder / "nir, compressed", nir_files.small(), compression="gzip")
+    yield "nir, compressed", folder / "nir, compressed", lambda path, strict: nir_files.read(path)
+    nir_files.ours(folder / "nir, ours")
+    yield "nir, ours", folder / "nir, ours", lambda path, strict: nir_files.read(path, strict)
     if data is not None:
         yield from real(folder, data)
 
