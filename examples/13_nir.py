@@ -45,8 +45,8 @@ def a_file_of_another_library(path):
         "fc2": matrix(6, 36, 1.0),
         "li": {"type": "LI", **{name: array[:6] for name, array in leaky.items()}},
         "output": {"type": "Output", "shape": np.array([6])}}
-    edges = [("input", "fc1"), ("fc1", "lif1"), ("lif1", "lif1.w_rec"), ("lif1.w_rec", "lif1"), ("lif1", "fc2"),
-             ("fc2", "li"), ("li", "output")]
+    edges = [("input", "fc1"), ("fc1", "lif1"), ("lif1", "lif1.w_rec"), ("lif1.w_rec", "lif1"),
+             ("lif1", "fc2"), ("fc2", "li"), ("li", "output")]
     with h5py.File(path, "w") as file:
         file["version"] = "1.0.8"
         file["node/type"] = "NIRGraph"
@@ -59,7 +59,7 @@ def a_file_of_another_library(path):
 
 if options.file:
     path = options.file
-    train, test = ns.Dataset.load(options.data).split(0.2, seed=0)
+    train, test = ns.datasets.saved.load(options.data).split(0.2, seed=0)
 else:
     print("The data are SYNTHETIC: 256 records made by a model.")
     path = a_file_of_another_library(Path(tempfile.mkdtemp()) / "another.nir")

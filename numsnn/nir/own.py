@@ -7,6 +7,7 @@ Changed values are taken.
 from __future__ import annotations
 
 import json
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,14 @@ def rebuilt(graph: Graph, device: str = "cpu") -> Network | None:
         raise NirError(f"the file was written by a newer numsnn (version {facts['version']} of its metadata; "
                        f"this one reads {VERSION}); update numsnn")
     try:
-        with stored(_largest(graph)):
-            return _network(graph, facts, device)
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
+        with stored(_largest(graph)), np.errstate(all="ignore"):
+            net = _network(graph, facts)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None             # the metadata do not fit the nodes
+    if net is None or device == net.device:
+        return net
+    with stored(inf):           # a device that cannot run it says so
+        return net.to(device)
 
 
 def step_of(graph: Graph) -> float | None:
@@ -43,7 +48,7 @@ def step_of(graph: Graph) -> float | None:
     facts = _json(graph.metadata) or {}
     try:
         return float(facts["dt"]) * float(facts["unit"])
-    except (KeyError, OverflowError, TypeError, ValueError):
+    except (ArithmeticError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -62,12 +67,12 @@ def _largest(graph):
     return max(np.size(a) for a in found if not isinstance(a, (dict, str)))
 
 
-def _network(graph, facts, device):
+def _network(graph, facts):
     layers = [_json(graph.nodes[entry].metadata) if isinstance(entry, str) else entry
               for entry in facts["layers"]]
     times = Times(float(facts["dt"]), float(facts["unit"]))
     config = {"layers": layers, "dt": times.dt, "dtype": facts["dtype"], "input_shape": facts["input_shape"]}
-    net = Network.from_config(config, device=device)
+    net = Network.from_config(config, device="reference")
     kept = {key: a for node in graph.nodes.values() for key, a in node.metadata.items()}
     for name, layer in net.layers.items():
         found = read_back(layer, name, graph.nodes, times)

@@ -134,24 +134,30 @@ def _dense_back(layer, params, times):
 
 
 def _conv(layer, shape, times):
-    """Without the input's size where there are groups: NIR would take their channels for all."""
+    """A full, square kernel, with zeros where ours has less: nir.read (1.0.8) takes every kernel for that."""
     layer = inner(layer)
     many = layer.directions == 2
 
     def numbers(values):
         return np.array(values) if many else int(values[0])
-    around = _around(layer.kernel)
-    weight = np.pad(layer.params["weight"], [(0, 0), (0, 0), *((n, n) for n in around)])
+    own, around = np.asarray(layer.params["weight"]), _around(layer.kernel)
+    size = [k + 2 * n for k, n in zip(layer.kernel, around, strict=True)]
+    weight = np.zeros((len(own), layer.channels[0], *size), own.dtype)
+    weight[_places(layer)] = own
     padding = [p + d * n for p, d, n in zip(layer.padding, layer.dilation, around, strict=True)]
-    bias = np.asarray(layer.params.get("bias", np.zeros(len(weight), weight.dtype)))
-    params = {"input_shape": numbers(shape[1:])} if layer.groups == 1 else {}
-    params |= {"weight": weight, "stride": numbers(layer.stride), "padding": numbers(padding),
-               "dilation": numbers(layer.dilation), "groups": layer.groups, "bias": bias}
-    return Node(f"Conv{layer.directions}d", params)
+    bias = np.asarray(layer.params.get("bias", np.zeros(len(own), own.dtype)))
+    return Node(f"Conv{layer.directions}d", {
+        "input_shape": numbers(shape[1:]), "weight": weight, "stride": numbers(layer.stride),
+        "padding": numbers(padding), "dilation": numbers(layer.dilation), "groups": 1, "bias": bias})
+
+
+def _conv_back(layer, params, times):
+    arrays = {**params, "weight": params["weight"][_places(inner(layer))]}
+    return {name: np.ascontiguousarray(arrays[name], a.dtype) for name, a in layer.params.items()}
 
 
 def _around(kernel):
-    """How many zeros on both sides make a kernel square, which nir.read (1.0.8) takes every kernel for.
+    """How many zeros on both sides make a kernel square.
 
     0 where the sides would have to differ: nir.read then needs type_check=False.
     """
@@ -159,11 +165,12 @@ def _around(kernel):
     return [0 if any(m % 2 for m in more) else m // 2 for m in more]
 
 
-def _conv_back(layer, params, times):
-    kernel = inner(layer).kernel
-    within = (..., *(slice(n, n + k) for n, k in zip(_around(kernel), kernel, strict=True)))
-    arrays = {**params, "weight": params["weight"][within]}
-    return {name: np.ascontiguousarray(arrays[name], a.dtype) for name, a in layer.params.items()}
+def _places(layer):
+    """Where the weights of a convolution, of all its groups, stand in the full, square kernel."""
+    of_group = [channels // layer.groups for channels in layer.channels]
+    out = np.arange(layer.channels[1])[:, None]
+    within = (slice(n, n + k) for n, k in zip(_around(layer.kernel), layer.kernel, strict=True))
+    return (out, out // of_group[1] * of_group[0] + np.arange(of_group[0]), *within)
 
 
 def folded(node: Node, norm: BatchNorm) -> Node:

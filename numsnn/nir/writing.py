@@ -39,8 +39,9 @@ def write(net: Network, path: Path | str, *, unit: float = 1.0, lossy: str | Non
     Other programs find the network as NIR means it: time constants in seconds, r and w_in so that NIR's
     equations give our steps, hard resets to v_reset.  What NIR cannot say (dt, integrator, kind of reset,
     comparator, surrogate, OverTime) stands in metadata that others leave alone.  A BatchNorm behind a Dense
-    or convolution is folded into it, which for others is equal to rounding.  The same network gives the same
-    bytes.
+    or convolution is folded into it, which for others is equal to rounding; groups of a convolution, and
+    kernels that are not square, are filled up with zeros, because others misread them.  The same network
+    gives the same bytes.
 
     unit: seconds in the unit of the network's dt and time constants; 1e-3 where they are milliseconds.
     lossy: "metadata" writes layers that NIR cannot express as nodes numsnn.LAYER, which only numsnn reads.

@@ -205,6 +205,29 @@ def test_graphs_that_another_program_changed_are_read_as_any(tmp_path):
     np.testing.assert_allclose(back.params["dense0.weight"], 2 * net.params["dense0.weight"], 1e-4)
 
 
+def test_a_network_comes_back_on_its_device(tmp_path):
+    net = network(4, [ns.Dense(4, 3), ns.LIF(3, recurrent=True)])
+    nir.write(net, tmp_path / "net.nir")
+    on_cpu = nir.read(tmp_path / "net.nir")
+    assert on_cpu.device == "cpu" and on_cpu.same_as(net)
+    with pytest.raises(ValueError, match="unknown device 'tpu'"):
+        nir.read(tmp_path / "net.nir", device="tpu")
+
+
+WRONG = {"unit": 0}, {"dt": None}, {"layers": ["lif0"] * 3}, {"layers": [[]]}, {"dtype": "int"}
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_metadata_that_do_not_fit_the_nodes_are_left_alone(wrong, tmp_path):
+    graph = graph_of(network(4, [ns.Dense(4, 3), ns.LIF(3)]))
+    facts = json.loads(graph.metadata["numsnn"])
+    graph.metadata["numsnn"] = json.dumps({**facts, **wrong})
+    assert rebuilt(graph, "reference") is None
+    graph.metadata["numsnn"] = json.dumps({**facts, "version": 2})
+    with pytest.raises(nir.NirError, match="newer numsnn"):
+        rebuilt(graph, "reference")
+
+
 # ---- what NIR cannot express
 
 REFUSED = {
