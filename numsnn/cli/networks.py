@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .settings import refuse_taken, values
 
-OF_NIR = ("dt", "integrator", "reset")          # --set of what a NIR file does not say
+OF_NIR = ("dt", "integrator", "reset", "reset_when")    # --set of what a NIR file does not say
 
 
 def kind(path):

@@ -28,13 +28,14 @@ from .translate import MOST, How, made, wanted
 INTEGRATORS = ("euler", "exponential")
 MOST_NODES = 4096               # what takes hours to put together is not read
 RESETS = ("hard", "soft", "none")
+WHEN = ("same", "next")
 NO_DT = ("NIR knows no time step, and this file does not say with which one its network was made; give dt= "
          "in seconds (1e-4 is that of snnTorch and the default of SpikingJelly)")
 
 
 @checked
 def read(path: Path | str, *, dt: float | None = None, integrator: str | None = None,
-         reset: str | None = None, device: str = "cpu") -> Network:
+         reset: str | None = None, reset_when: str | None = None, device: str = "cpu") -> Network:
     """The network of a NIR file, ready to run, to be trained on, measured and exported.
 
     A file that `ns.nir.write` wrote gives the network that was written, bit for bit, and needs no further
@@ -58,22 +59,25 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
 
     dt: step in seconds.  integrator: "euler" (if not given; Norse, snnTorch, SpikingJelly and Spyx step so)
     or "exponential" (Nengo, Rockpool, Sinabs), for all nodes.  reset: "hard" (if not given), "soft" or
-    "none".  With any of the three a file of ours is read as if it were another's.  device: as for Network.
+    "none".  reset_when: "same" step as the spike (if not given), or for LIF the "next" one, as `LIF` says;
+    snnTorch's default is "soft" and "next".  With any of the four a file of ours is read as if it were
+    another's.  device: as for Network.
 
     A UserWarning says what had to be assumed where a file does not keep to NIR but can mean one thing only.
     NirError, naming file and node, where it means nothing that a network can compute; FileNotFoundError where
     there is no such file.
     """
-    _check(dt, integrator, reset)
+    _check(dt, integrator, reset, reset_when)
     graph = load(path)
     notes: list[str] = []
     try:
-        ours = rebuilt(graph, device) if dt is integrator is reset is None else None
+        ours = rebuilt(graph, device) if dt is integrator is reset is reset_when is None else None
         if ours is not None:
             return ours
         if dt is None:
             dt = _stated(graph, notes)
-        net = network_of(graph, dt, integrator or INTEGRATORS[0], reset or RESETS[0], device, notes)
+        net = network_of(graph, dt, integrator or INTEGRATORS[0], reset or RESETS[0], reset_when or WHEN[0],
+                         device, notes)
     except ValueError as error:
         raise NirError(f"{path}: {error}") from error
     if notes:
@@ -81,10 +85,11 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
     return net
 
 
-def _check(dt, integrator, reset):
+def _check(dt, integrator, reset, reset_when):
     if dt is not None and (isinstance(dt, bool) or not isinstance(dt, Real) or not 0 < dt < inf):
         raise ValueError(f"dt must be a positive number of seconds; got {dt!r}")
-    for name, value, known in (("integrator", integrator, INTEGRATORS), ("reset", reset, RESETS)):
+    for name, value, known in (("integrator", integrator, INTEGRATORS), ("reset", reset, RESETS),
+                               ("reset_when", reset_when, WHEN)):
         if value is not None and value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
 
@@ -94,12 +99,12 @@ def _stated(graph, notes):
     dt = step_of(graph)
     if dt is None:
         raise NirError(NO_DT)
-    _check(dt, None, None)
+    _check(dt, None, None, None)
     notes.append("this file of numsnn, which others have changed, means what it would if it were theirs")
     return dt
 
 
-def network_of(graph: Graph, dt: float, integrator: str, reset: str, device: str,
+def network_of(graph: Graph, dt: float, integrator: str, reset: str, reset_when: str, device: str,
                notes: list[str]) -> Network:
     """The network of a graph; what had to be assumed is added to `notes`."""
     opened = flat(graph, notes)
@@ -112,7 +117,7 @@ def network_of(graph: Graph, dt: float, integrator: str, reset: str, device: str
         raise NirError(f"it has {len(opened.nodes):,} nodes; networks of up to {MOST_NODES:,} are read")
     opened, start, end = _with_ends(opened, notes)
     sizes = [np.size(a) for node in opened.nodes.values() for a in node.params.values()]
-    how = How(float(dt), integrator, reset, max(sizes), notes)
+    how = How(float(dt), integrator, reset, reset_when, max(sizes), notes)
     before = LARGEST.set(4 * how.largest + MOST)
     try:
         with np.errstate(over="ignore"):        # what float32 cannot hold is refused

@@ -21,6 +21,7 @@ class How(NamedTuple):
     dt: float                   # seconds
     integrator: str
     reset: str
+    reset_when: str
     largest: int                # values of the largest array of the file
     notes: list[str]            # what had to be assumed
 
@@ -174,7 +175,7 @@ def _population(p, shape, how):
     if p.type not in ("I", "IF"):
         options |= {"integrator": how.integrator, "input_scale": "1-alpha"}
     if "v_threshold" in names:
-        options["reset"] = how.reset
+        options |= {"reset": how.reset, **_late(p, how)}
     arrays = {}
     if p.loops or p.direct:
         arrays = _recurrence(p, size(shape), how)
@@ -197,6 +198,15 @@ def _recurrence(p, n, how):
         if loop.type == "Affine":
             biases.append(loop.vector("bias", n))
     return {"recurrent": weight, **({"recurrent_bias": np.sum(biases, 0)} if biases else {})}
+
+
+def _late(p, how):
+    """The option of a reset that acts in the next step."""
+    if how.reset_when == "same":
+        return {}
+    if p.type != "LIF":
+        p.refuse("reset_when='next' is for LIF; our IF and CubaLIF reset in the step of their spike")
+    return {"reset_when": how.reset_when}
 
 
 def _check_time(p, key, least, how):
