@@ -90,6 +90,8 @@ def _saved(options):
     from ..datasets.saved import load as saved
     if options.data is None:
         return None
+    if not Path(options.data).exists():
+        raise FileNotFoundError(f"no file {options.data}")
     if not Path(options.data).is_file():
         raise ValueError(f"{options.checkpoint} does not say which data set {options.data} is; add --recipe "
                          f"NAME, or give --data a file that `numsnn convert` or Dataset.save wrote")
