@@ -171,7 +171,7 @@ def _add_checkpoint(command):
     command.add_argument("--recipe", metavar="NAME",
                          help="whose data they are, where the file does not say it; "
                               "or --data FILE.h5, a data set that `numsnn convert` wrote")
-    _add_set(command, "of a NIR file: dt (seconds), integrator, reset; repeatable")
+    _add_set(command, "of a NIR file: dt (seconds), integrator, reset, reset_when; repeatable")
 
 
 def _add_data(command):
