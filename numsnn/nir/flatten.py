@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from .nodes import PORTS, Graph, NirError, Node
 
 MOST = 1_000_000                # edges of a flat graph
+LARGEST_SIZE = 1 << 31          # features of a step
 WRONG = 20                      # names in edges that may be none of nodes
 
 
@@ -97,7 +99,8 @@ def shape_of(node: Node) -> tuple[int, ...]:
         return ()
     sizes = np.ravel(value)
     fits = sizes.dtype.kind in "iuf" and np.isfinite(sizes).all() and (sizes == np.round(sizes)).all()
-    return tuple(map(int, sizes)) if fits and (sizes > 0).all() else ()
+    shape = tuple(map(int, sizes)) if fits and (sizes > 0).all() else ()
+    return shape if prod(shape) < LARGEST_SIZE else ()
 
 
 def _end(graph, prefix, name, kind):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import NoReturn
 
 import numpy as np
 
+from .flatten import LARGEST_SIZE
 from .nodes import KINDS, NirError, Node
-
-LARGEST_SIZE = 1 << 31          # of one axis
 
 
 class Params:
@@ -82,7 +82,10 @@ class Params:
         """Sizes from 1 on, as many as there are; None where the node does not say them."""
         if key not in self:
             return None
-        return self.whole(key, self.numbers(key).size, 1)
+        shape = self.whole(key, self.numbers(key).size, 1)
+        if prod(shape) >= LARGEST_SIZE:
+            self.refuse(f"{key} of {shape} is too large")
+        return shape
 
     def word(self, key: str) -> str | None:
         """The word that stands in place of numbers."""

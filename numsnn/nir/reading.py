@@ -72,16 +72,7 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
     graph = load(path)
     notes: list[str] = []
     try:
-        as_ours = dt is integrator is reset is reset_when is None
-        ours = rebuilt(graph, device) if as_ours else None
-        if ours is not None:
-            return ours
-        if dt is None:
-            dt = _stated(graph)
-        if as_ours:
-            notes.append(CHANGED)
-        net = network_of(graph, dt, integrator or INTEGRATORS[0], reset or RESETS[0], reset_when or WHEN[0],
-                         device, notes)
+        net = _network(graph, notes, dt, integrator, reset, reset_when, device)
     except ValueError as error:
         raise NirError(f"{path}: {error}") from error
     if notes:
@@ -96,6 +87,18 @@ def _check(dt, integrator, reset, reset_when):
                                ("reset_when", reset_when, WHEN)):
         if value is not None and value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
+
+
+def _network(graph, notes, dt, integrator, reset, reset_when, device):
+    """The network of a graph: the one that we wrote, or what the arguments make of it."""
+    if dt is integrator is reset is reset_when is None:
+        ours = rebuilt(graph, device)
+        if ours is not None:
+            return ours
+        dt = _stated(graph)
+        notes.append(CHANGED)
+    return network_of(graph, dt or _stated(graph), integrator or INTEGRATORS[0], reset or RESETS[0],
+                      reset_when or WHEN[0], device, notes)
 
 
 def _stated(graph):

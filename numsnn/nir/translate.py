@@ -13,7 +13,8 @@ from ..layers.layer import Shape, size
 from .nodes import KINDS, MATRICES, POPULATIONS
 from .params import Params
 
-MOST = 1 << 22                  # neurons of a population that is larger than any array of its file
+MOST = 1 << 20                  # neurons of a population that is larger than any array of its file
+MOST_HELD = 1 << 23             # values that a delay holds
 
 
 class How(NamedTuple):
@@ -235,8 +236,10 @@ def _delay(p, shape, how):
     steps = np.round(exact)
     if (np.abs(exact - steps) > 0.01).any():
         how.notes.append(f"delays of {p.name} are rounded to steps of {how.dt:g} s")
-    if steps.max() >= 1 << 31:
-        p.refuse(f"delay of {p.numbers('delay').max():g} s is too many steps of {how.dt:g} s")
+    held = float(np.broadcast_to(steps, size(shape)).sum())
+    if held > MOST_HELD:
+        p.refuse(f"delay of {p.numbers('delay').max():g} s in steps of {how.dt:g} s would hold {held:.3g} "
+                 f"values of {size(shape):,} features, more than {MOST_HELD:,}")
     return Made(ns.Delay(steps.astype(np.int64) if steps.ndim else int(steps)), {})
 
 

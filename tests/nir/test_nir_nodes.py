@@ -201,6 +201,7 @@ BAD = [
     (node("LI", tau="slow", r=R, v_leak=R), {}, "tau should hold numbers; got 'slow'"),
     (node("Linear", weight=np.ones(3)), {}, r"weight should have the shape \(outputs, inputs\); got \(3,\)"),
     (node("Scale", scale=np.full(N, 1e300)), {}, "scale"),
+    (node("Delay", delay=np.full(N, 1e6)), {}, "in steps of 0.001 s would hold 6e.09 values of 6 features"),
     (node("Flatten", start_dim=3, end_dim=9), {}, "cannot flatten the axes 3 to 9"),
     (node("Spike", tau=TAU), {}, r"types that are not known: n0 \(Spike\); known are Input, Output, Linear"),
 ]
