@@ -73,6 +73,9 @@ class Delay(Sized):
             y = Spikes.from_dense(y)
         return Result(y, Past(past))
 
+    def step(self, loops: Any) -> tuple:
+        return loops.delay_step(self.delays, self.dtype)
+
     def backward(self, tape: None, dy: np.ndarray, dstate: Past, dhidden: dict | None, prepared: Delays,
                  context: Context) -> Gradients:
         dx, dpast = context.loops.delay_backward(prepared, dy, dstate.past, context.lengths)

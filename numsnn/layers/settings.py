@@ -35,7 +35,8 @@ class WithSettings(Layer):
                 more |= {option: choice} if float in models else {}
         if len(chosen) > 1:
             self.refuse(f"{chosen[0][0]} and {chosen[1][0]} do not go together; choose one of them")
-        self.model = NEURONS[chosen[0][1]] if chosen else self.model
+        if chosen:
+            self.model = NEURONS[chosen[0][1]]
 
     def _variant_of(self, option, models, choice):
         """The name of the model of a choice."""

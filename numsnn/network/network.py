@@ -110,8 +110,8 @@ class Network(Door):
         """One time step of inference, (y, state): x is (B, N).  The same bits as `run` over the whole
         sequence.
 
-        A stack of Dense, populations and OverTime takes the step in one compiled call; other networks take it
-        layer by layer, and so does a step of Spikes or of so many samples that threads pay.
+        A stack of Dense, Delay, populations and OverTime takes the step in one compiled call; other networks
+        take it layer by layer, and so does a step of Spikes or of so many samples that threads pay.
         """
         done = stepping.stepped(self, x, state)
         if done is not None:

@@ -53,6 +53,17 @@ def test_pieces_and_steps(steps):
         assert np.array_equal(y, then)
 
 
+def test_compiled_steps_are_those_of_the_run():
+    net = ns.Network(ns.Delay(EACH), ns.Delay(0), ns.Dense(6, 3), ns.Delay(2), input_shape=6)
+    x, state = data(), None
+    whole, after = net.run(x)
+    for now, then in zip(x, whole, strict=True):
+        y, state = net.step(now, state)
+        assert np.array_equal(y, then)
+    assert net._steppers[5] is not None
+    assert all(np.array_equal(state[name].past, after[name].past) for name in ("delay0", "delay1", "delay2"))
+
+
 @pytest.mark.parametrize("steps", STEPS)
 def test_padded_steps_are_not_remembered(steps):
     x, net = data(), network(steps)

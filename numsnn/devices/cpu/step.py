@@ -84,7 +84,7 @@ def _call(context, address, fixed, x, before, after, y, work, batch):
     return types.void(address, fixed, x, before, after, y, work, batch), generate
 
 
-def _kernel(function, real):
+def kernel_of(function, real):
     p = types.CPointer(real)
     signature = types.void(types.CPointer(types.int64), p, p, p, p, p, types.uint64)
     return numba.cfunc(signature, cache=OPTIONS["cache"], error_model=OPTIONS["error_model"])(function)
@@ -142,12 +142,12 @@ def _dense(real):
                 y[b * n_out + n] = bias[n]
             add_values(y, b * n_out, weight, n_in, n_out, x, b * n_in)
 
-    return _kernel(dense, real)
+    return kernel_of(dense, real)
 
 
 def dense_step(weight: np.ndarray, bias: np.ndarray) -> StepLayer:
     n_in, n_out = weight.shape
-    return StepLayer(_dense(_real(weight.dtype)), (weight, bias, n_in, n_out), (), n_out, 0)
+    return StepLayer(_dense(real_of(weight.dtype)), (weight, bias, n_in, n_out), (), n_out, 0)
 
 
 @jitable
@@ -227,7 +227,7 @@ def _population(model, spike, slope, activation, constants, recur, output, real)
                 if beside_state:
                     handing[b * units + n] = o[handed]
 
-    return _kernel(in_own_index(population, mark, (model.State, *functions)), real)
+    return kernel_of(in_own_index(population, mark, (model.State, *functions)), real)
 
 
 def population_step(
@@ -239,7 +239,7 @@ def population_step(
         return None
     constants = np.array(surrogate.typed(dtype), dtype)
     kernel = _population(model, surrogate.spike, surrogate.slope, dynamics.activation,
-                         type(surrogate.constants), dynamics.recur, output, _real(dtype))
+                         type(surrogate.constants), dynamics.recur, output, real_of(dtype))
     weight, biases = 0 if recurrent is None else recurrent, 0 if bias is None else bias
     fixed = (n, weight, biases, constants, *coefficients)
     beside_state = dynamics.recur is not None and not model.carries(dynamics.recur)
@@ -281,15 +281,15 @@ def _over_time(reduce, softmax, real):
                     after[b * n + i] = value
                     y[b * n + i] = value / number(max(terms, 1)) if mean else value
 
-    return _kernel(over_time, real)
+    return kernel_of(over_time, real)
 
 
 def over_time_step(reduce: str, of: str, start: int, n: int, dtype: DTypeLike) -> StepLayer:
     state = () if reduce == "each" else (n, 1, 1)
-    return StepLayer(_over_time(reduce, of == "softmax", _real(dtype)), (n, start), state, n, n)
+    return StepLayer(_over_time(reduce, of == "softmax", real_of(dtype)), (n, start), state, n, n)
 
 
-def _real(dtype):
+def real_of(dtype):
     return numba.from_dtype(np.dtype(dtype))
 
 
