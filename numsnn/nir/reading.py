@@ -55,14 +55,12 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
 
     from v = i = 0.  A spike is a 1 in the step in which it occurs: what it adds shrinks with dt / tau, unless
     r or w_in grow with tau / dt, as in files of snnTorch.  Recurrence, and every other edge that leads
-    backwards, arrives one step later.  Delays are whole numbers of steps.  Time constants of Sinabs are in
-    steps; such files are read with dt=1.
+    backwards, arrives one step later.  Delays are whole numbers of steps.  Sinabs counts in steps: dt=1.
 
     dt: step in seconds.  integrator: "euler" (if not given; Norse, snnTorch, SpikingJelly and Spyx step so)
     or "exponential" (Nengo, Rockpool, Sinabs), for all nodes.  reset: "hard" (if not given), "soft" or
-    "none".  reset_when: "same" step as the spike (if not given), or for LIF the "next" one, as `LIF` says;
-    snnTorch's default is "soft" and "next".  With any of the four a file of ours is read as if it were
-    another's.  device: as for Network.
+    "none".  reset_when: "same" (if not given) or, for LIF, the "next" step (snnTorch's default, with "soft").
+    With any of these four a file of ours is read as if it were another's.  device: as for Network.
 
     A UserWarning says what had to be assumed where a file does not keep to NIR but can mean one thing only.
     NirError, naming file and node, where it means nothing that a network can compute; FileNotFoundError where
