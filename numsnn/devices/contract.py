@@ -119,7 +119,7 @@ class Delays(NamedTuple):
 
     @classmethod
     def of(cls, steps: np.ndarray) -> "Delays":
-        steps = steps.astype(np.int64)
+        steps = np.array(steps, np.int64, order="C")     # compiled code reads it by its address
         first = np.cumsum(steps) - steps
         groups = []
         for d in np.unique(steps).tolist():

@@ -15,6 +15,7 @@ from ..signals.spikes import Spikes
 from .layer import Arriving, Context, Gradients, Result, Shape, Sized, values
 
 LONGEST = 1 << 16       # steps
+MOST = 1 << 24          # values of a sample that are on their way
 
 
 class Past(NamedTuple):
@@ -29,7 +30,7 @@ class Delay(Sized):
     x, y: (T, B, N), values or Spikes, which stay Spikes.  What has not come out yet is the layer's state.
 
     steps: a whole number from 0, which hands on what arrives at once, to 65,536; or one for each feature,
-    (N,).  They are not learned.
+    (N,); the sum over the features is 2^24 at most.  They are not learned.
     """
 
     kind = "delay"
@@ -54,7 +55,11 @@ class Delay(Sized):
         shape = super().connect(shape)
         if isinstance(self.steps, tuple) and len(self.steps) != self.n:
             self.refuse(f"has a delay for each of {len(self.steps)} features, but {self.n} arrive")
-        self.delays = Delays.of(np.broadcast_to(self.steps, self.n))
+        steps = np.broadcast_to(np.asarray(self.steps, np.int64), self.n)
+        if steps.sum() > MOST:
+            self.refuse(f"its delays hold {steps.sum():,} values of each sample, more than {MOST:,}; "
+                        f"take longer time steps or fewer features")
+        self.delays = Delays.of(steps)
         return shape
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:

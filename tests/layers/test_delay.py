@@ -137,5 +137,7 @@ def test_steps_are_whole_numbers(steps):
 def test_sizes_that_do_not_fit():
     with pytest.raises(ValueError, match="delay0: has a delay for each of 6 features, but 5 arrive"):
         network(EACH, input_shape=5)
+    with pytest.raises(ValueError, match="delays hold 65,536,000 values of each sample, more than 16,777,2"):
+        network(65_536, input_shape=1000)
     with pytest.raises(ValueError, match="delay0: needs to know how many features arrive"):
         ns.Network(ns.Delay(2))
