@@ -68,11 +68,7 @@ else:
 print(ns.nir.graph(path))
 net = ns.nir.read(path, dt=options.dt)
 if not train.per_step:                  # one answer for a sequence: the mean over its steps
-    layers = net.config()
-    layers["layers"].append({"layer": "OverTime", **ns.OverTime("mean").config()})
-    answering = ns.Network.from_config(layers)
-    answering.restore(net.arrays())
-    net = answering
+    net = net.extended(ns.OverTime("mean"))
 print(net.summary())
 print(f"as it came: {100 * ns.evaluate(net, test, rates=False).accuracy:.2f} %")
 

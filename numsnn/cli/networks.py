@@ -72,17 +72,12 @@ def answering(net, data):
     NIR does not know answers over time.
     """
     from ..layers import OverTime
-    from ..network.network import Network
     last = list(net.layers.values())[-1]
     if data.per_step or not last.answers_each_step or isinstance(last, OverTime):
         return net
     print("NOTE: the network answers each step, and the data have one label for each sequence. "
           "The answers are summed over time.\n")
-    config = net.config()
-    config["layers"].append({"layer": "OverTime", **OverTime("sum").config()})
-    summed = Network.from_config(config)
-    summed.restore(net.arrays())
-    return summed
+    return net.extended(OverTime("sum"))
 
 
 def _saved(options):

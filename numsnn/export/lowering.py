@@ -52,6 +52,9 @@ def lowers(*classes: type[Layer]) -> Callable:
     return mark
 
 
+RESERVED = {"output", "ignored", "events", "count", "indices", "index"}       # names that the C has already
+
+
 class Lowering:
     """What is known of a program while it is made."""
 
@@ -133,7 +136,7 @@ class Lowering:
     # ---- what layers are made of
 
     def array(self, name: str, n: int, kind: str = "work", values: Any = None, binary: bool = False) -> Array:
-        taken = {array.name for array in self.arrays}
+        taken = {array.name for array in self.arrays} | RESERVED
         numbered = (f"{name}_{i}" for i in count(2))
         array = Array(name if name not in taken else next(n for n in numbered if n not in taken),
                       n, kind, values, binary)
@@ -171,4 +174,5 @@ class Lowering:
 
 
 def c_name(name):
-    return re.sub(r"\W", "_", name, flags=re.ASCII)
+    letters = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return letters if letters[:1].isalpha() else f"layer_{letters}"

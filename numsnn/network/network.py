@@ -242,6 +242,11 @@ class Network(Door):
     @checked
     def from_config(cls, config: dict[str, Any], **changes: Any) -> Network:
         """The network of a `config()`, with newly drawn parameters."""
+        return cls._of(config, changes)
+
+    @classmethod
+    def _of(cls, config, changes, further=()):
+        """The network of a configuration, with further layers behind its own."""
         config = {**config, **changes}
         layers = config.pop("layers", None)
         is_list = isinstance(layers, (list, tuple))
@@ -249,7 +254,17 @@ class Network(Door):
             raise ValueError(f"a network's config() holds layers, a list of dicts that name their kind under "
                              f"'layer'; got {what_it_is(layers)}")
         layers = [dict(layer) for layer in layers]
-        return cls(*(by_name(layer.pop("layer")).from_config(layer) for layer in layers), **config)
+        return cls(*(by_name(layer.pop("layer")).from_config(layer) for layer in layers), *further, **config)
+
+    @checked
+    def extended(self, *layers: Layer | Block) -> Network:
+        """A copy with further layers behind its own, such as net.extended(ns.OverTime("mean")).
+
+        Its own parameters are copied; those of the further layers are drawn.
+        """
+        net = Network._of(self.config(), {}, layers)
+        net.restore(self.arrays())
+        return net
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the functions of the device and compiled steps, which a copy finds and makes again."""

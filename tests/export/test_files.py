@@ -98,6 +98,18 @@ def test_indices_of_wide_inputs(rng, tmp_path):
 
 
 @needs_compiler
+def test_names_of_layers_that_are_none_of_c(rng, tmp_path):
+    """As networks of other libraries have them: numbers, dots, words that the C has already."""
+    net = network(ns.Dense(5, 6, name="0"), ns.LIF(6, name="1-lif", recurrent=True), ns.Dense(6, 6, name="events"),
+                  ns.LIF(6, name="output"), ns.Dense(6, 3, name="ignored"), ns.LI(3, name="while"))
+    x = (inputs(net, rng, 20, 2) > 0).astype("f4")
+    for numbers in ("float32", "int8"):
+        export_c(net, tmp_path / numbers, "odd", numbers=numbers, calibration=x)
+        done = made_and_run(tmp_path / numbers)
+        assert done.returncode == 0, done.stderr
+
+
+@needs_compiler
 def test_a_model_of_ones_own_exports(rng, tmp_path, own_models):
     model = ns.neurons.register("ExportedLeaky", leaky)
     layer = ns.population(model)(6, leak=("uniform", 0.5, 0.9))

@@ -326,3 +326,16 @@ def test_initial_values_from_a_function_survive_copies(tmp_path):
     for other in (net.clone(), ns.load(tmp_path / "net.h5")):
         assert np.array_equal(other.params["dense0.weight"], net.params["dense0.weight"])
         assert np.array_equal(other.layers["lif0"].fixed["tau_mem"], net.layers["lif0"].fixed["tau_mem"])
+
+
+def test_extended_by_further_layers():
+    net = ns.Network(ns.Dense(3, 4), ns.LIF(4), ns.Dense(4, 2), ns.LI(2), seed=3, device="reference")
+    longer = net.extended(ns.OverTime("mean"))
+    x = np.random.default_rng(0).random((5, 2, 3)).astype("f4")
+    assert list(longer.layers) == [*net.layers, "overtime0"] and longer.params["dense0.weight"] is not \
+        net.params["dense0.weight"]
+    np.testing.assert_allclose(longer.run(x)[0], net.run(x)[0].mean(0), 1e-6)
+    deeper = net.extended(ns.Dense(2, 2), ns.LI(2))
+    assert all(np.array_equal(deeper.params[name], p) for name, p in net.params.items())
+    with pytest.raises(ValueError, match="2 inputs|expects 3|arrive"):
+        net.extended(ns.Dense(3, 2))
