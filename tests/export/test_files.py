@@ -100,7 +100,8 @@ def test_indices_of_wide_inputs(rng, tmp_path):
 @needs_compiler
 def test_names_of_layers_that_are_none_of_c(rng, tmp_path):
     """As networks of other libraries have them: numbers, dots, words that the C has already."""
-    net = network(ns.Dense(5, 6, name="0"), ns.LIF(6, name="1-lif", recurrent=True), ns.Dense(6, 6, name="events"),
+    net = network(ns.Dense(5, 6, name="0"), ns.LIF(6, name="1-lif", recurrent=True),
+                  ns.Dense(6, 6, name="events"),
                   ns.LIF(6, name="output"), ns.Dense(6, 3, name="ignored"), ns.LI(3, name="while"))
     x = (inputs(net, rng, 20, 2) > 0).astype("f4")
     for numbers in ("float32", "int8"):
