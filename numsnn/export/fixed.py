@@ -118,6 +118,8 @@ class FixedTrace:
         if x.fraction == fraction:
             return x
         n = x.fraction - fraction
+        if n < 0 and not x.largest:
+            return self._do("left", (x,), fraction, 0, 0, 0)        # 0, however far it would be shifted
         if x.op == "const" and n < 0:
             return self._do("const", (), fraction, x.low << -n, x.high << -n, x.number << -n)
         if n > 0:

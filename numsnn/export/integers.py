@@ -128,7 +128,7 @@ class IntegerProgram:
                 return Format("int64_t" if wide else "int32_t", like.fraction, -most, most)
             return Format(like.type, like.fraction, *LIMITS[like.type])
         top = self.states - 1 if self.states <= 16 else 30
-        largest = self.ranges.largest.get(array, 0.0) * self.headroom
+        largest = self.ranges.largest.get(array, 0.0) * self.headroom or 1.0        # where nothing was seen
         if largest > LARGEST:
             raise ValueError(f"{array.name} reaches {self.ranges.largest[array]:.3g} on the calibration "
                              f"data, more than whole numbers hold; scale the input, or train with smaller "
