@@ -217,7 +217,8 @@ def test_bad_input_of_the_command(checkpoint, tmp_path, capsys):
 
     plain = tmp_path / "plain.h5"
     ns.save(ns.Network(ns.Dense(4, 3), ns.LIF(3)), plain)
-    not_ours = "not written by `numsnn train`, so that its data are not known; use ns.energy.table"
+    not_ours = ("not written by `numsnn train`, so that its data are not known; "
+                "add --recipe NAME or --data FILE.h5, or use ns.energy.table")
     assert not_ours in refused(plain)
     assert "no checkpoint" in refused(tmp_path / "none.h5")
     assert "constants are fp32, int32, or two energies" in refused(checkpoint, "--constants", "fp8")

@@ -146,7 +146,7 @@ def test_settings_may_be_numbers_arrays_initialisers_and_shared():
     (lambda: ns.ALIF(3, learn="tau"), "learn: ALIF has no setting 'tau'"),
     (lambda: ns.ALIF(3, output="u"), "output: ALIF hands out spike, v, theta; got 'u'"),
     (lambda: ns.LI(3, recurrent="spike"), "recurrent: LI hands out v; got 'spike'"),
-    (lambda: ns.LIF(3, init_state="author"), "init_state: LIF knows 'zeros', 'uniform'; got 'author'"),
+    (lambda: ns.LIF(3, init_state="author"), "init_state: LIF knows 'zeros', 'uniform', 'rest'; got 'author'"),
     (lambda: ns.ALIF(3, surrogate="step"), "unknown surrogate 'step'"),
     (lambda: ns.OverTime("average"), "reduce must be one of"),
     (lambda: ns.OverTime(of="sigmoid"), "of must be one of"),
