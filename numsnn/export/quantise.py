@@ -47,11 +47,16 @@ class IntegerNetwork:
         nothing is (a third result, empty, where it is given).
         """
         numbers = as_numbers(self.net, x)
-        steps, batch = numbers.shape[:2]
-        if not steps:
+        if not len(numbers):
             raise ValueError("a run in whole numbers needs at least one step; got a sequence of none")
+        run = self._begun(numbers.shape[1], state)
+        y = self.through(run, numbers, lengths)
+        after = {array.name: values for array, values in self._kept(run).items()}
+        return (y, after) if record is None else (y, after, {})
+
+    def through(self, run: IntegerRun, numbers: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:
+        """What a run hands out for (T, B, N); it is left where the sequences end."""
         ends: Any = self.net._lengths(lengths, numbers)
-        run = self._begun(batch, state)
         answers: list[np.ndarray] = []
         for t, now in enumerate(numbers):
             before = None if ends is None else self._kept(run)
@@ -66,9 +71,7 @@ class IntegerNetwork:
                     answer[over] = answers[-1][over] if stays else 0
             answers += turns
         y = np.stack(answers) if self.net._last.answers_each_step else answers[-1]
-        after = {array.name: values for array, values in self._kept(run).items()}
-        y = self.net._shaped(y, self.net._last)
-        return (y, after) if record is None else (y, after, {})
+        return self.net._shaped(y, self.net._last)
 
     def step(self, x: ArrayLike | Spikes, state: dict[str, np.ndarray] | None = None) -> tuple:
         """One time step of inference, (y, state): x is (B, N)."""

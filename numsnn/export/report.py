@@ -109,7 +109,8 @@ def _agreement(found, made, x, lengths, labels, mask):
     tokens = next(iter(made.net.layers.values())).reads_tokens
     given_x = x[:, :, 0].astype(int) if tokens else x.reshape(*x.shape[:2], *made.net.input_shape)
     y, _ = reference.run(given_x, lengths=lengths)
-    q, _ = made.run(given_x, lengths=lengths)
+    run = IntegerRun(made.integers, x.shape[1])
+    q = made.through(run, x, lengths)
     mine, theirs = q.argmax(-1), y.argmax(-1)
     counted = np.ones(mine.shape, bool) if mask is None else np.array(mask, bool)
     if lengths is not None and mine.shape == x.shape[:2]:
@@ -120,9 +121,6 @@ def _agreement(found, made, x, lengths, labels, mask):
     if is_classes:
         found.accuracy = float((mine == labels)[counted].mean())
         found.accuracy_float = float((theirs == labels)[counted].mean())
-    run = IntegerRun(made.integers, x.shape[1])
-    for now in x:
-        run.step(made.whole(now))
     return run
 
 

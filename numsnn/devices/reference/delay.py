@@ -8,6 +8,7 @@ from ..contract import Delays
 def delay_forward(
         delays: Delays, x: np.ndarray, past: np.ndarray,
         lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """(what comes out of x (T, B, N), the past after it), from the past before it."""
     steps, y, after = len(x), np.empty(x.shape, x.dtype), np.empty_like(past)
     for d, features, columns in delays.groups:
         whole = np.concatenate((past[:, columns].swapaxes(0, 1), x[:, :, features]))
@@ -19,6 +20,7 @@ def delay_forward(
 def delay_backward(
         delays: Delays, dy: np.ndarray, dafter: np.ndarray,
         lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """(gradient of x, of the past before it) from those of what came out and of the past after it."""
     dx, dpast = np.empty(dy.shape, dy.dtype), np.empty_like(dafter)
     for d, features, columns in delays.groups:
         of_y = dy[:, :, features]

@@ -156,6 +156,7 @@ def _places(pictures, g):
 
 
 def sum_pool_forward(x: np.ndarray, geometry: Geometry, scale: float) -> np.ndarray:
+    """Sums over windows, times `scale`; places in the padding count as zeros."""
     pictures = x.reshape(-1, geometry.channels, *geometry.size)
     if any(geometry.padding):
         pictures = _padded(x, geometry)
