@@ -50,11 +50,11 @@ class IntegerNetwork:
         if not len(numbers):
             raise ValueError("a run in whole numbers needs at least one step; got a sequence of none")
         run = self._begun(numbers.shape[1], state)
-        y = self.through(run, numbers, lengths)
+        y = self._through(run, numbers, lengths)
         after = {array.name: values for array, values in self._kept(run).items()}
         return (y, after) if record is None else (y, after, {})
 
-    def through(self, run: IntegerRun, numbers: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:
+    def _through(self, run: IntegerRun, numbers: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:
         """What a run hands out for (T, B, N); it is left where the sequences end."""
         ends: Any = self.net._lengths(lengths, numbers)
         answers: list[np.ndarray] = []

@@ -110,7 +110,7 @@ def _agreement(found, made, x, lengths, labels, mask):
     given_x = x[:, :, 0].astype(int) if tokens else x.reshape(*x.shape[:2], *made.net.input_shape)
     y, _ = reference.run(given_x, lengths=lengths)
     run = IntegerRun(made.integers, x.shape[1])
-    q = made.through(run, x, lengths)
+    q = made._through(run, x, lengths)
     mine, theirs = q.argmax(-1), y.argmax(-1)
     counted = np.ones(mine.shape, bool) if mask is None else np.array(mask, bool)
     if lengths is not None and mine.shape == x.shape[:2]:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-STARTING = threading.Lock()         # held while a job is started, so that nobody counts its memory as theirs
+STARTING = threading.Lock()         # held while a job starts: it takes no limits, and its memory is its own
 
 
 class Job:
