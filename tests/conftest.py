@@ -2,11 +2,16 @@
 
 import gc
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import second
 from beside import Queue, marked
+
+# where compiled code lies, so that it can be copied for a second process; Numba reads it when it is imported
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".numba_cache"))
 
 gc.set_threshold(200_000, 20, 100)      # compiling makes millions of small objects: an eighth of its time
 
@@ -53,6 +58,7 @@ def is_quick(item):
 # ---- long commands run beside the other tests, see helpers/beside.py
 
 _jobs = Queue()
+_folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def pytest_collection_modifyitems(items):
@@ -63,8 +69,13 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    if not session.config.option.collectonly:
-        _jobs.begin(session.items)
+    if session.config.option.collectonly:
+        return
+    plugin = second.plugin_of(session, _folder.name)
+    if plugin is not None:
+        session.config.pluginmanager.register(plugin)
+    if not second.is_second():
+        _jobs.begin(session.items, getattr(plugin, "job", None))
 
 
 @pytest.fixture

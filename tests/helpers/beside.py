@@ -4,12 +4,14 @@
     def test_it(beside): ...            comes last; beside.finished(): (exit status, what it said)
 """
 
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
 
+ENVIRONMENT = dict(os.environ)      # of the test run: that of the moment may be what a test has put there
 STARTING = threading.Lock()         # held while a job starts: it takes no limits, and its memory is its own
 
 
@@ -22,11 +24,13 @@ class Job:
         self.text = Path(self.folder.name, "said.txt")
 
     def run(self, running):
-        with STARTING, open(self.text, "w") as said:
-            process = self.start(self.folder.name, said)
-        running.append(process)
-        self.status = process.wait()
-        self.done.set()
+        try:
+            with STARTING, open(self.text, "w") as said:
+                process = self.start(self.folder.name, said)
+            running.append(process)
+            self.status = process.wait()
+        finally:
+            self.done.set()
 
     def finished(self):
         self.done.wait()
@@ -34,18 +38,19 @@ class Job:
 
 
 class Queue:
-    """All jobs of a test run, by the test that waits for each."""
+    """All jobs of a test run, by the test that waits for each; `last` comes after them."""
 
     def __init__(self):
-        self.jobs, self.running, self.closed = {}, [], False
+        self.jobs, self.running, self.closed, self.last = {}, [], False, None
         self.thread = threading.Thread(target=self._run, daemon=True)
 
-    def begin(self, items):
+    def begin(self, items, last=None):
         self.jobs = {item.nodeid: Job(marked(item)) for item in items if marked(item) is not None}
+        self.last = last
         self.thread.start()
 
     def _run(self):
-        for job in self.jobs.values():
+        for job in (*self.jobs.values(), *([self.last] if self.last else [])):
             if not self.closed:
                 job.run(self.running)
 
