@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from beside import cache_of_jobs
+from beside import ENVIRONMENT, cache_of_jobs
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CALLS = (("02_gradient_by_hand.py",),
@@ -26,7 +26,7 @@ TAKE_DATA = [path.name for path in sorted(EXAMPLES.glob("*.py")) if "--quick" in
 
 def example(call, folder, said):
     """An example, running in a folder."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache_of_jobs()}
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache_of_jobs()}
     command = [sys.executable, str(EXAMPLES / call[0]), *call[1:]]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
 

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from beside import cache_of_jobs
+from beside import ENVIRONMENT, cache_of_jobs
 
 CAMPAIGN = Path(__file__).parent / "benchmarks" / "fuzz_calls.py"
 
 
 def start(folder, said):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache_of_jobs()}
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": cache_of_jobs()}
     command = [sys.executable, str(CAMPAIGN), "--calls", "1500", "--processes", "1", "--seed", "18"]
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
 

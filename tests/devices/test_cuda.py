@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from beside import cache_of_jobs, pytest_of
+from beside import ENVIRONMENT, cache_of_jobs, pytest_of
 
 import numsnn as ns
 
@@ -28,7 +28,7 @@ def _gpu():
 
 def start(folder, said):
     """All of on_cuda*.py, in a process of its own."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "NUMBA_ENABLE_CUDASIM": "0" if _gpu() else "1",
+    environment = {**ENVIRONMENT, "OPENBLAS_NUM_THREADS": "1", "NUMBA_ENABLE_CUDASIM": "0" if _gpu() else "1",
                    "NUMBA_CACHE_DIR": cache_of_jobs()}
     return pytest_of(sorted(HERE.glob("on_cuda*.py")), said, environment)
 

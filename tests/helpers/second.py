@@ -18,7 +18,7 @@ from beside import ENVIRONMENT, Job, marked
 
 MANY = 1000         # tests: with fewer, starting and collecting take longer than they save
 FOLDER = "NUMSNN_TESTS_FOLDER"      # what the second process is told
-REPORTS, SAID = "reports.jsonl", "said.txt"
+REPORTS = "reports.jsonl"
 
 
 def is_second():
