@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..checked import checked
 from ..layers import Population
-from ..layers.layer import positive_integer
+from ..layers.layer import number, positive_integer
 from ..loss import CrossEntropy, as_loss
 from ..network.gradients import answer_lengths
 from ..network.network import Network
@@ -45,6 +45,7 @@ def check_gradients(net: Network, x: np.ndarray | Spikes, labels: np.ndarray, *,
     Raises GradientError above the tolerance; ValueError for detach_reset=True, whose gradient is not the
     derivative on purpose.
     """
+    samples, step = positive_integer(samples, "samples"), _step(step)
     _refuse_detached_resets(net)
     net = net.smoothed()
     loss = as_loss(CrossEntropy() if loss is None else loss)
@@ -89,7 +90,7 @@ def check_loss(loss: AnyLoss, y: ArrayLike, target: ArrayLike, *, mask: ArrayLik
 
     Raises GradientError above the tolerance; what the loss itself refuses is a ValueError.
     """
-    loss = as_loss(loss)
+    loss, step = as_loss(loss), _step(step)
     y = np.array(plain(y, "y"), np.float64)
     if not y.size or not np.isfinite(y).all():
         raise ValueError(f"check_loss needs an answer of finite numbers; got y of shape {y.shape}")
@@ -109,6 +110,10 @@ def check_loss(loss: AnyLoss, y: ArrayLike, target: ArrayLike, *, mask: ArrayLik
                             f"{errors[worst]:.2e} of its largest value, more than {tolerance:.0e}: at "
                             f"y{list(place)} it is {given[worst]:.6g}, the difference {numeric[worst]:.6g}")
     return float(errors[worst])
+
+
+def _step(step):
+    return number(step, "step", "a positive number below 1", lambda h: 0 < h < 1)
 
 
 def _around(a, place, value, step):

@@ -105,6 +105,12 @@ def test_check_gradients_notices_a_wrong_gradient(rng, monkeypatch):
         ns.check_gradients(srnn(device="reference"), *data(rng))
 
 
+@pytest.mark.parametrize("wrong", ({"step": 0}, {"step": float("nan")}, {"samples": 0}))
+def test_what_the_check_cannot_do_is_refused(wrong, rng):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a positive"):
+        ns.check_gradients(srnn(device="reference"), *data(rng), **wrong)
+
+
 def test_detached_reset_is_refused_by_the_check(rng):
     net = ns.Network(ns.Dense(3, 4), ns.LIF(4, detach_reset=True), ns.Dense(4, 4), device="reference")
     with pytest.raises(ValueError, match="lif0 detaches its reset"):

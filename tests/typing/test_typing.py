@@ -22,14 +22,20 @@ def mypy(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
-def test_the_package_and_a_users_script(tmp_path):
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What mypy knows of the package."""
+    return tmp_path_factory.mktemp("mypy")
+
+
+def test_the_package_and_a_users_script(tmp_path, cache):
     done = mypy("--strict", "--cache-dir", tmp_path, "--follow-imports=silent", SCRIPT)
     assert done.returncode == 0, done.stdout
-    done = mypy("--cache-dir", tmp_path, "-p", "numsnn")
+    done = mypy("--cache-dir", cache, "-p", "numsnn")
     assert done.returncode == 0, done.stdout
 
 
-def test_wrong_use_is_found(tmp_path):
+def test_wrong_use_is_found(tmp_path, cache):
     """The hints say something: wrong names and types are errors."""
     script = tmp_path / "wrong.py"
     script.write_text("import numsnn as ns\n"
@@ -37,7 +43,7 @@ def test_wrong_use_is_found(tmp_path):
                       "ns.LIF(4, reset='sft')\n"
                       "ns.Dense('3', 4)\n"
                       "ns.nothing\n")
-    done = mypy("--cache-dir", tmp_path / "cache", script)
+    done = mypy("--cache-dir", cache, script)
     wrong = {line.split(":")[1] for line in done.stdout.splitlines() if ": error:" in line}
     assert wrong == {"2", "3", "4", "5"}, done.stdout
 

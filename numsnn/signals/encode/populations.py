@@ -12,6 +12,8 @@ from ..spikes import Spikes
 from .check import channels, extent, positive, units_of, whole
 from .trains import poisson
 
+FARTHEST = 2 ** 20          # spacings: a float32 tells places of fields so far away from each other
+
 
 @checked
 def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: float = -0.5,
@@ -50,8 +52,8 @@ def rbf(x: ArrayLike, n: int, *, low: float = 0.0, high: float = 1.0, offset: fl
 
 
 def _offset(offset: float) -> float:
-    if np.ndim(offset) or not np.isfinite(offset):
-        raise ValueError(f"offset must be a finite number; got {offset!r}")
+    if np.ndim(offset) or not abs(offset) <= FARTHEST:
+        raise ValueError(f"offset must be a number of spacings within +-{FARTHEST}; got {offset!r}")
     return float(offset)
 
 
