@@ -182,7 +182,7 @@ def _variables(layer):
 
     Its last spike is none of them.
     """
-    settings = {**layer.fixed, **layer.params}
+    settings = layer.values()
     variables = [name for name in layer.model.State._fields if name != "spike"]
     factors = {name: settings.get(IDLE.get(name), np.ones(1)) for name in variables}
     works = {name: np.repeat(factor != 0, layer.n // factor.size) for name, factor in factors.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,14 @@ class Arrays(UserDict[str, Any]):
     """
 
     owner: str | None = None        # the name of a layer that is part of a network
+    impossible: Callable[[str, np.ndarray], str]
 
-    def close(self, owner: str) -> None:
-        """From here on arrays keep their places.  owner: the layer's name."""
-        self.owner = owner
+    def close(self, owner: str, impossible: Callable[[str, np.ndarray], str]) -> None:
+        """From here on arrays keep their places.
+
+        owner: the layer's name; impossible: (name, array) -> why the layer cannot have it, "" where it can.
+        """
+        self.owner, self.impossible = owner, impossible
         for key, a in self.items():
             if isinstance(a, np.ndarray):
                 precise(a, a.dtype, f"{owner}.{key}")
@@ -57,7 +61,9 @@ class Arrays(UserDict[str, Any]):
         """`value` as the array of this name could take it."""
         own, what = self._own(key), f"parameter '{self.owner}.{key}'"
         fit = checked(value, own.shape, own.dtype, what)
-        refuse_time_constants(key, fit, what)
+        why = self.impossible(key, fit)
+        if why:
+            raise ValueError(f"{what}: {why}")
         return fit
 
     def _own(self, key):
@@ -97,10 +103,3 @@ def put_all(values: Sequence[tuple[Arrays, str, Any]]) -> None:
     fit = [arrays.fitting(key, value) for arrays, key, value in values]
     for (arrays, key, _), value in zip(values, fit, strict=True):
         arrays.data[key][...] = value
-
-
-def refuse_time_constants(key: str, array: np.ndarray, what: str) -> None:
-    """Raise a ValueError where these are time constants, of which one is not positive."""
-    if key.startswith("tau_") and array.size and array.min() <= 0:
-        raise ValueError(f"{what} is a time constant in the unit of dt and must be positive; "
-                         f"got {array.min():g}")

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..checked import checked
 from ..devices.contract import valid_steps
+from ..neurons.bounds import Bound
 from ..signals.spikes import Spikes
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape
 from .pointwise import Dropout
@@ -119,8 +120,8 @@ class TimeDistributed(Layer):
         valid = valid_steps(steps, batch, context.lengths)
         return context._replace(lengths=valid.reshape(-1).astype(np.int64))
 
-    def lower_bounds(self) -> dict[str, float]:
-        return self.layer.lower_bounds()
+    def bounds(self) -> dict[str, Bound]:
+        return self.layer.bounds()
 
     def recordable(self) -> tuple[str, ...]:
         return tuple(field for field in self.layer.recordable() if field != "rate")

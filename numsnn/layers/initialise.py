@@ -11,6 +11,7 @@ tuple of a name and its arguments (("normal", 20, 5)), or a function of your own
     multi_normal m s  equal groups of neurons, N(m[k], s[k]) for group k; m, s: lists; what is left over
     belongs to the last group
     uniform a b       U(a, b)
+    log_uniform a b   exp(U(log a, log b)): each octave alike; 0 < a
     xavier_uniform    U(-r, r), r = sqrt(6 / (n_in + n_out))        Glorot & Bengio 2010
     xavier_normal     N(0, sqrt(2 / (n_in + n_out)))
     kaiming_uniform   U(-r, r), r = sqrt(6 / n_in)                  He et al. 2015
@@ -21,7 +22,7 @@ tuple of a name and its arguments (("normal", 20, 5)), or a function of your own
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from math import inf, prod
+from math import inf, isfinite, isnan, prod
 from typing import TypeAlias, TypeGuard
 
 import numpy as np
@@ -60,12 +61,43 @@ INITIALISERS: dict[str, Callable] = {
     "normal": _normal,
     "multi_normal": _multi_normal,
     "uniform": lambda rng, shape, low=0.0, high=1.0: rng.uniform(low, high, shape),
+    "log_uniform": lambda rng, shape, low, high: np.exp(rng.uniform(np.log(low), np.log(high), shape)),
     "xavier_uniform": lambda rng, shape: rng.uniform(-1, 1, shape) * np.sqrt(6 / sum(_fans(shape))),
     "xavier_normal": lambda rng, shape: rng.standard_normal(shape) * np.sqrt(2 / sum(_fans(shape))),
     "kaiming_uniform": lambda rng, shape: rng.uniform(-1, 1, shape) * np.sqrt(6 / _fans(shape)[0]),
     "kaiming_normal": lambda rng, shape: rng.standard_normal(shape) * np.sqrt(2 / _fans(shape)[0]),
     "orthogonal": _orthogonal,
 }
+
+
+def uniform(low: float, high: float) -> tuple:
+    """U(low, high), for a setting or a weight: one number for each value, drawn with the network's seed."""
+    return "uniform", *_ordered("uniform", low, high)
+
+
+def log_uniform(low: float, high: float) -> tuple:
+    """exp(U(log low, log high)): as many values in each octave.  low: positive."""
+    low, high = _ordered("log_uniform", low, high)
+    if low <= 0:
+        raise ValueError(f"log_uniform: expected 0 < low; got {low:g}")
+    return "log_uniform", low, high
+
+
+def normal(mean: float, std: float, low: float = -inf) -> tuple:
+    """N(mean, std); with low given no value is below it."""
+    mean, std = float(mean), float(std)
+    if not isfinite(mean) or not 0 <= std < inf or isnan(low):
+        raise ValueError(f"normal: expected a mean, a deviation from 0 on and a lowest value; "
+                         f"got {mean:g}, {std:g}, {low:g}")
+    return ("normal", mean, std) if low == -inf else ("normal", mean, std, float(low))
+
+
+def _ordered(name, low, high):
+    low, high = float(low), float(high)
+    if not isfinite(low) or not isfinite(high) or low > high:
+        raise ValueError(f"{name}: expected finite numbers, low <= high; got {low:g}, {high:g}")
+    return low, high
+
 
 # how many values an array may have; who builds a network from a file sets it to what the file holds
 LARGEST: ContextVar[float] = ContextVar("LARGEST", default=inf)

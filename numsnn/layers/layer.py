@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..checked import checked
+from ..neurons.bounds import Bound
 from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
 from .arrays import Arrays, replaced
@@ -126,8 +127,8 @@ class Layer:
     def close(self, name: str) -> None:
         """It is part of a network, under this name: its arrays keep their places."""
         for layer in (self, *self.inside()):
-            layer.params.close(name)
-            layer.fixed.close(name)
+            layer.params.close(name, layer.impossible)
+            layer.fixed.close(name, layer.impossible)
 
     def __getstate__(self) -> dict[str, Any]:
         """Functions that gave initial values stay behind once they have: few of them can leave a process."""
@@ -178,13 +179,14 @@ class Layer:
         """
         return None
 
-    def lower_bounds(self) -> dict[str, float]:
-        """name -> smallest value a parameter may take; it is kept by projection after each update."""
+    def bounds(self) -> dict[str, Bound]:
+        """name -> where the values of an array lie; learned ones are put back there after each update."""
         return {}
 
     def impossible(self, name: str, array: np.ndarray) -> str:
         """Why an array of the right shape cannot be the parameter or setting `name`; "" where it can."""
-        return next(filter(None, (inner.impossible(name, array) for inner in self.inside())), "")
+        inside = (inner.impossible(name, array) for inner in self.inside())
+        return self.bounds().get(name, Bound()).refusal(name, array) or next(filter(None, inside), "")
 
     def recordable(self) -> tuple[str, ...]:
         """Names of the fields that `record=` may ask for."""

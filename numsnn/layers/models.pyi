@@ -9,7 +9,9 @@ from .population import Names, Population
 __all__ = [
     "ALIF",
     "ARLIF",
+    "BRF",
     "GRU",
+    "HRF",
     "IF",
     "LI",
     "LIAF",
@@ -17,9 +19,14 @@ __all__ = [
     "LIAFLSTM",
     "LIF",
     "LSTM",
+    "PLIF",
+    "RF",
+    "AdLIF",
+    "CSiLIF",
     "CubaLI",
     "CubaLIF",
     "Integrator",
+    "SiLIF",
     "SimpleRNN",
 ]
 
@@ -36,6 +43,8 @@ class ALIF(Population):
 
     The order matters: the threshold moves first, and the soft reset subtracts the new threshold for the previous
     spike.  Neither is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next step.
+    `reset_when="same"` resets in the step of the spike (model `ALIFSame`).  `detach_reset=True` keeps the
+    gradient from flowing through the spike of the reset.
 
         tau_mem      membrane time constant, in the unit of dt
         tau_adp      time constant of the adaptation, in the unit of dt
@@ -59,6 +68,8 @@ class ALIF(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         output: str | None = None,
@@ -70,7 +81,9 @@ class ALIF(Population):
         tau_adp: Value = 150.0,
         v_threshold: Value = 0.01,
         beta: Value = 1.8,
+        detach_reset: Literal[False, True] = False,
         refractory: float = 0.0,
+        reset_when: Literal['next', 'same'] = 'next',
     ) -> None: ...
 
 
@@ -133,6 +146,8 @@ class ARLIF(Population):
         learn: Names = ('decay',),
         shared: Names | None = None,
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'rectangle',
         comparator: str | None = '>',
         activation: str | None = 'selu',
@@ -156,6 +171,57 @@ class ARLIF(Population):
         threshold_step: float = 0.1,
         threshold_min: float = 0.1,
         threshold_max: float = 2.0,
+    ) -> None: ...
+
+
+class BRF(Population):
+    """Balanced resonate-and-fire neuron: an oscillator that cannot grow, with a refractory threshold.
+
+        b_t = p(omega) - damping - q_{t-1}                  p(omega) = (-1 + sqrt(1 - (dt omega)^2)) / dt
+        v_t = v_{t-1} + dt (b_t v_{t-1} - omega w_{t-1} + I_t)
+        w_t = w_{t-1} + dt (omega v_{t-1} + b_t w_{t-1})
+        s_t = H(v_t - theta_t)                              theta_t = v_threshold + q_{t-1}
+        q_t = gamma q_{t-1} + s_t                           H: `surrogate`, comparator ">" or ">="
+
+    With the damping p(omega) the Euler steps keep the length of v + i w (the divergence boundary); all that is
+    beyond it makes the oscillation die away.  A spike raises the threshold and damps the oscillation for a
+    while, and resets nothing.
+
+        omega        angular frequency, in radians for each unit of dt, 0 or more, below 1 / dt
+        damping      rate at which oscillations die away, per unit of dt, 0 or more (|b_offset| in the paper)
+        v_threshold  threshold at rest, in the unit of v
+        gamma        what is left of q after a step
+
+    Each spike adds 1 to the damping rate, per unit of dt: dt is small, 0.01 in the paper, or Euler's steps fail.
+
+    Source: Higuchi, Kairat, Bohte, Otte 2024 (arXiv 2402.14603) and their code: dt = 0.01, omega and damping
+    drawn from U(5, 10), U(2, 3) for speech, U(15, 85), U(0.1, 1) for permuted digits.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'double_gaussian',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        omega: Value = 0.1,
+        damping: Value = 0.01,
+        v_threshold: Value = 1.0,
+        gamma: Value = 0.9,
     ) -> None: ...
 
 
@@ -190,6 +256,8 @@ class GRU(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         activation: str | None = 'tanh',
@@ -199,6 +267,56 @@ class GRU(Population):
         recurrent_bias_init: Value | bool | None = 'zeros',
         name: str | None = None,
         reset_after: Literal[True, False] = True,
+    ) -> None: ...
+
+
+class HRF(Population):
+    """Harmonic resonate-and-fire neuron: a mass on a spring, which spikes where its speed is above the threshold.
+
+        d^2w/dt^2 + 2 b dw/dt + omega^2 w = I,   v = dw/dt
+
+        b_t = 0.005 omega^2 + damping + q_{t-1}
+        w_t = w_{t-1} + dt v_{t-1}
+        v_t = v_{t-1} + dt (I_t - 2 b_t v_{t-1} - omega^2 w_t)
+        s_t = H(v_t - theta_t)                              theta_t = v_threshold + q_{t-1}
+        q_t = gamma q_{t-1} + s_t                           H: `surrogate`, comparator ">" or ">="
+
+    A spike raises the threshold and damps the oscillation for a while, and resets nothing.
+
+        omega        angular frequency without damping, in radians for each unit of dt, 0 or more
+        damping      beyond 0.005 omega^2, per unit of dt, 0 or more (|b_offset| in the paper)
+        v_threshold  threshold at rest, in the unit of v
+        gamma        what is left of q after a step
+
+    Each spike adds 1 to the damping rate, per unit of dt: dt is small, 0.01 in the paper, or Euler's steps fail.
+
+    Source: Higuchi, Kairat, Bohte, Otte 2024 (arXiv 2402.14603) and their code: dt = 0.01.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'double_gaussian',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        omega: Value = 0.1,
+        damping: Value = 0.01,
+        v_threshold: Value = 1.0,
+        gamma: Value = 0.9,
     ) -> None: ...
 
 
@@ -234,6 +352,8 @@ class IF(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         output: str | None = None,
@@ -278,6 +398,8 @@ class LI(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         output: str | None = None,
@@ -329,6 +451,8 @@ class LIAF(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'rectangle',
         comparator: str | None = '>=',
         activation: str | None = 'relu',
@@ -382,6 +506,8 @@ class LIAFGRU(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'rectangle',
         comparator: str | None = '>=',
         activation: str | None = 'relu',
@@ -435,6 +561,8 @@ class LIAFLSTM(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'rectangle',
         comparator: str | None = '>=',
         activation: str | None = 'tanh',
@@ -491,6 +619,8 @@ class LIF(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         output: str | None = None,
@@ -549,6 +679,8 @@ class LSTM(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         activation: str | None = 'tanh',
@@ -558,6 +690,212 @@ class LSTM(Population):
         recurrent_bias_init: Value | bool | None = False,
         name: str | None = None,
         forget_bias: Value = 1.0,
+    ) -> None: ...
+
+
+class PLIF(Population):
+    """Leaky integrate-and-fire neuron with a learned leak: PLIF.
+
+        u_t = v_{t-1} + k (I_t - (v_{t-1} - v_reset))                       input_scale="k"
+              v_{t-1} - k (v_{t-1} - v_reset) + I_t                         input_scale="1"
+        s_t = H(u_t - v_threshold)                                          H: `surrogate`, comparator ">" or ">="
+        v_t = u_t - s_t (u_t - v_reset)                                     reset="hard"
+              u_t - s_t v_threshold                                         reset="soft"
+              u_t                                                           reset="none"
+
+    k is what the membrane goes of its way in one step: 1 / tau in the paper, tau in steps.  It is the step of
+    `LIF` with alpha = 1 - k; what is learned of k is its logit (learn_as="logit"), which keeps it between 0 and
+    1.  The paper learns one k for a layer: learn="k", shared="k".  The membrane that is handed out, `v`, is u_t,
+    before the reset.  `detach_reset=True` keeps the gradient from flowing through the spike of the reset.
+
+        k            share of the way to its input that v goes in a step, between 0 and 1
+        v_threshold  threshold, in the unit of v
+        v_reset      value after a hard reset, and at rest, in the unit of v
+
+    `init_state="rest"`: v = v_reset.  Source: Fang, Yu, Chen, Masquelier, Huang, Tian 2021 (arXiv 2007.05785)
+    and their code.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'atan',
+        comparator: str | None = '>=',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        k: Value = 0.5,
+        v_threshold: Value = 1.0,
+        v_reset: Value = 0.0,
+        reset: Literal['hard', 'soft', 'none'] = 'hard',
+        input_scale: Literal['k', '1'] = 'k',
+        detach_reset: Literal[False, True] = False,
+    ) -> None: ...
+
+
+class RF(Population):
+    """Resonate-and-fire neuron: a damped oscillator, which spikes where its real part is above the threshold.
+
+        dz/dt = (-damping + i omega) z + I,   z = v + i w
+
+        v_t = v_{t-1} + dt (-damping v_{t-1} - omega w_{t-1} + I_t)
+        w_t = w_{t-1} + dt (omega v_{t-1} - damping w_{t-1})
+        s_t = H(v_t - v_threshold)                                          H: `surrogate`, comparator ">" or ">="
+
+    There is no reset: the neuron goes on swinging.  It answers inputs that come in its rhythm.  Both lines take
+    the old values (Euler); without enough damping, below dt omega^2 / 2, the oscillation grows, which `BRF`
+    mends.
+
+        omega        angular frequency, in radians for each unit of dt, 0 or more
+        damping      rate at which oscillations die away, per unit of dt, 0 or more (|b_offset| in the paper)
+        v_threshold  threshold, in the unit of v
+
+    Source: Izhikevich 2001; Higuchi, Kairat, Bohte, Otte 2024 (arXiv 2402.14603) and their code.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'double_gaussian',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        omega: Value = 0.1,
+        damping: Value = 0.01,
+        v_threshold: Value = 1.0,
+    ) -> None: ...
+
+
+class AdLIF(Population):
+    """Adaptive leaky integrate-and-fire neuron whose adaptation follows the membrane, too: SE-adLIF and EF-adLIF.
+
+        tau_mem dv/dt = -v + I - w,   tau_adp dw/dt = -w + q (a v + b spikes)
+
+        u_t = alpha v_{t-1} + (1 - alpha) (I_t - w_{t-1})                    alpha = exp(-dt / tau_mem)
+        s_t = H(u_t - v_threshold)                                          H: `surrogate`, comparator ">", ">="
+        v_t = u_t (1 - s_t)                                                 a hard reset to 0
+        w_t = rho w_{t-1} + (1 - rho) q (a v_t     + b s_t)                 order="symplectic" (SE-adLIF)
+              rho w_{t-1} + (1 - rho) q (a v_{t-1} + b s_{t-1})             order="euler" (EF-adLIF)
+                                                                            rho = exp(-dt / tau_adp)
+
+    The symplectic order keeps the oscillations of v and w stable for every dt.  The membrane that is handed out,
+    `v`, is u_t, before the reset.  `detach_reset=True`, as in the paper, keeps the gradient from flowing through
+    the spike of the reset.
+
+        tau_mem      membrane time constant, in the unit of dt; the paper: from 5 to 25 ms
+        tau_adp      time constant of the adaptation, in the unit of dt; the paper: from 60 to 300 ms
+        v_threshold  threshold, in the unit of v
+        a            how much of the membrane the adaptation takes up, from 0 to 1
+        b            how much a spike adds to the adaptation, from 0 to 2
+        q            scale of the adaptation
+
+    `init_state="uniform"`: v ~ U(0, 1), the rest 0.  Source: Baronig, Ferrand, Sabathiel, Legenstein 2024
+    (arXiv 2408.07517) and their code.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'symmetric_exponential',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        tau_mem: Value = 15.0,
+        tau_adp: Value = 180.0,
+        v_threshold: Value = 1.0,
+        a: Value = 0.5,
+        b: Value = 1.0,
+        q: Value = 120.0,
+        order: Literal['symplectic', 'euler'] = 'symplectic',
+        detach_reset: Literal[False, True] = False,
+    ) -> None: ...
+
+
+class CSiLIF(Population):
+    """LIF neuron with a complex membrane, parametrised as a state space model: C-SiLIF.
+
+        z_t = alpha (z_{t-1} - v_threshold s_{t-1} / 2) + b I_t     alpha = exp(pace dt (-damping + i omega))
+        s_t = H(2 Re z_t - v_threshold)                             H: `surrogate`, comparator ">" or ">="
+
+    z = x + i y is carried as two real numbers; the membrane that is handed out, `v`, is 2 x_t (z and its
+    conjugate).  What is learned of pace and damping is their logarithm.  `detach_reset=True` keeps the gradient
+    from flowing through the spike of the reset.
+
+        omega        angular frequency, in radians for each unit of the neuron's own time
+        damping      rate at which z dies away, per unit of the neuron's own time
+        pace         how fast the neuron's own time goes; the paper's time step, log-uniform from 0.01 to 0.5, is
+                     pace dt
+        b            gain of the input; the paper: U(0, 1)
+        v_threshold  threshold, in the unit of v
+
+    `init_state="uniform"`: x, y, s ~ U(0, 1), as in the paper.  Source: SSM-inspired LIF (2025), the
+    authors' code.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'box',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        omega: Value = 3.141592653589793,
+        damping: Value = 0.5,
+        pace: Value = 0.1,
+        b: Value = 0.5,
+        v_threshold: Value = 1.0,
+        detach_reset: Literal[False, True] = False,
     ) -> None: ...
 
 
@@ -594,6 +932,8 @@ class CubaLI(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         output: str | None = None,
@@ -648,6 +988,8 @@ class CubaLIF(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         output: str | None = None,
@@ -692,6 +1034,8 @@ class Integrator(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         output: str | None = None,
@@ -700,6 +1044,58 @@ class Integrator(Population):
         recurrent_bias_init: Value | bool | None = 'zeros',
         name: str | None = None,
         r: Value = 1.0,
+    ) -> None: ...
+
+
+class SiLIF(Population):
+    """LIF neuron with an adaptation, parametrised as a state space model: SiLIF.
+
+        w_t = rho w_{t-1} + a v_{t-1} + b s_{t-1}                           rho   = exp(-pace dt / tau_adp)
+        v_t = alpha (v_{t-1} - v_threshold s_{t-1}) + (1 - alpha) (I_t - w_t)
+        s_t = H(v_t - v_threshold)                                          alpha = exp(-pace dt / tau_mem)
+
+    H: `surrogate`, comparator ">" or ">=".  The adaptation moves first and takes the old v and s; the membrane
+    takes the new adaptation.  What is learned of tau_mem, tau_adp and pace is their logarithm.
+    `detach_reset=True` keeps the gradient from flowing through the spike of the reset.
+
+        tau_mem      membrane time constant, in the unit of dt; the paper: log-uniform, 4 to 100 ms
+        tau_adp      time constant of the adaptation, in the unit of dt; the paper: log-uniform, 100 to 400 ms
+        pace         how fast the neuron's own time goes (the paper's time step is pace dt)
+        a            what the membrane adds to the adaptation in a step, from 0 to 1
+        b            what a spike adds to the adaptation, from 0 to 2
+        v_threshold  threshold, in the unit of v
+
+    `init_state="uniform"`: v, w, s ~ U(0, 1), as in the paper.  Source: SSM-inspired LIF (2025), the
+    authors' code.
+
+
+    Further arguments: see `Population`.
+    """
+
+    def __init__(
+        self,
+        n: int | tuple[int, ...] | None = None,
+        *,
+        recurrent: bool | str | None = False,
+        learn: Names = (),
+        shared: Names = (),
+        per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
+        surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'box',
+        comparator: str | None = '>',
+        output: str | None = None,
+        init_state: str = 'zeros',
+        recurrent_init: Value = 'orthogonal',
+        recurrent_bias_init: Value | bool | None = 'zeros',
+        name: str | None = None,
+        tau_mem: Value = 20.0,
+        tau_adp: Value = 200.0,
+        pace: Value = 1.0,
+        a: Value = 0.5,
+        b: Value = 1.0,
+        v_threshold: Value = 1.0,
+        detach_reset: Literal[False, True] = False,
     ) -> None: ...
 
 
@@ -725,6 +1121,8 @@ class SimpleRNN(Population):
         learn: Names = (),
         shared: Names = (),
         per_channel: Names = (),
+        bounds: dict[str, Any] | None = None,
+        learn_as: str | dict[str, str] | None = None,
         surrogate: str | dict[str, Any] | surrogates.Surrogate | None = 'multi_gaussian',
         comparator: str | None = '>',
         activation: str | None = 'tanh',

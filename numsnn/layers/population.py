@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import isfunction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,6 @@ from ..checked import checked
 from ..devices import buffers
 from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
 from ..neurons import activation as activations, surrogate as surrogates
-from .arrays import refuse_time_constants
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Result, Shape, positive_integer, size, values
 from .rates import rates, spikes_gradient
@@ -47,6 +45,11 @@ class Population(WithSettings):
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
     per_channel     names of settings with one value for each channel of a picture
+    bounds          {setting: (low, high)} instead of the model's: numbers, or arrays with one for each value;
+                    None: no bound.  Learned values are put back there after each update
+    learn_as        {setting: "value", "log" or "logit"}, or one of these for all that are learned: what of it
+                    is learned (numsnn.layers.learned); the parameter is then called log_tau_mem,
+                    logit_tau_mem; None: the model's own, "value" where it has none
     surrogate       name, or a surrogate (see numsnn.neurons.surrogate); None: the model's own,
                     multi_gaussian where it has none
     comparator      ">" or ">=": when v at the threshold is a spike; None: the model's own, ">" where it has
@@ -67,6 +70,7 @@ class Population(WithSettings):
     @checked
     def __init__(self, n: int | tuple[int, ...] | None = None, *, recurrent: bool | str | None = None,
                  learn: Names = (), shared: Names = (), per_channel: Names = (),
+                 bounds: dict[str, Any] | None = None, learn_as: str | dict[str, str] | None = None,
                  surrogate: str | dict[str, Any] | surrogates.Surrogate | None = None,
                  comparator: str | None = None, activation: str | None = None, output: str | None = None,
                  init_state: str = "zeros",
@@ -76,6 +80,7 @@ class Population(WithSettings):
         self._choose_variant(more)
         self._take_size(n)
         self.learn, self.shared, self.per_channel = _names(learn), _names(shared), _names(per_channel)
+        self._take_bounds(bounds, learn_as)
         own = self.model.defaults
         if activation is not None and "activation" not in own:
             self.refuse(f"{self.model.name} has no analog output, and so no activation")
@@ -138,7 +143,7 @@ class Population(WithSettings):
 
     @property
     def settings_of_host(self) -> tuple[str, ...]:      # type: ignore[override]
-        return self.learn
+        return tuple(map(self.key, self.learn))
 
     @property
     def kind(self) -> str:      # type: ignore[override]
@@ -150,10 +155,7 @@ class Population(WithSettings):
         label = self.name or type(self).__name__
         for name, value in self.settings._asdict().items():
             array = initial(value, rng, self._shape_of(name), f"{label}.{name}")
-            refuse_time_constants(name, array, f"layer {label}: {name}")
-            if self.impossible(name, array):
-                self.refuse(self.impossible(name, array))
-            (self.params if name in self.learn else self.fixed)[name] = array.astype(dtype)
+            (self.params if name in self.learn else self.fixed)[self.key(name)] = self._begin(name, array)
         if self.recur:
             n_out = len(self.model.recurrent) * self.n
             weight = initial(self.recurrent_init, rng, (self.n, n_out), f"{label}.recurrent")
@@ -162,18 +164,6 @@ class Population(WithSettings):
                 bias = initial(self.recurrent_bias_init, rng, (n_out,), f"{label}.recurrent_bias")
                 self.params["recurrent_bias"] = bias.astype(dtype)
         self._needed = self._coefficients_of(self.learn)
-
-    def impossible(self, name: str, array: np.ndarray) -> str:
-        if name.startswith("tau_") and array.min() <= 0:
-            return f"{name} is a time constant in the unit of dt and must be positive; got {array.min():g}"
-        if name.startswith("tau_") and self._euler and array.min() < np.asarray(self.dt, array.dtype):
-            return (f"{name} must be at least dt = {self.dt:g} with integrator=\"euler\", which overshoots "
-                    f"below it; got {array.min():g}")
-        return ""
-
-    @property
-    def _euler(self):
-        return self.options.get("integrator") == "euler"
 
     def _shape_of(self, setting) -> tuple:
         if setting in self.shared:
@@ -212,10 +202,6 @@ class Population(WithSettings):
             self.refuse(f"does not know how many neurons it has, because {why}; say {type(self).__name__}(n)")
         self.shape = (shape[0] // gates, *shape[1:])
         self.n = size(self.shape)
-
-    def lower_bounds(self) -> dict[str, float]:
-        least = self.dt if self._euler else self.dt / 10
-        return {name: least for name in self.learn if name.startswith("tau_")}
 
     # ---- state
 
@@ -357,23 +343,23 @@ class Population(WithSettings):
         return self.model.Out(*(incoming.get(name) for name in self.model.Out._fields))
 
     def __getstate__(self) -> dict[str, Any]:
-        drawn = bool(self.fixed or self.params)
-        settings = (plain(a) if drawn and isfunction(a) else a for a in self.settings)
-        return {**super().__getstate__(), "settings": self.settings._make(settings)}
+        return {**super().__getstate__(), "settings": self._given_settings()}
 
     def smoothed(self) -> None:
         """The surrogate's smooth twin takes the place of the spike (gradient tests)."""
         self.surrogate = self.surrogate.smoothed()
 
     def config(self) -> dict[str, Any]:
+        settings = {name: plain(value) for name, value in self._given_settings()._asdict().items()}
         analog = {"activation": self.activation.name} if "activation" in self.model.defaults else {}
         return {"n": self.n if self.shape is None else self.shape, "recurrent": self.recur or False,
                 "learn": self.learn, "shared": self.shared, "per_channel": self.per_channel,
+                **self._config_of_bounds(),
                 "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters},
                 "comparator": self.comparator, **analog, "output": self.output, "init_state": self.init_state,
                 "recurrent_init": plain(self.recurrent_init),
                 "recurrent_bias_init": plain(self.recurrent_bias_init), "name": self.name,
-                **self.options, **self.variant, **{k: plain(v) for k, v in self.settings._asdict().items()}}
+                **self.options, **self.variant, **settings}
 
     def describe(self) -> str:
         flat = self.shape is None or len(self.shape) == 1

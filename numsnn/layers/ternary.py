@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from ..checked import checked
 from ..neurons import surrogate as surrogates
+from ..neurons.bounds import Bound
 from .layer import Arriving, Context, Gradients, Layer, Result, values
 
 
@@ -37,8 +38,8 @@ class Ternary(Layer):
         self.dtype = np.dtype(dtype)
         self.params["v_threshold"] = np.full(1, self.v_threshold, dtype)
 
-    def lower_bounds(self) -> dict[str, float]:
-        return {"v_threshold": 0.0}
+    def bounds(self) -> dict[str, Bound]:
+        return {"v_threshold": Bound(low=0.0)}
 
     def smoothed(self) -> None:
         self.surrogate = self.surrogate.smoothed()

@@ -42,13 +42,11 @@ class Parameters(MutableMapping):
         return sum(len(owner.params) for owner in self._layers.values())
 
     def project(self) -> int:
-        """Raise what fell below its lower bound (time constants: dt / 10) to it; the number of values."""
+        """Put values that crossed a bound back on it (`bounds` of a layer); the number of values."""
         count = 0
         for owner in self._layers.values():
-            for name, bound in owner.lower_bounds().items():
-                low = owner.params[name] < bound
-                count += int(low.sum())
-                owner.params[name][low] = bound
+            for name, bound in owner.bounds().items():
+                count += bound.project(owner.params[name]) if name in owner.params else 0
         return count
 
     def copy(self) -> dict[str, np.ndarray]:

@@ -9,6 +9,8 @@
 
 The order matters: the threshold moves first, and the soft reset subtracts the new threshold for the previous
 spike.  Neither is scaled by dt.  With beta = 0 this is a LIF neuron with a reset in the next step.
+`reset_when="same"` resets in the step of the spike (model `ALIFSame`).  `detach_reset=True` keeps the
+gradient from flowing through the spike of the reset.
 
     tau_mem      membrane time constant, in the unit of dt
     tau_adp      time constant of the adaptation, in the unit of dt
@@ -23,11 +25,15 @@ no spike).  Source: Yin, Corradi, Bohte 2020 and 2021, and their code.
 
 from typing import Any, NamedTuple
 
-from .elementwise import ONE, elementwise
+from .bounds import time_constant
+from .elementwise import ONE, ZERO, elementwise
 from .model import Inputs, Options, Out, decay, decay_adjoint
 
 NAME = "ALIF"
-VARIANTS = {"refractory": {0.0: "ALIF", float: "ALIFRefractory"}}
+BOUNDS = {"tau_mem": time_constant, "tau_adp": time_constant}
+OPTIONS = {"detach_reset": (False, True)}
+VARIANTS = {"refractory": {0.0: "ALIF", float: "ALIFRefractory"},
+            "reset_when": {"next": "ALIF", "same": "ALIFSame"}}
 
 
 class State(NamedTuple):
@@ -41,6 +47,10 @@ class Params(NamedTuple):
     rho: float
     v_threshold: float
     beta: float
+    attach: float       # 1 where the gradient flows through the spike of the reset, else 0
+
+
+CONSTANT = ("attach",)
 
 
 class Settings(NamedTuple):
@@ -73,14 +83,16 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
     deta = dstate.eta + params.beta * dtheta
     # eta = rho * eta + (1 - rho) * spike
     return (Inputs((ONE - params.alpha) * dv),
-            State(params.alpha * dv, (ONE - params.rho) * deta - theta * dv, params.rho * deta),
-            Params(dv * (state.v - inputs.current), deta * (state.eta - state.spike), dtheta, dtheta * eta))
+            State(params.alpha * dv, (ONE - params.rho) * deta - params.attach * (theta * dv),
+                  params.rho * deta),
+            Params(dv * (state.v - inputs.current), deta * (state.eta - state.spike), dtheta, dtheta * eta,
+                   ZERO))
 
 
 def coefficients(settings: Any, options: Options, dt: float) -> Params:
     alpha = decay(settings.tau_mem, dt)
     rho = decay(settings.tau_adp, dt)
-    return Params(alpha, rho, settings.v_threshold, settings.beta)
+    return Params(alpha, rho, settings.v_threshold, settings.beta, float(not options["detach_reset"]))
 
 
 def coefficients_adjoint(settings: Any, options: Options, dt: float, dparams: Any) -> Settings:

@@ -13,12 +13,15 @@ from typing import NamedTuple
 
 from . import alif
 from .alif import step as alif_step, step_adjoint as alif_adjoint
+from .bounds import time_constant
 from .elementwise import ZERO, elementwise
 from .model import Options, Out
 from .refractory import held_back, held_back_adjoint, steps
 
 NAME = "ALIFRefractory"
-CONSTANT = ("refractory",)
+BOUNDS = {"tau_mem": time_constant, "tau_adp": time_constant}
+CONSTANT = ("attach", "refractory")
+OPTIONS = alif.OPTIONS
 
 
 class State(NamedTuple):
@@ -33,6 +36,7 @@ class Params(NamedTuple):
     rho: float
     v_threshold: float
     beta: float
+    attach: float       # 1 where the gradient flows through the spike of the reset, else 0
     refractory: float   # steps
 
 
@@ -59,7 +63,7 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
     dinner = Out(dspike, du + dv, dout.theta)
     dinputs, dbefore, d = alif_adjoint(inputs, state, params, f, dinner, State(ZERO, ZERO, dstate.eta, ZERO))
     return (dinputs, State(dbefore.v, dbefore.spike, dbefore.eta, dwait),
-            Params(d.alpha, d.rho, d.v_threshold, d.beta, ZERO))
+            Params(d.alpha, d.rho, d.v_threshold, d.beta, ZERO, ZERO))
 
 
 def coefficients(settings: Settings, options: Options, dt: float) -> Params:

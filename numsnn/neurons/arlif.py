@@ -32,10 +32,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .bounds import time_constant
 from .elementwise import ONE, ZERO
 from .model import Inputs, Options, decay, decay_adjoint
 
 NAME, OUTPUT = "ARLIF", "analog"
+BOUNDS = {"tau_adp": time_constant}
 OPTIONS = {"reset": ("hard", "soft"), "threshold_related": (False, True), "detach_reset": (False, True)}
 DEFAULTS = {"surrogate": "rectangle", "comparator": ">", "activation": "selu"}
 RECURS = "analog"

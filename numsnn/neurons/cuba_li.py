@@ -22,11 +22,13 @@ Source: NIR's CubaLI (Pedersen et al. 2024).
 from typing import Any, NamedTuple
 
 from . import li
+from .bounds import time_constant
 from .elementwise import elementwise
 from .li import OUTPUT, Out, step as li_step, step_adjoint as li_adjoint
 from .model import Inputs, Options, leak, leak_adjoint, scaled, scaled_adjoint
 
 NAME = "CubaLI"
+BOUNDS = {"tau_syn": time_constant, "tau_mem": time_constant}
 OPTIONS = li.OPTIONS
 
 __all__ = ["OUTPUT", "Out"]

@@ -26,12 +26,14 @@ Source: NIR's CubaLIF (Pedersen et al. 2024); snnTorch's Synaptic is input_scale
 from typing import Any, NamedTuple
 
 from . import lif
+from .bounds import time_constant
 from .cuba_li import of_synapse, of_synapse_adjoint
 from .elementwise import elementwise
 from .lif import CONSTANT, DIFFERS, OPTIONS, step as lif_step, step_adjoint as lif_adjoint
 from .model import Inputs, Options
 
 NAME = "CubaLIF"
+BOUNDS = {"tau_syn": time_constant, "tau_mem": time_constant}
 VARIANTS = {"refractory": {0.0: "CubaLIF", float: "CubaLIFRefractory"}}
 
 __all__ = ["CONSTANT", "DIFFERS", "OPTIONS"]

@@ -16,10 +16,12 @@
 
 from typing import Any, NamedTuple
 
+from .bounds import time_constant
 from .elementwise import elementwise
 from .model import INTEGRATORS, Inputs, Options, leak, leak_adjoint, scaled, scaled_adjoint
 
 NAME = "LI"
+BOUNDS = {"tau_mem": time_constant}
 OPTIONS = {"input_scale": ("1-alpha", "1"), "integrator": INTEGRATORS}
 OUTPUT = "v"
 

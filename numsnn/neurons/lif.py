@@ -29,10 +29,12 @@ The reset is not scaled by dt.  `init_state="rest"`: v = v_leak.  Source: Gerstn
 
 from typing import Any, NamedTuple
 
+from .bounds import time_constant
 from .elementwise import ZERO, elementwise
 from .model import INTEGRATORS, Inputs, Options, Out, leak, leak_adjoint, scaled, scaled_adjoint
 
 NAME = "LIF"
+BOUNDS = {"tau_mem": time_constant}
 OPTIONS = {"reset": ("soft", "hard", "none"), "input_scale": ("1", "1-alpha"), "detach_reset": (False, True),
            "integrator": INTEGRATORS}
 VARIANTS = {"reset_when": {"same": "LIF", "next": "LIFNext"},

@@ -14,12 +14,12 @@ reset_delay=True).
 from typing import NamedTuple
 
 from .elementwise import ZERO
-from .lif import CONSTANT, OPTIONS, Params, Settings, coefficients, coefficients_adjoint
+from .lif import BOUNDS, CONSTANT, OPTIONS, Params, Settings, coefficients, coefficients_adjoint
 from .model import Inputs, Out
 
 NAME = "LIFNext"
 
-__all__ = ["CONSTANT", "OPTIONS", "Params", "Settings", "coefficients", "coefficients_adjoint"]
+__all__ = ["BOUNDS", "CONSTANT", "OPTIONS", "Params", "Settings", "coefficients", "coefficients_adjoint"]
 
 
 class State(NamedTuple):

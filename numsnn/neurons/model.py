@@ -16,6 +16,12 @@ A model is one file with these names, all of them plain Python; `Model.of(module
     Settings            what the user sets, with defaults: numbers or one per neuron; all can be learned
     coefficients(settings, options, dt) -> Params
     coefficients_adjoint(settings, options, dt, dparams) -> Settings
+    BOUNDS              setting -> (low, high), None: no bound on that side: where its values lie, and where
+                        learned ones are put back.  A user may say others.  Or a function (options, dt,
+                        learned) -> Bound where the equations mean nothing outside, such as
+                        `bounds.time_constant`, within which a user's bounds stay
+    LEARN_AS            setting -> "log" or "logit", where not its value is learned but one of these
+                        (numsnn.layers.learned) unless told otherwise
     OPTIONS             name -> allowed values, the default first; they become coefficients that are exactly
                         0 or 1
     CONSTANT            the fields of Params that options set: no gradient
@@ -41,8 +47,6 @@ distance to the threshold, `f.k` their constants; `f.act(x)` and `f.act_slope(x)
 output.  A field of Out that is also a field of State (the ALIF's `spike`) is the same quantity: if it
 recurs, the state carries it.  Where it is not, as the LIF's `v`, which is handed out before the reset and
 carried on after it, the model names it in DIFFERS.
-
-Settings whose name begins with `tau_` are time constants in the unit of dt; they are kept at dt / 10 or more.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ import numpy as np
 
 from . import surrogate
 from .activation import identity, identity_slope
+from .bounds import Bound, time_constant
 from .elementwise import elementwise
 from .trial import try_out
 
@@ -100,6 +105,8 @@ class Model:
     step_adjoint: Callable
     coefficients: Callable
     coefficients_adjoint: Callable
+    bounds: dict[str, Any]              # setting -> (low, high), or function (options, dt, learned) -> Bound
+    learn_as: dict[str, str]            # setting -> "log" or "logit"
     options: dict[str, tuple]
     constant: tuple[str, ...]
     initial_state: dict[str, Callable]
@@ -149,6 +156,8 @@ class Model:
             step_adjoint=elementwise(module.step_adjoint),
             coefficients=module.coefficients,
             coefficients_adjoint=module.coefficients_adjoint,
+            bounds=getattr(module, "BOUNDS", {}),
+            learn_as=getattr(module, "LEARN_AS", {}),
             options=getattr(module, "OPTIONS", {}),
             constant=getattr(module, "CONSTANT", ()),
             initial_state={"zeros": zeros, **getattr(module, "INITIAL_STATE", {})},
@@ -169,6 +178,19 @@ class Model:
         """The indices of the fields of Inputs that the recurrence feeds."""
         return tuple(map(self.Inputs._fields.index, self.recurrent))
 
+    def bound(self, setting: str, options: Options, dt: float, learned: bool) -> Bound:
+        """Where the values of a setting lie unless told otherwise."""
+        own = self.bounds.get(setting, (None, None))
+        if callable(own):
+            return own(options, dt, learned)
+        low, high = own
+        return Bound(-np.inf if low is None else low, np.inf if high is None else high)
+
+    @property
+    def time_constants(self) -> tuple[str, ...]:
+        """Names of the settings that are times in the unit of dt, with which something decays."""
+        return tuple(name for name in self.Settings._fields if self.bounds.get(name) is time_constant)
+
     def carries(self, field: str | None) -> bool:
         """Whether the state carries a field of Out from step to step."""
         return field in self.State._fields and field not in self.differs
@@ -176,7 +198,6 @@ class Model:
     @property
     def spiking(self) -> bool:
         return "spike" in self.Out._fields
-
 
     def __reduce__(self):
         if NEURONS.get(self.name) is not self:

@@ -14,9 +14,13 @@ because the same name means different functions in different libraries:
     gaussian        gamma N(x; 0, sigma)                                              Yin et al. 2020
     multi_gaussian  gamma [(1+h) N(x; 0, sigma)
                     - h N(x; sigma, s sigma) - h N(x; -sigma, s sigma)]               Yin et al. 2021
+    double_gaussian gamma [(1+h) N(x; 0, sigma) - 2 h N(x; 0, s sigma)]               Higuchi et al. 2024
     triangle        gamma max(0, 1 - slope |x|)        ("linear")                     Bellec et al. 2018
     exponential     gamma exp(-slope |x|)              ("slayer", slope = 5)          Shrestha & Orchard 2018
+    symmetric_exponential
+                    c alpha / 2 exp(-alpha |x|)                                       Baronig et al. 2024
     rectangle       1 / (2a) for |x| < a, else 0                                      Wu et al. 2018
+    box             height for -width / 2 < x <= width / 2, else 0                    SiLIF (2025)
     superspike      1 / (1 + slope |x|)^2              (derivative of "fast sigmoid") Zenke & Ganguli 2018
     atan            (alpha/2) / (1 + (pi alpha x / 2)^2)                              Fang et al. 2021
     sigmoid         slope S(slope x) (1 - S(slope x)),  S the logistic function
@@ -27,12 +31,8 @@ spiking networks.  Every slope is finite for every x, infinities included.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import e, log2, pi, sqrt
+from math import pi
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from ..checked import checked
 from .elementwise import (
@@ -41,158 +41,26 @@ from .elementwise import (
     ZERO,
     arctan,
     elementwise,
-    erf,
     exp,
     greater,
     greater_equal,
-    half_to,
     maximum,
     minimum,
     sigmoid as logistic,
 )
+from .gaussians import (  # the classes, because compiled loops on disk look for them here
+    GaussianConstants,
+    MultiGaussianConstants,
+    double_gaussian,
+    gaussian,
+    multi_gaussian,
+)
+from .spike import COMPARATORS, Surrogate, heaviside, positive
 
-
-class Surrogate(NamedTuple):
-    """The triple (see the module), its name, its parameters as given and the constants derived from them."""
-    name: str
-    parameters: dict[str, float]
-    spike: Callable
-    smooth: Callable
-    slope: Callable
-    constants: NamedTuple
-
-    def __repr__(self) -> str:
-        parameters = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
-        return f"{self.name}({parameters})"
-
-    @property
-    def hard(self) -> bool:
-        """True where the forward pass gives exactly 0 or 1."""
-        return self.spike is not self.smooth
-
-    def smoothed(self) -> Surrogate:
-        """The same surrogate with its smooth twin as the spike: finite differences can check the network."""
-        return self._replace(spike=self.smooth)
-
-    def with_comparator(self, comparator: str) -> Surrogate:
-        """The same surrogate with a strict (">") or an inclusive (">=") spike test."""
-        if comparator not in COMPARATORS:
-            known = ", ".join(map(repr, COMPARATORS))
-            raise ValueError(f"comparator must be one of {known}; got {comparator!r}")
-        return self._replace(spike=COMPARATORS[comparator]) if self.hard else self
-
-    def typed(self, dtype: DTypeLike) -> Any:
-        """The constants as scalars of the working precision."""
-        return type(self.constants)(*map(np.dtype(dtype).type, self.constants))
-
-    def __call__(self, x: ArrayLike) -> np.ndarray:
-        """The slope at x (an array, or something that becomes one), for plots and tables."""
-        keeps_precision = getattr(x, "dtype", None) in (np.float32, np.float64)
-        x = np.asarray(x, dtype=None if keeps_precision else np.float64)
-        return self.slope(x, self.typed(x.dtype))
-
-
-@elementwise
-def heaviside(x, k):
-    return greater(x, ZERO)
-
-
-@elementwise
-def heaviside_inclusive(x, k):
-    return greater_equal(x, ZERO)
-
-
-COMPARATORS = {">": heaviside, ">=": heaviside_inclusive}
-
-
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, complex)
-        if not is_number or not value > 0 or not np.isfinite(value):
-            raise ValueError(f"surrogate parameter {name} must be a positive number; got {value!r}")
-
+__all__ = ["COMPARATORS", "GaussianConstants", "MultiGaussianConstants", "Surrogate"]
 
 # Squares and quotients of an infinite x would give inf - inf or inf / inf: |x| is limited where the slope has
 # long vanished.
-
-# ---- gaussian
-
-BITS = sqrt(log2(e) / 2)
-
-
-class GaussianConstants(NamedTuple):
-    height: float       # gamma / (sigma sqrt(2 pi))
-    width: float        # sqrt(log2(e) / 2) / sigma: exp(-x^2 / (2 sigma^2)) = 2**-(width x)^2
-    root: float         # 1 / (sigma sqrt 2)
-    gamma: float
-    limit: float        # 13 sigma: beyond, the density is too small for a float32
-
-
-@elementwise
-def gaussian_slope(x, k):
-    z = minimum(abs(x), k.limit) * k.width
-    return k.height * half_to(z * z)
-
-
-@elementwise
-def gaussian_smooth(x, k):
-    return k.gamma * (HALF * (ONE + erf(x * k.root)))
-
-
-def gaussian(gamma: float = 0.5, sigma: float = 0.5) -> Surrogate:
-    """gamma N(x; 0, sigma)."""
-    _positive(gamma=gamma, sigma=sigma)
-    constants = GaussianConstants(
-        height=gamma / (sigma * sqrt(2 * pi)), width=BITS / sigma,
-        root=1 / (sigma * sqrt(2)), gamma=gamma, limit=13 * sigma)
-    return Surrogate("gaussian", {"gamma": gamma, "sigma": sigma},
-                     heaviside, gaussian_smooth, gaussian_slope, constants)
-
-
-# ---- multi-gaussian
-
-class MultiGaussianConstants(NamedTuple):
-    """A main lobe of width sigma, and two lower and wider side lobes."""
-    height: float       # gamma (1 + h) / (sigma sqrt(2 pi))
-    width: float        # sqrt(log2(e) / 2) / sigma
-    side_height: float  # gamma h / (s sigma sqrt(2 pi))
-    side_width: float   # sqrt(log2(e) / 2) / (s sigma)
-    sigma: float
-    root: float         # 1 / (sigma sqrt 2)
-    side_root: float    # 1 / (s sigma sqrt 2)
-    gamma: float
-    h: float
-    limit: float        # 13 max(1, s) sigma: beyond, all three densities are too small for a float32
-
-
-@elementwise
-def multi_gaussian_slope(x, k):
-    x = minimum(abs(x), k.limit)
-    z = x * k.width
-    left = (x - k.sigma) * k.side_width
-    right = (x + k.sigma) * k.side_width
-    return k.height * half_to(z * z) - k.side_height * (half_to(left * left) + half_to(right * right))
-
-
-@elementwise
-def multi_gaussian_smooth(x, k):
-    main = HALF * (ONE + erf(x * k.root))
-    left = HALF * (ONE + erf((x - k.sigma) * k.side_root))
-    right = HALF * (ONE + erf((x + k.sigma) * k.side_root))
-    return k.gamma * ((ONE + k.h) * main - k.h * (left + right))
-
-
-def multi_gaussian(gamma: float = 0.5, sigma: float = 0.5, h: float = 0.15, s: float = 6.0) -> Surrogate:
-    """gamma [(1+h) N(x; 0, sigma) - h N(x; sigma, s sigma) - h N(x; -sigma, s sigma)]."""
-    _positive(gamma=gamma, sigma=sigma, h=h, s=s)
-    constants = MultiGaussianConstants(
-        height=gamma * (1 + h) / (sigma * sqrt(2 * pi)), width=BITS / sigma,
-        side_height=gamma * h / (s * sigma * sqrt(2 * pi)), side_width=BITS / (s * sigma),
-        sigma=sigma, root=1 / (sigma * sqrt(2)), side_root=1 / (s * sigma * sqrt(2)),
-        gamma=gamma, h=h, limit=13 * max(1, s) * sigma + sigma)
-    return Surrogate("multi_gaussian", {"gamma": gamma, "sigma": sigma, "h": h, "s": s},
-                     heaviside, multi_gaussian_smooth, multi_gaussian_slope, constants)
-
 
 # ---- triangle
 
@@ -217,7 +85,7 @@ def triangle_smooth(x, k):
 
 def triangle(gamma: float = 0.5, slope: float = 1.0) -> Surrogate:
     """gamma max(0, 1 - slope |x|)."""
-    _positive(gamma=gamma, slope=slope)
+    positive(gamma=gamma, slope=slope)
     constants = SlopeConstants(gamma, slope, area=gamma / slope, limit=1 / slope)
     return Surrogate("triangle", {"gamma": gamma, "slope": slope},
                      heaviside, triangle_smooth, triangle_slope, constants)
@@ -239,9 +107,17 @@ def exponential_smooth(x, k):
 
 def exponential(gamma: float = 0.5, slope: float = 5.0) -> Surrogate:
     """gamma exp(-slope |x|)."""
-    _positive(gamma=gamma, slope=slope)
+    positive(gamma=gamma, slope=slope)
     constants = SlopeConstants(gamma, slope, area=gamma / slope, limit=80 / slope)
     return Surrogate("exponential", {"gamma": gamma, "slope": slope},
+                     heaviside, exponential_smooth, exponential_slope, constants)
+
+
+def symmetric_exponential(alpha: float = 5.0, c: float = 0.4) -> Surrogate:
+    """c alpha / (2 exp(alpha |x|)): `exponential` by another name for its height."""
+    positive(alpha=alpha, c=c)
+    constants = SlopeConstants(c * alpha / 2, alpha, area=c / 2, limit=80 / alpha)
+    return Surrogate("symmetric_exponential", {"alpha": alpha, "c": c},
                      heaviside, exponential_smooth, exponential_slope, constants)
 
 
@@ -265,9 +141,34 @@ def rectangle_smooth(x, k):
 
 def rectangle(a: float = 0.5) -> Surrogate:
     """1 / (2a) for |x| < a, else 0."""
-    _positive(a=a)
+    positive(a=a)
     constants = RectangleConstants(a, height=1 / (2 * a))
     return Surrogate("rectangle", {"a": a}, heaviside, rectangle_smooth, rectangle_slope, constants)
+
+
+# ---- box
+
+
+class BoxConstants(NamedTuple):
+    half: float         # width / 2
+    height: float
+
+
+@elementwise
+def box_slope(x, k):
+    return k.height * (greater(x, -k.half) * greater_equal(k.half, x))
+
+
+@elementwise
+def box_smooth(x, k):
+    return k.height * (minimum(maximum(x, -k.half), k.half) + k.half)
+
+
+def box(width: float = 1.0, height: float = 1.0) -> Surrogate:
+    """height for -width / 2 < x <= width / 2, else 0."""
+    positive(width=width, height=height)
+    constants = BoxConstants(half=width / 2, height=height)
+    return Surrogate("box", {"width": width, "height": height}, heaviside, box_smooth, box_slope, constants)
 
 
 # ---- superspike
@@ -292,7 +193,7 @@ def superspike_smooth(x, k):
 
 def superspike(slope: float = 25.0) -> Surrogate:
     """1 / (1 + slope |x|)^2, the derivative of the fast sigmoid x / (1 + slope |x|)."""
-    _positive(slope=slope)
+    positive(slope=slope)
     constants = SuperspikeConstants(slope, limit=1e18)
     return Surrogate("superspike", {"slope": slope},
                      heaviside, superspike_smooth, superspike_slope, constants)
@@ -320,7 +221,7 @@ def atan_smooth(x, k):
 
 def atan(alpha: float = 2.0) -> Surrogate:
     """(alpha/2) / (1 + (pi alpha x / 2)^2)."""
-    _positive(alpha=alpha)
+    positive(alpha=alpha)
     constants = AtanConstants(height=alpha / 2, scale=pi * alpha / 2, inverse_pi=1 / pi)
     return Surrogate("atan", {"alpha": alpha}, heaviside, atan_smooth, atan_slope, constants)
 
@@ -345,13 +246,14 @@ def sigmoid_smooth(x, k):
 
 def sigmoid(slope: float = 4.0) -> Surrogate:
     """slope S(slope x) (1 - S(slope x)) with S the logistic function."""
-    _positive(slope=slope)
+    positive(slope=slope)
     constants = SigmoidConstants(slope)
     return Surrogate("sigmoid", {"slope": slope}, heaviside, sigmoid_smooth, sigmoid_slope, constants)
 
 
 SURROGATES = {make.__name__: make for make in
-              (gaussian, multi_gaussian, triangle, exponential, rectangle, superspike, atan, sigmoid)}
+              (gaussian, multi_gaussian, double_gaussian, triangle, exponential, symmetric_exponential,
+               rectangle, box, superspike, atan, sigmoid)}
 
 
 # ---- relu: no surrogate, but an analog "spike" with its own derivative

@@ -83,15 +83,16 @@ def _factor(layer, setting, own, times):
 
 def _settings(layer, params, times):
     _, names = POPULATIONS[type(layer).__name__]
-    have = {**layer.fixed, **layer.params}
     own = {}            # what is found, for each neuron, in float64
     found = {}
     for setting in sorted(names, key=lambda name: not name.startswith("tau_")):     # others count by them
         value = np.ravel(params[names[setting]]) / _factor(layer, setting, own, times)
-        like = have[setting]
+        key = layer.key(setting)
+        like = {**layer.fixed, **layer.params}[key]
         with np.errstate(over="ignore"):
-            found[setting] = value[::layer.n // like.size].astype(like.dtype)
-        own[setting] = np.repeat(found[setting].astype(np.float64), layer.n // like.size)
+            value = value[::layer.n // like.size].astype(like.dtype)
+        own[setting] = np.repeat(value.astype(np.float64), layer.n // like.size)
+        found[key] = layer.stored(setting, value)
     return found
 
 

@@ -25,6 +25,9 @@ input rate.  Source: Rossbroich, Gygax, Zenke 2022, Neuromorph. Comput. Eng. 2 (
 `lsuv`: what each synapse layer hands out has a given standard deviation, on a batch of data.
 Source: Mishkin, Matas 2016, All you need is a good init, ICLR (arXiv 1511.06422).
 
+`uniform`, `log_uniform`, `normal`: distributions of initial values, ALIF(36, tau_adp=ns.init.uniform(60,
+300)); others by name, see numsnn.layers.initialise.
+
 A synapse layer is one with a parameter "weight": (n_in, n_out), or (out, in, ...) in a convolution.
 """
 
@@ -37,9 +40,11 @@ import numpy as np
 from ..checked import checked
 from ..devices.contract import valid_steps
 from ..layers import Dropout, Population, Scale
-from ..layers.initialise import initial
+from ..layers.initialise import initial, log_uniform, normal, uniform
 from ..network.network import Network
 from ..signals.spikes import Spikes
+
+__all__ = ["fluctuation_driven", "log_uniform", "lsuv", "normal", "uniform"]
 
 STEPS, LONGEST = 64, 2 ** 15        # steps of a membrane's response that are run at a time, and at most
 SMALL = 2.0 ** -10                  # the impulse, in thresholds: far below one, and a power of 2
@@ -129,7 +134,7 @@ def _synapses(net):
 
 def _threshold(layer):
     """(N,) v_threshold, None where the layer has none."""
-    own = {**layer.fixed, **layer.params}.get("v_threshold")
+    own = layer.values().get("v_threshold")
     return None if own is None else np.repeat(own.astype(np.float64), layer.n // own.size)
 
 
@@ -246,10 +251,8 @@ def _alone(net, name):
     if not model.spiking or "v" not in model.Out._fields or len(model.Inputs._fields) > 1:
         raise ValueError(f"layer {name}: {type(layer).__name__} is not a spiking neuron with one input "
                          f"current; give rates as a dict that leaves it out")
-    settings = {key: array for key, array in {**layer.fixed, **layer.params}.items()
-                if not key.startswith("recurrent")}
-    apart = {"recurrent": False} if layer.recur else {}
-    population = type(layer)(**{**layer.config(), **apart, **settings})
+    apart = {"learn": (), "learn_as": None, **({"recurrent": False} if layer.recur else {})}
+    population = type(layer)(**{**layer.config(), **apart, **layer.values()})
     return Network(population, dt=net.dt, dtype="float64", device="reference", input_shape=layer.shape_out)
 
 

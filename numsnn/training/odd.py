@@ -14,7 +14,7 @@ import numpy as np
 
 from ..datasets import Dataset
 from ..datasets.dataset import Batch
-from ..layers import BatchNorm
+from ..layers import BatchNorm, Population
 from ..network.network import Network
 from ..signals.spikes import Spikes
 from .evaluation import counted
@@ -137,10 +137,11 @@ def _comes_near(net, name, layer, train):
 def _time_constants(net: Network, batch: Batch) -> Iterator[str]:
     steps = batch.x.shape[0]
     for name, layer in net.layers.items():
-        for setting, values in (layer.params | layer.fixed).items():
-            if not setting.startswith("tau_"):
-                continue
-            tau = float(np.median(np.asarray(values))) / net.dt
+        if not isinstance(layer, Population):
+            continue
+        values = layer.values()
+        for setting in layer.model.time_constants:
+            tau = float(np.median(values[setting])) / net.dt
             if tau < SHORT:
                 yield (f"{name}.{setting} is {tau:.2g} time steps (dt={net.dt:g}): all is forgotten from one "
                        f"step to the next; time constants are in the unit of dt")

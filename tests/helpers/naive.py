@@ -86,6 +86,18 @@ def psi_multi_gaussian(x, gamma=0.5, sigma=0.5, h=0.15, s=6.0):
     return gamma * ((1 + h) * main - h * right - h * left)
 
 
+def psi_double_gaussian(x, gamma=0.5, sigma=0.5, h=0.15, s=6.0):
+    return gamma * ((1 + h) * normal(x, 0, sigma) - 2 * h * normal(x, 0, s * sigma))
+
+
+def psi_symmetric_exponential(x, alpha=5.0, c=0.4):
+    return c * alpha / (2 * math.exp(alpha * abs(x)))
+
+
+def psi_box(x):
+    return 1.0 if -0.5 < x <= 0.5 else 0.0
+
+
 def psi_triangle(x, gamma=0.5, slope=1.0):
     return gamma * max(0.0, 1 - slope * abs(x))
 

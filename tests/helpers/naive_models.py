@@ -1,6 +1,7 @@
 """The neurons of naive.py under the names and in the tuples of our models."""
 
 import naive
+import naive_oscillators
 
 
 def naive_step(model, options, settings, currents, state, inclusive):
@@ -125,12 +126,20 @@ def naive_refractory(plain):
     return with_waiting
 
 
+def alone(neuron):
+    """Of a neuron with one current."""
+    return lambda s, options, currents, state: neuron(s, options, currents[0], state)
+
+
 NAIVE = {"LSTM": naive_lstm, "GRU": naive_gru, "GRUBefore": naive_gru_before, "SimpleRNN": naive_simple_rnn,
          "LIAFLSTM": naive_liaf_lstm, "LIAFGRU": naive_liaf_gru, "ALIF": naive_alif, "LIF": naive_lif,
          "LIFNext": naive_lif_next, "LIAF": naive_liaf, "ARLIF": naive_arlif, "LI": naive_li,
          "Integrator": naive_integrator, "IF": naive_if, "CubaLI": naive_cuba_li, "CubaLIF": naive_cuba_lif,
          **{f"{name}Refractory": naive_refractory(plain) for name, plain in (
-             ("LIF", naive_lif), ("IF", naive_if), ("ALIF", naive_alif), ("CubaLIF", naive_cuba_lif))}}
+             ("LIF", naive_lif), ("IF", naive_if), ("ALIF", naive_alif), ("CubaLIF", naive_cuba_lif))},
+         **{name: alone(getattr(naive_oscillators, name.lower())) for name in (
+             "AdLIF", "PLIF", "RF", "BRF", "HRF", "SiLIF", "CSiLIF")},
+         "ALIFSame": alone(naive_oscillators.alif_same)}
 
 
 def number(x):

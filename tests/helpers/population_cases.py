@@ -11,6 +11,9 @@ from numsnn.neurons.activation import ACTIVATIONS
 # models whose step is another one's (IF: the LIF's) are compiled to the same loops
 OF_THEIR_OWN = [model for model in NEURONS.values() if inspect.getmodule(model.step).NAME == model.name]
 
+# models that few steps of small currents do not bring to a threshold of 1: (1 - alpha) I, and adaptation
+FAINT = ("SiLIF",)
+
 
 def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=False, bias=True, seed=0):
     """(dynamics, x, start, recurrent) with random coefficients, state and weights.
@@ -34,7 +37,8 @@ def case(model, shape, *, dtype=np.float32, recur=True, smooth=False, ragged=Fal
     lengths = rng.integers(0, steps + 1, batch) if ragged else None
     surrogate = sg.multi_gaussian().smoothed() if smooth else sg.multi_gaussian()
     activation = ACTIVATIONS["tanh" if "activation" in model.defaults else "identity"]
-    x = model.Inputs(*(rng.normal(0.5, 3, shape).astype(dtype) for _ in model.Inputs._fields))
+    spread = 30 if model.name in FAINT else 3
+    x = model.Inputs(*(rng.normal(0.5, spread, shape).astype(dtype) for _ in model.Inputs._fields))
     dynamics = Dynamics(model, surrogate, field, activation)
     return dynamics, x, Start(coefficients, state, last, lengths), recurrent
 
