@@ -27,9 +27,16 @@ def of_neurons(name, recurrent):
     model = ns.neurons.NEURONS[name]
     gates = len(model.feedforward)
     biases = {"recurrent_bias_init": ("uniform", -1, 1)} if recurrent else {}
-    layer = ns.population(model)(6, recurrent=recurrent, **biases)
-    return network(ns.Dense(5, gates * 6, **WIDE), layer, ns.Dense(6, 3), ns.LI(3),
-                   ns.OverTime("mean"))
+    settings, dt, weights = of_resonators() if "omega" in model.Settings._fields else ({}, 1.0, WIDE)
+    layer = ns.population(model)(6, recurrent=recurrent, **biases, **settings)
+    return network(ns.Dense(5, gates * 6, **weights), layer, ns.Dense(6, 3), ns.LI(3), ns.OverTime("mean"),
+                   dt=dt)
+
+
+def of_resonators():
+    """Settings, dt and weights with which they swing, and do not grow: small steps, large currents."""
+    settings = {"omega": ("uniform", 3, 10), "damping": ("uniform", 0.1, 1)}
+    return settings, 0.05, {"weight": ("uniform", -40, 40)}
 
 
 def over_time(reduce, of, start):
