@@ -34,6 +34,24 @@ def try_out(model: Any, f: Any) -> None:
             raise ValueError(f"neuron model {model.name!r}: step hands out another {field!r} than it carries "
                              f"on; say DIFFERS = ({field!r},), or give one of them another name")
     _check_names(model)
+    _check_bounds(model)
+
+
+def _check_bounds(model):
+    for what, given in (("BOUNDS", model.bounds), ("LEARN_AS", model.learn_as)):
+        for name in given:
+            if name not in model.Settings._fields:
+                raise ValueError(f"neuron model {model.name!r}: {what} names {name!r}, which is no setting; "
+                                 f"there are {', '.join(model.Settings._fields)}")
+    for name, given in model.bounds.items():
+        pair = isinstance(given, (tuple, list)) and len(given) == len(("low", "high"))
+        if not callable(given) and not pair:
+            raise ValueError(f"neuron model {model.name!r}: BOUNDS[{name!r}] must be (low, high), with None "
+                             f"for no bound, or a function (options, dt, learned) -> Bound; got {given!r}")
+    for name, form in model.learn_as.items():
+        if form not in ("log", "logit"):
+            raise ValueError(f'neuron model {model.name!r}: LEARN_AS[{name!r}] must be "log" or "logit"; '
+                             f"got {form!r}")
 
 
 def _check_names(model):

@@ -23,6 +23,9 @@ WRONG_MODELS = {
     "Params must be a class of NamedTuple; got": {"Params": dict},
     "step must be arithmetic of scalars that gives (Out, State); it says: ": {
         "step": lambda inputs, state, params, f: params.no_such_field},
+    "BOUNDS names 'tau', which is no setting; there are ": {"BOUNDS": {"tau": (0, 1)}},
+    "BOUNDS['leak'] must be (low, high), with None for no bound": {"BOUNDS": {"leak": 5}},
+    "LEARN_AS['leak'] must be \"log\" or \"logit\"; got 'exp'": {"LEARN_AS": {"leak": "exp"}},
     "step_adjoint must be a plain function (def); got partial": {
         "step_adjoint": functools.partial(leaky.step_adjoint)},
 }
