@@ -29,7 +29,20 @@ def summary(net, seen: dict | None = None) -> str:
     lines = [_line(row, widths) for row in table]
     lines.insert(1, "-" * max(map(len, lines)))
     lines.append(_parameters(net))
+    lines += _bounds(net)
     return "\n".join(lines)
+
+
+def _bounds(net):
+    """Where learned settings lie, but for time constants without another bound than the equations'."""
+    found = []
+    for name, layer in net.layers.items():
+        for setting in getattr(layer, "learn", ()):
+            bound = layer.bound(setting)
+            if str(bound) != "(-inf, inf)" and (not bound.rule or setting in layer.own_bounds):
+                form = layer.form(setting).prefix.rstrip("_")
+                found.append(f"{name}.{setting} {bound}{form and f' learned as {form}'}")
+    return ["bounds: " + ", ".join(found)] if found else []
 
 
 def _row(name, layer):

@@ -73,6 +73,13 @@ def test_bounds_for_each_neuron_and_for_a_shared_setting():
         shared.params["alif0.tau_mem"] = np.full(1, 23.0)
 
 
+def test_the_summary_shows_bounds_that_are_not_the_equations_own():
+    net = network(learn_as={"tau_mem": "log"}, bounds={"tau_mem": (5, 25), "beta": (None, 2.5)})
+    assert net.summary().splitlines()[-1] == \
+        "bounds: alif0.tau_mem (5, 25) learned as log, alif0.beta (-inf, 2.5)"
+    assert "bounds" not in network(bounds=None).summary()
+
+
 def test_training_counts_what_it_put_back_and_files_keep_it(tmp_path, rng):
     net = network("float32", "cpu", learn_as={"tau_mem": "log"})
     x, labels = data(rng)
