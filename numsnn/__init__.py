@@ -53,6 +53,7 @@ from .neurons import surrogate
 from .reports import plot, report
 from .signals import Events, Spikes, audio, encode
 from .training import (
+    Diagnosis,
     Evaluation,
     GradientError,
     History,
@@ -60,6 +61,7 @@ from .training import (
     TrainingWarning,
     check_gradients,
     check_loss,
+    diagnose,
     evaluate,
     fit,
     init,
@@ -74,14 +76,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation", "Add", "AvgPool1d", "AvgPool2d", "BatchNorm", "Bidirectional", "CheckpointError",
     "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Dataset", "Delay", "Dense",
-    "Dropout", "Embedding", "Evaluation", "Events", "ExportError", "Flatten", "FormatError", "From",
-    "GradientError", "History", "IntegerNetwork", "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d",
-    "MembraneNorm", "Network", "OverTime", "PoolTime", "Population", "Previous", "Repeat", "Reshape",
-    "Residual", "Reverse", "Scale", "Spikes", "SumPool1d", "SumPool2d", "Ternary", "Threshold",
-    "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio", "check_gradients", "check_loss",
-    "datasets", "encode", "energy", "evaluate", "export_c", "fit", "get_num_threads", "init", "layers",
-    "load", "loss", "metrics", "neurons", "nir", "optim", "plot", "population", "predict", "quantise",
-    "regularise", "report", "save", "set_num_threads", "surrogate", "warm_up",
+    "Diagnosis", "Dropout", "Embedding", "Evaluation", "Events", "ExportError", "Flatten",
+    "FormatError", "From", "GradientError", "History", "IntegerNetwork", "Layer", "LayerNorm",
+    "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime", "Population",
+    "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Scale", "Spikes", "SumPool1d", "SumPool2d",
+    "Ternary", "Threshold", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
+    "check_gradients", "check_loss", "datasets", "diagnose", "encode", "energy", "evaluate", "export_c",
+    "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics", "neurons", "nir", "optim",
+    "plot", "population", "predict", "quantise", "regularise", "report", "save", "set_num_threads",
+    "surrogate", "warm_up",
 ]
 __all__ += models.__all__
 

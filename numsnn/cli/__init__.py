@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, energy, recipes, warmup, bench, convert, info, export, guide."""
+"""The command line: numsnn train, evaluate, diagnose, energy, recipes, warmup, bench, convert, info ..."""
 
 import os
 import sys

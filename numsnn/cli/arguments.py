@@ -13,6 +13,7 @@ def parser() -> argparse.ArgumentParser:
     commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_evaluate(commands)
+    _add_diagnose(commands)
     _add_energy(commands)
     _add_recipes(commands)
     _add_warmup(commands)
@@ -49,6 +50,16 @@ def _add_evaluate(commands):
                           help="write pictures, numbers and a page that shows them (report.md) to a folder")
     _add_last(evaluate)
     _add_device(evaluate)
+
+
+def _add_diagnose(commands):
+    diagnose = commands.add_parser(
+        "diagnose", help="what a checkpoint does on its test data, and what keeps it from learning")
+    _add_checkpoint(diagnose)
+    _add_data(diagnose)
+    diagnose.add_argument("--samples", type=int, default=32, metavar="N", help="sequences (default 32)")
+    _add_last(diagnose)
+    _add_device(diagnose)
 
 
 def _add_energy(commands):

@@ -141,6 +141,14 @@ def _evaluate(options):
                  intro=f"{of} {options.checkpoint}"))
 
 
+def _diagnose(options):
+    from ..recipes import RECIPES
+    from ..training.diagnosis import diagnose
+    recipe, net, test, _ = _tested(options, "ns.diagnose")
+    loss = RECIPES[recipe].loss if recipe in RECIPES else None
+    print(diagnose(net, test, loss=loss, samples=options.samples))
+
+
 def _energy(options):
     from ..energy import preset, table
     from ..reports import plot
@@ -236,5 +244,6 @@ def _guide(options):
     print(guide.page(options.page), end="")
 
 
-COMMANDS = {"train": _train, "evaluate": _evaluate, "energy": _energy, "recipes": _recipes, "warmup": _warmup,
-            "bench": _bench, "convert": convert, "info": _info, "export": export, "guide": _guide}
+COMMANDS = {"train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "energy": _energy,
+            "recipes": _recipes, "warmup": _warmup, "bench": _bench, "convert": convert, "info": _info,
+            "export": export, "guide": _guide}

@@ -41,13 +41,18 @@ def warn_of_odd(net: Network, train: Dataset, valid: Dataset | None) -> None:
 
 def odd(net: Network, train: Dataset, valid: Dataset | None) -> Iterator[str]:
     """A sentence for each thing that is odd."""
-    yield from _labels(train, valid)
     batch = _batch(train, FEW)
+    yield from of_data(train, valid, batch)
+    if not _all_zero(train, batch):
+        yield from _silent(net, train, batch)
+    yield from of_time_constants(net, batch)
+
+
+def of_data(train: Dataset, valid: Dataset | None, batch: Batch) -> Iterator[str]:
+    """Sentences on labels and inputs; batch: some sequences of the training set."""
+    yield from _labels(train, valid)
     if _all_zero(train, batch):
         yield f"the inputs of the training set {train.name!r} are all 0: there is nothing to learn from"
-    else:
-        yield from _silent(net, train, batch)
-    yield from _time_constants(net, batch)
 
 
 def _batch(train, n):
@@ -134,7 +139,8 @@ def _comes_near(net, name, layer, train):
     return (v > NEAR * theta).any() and slope[0] > STEEP * slope[1]
 
 
-def _time_constants(net: Network, batch: Batch) -> Iterator[str]:
+def of_time_constants(net: Network, batch: Batch) -> Iterator[str]:
+    """Sentences on time constants that do not fit the steps of a batch."""
     steps = batch.x.shape[0]
     for name, layer in net.layers.items():
         if not isinstance(layer, Population):
