@@ -1,0 +1,32 @@
+"""ECG with adLIF and BRF: the papers' sizes, settings and bounds; a step of training on the reference."""
+
+import numpy as np
+import pytest
+
+import numsnn as ns
+from numsnn import recipes
+from numsnn.datasets import synthetic
+
+
+@pytest.mark.parametrize(("name", "parameters"), (("ecg-adlif", 36 * 4 + 36 + 36 * 36 + 4 * 36 + 6 * 36 + 6),
+                                                  ("ecg-brf", 36 * 4 + 36 * 36 + 2 * 36 + 6 * 36 + 6)))
+def test_it_trains_within_its_bounds(name, parameters):
+    recipe = recipes.get(name)
+    net = recipe.network(recipe.options, seed=1, device="reference")
+    assert net.n_params == parameters
+    few = synthetic.ecg(8, seed=1).select(np.arange(8))
+    few = ns.Dataset(few.x[:120], few.y[:120])
+    history = ns.fit(net, few, loss=recipe.loss, optimizer=recipe.optimizer(recipe.options), epochs=12,
+                     batch_size=4, progress=False)
+    assert history["loss"][-1] < history["loss"][0]
+    hidden = net.layers[name.replace("ecg-", "") + "0"]
+    for setting in hidden.learn:
+        assert not hidden.bound(setting).outside(hidden.values()[setting]).any()
+
+
+def test_adlif_begins_within_the_papers_ranges():
+    recipe = recipes.get("ecg-adlif")
+    values = recipe.network(recipe.options, seed=2).layers["adlif0"].values()
+    for setting, (low, high) in {"tau_mem": (5, 25), "tau_adp": (60, 300), "a": (0, 1), "b": (0, 2)}.items():
+        assert low <= values[setting].min() and values[setting].max() <= high
+        assert np.ptp(values[setting]) > 0.6 * (high - low)
