@@ -63,6 +63,8 @@ def test_resume_evaluate_info_recipes(trained, capsys):
     accuracy = json.loads((trained / "metrics.json").read_text())["test"]["accuracy"]
     assert "SYNTHETIC" in printed
     assert f"accuracy {accuracy:.4f}" in printed
+    assert cli.main(["diagnose", checkpoint, "--samples", "4"]) == 0
+    assert "gradient end > begin" in capsys.readouterr().out
     assert cli.main(["info", checkpoint]) == 0
     assert "epoch 2 done" in capsys.readouterr().out
     assert cli.main(["recipes"]) == 0

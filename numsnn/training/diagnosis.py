@@ -152,9 +152,9 @@ def _flow(net, batch, loss, state, pieces):
     _, dy = loss(y, labels, mask, answer_lengths(net, lengths))
     dstate, norms = None, []
     for tape, (y, *_) in zip(reversed(tapes), reversed(answers), strict=True):
-        _, dstate = net.backward(tape, dy, dstate)
+        _, dstate = net.backward(tape, np.zeros_like(y) if norms else dy, dstate)
         norms.append({name: _norm(d) for name, d in dstate.items() if d is not None})
-        dy, dstate = np.zeros_like(y), _without_sums(net, dstate)
+        dstate = _without_sums(net, dstate)
     return edges[:-1], {name: np.array([of[name] for of in reversed(norms)]) for name in norms[0]}
 
 
@@ -203,7 +203,8 @@ def _activity(net, name, batch, start):
         return None, 0, 0, None
     fields = ["rate", *(field for field in ("v", "theta") if field in layer.recordable())]
     few = max(1, min(batch.x.shape[1], LARGEST // max(1, batch.x.shape[0] * layer.n)))
-    x, lengths = batch.x[:, :few], None if batch.lengths is None else batch.lengths[:few]
+    x = batch.x.select(np.arange(few)) if isinstance(batch.x, Spikes) else batch.x[:, :few]
+    lengths = None if batch.lengths is None else batch.lengths[:few]
     state = {key: None if s is None else type(s)(*(a[:few] for a in s)) for key, s in start.items()}
     seen = net.run(x, state, lengths=lengths, record={name: tuple(fields)})[2][name]
     rate = seen["rate"].reshape(few, -1)
@@ -230,8 +231,25 @@ def _pinned(name, layer, values, grads):
 
 
 def _of_layer(net: Network, layer: Layer, batch: Batch, steps: int) -> Iterator[str]:
+    population: Any = net.layers[layer.name]
+    if "spike" in (population.output, population.recur):
+        yield from _of_spikes(layer)
+    if layer.rate and layer.near is not None and layer.near < FEW_NEAR:
+        yield (f"{layer.name}: in {layer.near:.2%} of neurons and steps a membrane is near its threshold, "
+               f"and only there gradients pass; a wider surrogate ({population.surrogate.name}), or other "
+               f"weights")
+    if layer.rate is not None:          # a readout may forget
+        yield from _of_gradient(layer, steps, whole=not is_per_step(batch.y))
+        yield from _of_time(layer, batch)
+    for setting, (count, bound) in layer.pinned.items():
+        size = population.params[population.key(setting)].size
+        if count > PINNED * size:
+            yield (f"{layer.name}.{setting}: {count} of {size} values lie on their bound {bound}, and their "
+                   f"gradient holds them there; widen it (bounds=), or do not learn this setting")
+
+
+def _of_spikes(layer):
     name, n = layer.name, layer.n
-    population: Any = net.layers[name]
     if layer.rate == 0:
         yield (f"{name} never spikes, and what comes after it gets nothing: scale its weights "
                f"(ns.init.lsuv, ns.init.fluctuation_driven), or lower v_threshold")
@@ -242,24 +260,14 @@ def _of_layer(net: Network, layer: Layer, batch: Batch, steps: int) -> Iterator[
         yield (f"{name} spikes too much (rate {layer.rate:.2f}, {layer.saturated} of {n} neurons in every "
                f"step): spikes tell little then; smaller weights, a higher v_threshold, or "
                f"ns.regularise.RateBand")
-    if layer.rate and layer.near is not None and layer.near < FEW_NEAR:
-        yield (f"{name}: in {layer.near:.2%} of neurons and steps a membrane is near its threshold, and only "
-               f"there gradients pass; a wider surrogate ({population.surrogate.name}), or other weights")
-    if layer.rate is not None:          # a readout may forget
-        yield from _of_gradient(layer, steps)
-        yield from _of_time(layer, batch)
-    for setting, (count, bound) in layer.pinned.items():
-        size = population.params[population.key(setting)].size
-        if count > PINNED * size:
-            yield (f"{name}.{setting}: {count} of {size} values lie on their bound {bound}, and their "
-                   f"gradient holds them there; widen it (bounds=), or do not learn this setting")
 
 
-def _of_gradient(layer, steps):
+def _of_gradient(layer, steps, whole):
+    """whole: one answer to a sequence, so that its first steps should count."""
     if not len(layer.gradients) or not np.isfinite(layer.growth):
         return
     over_all = layer.growth ** steps
-    if over_all < VANISHES:
+    if whole and over_all < VANISHES:
         back = np.log(0.01) / np.log(layer.growth)
         yield (f"{layer.name}: the gradient dies on its way back, x {layer.growth:.3g} a step: after "
                f"{back:.0f} steps 1 % is left, and what was before is not learned; longer time constants "

@@ -60,9 +60,9 @@ def test_the_gradient_on_its_way_back_is_that_of_the_state(data):
     """Against a membrane of one time constant: each step back it is alpha of what it was."""
     net = ns.Network(ns.Dense(8, 3), ns.LI(3, tau_mem=10.0), seed=0, device="reference", dtype="float64")
     of_steps = ns.Dataset(data.x, np.tile(data.y, (120, 1)))
-    found, = ns.diagnose(net, of_steps, pieces=6).layers
+    found, = ns.diagnose(net, of_steps, pieces=7).layers
     assert found.growth == pytest.approx(np.exp(-1 / 10), rel=1e-6)
-    assert len(found.gradients) == 6 and found.taus["tau_mem"] == (10, 10, 10)
+    assert len(found.gradients) == 7 and found.taus["tau_mem"] == (10, 10, 10)
 
 
 def test_numbers_of_a_layer(data):
@@ -73,6 +73,17 @@ def test_numbers_of_a_layer(data):
     assert found.radius == pytest.approx(0.7, rel=1e-5) == found.norm
     batch = next(data.batches(24, prefetch=0))
     assert str(ns.diagnose(net, batch)) == str(ns.diagnose(net, data, samples=24))
+
+
+def test_events_steps_and_lengths(data):
+    """Spikes, labels of steps and sequences that end early give what arrays give."""
+    net = ns.Network(ns.Dense(8, 20, **INPUT), ns.ALIF(20, recurrent=True), ns.Dense(20, 3), ns.LI(3), seed=0,
+                     device="reference")
+    lengths = np.linspace(80, 120, 24).astype(int)
+    labels = np.tile(data.y, (120, 1))
+    x = data.x * (np.arange(120)[:, None, None] < lengths[:, None])
+    dense, events = (ns.Dataset(form, labels, lengths=lengths) for form in (x, ns.Spikes.from_dense(x)))
+    assert str(ns.diagnose(net, dense)) == str(ns.diagnose(net, events))
 
 
 def test_bad_input_is_refused(data):
