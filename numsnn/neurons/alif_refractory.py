@@ -3,7 +3,7 @@
 The equations of `ALIF`, with spikes held back as numsnn.neurons.refractory says: one that is held back raises
 no threshold and resets nothing.
 
-    tau_mem, tau_adp, v_threshold, beta  as in `ALIF`
+    tau_mem, tau_adp, v_threshold, beta, and the option detach_reset: as in `ALIF`
     refractory                           time after a spike in which there is none, in the unit of dt
 
 Source: Yin, Corradi, Bohte 2020; Gerstner & Kistler 2002, section 4.2.

@@ -6,9 +6,16 @@
     s_t     = H(u_t - theta_t)
     v_t     = u_t - theta_t s_t
 
-Meaning, units and initial states as in `ALIF`.  The membrane that is handed out, `v`, is u_t, before the
-reset.  What a spike takes from the membrane decays with it, while in `ALIF` it is taken one step later.
-Source: Bellec et al. 2018 (LSNN) reset in the step after a spike; this is the convention of most simulators.
+The membrane that is handed out, `v`, is u_t, before the reset.  What a spike takes from the membrane decays
+with it, while in `ALIF` it is taken one step later.  `detach_reset=True` keeps the gradient from flowing
+through the spike of the reset.
+
+    tau_mem      membrane time constant, in the unit of dt
+    tau_adp      time constant of the adaptation, in the unit of dt
+    v_threshold  resting threshold, in the unit of v
+    beta         strength of the adaptation, in the unit of v
+
+Initial states as in `ALIF`.  Source: Yin, Corradi, Bohte 2020, with the reset of most simulators.
 """
 
 from typing import NamedTuple
