@@ -125,8 +125,8 @@ def test_bad_bounds_are_refused(given, message):
         network(**given)
 
 
-@pytest.mark.parametrize(("name", "numbers"), (("uniform", (3, 1)), ("uniform", (0, np.inf)), ("normal", (0, -1)),
-                                               ("log_uniform", (0, 1))))
+@pytest.mark.parametrize(("name", "numbers"), (
+    ("uniform", (3, 1)), ("uniform", (0, np.inf)), ("normal", (0, -1)), ("log_uniform", (0, 1))))
 def test_bad_distributions_are_refused(name, numbers):
     with pytest.raises(ValueError, match="expected"):
         getattr(ns.init, name)(*numbers)
