@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf, isfinite, isnan, prod
+from numbers import Real
 from typing import TypeAlias, TypeGuard
 
 import numpy as np
@@ -85,15 +86,26 @@ def log_uniform(low: float, high: float) -> tuple:
 
 def normal(mean: float, std: float, low: float = -inf) -> tuple:
     """N(mean, std); with low given no value is below it."""
-    mean, std = float(mean), float(std)
+    mean, std, low = _numbers("normal", mean, std, low)
     if not isfinite(mean) or not 0 <= std < inf or isnan(low):
         raise ValueError(f"normal: expected a mean, a deviation from 0 on and a lowest value; "
                          f"got {mean:g}, {std:g}, {low:g}")
-    return ("normal", mean, std) if low == -inf else ("normal", mean, std, float(low))
+    return ("normal", mean, std) if low == -inf else ("normal", mean, std, low)
+
+
+def _numbers(name, *given):
+    """Numbers as floats; TypeError, in which `name` stands, where one is none."""
+    for value in given:
+        if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name}: expected numbers; got {value!r}")
+    try:
+        return tuple(map(float, given))
+    except OverflowError:
+        raise ValueError(f"{name}: expected numbers that a float can hold; got {given}") from None
 
 
 def _ordered(name, low, high):
-    low, high = float(low), float(high)
+    low, high = _numbers(name, low, high)
     if not isfinite(low) or not isfinite(high) or low > high:
         raise ValueError(f"{name}: expected finite numbers, low <= high; got {low:g}, {high:g}")
     return low, high

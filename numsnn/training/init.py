@@ -251,8 +251,9 @@ def _alone(net, name):
     if not model.spiking or "v" not in model.Out._fields or len(model.Inputs._fields) > 1:
         raise ValueError(f"layer {name}: {type(layer).__name__} is not a spiking neuron with one input "
                          f"current; give rates as a dict that leaves it out")
-    apart = {"learn": (), "learn_as": None, **({"recurrent": False} if layer.recur else {})}
-    population = type(layer)(**{**layer.config(), **apart, **layer.values()})
+    fixed = {key: value for key, value in layer.config().items() if key not in ("learn", "learn_as")}
+    apart = {"recurrent": False} if layer.recur else {}
+    population = type(layer)(**{**fixed, **apart, **layer.values()})
     return Network(population, dt=net.dt, dtype="float64", device="reference", input_shape=layer.shape_out)
 
 

@@ -141,7 +141,7 @@ def test_gradients_names_and_bounds():
     assert list(net.params)[:2] == ["first.weight", "first.bias"]
     assert "timedistributed1.recurrent" in net.params
     assert net.params["first.weight"] is net.layers["first"].layer.params["weight"]
-    net.params["timedistributed1.tau_mem"] = np.full(6, 1e-6)
+    net.params["timedistributed1.tau_mem"][...] = 1e-6      # as an optimiser does
     assert net.params.project() == 6
     assert np.allclose(net.params["timedistributed1.tau_mem"], 0.1, rtol=1e-6)
     tape = net.forward(x)[2]

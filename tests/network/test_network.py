@@ -292,7 +292,7 @@ def test_a_neuron_of_ones_own(rng):
 
 def test_what_is_no_neuron_model():
     assert ns.population("ALIF") is ns.ALIF and ns.population(NEURONS["ARLIF"]) is ns.ARLIF
-    with pytest.raises(ValueError, match="no neuron model 'ALFI'; there are ALIF"):
+    with pytest.raises(ValueError, match="no neuron model 'ALFI'; there are AdLIF, ALIF"):
         ns.population("ALFI")
     for wrong in (ns.ALIF, leaky, None):
         with pytest.raises(TypeError, match="population takes a neuron model, which"):
