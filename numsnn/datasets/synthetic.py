@@ -52,6 +52,7 @@ def ecg_signals(n: int, steps: int = 1300, seed: int = 0, noise: float = 0.015) 
     mV."""
     in_range(1, MOST, n=n, steps=steps)
     in_range(0, SEEDS, seed=seed, noise=noise)
+    n, steps = int(n), int(steps)           # a uint8 of NumPy's counts to 255
     groups = []
     for first in range(0, n, GROUP):
         rng = np.random.default_rng([seed, 2003, first])

@@ -89,6 +89,11 @@ def test_level_crossing_has_the_rate_of_the_real_coding(coded):
     assert np.abs(share[0] - share[1]).max() < 0.05
 
 
+def test_small_integers_of_numpy_are_numbers():
+    few, same = synthetic.ecg(np.uint8(3), steps=np.uint8(200)), synthetic.ecg(3, steps=200)
+    assert (few.x.dense() == same.x.dense()).all() and (few.y == same.y).all()
+
+
 def test_synthetic_ecg():
     e = synthetic.ecg_signals(70, 600, seed=3)
     assert e.signal.shape == (600, 70, 2)
