@@ -79,8 +79,7 @@ class WithSettings(Layer):
         """The arguments, where there are any, as JSON can hold them."""
         found = {"learn_as": self.learn_as} if self.learn_as else {}
         if self.own_bounds:
-            found["bounds"] = {name: [None if side is None else np.asarray(side).tolist() for side in pair]
-                               for name, pair in self.own_bounds.items()}
+            found["bounds"] = {name: list(map(_side, pair)) for name, pair in self.own_bounds.items()}
         return found
 
     def form(self, setting: str) -> Form:
@@ -188,3 +187,8 @@ class WithSettings(Layer):
             if any(np.any(getattr(d, name)) for name in names):
                 needed.append(field)
         return tuple(needed)
+
+
+def _side(given):
+    """One side of a pair of bounds as JSON has it: no infinity."""
+    return None if given is None or not np.any(np.isfinite(given)) else np.asarray(given).tolist()

@@ -81,7 +81,8 @@ def test_the_summary_shows_bounds_that_are_not_the_equations_own():
 
 
 def test_training_counts_what_it_put_back_and_files_keep_it(tmp_path, rng):
-    net = network("float32", "cpu", learn_as={"tau_mem": "log"})
+    bounds = {"tau_mem": (5, 25), "tau_adp": (np.full(5, 60.0), np.inf)}
+    net = network("float32", "cpu", learn_as={"tau_mem": "log"}, bounds=bounds)
     x, labels = data(rng)
     train = ns.Dataset(x.astype(np.float32), labels)
     history = ns.fit(net, train, loss=ns.loss.CrossEntropy(), optimizer=ns.optim.SGD(50.0), epochs=2,
