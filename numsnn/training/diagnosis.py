@@ -52,7 +52,8 @@ class Layer(NamedTuple):
     radius: float | None        # spectral radius of its recurrence
     norm: float | None          # and its largest singular value
     taus: dict[str, tuple[float, float, float]]     # least, median and largest, in steps
-    pinned: dict[str, tuple[int, str]]  # setting -> (values that a bound holds for good, the bound)
+    # setting -> (values on a bound, those of them that the gradient would take beyond it, the bound)
+    pinned: dict[str, tuple[int, int, str]]
 
 
 class Diagnosis(NamedTuple):
@@ -217,14 +218,15 @@ def _activity(net, name, batch, start):
 
 
 def _pinned(name, layer, values, grads):
-    """(setting, (number, bound)) of values on a bound, which the next update would take beyond it."""
+    """(setting, (values on a bound, those that the next update would take beyond it, the bound))."""
     for setting in layer.learn:
         bound, key = layer.bounds()[layer.key(setting)], layer.key(setting)
         low, high, _ = bound.typed(layer.dtype)
         value, d = np.asarray(layer.params[key]), grads[f"{name}.{key}"]
-        count = int(((value <= low) & (d > 0)).sum() + ((value >= high) & (d < 0)).sum())
-        if count:
-            yield setting, (count, str(layer.bound(setting)))
+        below, above = value <= low, value >= high
+        if below.any() or above.any():
+            held = int((below & (d > 0)).sum() + (above & (d < 0)).sum())
+            yield setting, (int(below.sum() + above.sum()), held, str(layer.bound(setting)))
 
 
 # ---- words
@@ -241,11 +243,11 @@ def _of_layer(net: Network, layer: Layer, batch: Batch, steps: int) -> Iterator[
     if layer.rate is not None:          # a readout may forget
         yield from _of_gradient(layer, steps, whole=not is_per_step(batch.y))
         yield from _of_time(layer, batch)
-    for setting, (count, bound) in layer.pinned.items():
+    for setting, (count, held, bound) in layer.pinned.items():
         size = population.params[population.key(setting)].size
-        if count > PINNED * size:
-            yield (f"{layer.name}.{setting}: {count} of {size} values lie on their bound {bound}, and their "
-                   f"gradient holds them there; widen it (bounds=), or do not learn this setting")
+        if count > PINNED * size and held > PINNED * count:
+            yield (f"{layer.name}.{setting}: {count} of {size} values lie on their bound {bound}, and the "
+                   f"gradient holds {held} of them there; widen it (bounds=), or do not learn this setting")
 
 
 def _of_spikes(layer):
