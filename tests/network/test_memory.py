@@ -167,6 +167,9 @@ SIZES = {       # name -> (network, (steps, batch, rate of spikes or None for va
 }
 
 
+MEETINGS = 5            # where the machine is busy
+
+
 class Meeting(ns.loss.CrossEntropy):
     """A loss at which two threads wait for each other, however busy the machine is.
 
@@ -193,14 +196,19 @@ def test_predicted_memory(kind, n_threads):
     x = x if rate is None else ns.Spikes.from_dense(x < rate)
     labels = rng.integers(0, 5, (steps, batch) if answers_each_step(net) else batch)
     few_labels = labels[:2] if labels.ndim == 2 else labels
-    # two threads that meet between forward and backward need not be at their peaks at the same time
+    # two threads that meet between forward and backward need not be at their peaks at the same time: what is
+    # held at most is the largest of several meetings
     highest = 1.1 if n_threads == 1 else 1.35
     for every in (None,) if kind == "norm" else (None, -(-steps // 9)):
         with threads.limited(n_threads):
             predicted = net.memory(steps, batch, rate=rate, checkpoint_every=every)
             net.loss_and_gradients(ns.loss.CrossEntropy(), x[:2], few_labels, checkpoint_every=every and 1)
-            loss = Meeting(predicted.chunks) if predicted.threads == 2 else ns.loss.CrossEntropy()
-            found = held(partial(net.loss_and_gradients, loss, x, labels, checkpoint_every=every))
+            step, found = partial(net.loss_and_gradients, checkpoint_every=every), 0
+            for _ in range(MEETINGS if predicted.threads == 2 else 1):
+                loss = Meeting(predicted.chunks) if predicted.threads == 2 else ns.loss.CrossEntropy()
+                found = max(found, held(partial(step, loss, x, labels)))
+                if predicted.total < highest * found:
+                    break
         assert 0.9 < predicted.total / found < highest, (every, str(predicted), found)
 
 
