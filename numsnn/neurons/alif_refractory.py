@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 from . import alif
 from .alif import step as alif_step, step_adjoint as alif_adjoint
-from .bounds import time_constant
 from .elementwise import ZERO, elementwise
 from .model import Options, Out
 from .refractory import held_back, held_back_adjoint, steps
 
 NAME = "ALIFRefractory"
-BOUNDS = {"tau_mem": time_constant, "tau_adp": time_constant}
+BOUNDS = alif.BOUNDS
 CONSTANT = ("attach", "refractory")
 OPTIONS = alif.OPTIONS
 

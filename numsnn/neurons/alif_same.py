@@ -23,7 +23,7 @@ from typing import NamedTuple
 from .alif import (
     BOUNDS,
     CONSTANT,
-    INITIAL_STATE as OF_ALIF,
+    INITIAL_STATE,
     OPTIONS,
     Params,
     Settings,
@@ -36,7 +36,8 @@ from .model import Inputs, Out
 NAME = "ALIFSame"
 DIFFERS = ("v",)        # handed out before the reset
 
-__all__ = ["BOUNDS", "CONSTANT", "OPTIONS", "Params", "Settings", "coefficients", "coefficients_adjoint"]
+__all__ = ["BOUNDS", "CONSTANT", "INITIAL_STATE", "OPTIONS", "Params", "Settings", "coefficients",
+           "coefficients_adjoint"]
 
 
 class State(NamedTuple):
@@ -71,6 +72,3 @@ def step_adjoint(inputs, state, params, f, dout, dstate):
             State(params.alpha * du, (ONE - params.rho) * deta, params.rho * deta),
             Params(du * (state.v - inputs.current), deta * (state.eta - state.spike), dtheta, dtheta * eta,
                    ZERO))
-
-
-INITIAL_STATE = OF_ALIF

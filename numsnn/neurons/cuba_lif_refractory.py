@@ -11,14 +11,13 @@ Source: Gerstner & Kistler 2002, sections 4.1 and 4.2.
 from typing import NamedTuple
 
 from . import cuba_lif
-from .bounds import time_constant
 from .cuba_lif import DIFFERS, OPTIONS, step as cuba_step, step_adjoint as cuba_adjoint
 from .elementwise import ZERO, elementwise
 from .model import Options, Out
 from .refractory import held_back, held_back_adjoint, steps
 
 NAME = "CubaLIFRefractory"
-BOUNDS = {"tau_syn": time_constant, "tau_mem": time_constant}
+BOUNDS = cuba_lif.BOUNDS
 CONSTANT = (*cuba_lif.CONSTANT, "refractory")
 
 __all__ = ["DIFFERS", "OPTIONS"]

@@ -10,14 +10,13 @@ Source: Gerstner & Kistler 2002, sections 4.1 and 4.2.
 from typing import NamedTuple
 
 from . import lif
-from .bounds import time_constant
 from .elementwise import ZERO, elementwise
 from .lif import DIFFERS, OPTIONS, step as lif_step, step_adjoint as lif_adjoint
 from .model import Options, Out
 from .refractory import held_back, held_back_adjoint, steps
 
 NAME = "LIFRefractory"
-BOUNDS = {"tau_mem": time_constant}
+BOUNDS = lif.BOUNDS
 CONSTANT = (*lif.CONSTANT, "refractory")
 
 __all__ = ["DIFFERS", "OPTIONS"]

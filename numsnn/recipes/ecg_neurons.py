@@ -34,6 +34,7 @@ def _by_fan_in(n_in: int, n_out: int) -> Dense:
 
 
 def adlif(options: dict, seed: int = 0, device: str = "cpu") -> Network:
+    """One recurrent layer of SE-adLIF neurons, read by integrators that forget in three steps."""
     n = options["hidden"]
     hidden = AdLIF(
         n, recurrent=True, recurrent_bias_init=False, order=options["order"], detach_reset=True,
@@ -50,6 +51,7 @@ def of_adlif(options: dict) -> Adam:
 
 
 def oscillator(options: dict, seed: int = 0, device: str = "cpu") -> Network:
+    """One recurrent layer of balanced resonators without biases, read by integrators."""
     n = options["hidden"]
     bound = (6 / (INPUTS + 2 * n)) ** 0.5       # Glorot & Bengio 2010, of one matrix for both
     weight = ("uniform", -bound, bound)

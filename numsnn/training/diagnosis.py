@@ -26,8 +26,9 @@ from ..network.gradients import answer_lengths
 from ..network.network import Network
 from ..signals.spikes import Spikes
 from . import arguments
-from .evaluation import AnyLoss
-from .odd import LARGEST, of_data, of_time_constants
+from .evaluation import AnyLoss, drawn
+from .odd import LARGEST, of_data, of_time_constants, some
+from .step import segment
 
 STEEP = 1 / 10          # of the slope at the threshold: where a gradient goes through
 FEW_NEAR = 1 / 100      # of neurons and steps: hardly any
@@ -39,7 +40,7 @@ SPARSE = 3              # time constants between two inputs: too many
 APART = 1 / 5           # of the loss, between two starts: much
 
 
-class Layer(NamedTuple):
+class Measured(NamedTuple):
     """What was measured of a population."""
     name: str
     rate: float | None          # spikes per neuron and step; None where it does not spike
@@ -58,7 +59,7 @@ class Layer(NamedTuple):
 
 class Diagnosis(NamedTuple):
     """What `diagnose` found; print it."""
-    layers: tuple[Layer, ...]
+    layers: tuple[Measured, ...]
     moments: np.ndarray         # steps before which gradients were measured, the first one being 0
     steps: int                  # of the batch
     loss: float                 # of the batch, begun as training begins
@@ -105,7 +106,7 @@ def diagnose(net: Network, data: Dataset | Batch, *, loss: AnyLoss | None = None
     The network is not changed.
     """
     arguments.network(net, "diagnose", runs=True)
-    batch = data if isinstance(data, Batch) else _some(data, positive_integer(samples, "diagnose: samples"))
+    batch = data if isinstance(data, Batch) else _of(data, positive_integer(samples, "diagnose: samples"))
     net, loss = net.clone(), as_loss(CrossEntropy() if loss is None else loss)
     start = net.initial_state(batch.x.shape[1], np.random.default_rng(seed))
     moments, gradients = _flow(net, batch, loss, start, positive_integer(pieces, "diagnose: pieces"))
@@ -118,17 +119,15 @@ def diagnose(net: Network, data: Dataset | Batch, *, loss: AnyLoss | None = None
     findings = [sentence for layer in layers for sentence in _of_layer(net, layer, batch, steps)]
     findings += [*_starts(net, batch, loss, float(result.loss)), *of_time_constants(net, batch),
                  *(of_data(data, None, batch) if isinstance(data, Dataset) else ())]
-    norms = {name: float(np.sqrt((g.astype(np.float64) ** 2).sum())) for name, g in grads.items()}
+    norms = {name: net.loops.euclidean([g]) for name, g in grads.items()}
     return Diagnosis(layers, moments, steps, float(result.loss), norms, tuple(dict.fromkeys(findings)))
 
 
-def _some(data, n):
-    """At most n sequences from everywhere in the set."""
+def _of(data, n):
     arguments.dataset(data, "diagnose")
     if not len(data):
         raise ValueError(f"data set {data.name!r} is empty; there is nothing to diagnose")
-    few = np.linspace(0, len(data) - 1, min(n, len(data))).astype(int)
-    return next(data.select(few).batches(len(few), prefetch=0))
+    return some(data, n)
 
 
 # ---- gradients on their way back
@@ -142,19 +141,15 @@ def _flow(net, batch, loss, state, pieces):
     edges = np.unique(np.linspace(0, batch.x.shape[0], pieces + 1).astype(int))
     tapes, answers = [], []
     for first, last in itertools.pairwise(edges):
-        lengths = None if batch.lengths is None else np.clip(batch.lengths - first, 0, last - first)
-        y, state, tape = net.forward(batch.x[first:last], state, lengths=lengths)
+        x, labels, mask, lengths = segment(batch, first, last)
+        y, state, tape = net.forward(x, state, lengths=lengths)
         tapes.append(tape)
-        answers.append((y, first, last, lengths))
-    y, first, last, lengths = answers[-1]
-    of_steps = is_per_step(batch.y)
-    labels = batch.y[first:last] if of_steps else batch.y
-    mask = batch.mask[first:last] if of_steps and batch.mask is not None else None
+        answers.append(y)
     _, dy = loss(y, labels, mask, answer_lengths(net, lengths))
     dstate, norms = None, []
-    for tape, (y, *_) in zip(reversed(tapes), reversed(answers), strict=True):
+    for tape, y in zip(reversed(tapes), reversed(answers), strict=True):
         _, dstate = net.backward(tape, np.zeros_like(y) if norms else dy, dstate)
-        norms.append({name: _norm(d) for name, d in dstate.items() if d is not None})
+        norms.append({name: net.loops.euclidean(list(d)) for name, d in dstate.items() if d is not None})
         dstate = _without_sums(net, dstate)
     return edges[:-1], {name: np.array([of[name] for of in reversed(norms)]) for name in norms[0]}
 
@@ -163,10 +158,6 @@ def _without_sums(net, dstate):
     """Without what answers over time send to all steps at once."""
     return {name: type(d)(*(0 * a for a in d)) if isinstance(net.layers[name], OverTime) else d
             for name, d in dstate.items()}
-
-
-def _norm(state):
-    return float(np.sqrt(sum((np.asarray(a).astype(np.float64) ** 2).sum() for a in state)))
 
 
 def _growth(moments, gradients):
@@ -189,8 +180,8 @@ def _layer(net, name, batch, start, moments, gradients, grads):
         radius, norm = float(np.abs(np.linalg.eigvals(weight)).max()), float(np.linalg.norm(weight, 2))
     values = layer.values()
     taus = {setting: _spread(values[setting] / net.dt) for setting in layer.model.time_constants}
-    return Layer(name, rate, dead, saturated, layer.n, near, gradients, _growth(moments, gradients), radius,
-                 norm, taus, dict(_pinned(name, layer, values, grads)))
+    return Measured(name, rate, dead, saturated, layer.n, near, gradients, _growth(moments, gradients),
+                    radius, norm, taus, dict(_pinned(name, layer, grads)))
 
 
 def _spread(a):
@@ -217,7 +208,7 @@ def _activity(net, name, batch, start):
     return float(rate.mean()), int((rate.max(0) == 0).sum()), int((rate.min(0) >= 1).sum()), near
 
 
-def _pinned(name, layer, values, grads):
+def _pinned(name, layer, grads):
     """(setting, (values on a bound, those that the next update would take beyond it, the bound))."""
     for setting in layer.learn:
         bound, key = layer.bounds()[layer.key(setting)], layer.key(setting)
@@ -232,7 +223,7 @@ def _pinned(name, layer, values, grads):
 # ---- words
 
 
-def _of_layer(net: Network, layer: Layer, batch: Batch, steps: int) -> Iterator[str]:
+def _of_layer(net: Network, layer: Measured, batch: Batch, steps: int) -> Iterator[str]:
     population: Any = net.layers[layer.name]
     if "spike" in (population.output, population.recur):
         yield from _of_spikes(layer)
@@ -298,11 +289,13 @@ def _spacing(batch):
     return float(1 / np.median(share[share > 0])) if share.any() else 0.0
 
 
-def _starts(net, batch, loss, drawn):
-    """Whether the loss from rest differs much from that of a start as training draws it."""
+def _starts(net, batch, loss, begun):
+    """Whether the loss from rest differs much from that of a start as training draws it, `begun`."""
+    if not drawn(net):
+        return
     result = net.loss_and_gradients(loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths)
     rest = float(result.loss)
-    if abs(rest - drawn) > APART * max(abs(drawn), np.finfo(float).tiny):
-        yield (f"the loss is {drawn:.4g} from a start as training draws it (init_state), {rest:.4g} from "
+    if abs(rest - begun) > APART * max(abs(begun), np.finfo(float).tiny):
+        yield (f"the loss is {begun:.4g} from a start as training draws it (init_state), {rest:.4g} from "
                f"rest, where run and evaluate begin: judge it by evaluate(net, data, seed=0), or train from "
                f"rest")

@@ -124,7 +124,7 @@ def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_
     measured = _of_targets(data, predicted, count) if data.has_targets else \
         _of_classes(data, predicted, count, n_classes=y.shape[-1])
     return measured._replace(rates=activity(_joined_rates(seen)), loss=None if of_batch is None else total,
-                             at_rest=_drawn(net) if seed is None else ())
+                             at_rest=drawn(net) if seed is None else ())
 
 
 def _initial(net, batch, number, seed):
@@ -134,13 +134,13 @@ def _initial(net, batch, number, seed):
     return net.initial_state(batch.x.shape[1], np.random.default_rng([count_of(seed, "seed"), number]))
 
 
-def _drawn(net):
+def drawn(net: Network) -> tuple[str, ...]:
     """The populations whose initial state is drawn in training."""
     found = []
     for name, layer in net.layers.items():
         state = layer.initial_state(2) if hasattr(layer, "init_state") else None
-        drawn = () if state is None else layer.initial_state(2, np.random.default_rng(0))
-        if any(not np.array_equal(a, b) for a, b in zip(state or (), drawn, strict=True)):
+        other = () if state is None else layer.initial_state(2, np.random.default_rng(0))
+        if any(not np.array_equal(a, b) for a, b in zip(state or (), other, strict=True)):
             found.append(name)
     return tuple(found)
 

@@ -41,7 +41,7 @@ def warn_of_odd(net: Network, train: Dataset, valid: Dataset | None) -> None:
 
 def odd(net: Network, train: Dataset, valid: Dataset | None) -> Iterator[str]:
     """A sentence for each thing that is odd."""
-    batch = _batch(train, FEW)
+    batch = some(train, FEW)
     yield from of_data(train, valid, batch)
     if not _all_zero(train, batch):
         yield from _silent(net, train, batch)
@@ -55,7 +55,7 @@ def of_data(train: Dataset, valid: Dataset | None, batch: Batch) -> Iterator[str
         yield f"the inputs of the training set {train.name!r} are all 0: there is nothing to learn from"
 
 
-def _batch(train, n):
+def some(train: Dataset, n: int) -> Batch:
     """At most n sequences from everywhere in the set, so that one that is sorted gives several classes."""
     few = np.linspace(0, len(train) - 1, min(n, len(train))).astype(int)
     return next(train.select(few).batches(n, prefetch=0))
@@ -129,7 +129,7 @@ def _silent(net: Network, train: Dataset, batch: Batch) -> Iterator[str]:
 
 def _comes_near(net, name, layer, train):
     """Whether the potential of a silent population comes near its threshold, so that gradients wake it."""
-    x, _, lengths, _, _ = _batch(train, FEWER)
+    x, _, lengths, _, _ = some(train, FEWER)
     fields, numbers = ("v", "theta"), x.shape[0] * x.shape[1] * (layer.size_out or 0)
     if numbers > LARGEST or not hasattr(layer, "surrogate") or not set(fields) <= set(layer.recordable()):
         return False

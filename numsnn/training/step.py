@@ -68,7 +68,7 @@ def _truncated(step, tbptt, batch, rng, where):
     state = net.initial_state(batch.x.shape[1], rng)
     for first in range(0, steps, tbptt):
         last = min(first + tbptt, steps)
-        x, labels, mask, lengths = _segment(batch, first, last)
+        x, labels, mask, lengths = segment(batch, first, last)
         with rounded(net, step.weight_bits):
             result = net.loss_and_gradients(step.loss, x, labels, state=state, mask=mask, lengths=lengths,
                                             **options)
@@ -88,7 +88,7 @@ def _truncated(step, tbptt, batch, rng, where):
     return Done(total, projected, math.fsum(norms) / len(norms))
 
 
-def _segment(batch, first, last):
+def segment(batch, first, last):
     """(x, labels, mask, lengths) of some steps of a batch; a label of the whole sequence stays."""
     part = slice(first, last)
     labels = batch.y[part] if is_per_step(batch.y) else batch.y
