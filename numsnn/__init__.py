@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from . import datasets, energy, layers, loss, moved, neurons, nir, optim
+from . import datasets, energy, layers, loss, models, moved, neurons, nir, optim
 from .datasets import Dataset, FormatError
 from .devices.threads import get_num_threads, set_num_threads
 from .export import ExportError, IntegerNetwork, export_c, quantise
@@ -44,7 +44,6 @@ from .layers import (
     Ternary,
     Threshold,
     TimeDistributed,
-    models,
     population,
 )
 from .layers.models import *  # one for each neuron model: ALIF, LI, LIF ...
@@ -82,11 +81,11 @@ __all__ = [
     "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Scale", "Spikes", "SumPool1d", "SumPool2d",
     "Ternary", "Threshold", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
     "check_gradients", "check_loss", "datasets", "diagnose", "encode", "energy", "evaluate", "export_c",
-    "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics", "neurons", "nir", "optim",
-    "plot", "population", "predict", "quantise", "regularise", "report", "save", "set_num_threads",
+    "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics", "models", "neurons", "nir",
+    "optim", "plot", "population", "predict", "quantise", "regularise", "report", "save", "set_num_threads",
     "surrogate", "warm_up",
 ]
-__all__ += models.__all__
+__all__ += layers.models.__all__
 
 moved.install()
 if not TYPE_CHECKING:

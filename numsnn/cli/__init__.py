@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, diagnose, energy, recipes, warmup, bench, convert, info ..."""
+"""The command line: numsnn train, evaluate, diagnose, energy, recipes, models, warmup, bench, info ..."""
 
 import os
 import sys

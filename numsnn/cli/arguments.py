@@ -16,6 +16,7 @@ def parser() -> argparse.ArgumentParser:
     _add_diagnose(commands)
     _add_energy(commands)
     _add_recipes(commands)
+    commands.add_parser("models", help="list the trained networks that are installed with numsnn")
     _add_warmup(commands)
     _add_bench(commands)
     _add_convert(commands)
@@ -33,8 +34,10 @@ def _add_train(commands):
     add = train.add_argument
     add("recipe", help="a name that `numsnn recipes` lists")
     _add_data(train)
-    add("--epochs", type=int, metavar="N", help="number of epochs (default: the paper's)")
-    add("--batch-size", type=int, metavar="N", help="sequences in a batch (default: the paper's)")
+    add("--epochs", type=int, metavar="N", help="number of epochs (default: the recipe's)")
+    add("--batch-size", type=int, metavar="N", help="sequences in a batch (default: the recipe's)")
+    add("--published", action="store_true",
+        help="the authors' training, where the recipe has a shorter one of its own")
     add("--seed", type=int, default=0, metavar="S", help="of weights, shuffling and the split (default 0)")
     add("--out", metavar="DIR", help="folder for checkpoint, report and figures (default runs/RECIPE-seedS)")
     add("--resume", action="store_true", help="go on with the training in --out")

@@ -26,6 +26,8 @@ def _train(options):
     from ..recipes import report
     from ..training.train import fit
     recipe = recipes.get(options.recipe)
+    if options.published:
+        recipe = recipe.as_published()
     settings = recipe.configured(pairs(options.set))
     about = _about(options, recipe, settings)
     _threads(options)
@@ -186,6 +188,19 @@ def _recipes(options):
               f"    options (--set): {settings}")
 
 
+def _models(options):
+    from .. import models
+    for name, about in models.table().items():
+        rates = ", ".join(f"{layer} {rate:.3f}" for layer, rate in about.spikes.items())
+        print(f"{name}: {about.task}; {about.network}, {about.parameters:,} parameters\n"
+              f"    test accuracy {about.test_accuracy:.4f}, with 8 bits {about.int8_accuracy:.4f}, with 4 "
+              f"{about.int4_accuracy:.4f}; {about.constants:,} bytes of constants; "
+              f"{about.energy:.3g} nJ a step"
+              f"{f'; spikes per neuron and step: {rates}' if rates else ''}\n"
+              f"    made by: {about.command}")
+    print('\nin Python: numsnn.models.load(NAME); its file, for other commands: numsnn.models.path(NAME)')
+
+
 def _bench(options):
     from .. import bench
     from ..formats.whole import writable, write_json
@@ -245,5 +260,5 @@ def _guide(options):
 
 
 COMMANDS = {"train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "energy": _energy,
-            "recipes": _recipes, "warmup": _warmup, "bench": _bench, "convert": convert, "info": _info,
-            "export": export, "guide": _guide}
+            "recipes": _recipes, "models": _models, "warmup": _warmup, "bench": _bench,
+            "convert": convert, "info": _info, "export": export, "guide": _guide}

@@ -24,6 +24,7 @@ ROOMS = {
     "optim": "numsnn.optim",
     "network": "numsnn.network",
     "files": "numsnn.files",
+    "models": "numsnn.models",
     "nir": "numsnn.nir",
     "formats": "numsnn.formats",
     "datasets": "numsnn.datasets",

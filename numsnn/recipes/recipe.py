@@ -1,5 +1,7 @@
 """What a recipe is: an experiment of a paper, ready to run."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +27,7 @@ class Recipe(NamedTuple):
     figure(net, data): a figure of one test sequence, or None.
     fit: further keywords of `numsnn.fit`, such as tbptt, or None.
     sizes(data): options of the network that only the data tell, or None.
+    published: the authors' epochs, batch_size and options, where epochs and batch_size are not theirs.
     """
     name: str
     summary: str
@@ -39,6 +42,15 @@ class Recipe(NamedTuple):
     figure: Callable | None = None
     fit: dict | None = None
     sizes: Callable[[Data], dict] | None = None
+    published: dict | None = None
+
+    def as_published(self) -> Recipe:
+        """The same experiment with the authors' training."""
+        if self.published is None:
+            raise ValueError(f"recipe {self.name} has no other training than its own; leave out --published")
+        given = self.published
+        return self._replace(epochs=given["epochs"], batch_size=given["batch_size"],
+                             options=self.options | given["options"], published=None)
 
     def configured(self, settings: dict) -> dict:
         """The options with `settings` (name -> text or value) in place of defaults."""

@@ -19,6 +19,10 @@ from .regularise import Regulariser
 OWN_KEYS = ("loss", "learning_rate", "gradient_norm", "projected")      # of every history
 
 
+class TrainingWarning(UserWarning):
+    """Something about a training or its result is odd: it runs, and will hardly be what was meant."""
+
+
 def network(net: Any, caller: str, runs: bool = False) -> Network:
     """TypeError where `net` is no network.  runs: one in whole numbers, which only runs, will do."""
     if not isinstance(net, (Network, IntegerNetwork) if runs else Network):

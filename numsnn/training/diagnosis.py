@@ -297,5 +297,5 @@ def _starts(net, batch, loss, begun):
     rest = float(result.loss)
     if abs(rest - begun) > APART * max(abs(begun), np.finfo(float).tiny):
         yield (f"the loss is {begun:.4g} from a start as training draws it (init_state), {rest:.4g} from "
-               f"rest, where run and evaluate begin: judge it by evaluate(net, data, seed=0), or train from "
-               f"rest")
+               f"rest, where run, step and exported networks begin: train what is to run from rest with "
+               f'init_state="rest"')

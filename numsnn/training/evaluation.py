@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,8 +17,10 @@ from ..network.gradients import answer_lengths
 from ..network.network import Network
 from ..network.summary import activity
 from . import arguments, metrics
+from .arguments import TrainingWarning
 
 AnyLoss = Loss | Callable[..., Any]
+APART = 0.05        # share of decisions
 
 
 class Evaluation(NamedTuple):
@@ -39,8 +42,9 @@ class Evaluation(NamedTuple):
     loss: float | None
     metrics: dict[str, float]
     targets: dict[str, np.ndarray]
-    # layers whose initial state is drawn in training, and was not here
-    at_rest: tuple = ()
+    # layers whose initial state is drawn in training; seed: of these here, None where they began at rest
+    drawn: tuple = ()
+    seed: int | None = None
 
     def __str__(self) -> str:
         head = f"{self.name}: "
@@ -53,9 +57,10 @@ class Evaluation(NamedTuple):
             head += f"; {self.accuracy_labelled:.4f} over the labelled ones"
         if self.loss is not None:
             head += f"; loss {self.loss:.4g}"
-        if self.at_rest:
-            head += (f"\nbegun without the random initial states that training draws for "
-                     f"{', '.join(self.at_rest)}; evaluate(net, data, seed=0) draws them")
+        if self.drawn:
+            states = f"initial states that training draws for {', '.join(self.drawn)}"
+            head += f"\nbegun at rest, without the {states}" if self.seed is None else \
+                f"\nbegun from the {states}, seed {self.seed}"
         return "\n".join([head, *(self._of_targets() if self.targets else self._of_classes()),
                           *self._of_layers()])
 
@@ -79,7 +84,7 @@ class Evaluation(NamedTuple):
 
 
 def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool = False,
-            seed: int | None = None) -> np.ndarray:
+            seed: int | None = 0) -> np.ndarray:
     """The most likely class of each sequence (B,) or step (T, B); answers=True: the answers themselves.
 
     Of data with the targets of a regression it is always the answers, (B, K) or (T, B, K).
@@ -87,30 +92,42 @@ def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool
     """
     _check_data(net, data, "predict")
     as_they_are = arguments.flag(answers, "predict: answers") or data.has_targets
-    parts = []
+    parts, chance = [], _Chance(net, seed)
     for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
-        y, _ = net.run(batch.x, _initial(net, batch, number, seed), lengths=batch.lengths)
+        y, _ = net.run(batch.x, chance.initial(batch, number), lengths=batch.lengths)
         parts.append(y if as_they_are else y.argmax(-1))
     once_per_sequence = parts[0].ndim == (2 if as_they_are else 1)
     return _joined(parts, 0 if once_per_sequence else 1)
 
 
 def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_size: int = 256,
-             rates: bool = True, seed: int | None = None) -> Evaluation:
+             rates: bool = True, seed: int | None = 0) -> Evaluation:
     """Accuracy, confusion matrix and firing rates on a data set; print it for a table.
 
     Of targets of a regression: mean square and absolute error, R2 and correlation.
     loss: is measured, too, as `fit` does it: the mean over the sequences.
-    seed: of the initial states, where training draws them (init_state="uniform" and others); they depend on
-    (seed, batch) only.  None: the network begins as `run` does, without chance, which can be far from how it
-    was trained; the table says so.
+    seed: of the initial states, where training draws them (init_state="uniform" and others): a network is
+    judged from where it was trained.  They depend on (seed, batch) only.  None: the network begins at rest,
+    without chance, as `run`, `step` and exported networks do; the table says which.  A TrainingWarning tells
+    where the first batch comes out otherwise from rest, by more than five decisions in a hundred (of few
+    sequences, by more than chance).
     """
+    found = measure(net, data, loss=loss, batch_size=batch_size, rates=rates, seed=seed)
+    if found.seed is not None:
+        _warn_of_rest(net, data, batch_size, found.seed)
+    return found
+
+
+def measure(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_size: int = 256,
+            rates: bool = True, seed: int | None = 0) -> Evaluation:
+    """`evaluate` without the look at what the network does from rest."""
     _check_data(net, data, "evaluate")
     rates = arguments.flag(rates, "evaluate: rates")
     of_batch = None if loss is None else as_loss(loss)
+    chance = _Chance(net, seed)
     answers, counts, seen, total = [], [], [], 0.0
     for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
-        y, _, found = net.run(batch.x, _initial(net, batch, number, seed), lengths=batch.lengths,
+        y, _, found = net.run(batch.x, chance.initial(batch, number), lengths=batch.lengths,
                               record="rate" if rates else {})
         _check_answer(data, y, batch)
         if of_batch is not None:
@@ -124,14 +141,35 @@ def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_
     measured = _of_targets(data, predicted, count) if data.has_targets else \
         _of_classes(data, predicted, count, n_classes=y.shape[-1])
     return measured._replace(rates=activity(_joined_rates(seen)), loss=None if of_batch is None else total,
-                             at_rest=drawn(net) if seed is None else ())
+                             drawn=chance.layers, seed=chance.seed if chance.layers else None)
 
 
-def _initial(net, batch, number, seed):
-    """The initial state of a batch: drawn as in training, or None for that of `run`."""
-    if seed is None:
-        return None
-    return net.initial_state(batch.x.shape[1], np.random.default_rng([count_of(seed, "seed"), number]))
+class _Chance:
+    """The initial states that training draws.  layers: for whom; seed: None where they begin at rest."""
+
+    def __init__(self, net, seed):
+        self.net, self.layers = net, drawn(net)
+        given = None if seed is None else count_of(seed, "seed")
+        self.seed = given if isinstance(net, Network) else None         # whole numbers begin at rest
+
+    def initial(self, batch, number):
+        """That of a batch: drawn as in training, or None for that of `run`."""
+        if self.seed is None or not self.layers:
+            return None
+        return self.net.initial_state(batch.x.shape[1], np.random.default_rng([self.seed, number]))
+
+
+def _warn_of_rest(net, data, batch_size, seed):
+    """Warn where the first batch is judged otherwise from rest than from the states that training draws."""
+    few = data[:min(len(data), batch_size)]
+    if few.has_targets:
+        return
+    there, rest = (measure(net, few, rates=False, seed=start).accuracy for start in (seed, None))
+    if abs(there - rest) > max(APART, len(few) ** -0.5):       # of few sequences chance moves more
+        warnings.warn(f"evaluate: of the first {len(few)} sequences {there:.4f} are right from initial "
+                      f"states drawn as in training, {rest:.4f} from rest, where run, step and exported "
+                      f'networks begin; train what is to run from rest with init_state="rest"',
+                      TrainingWarning, stacklevel=3)
 
 
 def drawn(net: Network) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from ..datasets.dataset import Batch
 from ..layers import BatchNorm, Population
 from ..network.network import Network
 from ..signals.spikes import Spikes
+from .arguments import TrainingWarning
 from .evaluation import counted
 
 FEW = 16                # sequences that are run to see whether anything spikes
@@ -27,10 +28,6 @@ LARGEST = 1 << 24       # numbers that are recorded to see that
 SHORT = 1 / 4           # of a time step: less than 2 % is left after one
 LONG = 20               # times the length of the sequences: 5 % of a step are seen at their end
 NAMED = 5               # classes that a sentence names
-
-
-class TrainingWarning(UserWarning):
-    """Something about a training is odd: it runs, and will hardly learn what was meant."""
 
 
 def warn_of_odd(net: Network, train: Dataset, valid: Dataset | None) -> None:

@@ -25,7 +25,7 @@ from ..optim import Optimizer
 from ..signals.integers import is_whole
 from . import arguments
 from .begin import begin
-from .evaluation import AnyLoss, Evaluation, evaluate, predict
+from .evaluation import AnyLoss, Evaluation, evaluate, measure, predict
 from .history import History
 from .odd import TrainingWarning, warn_of_odd
 from .progress import Progress
@@ -152,7 +152,7 @@ def warm_up(net: Network, data: Dataset, *, loss: AnyLoss, optimizer: Optimizer,
         warnings.simplefilter("ignore", TrainingWarning)        # of two sequences, which nobody learns
         fit(other, few, loss=loss, optimizer=copy.deepcopy(optimizer), epochs=1, batch_size=len(few),
             progress=False, **how)
-    evaluate(other, few)
+    measure(other, few)
     layers = list(other.layers.values())
     if all(layer.causal for layer in layers) and not layers[0].reads_tokens:
         x = next(few.batches(1)).x[:1]
@@ -250,7 +250,7 @@ def _measured(course):
     found = {}
     for name, data in course.measured.items():
         with rounded(course.step.net, course.step.weight_bits):
-            seen = evaluate(course.step.net, data, loss=course.step.loss, rates=False)
+            seen = measure(course.step.net, data, loss=course.step.loss, rates=False)
         found[f"{name}_loss"] = seen.loss
         found |= {f"{name}_{metric}": value for metric, value in seen.metrics.items()}
     return found

@@ -1,5 +1,7 @@
 """Random initial states in evaluation, and gradients at places where there is no derivative."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -17,18 +19,18 @@ def random_start(**more):
                       ns.OverTime("mean"), device="reference", **more)
 
 
-def test_evaluation_says_where_training_begins_elsewhere():
+def test_evaluation_says_where_it_began():
     net = random_start()
     found = ns.evaluate(net, data())
-    assert found.at_rest == ("alif0",)
-    assert "random initial states that training draws for alif0; evaluate(net, data, seed=0)" in str(found)
-    drawn = ns.evaluate(net, data(), seed=0)
-    assert drawn.at_rest == () and "random initial states" not in str(drawn)
+    assert found.drawn == ("alif0",) and found.seed == 0
+    assert "begun from the initial states that training draws for alif0, seed 0" in str(found)
+    rest = ns.evaluate(net, data(), seed=None)
+    assert "begun at rest, without the initial states that training draws for alif0" in str(rest)
     still = ns.Network(ns.Dense(3, 2), ns.Dropout(0.5), ns.LI(2), ns.OverTime("mean"), device="reference")
-    assert ns.evaluate(still, data()).at_rest == ()
+    assert ns.evaluate(still, data()).drawn == () and "begun" not in str(ns.evaluate(still, data()))
 
 
-def test_evaluation_begins_as_training_with_a_seed():
+def test_evaluation_begins_as_training_does():
     """The answers are those of the states that the seed draws, batch by batch, and the same again."""
     net, x = random_start(), data()
     found = ns.predict(net, x, batch_size=5, answers=True, seed=3)
@@ -36,10 +38,28 @@ def test_evaluation_begins_as_training_with_a_seed():
              for k, part in enumerate((slice(0, 5), slice(5, 8)))]
     assert found.tobytes() == np.concatenate(right).tobytes()
     assert found.tobytes() == ns.predict(net, x, batch_size=5, answers=True, seed=3).tobytes()
-    assert found.tobytes() != ns.predict(net, x, batch_size=5, answers=True).tobytes()
+    at_rest = ns.predict(net, x, batch_size=5, answers=True, seed=None)
+    assert found.tobytes() != at_rest.tobytes()
+    assert at_rest.tobytes() == net.run(x.x)[0].tobytes()
     for seed in (-1, 1.5, "0"):
         with pytest.raises(ValueError, match="seed must be an integer from 0 on"):
             ns.evaluate(net, x, seed=seed)
+
+
+def test_a_network_that_needs_its_start_is_told():
+    """All it answers comes from its initial state: half the answers change where that is not drawn."""
+    net = ns.Network(ns.Dense(3, 1, weight="zeros"),
+                     ns.ALIF(1, init_state="uniform", tau_mem=50.0, v_threshold=5.0, output="v"),
+                     ns.Dense(1, 2), ns.OverTime("sum"), device="reference")
+    net.params["dense1.weight"][:] = np.reshape([0, 1], net.params["dense1.weight"].shape)
+    net.params["dense1.bias"][:] = 0, -1e-3
+    x = ns.Dataset(data().x, np.ones(8, int))
+    with pytest.warns(ns.TrainingWarning, match="1.0000 are right from initial states drawn as in training, "
+                                                "0.0000 from rest"):
+        assert ns.evaluate(net, x).accuracy == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ns.evaluate(net, x, seed=None).accuracy == 0
 
 
 @pytest.mark.parametrize("function", ("relu", "selu"))
