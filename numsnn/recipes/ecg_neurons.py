@@ -39,7 +39,8 @@ def _by_fan_in(n_in: int, n_out: int) -> Dense:
 
 def adlif(options: dict, seed: int = 0, device: str = "cpu") -> Network:
     """Recurrent layers of SE-adLIF neurons, read by integrators that forget in three steps."""
-    n, layers, n_in = options["hidden"], [], INPUTS
+    layers: list[Layer] = []
+    n, n_in = options["hidden"], INPUTS
     for _ in range(options["layers"]):
         layers += [*_dropped(options, layers), _by_fan_in(n_in, n), _adlif(options)]
         n_in = n

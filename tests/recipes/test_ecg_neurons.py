@@ -7,9 +7,12 @@ import numsnn as ns
 from numsnn import recipes
 from numsnn.datasets import synthetic
 
+RESONATORS = 36 * 4 + 36 * 36 + 2 * 36 + 6 * 36 + 6
+
 
 @pytest.mark.parametrize(("name", "parameters"), (("ecg-adlif", 36 * 4 + 36 + 36 * 36 + 4 * 36 + 6 * 36 + 6),
-                                                  ("ecg-brf", 36 * 4 + 36 * 36 + 2 * 36 + 6 * 36 + 6)))
+                                                  ("ecg-rf", RESONATORS), ("ecg-brf", RESONATORS),
+                                                  ("ecg-hrf", RESONATORS)))
 def test_it_trains_within_its_bounds(name, parameters):
     recipe = recipes.get(name)
     net = recipe.network(recipe.options, seed=1, device="reference")
@@ -30,3 +33,11 @@ def test_adlif_begins_within_the_papers_ranges():
     for setting, (low, high) in {"tau_mem": (5, 25), "tau_adp": (60, 300), "a": (0, 1), "b": (0, 2)}.items():
         assert low <= values[setting].min() and values[setting].max() <= high
         assert np.ptp(values[setting]) > 0.6 * (high - low)
+
+
+def test_two_layers():
+    recipe = recipes.get("ecg-adlif")
+    net = recipe.network(recipe.configured({"layers": "2", "dropout": "0.1"}), device="reference")
+    assert [layer.kind for layer in net.layers.values()] == ["dense", "adlif", "dropout", "dense", "adlif",
+                                                             "dense", "li"]
+    assert net.n_params == 1842 + 36 * 36 + 36 + 36 * 36 + 4 * 36
