@@ -1,4 +1,4 @@
-"""MNIST pixel by pixel with balanced resonators: sizes, ranges, the authors' schedule, gradients, training."""
+"""MNIST pixel by pixel with balanced resonators: sizes, ranges, the authors' schedule, gradients."""
 
 import numpy as np
 import pytest
