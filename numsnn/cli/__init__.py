@@ -1,4 +1,4 @@
-"""The command line: numsnn train, evaluate, diagnose, energy, recipes, models, warmup, bench, info ..."""
+"""The command line: numsnn train, sweep, evaluate, diagnose, energy, recipes, models, bench, info ..."""
 
 import os
 import sys

@@ -15,6 +15,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_diagnose(commands)
     _add_energy(commands)
+    _add_sweep(commands)
     _add_recipes(commands)
     commands.add_parser("models", help="list the trained networks that are installed with numsnn")
     _add_warmup(commands)
@@ -43,6 +44,27 @@ def _add_train(commands):
     add("--resume", action="store_true", help="go on with the training in --out")
     _add_set(train, "change an option of the recipe; repeatable")
     _add_device(train)
+
+
+def _add_sweep(commands):
+    sweep = commands.add_parser(
+        "sweep", help="train a recipe over seeds and settings, several at a time",
+        description="Every combination of the values of --set, with every seed: each a training in a folder "
+                    "and a process of its own.  Started again it keeps what is finished and goes on with "
+                    "what is not.  A table and a picture at the end.")
+    add = sweep.add_argument
+    add("recipe", help="a name that `numsnn recipes` lists")
+    _add_data(sweep)
+    add("--seeds", default="0-2", metavar="SEEDS", help="such as 0-9 or 0,3,5-7 (default 0-2)")
+    add("--set", action="append", default=[], metavar="OPTION=VALUE,VALUE",
+        help="values of an option of the recipe; repeatable")
+    add("--epochs", type=int, metavar="N", help="number of epochs (default: the recipe's)")
+    add("--batch-size", type=int, metavar="N", help="sequences in a batch (default: the recipe's)")
+    add("--published", action="store_true", help="the authors' training, where the recipe has a shorter one")
+    add("--out", metavar="DIR", help="folder of the sweep (default runs/RECIPE-sweep)")
+    add("--processes", type=int, metavar="N", help="trainings at a time (default: one a core)")
+    add("--mpi", action="store_true", help="the ranks of mpiexec run the trainings (needs mpi4py)")
+    _add_device(sweep)
 
 
 def _add_evaluate(commands):

@@ -1,17 +1,17 @@
 """What each command of numsnn does."""
 
 import json
-import platform
 import sys
 from contextlib import contextmanager, suppress
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from . import networks
+from .about import SAME, about_run
 from .converting import convert
 from .exporting import export
 from .settings import pairs, refuse_taken, values
+from .sweeping import sweep
 
 
 def _threads(options):
@@ -29,7 +29,7 @@ def _train(options):
     if options.published:
         recipe = recipe.as_published()
     settings = recipe.configured(pairs(options.set))
-    about = _about(options, recipe, settings)
+    about = about_run(options, recipe, settings, options.seed)
     _threads(options)
     out = Path(options.out or f"runs/{recipe.name}-seed{options.seed}")
     checkpoint = out / "checkpoint.h5"
@@ -55,29 +55,6 @@ def _sized(recipe, settings, data):
     return settings | (recipe.sizes(data) if recipe.sizes else {})
 
 
-def _about(options, recipe, settings):
-    """What the run is: enough to repeat it."""
-    from .. import __version__
-    versions = {"numsnn": __version__, "python": platform.python_version(),
-                **{name: found for name in ("numpy", "numba", "scipy") if (found := _version(name))}}
-    epochs = recipe.epochs if options.epochs is None else options.epochs
-    if epochs < 1:
-        raise ValueError(f"--epochs must be at least 1; got {epochs}")
-    batch_size = recipe.batch_size if options.batch_size is None else options.batch_size
-    folder = None if options.data is None else str(Path(options.data).resolve())
-    return {"recipe": recipe.name, "options": settings, "seed": options.seed, "epochs_asked": epochs,
-            "batch_size": batch_size, "data": folder, "device": options.device,
-            "synthetic": options.data is None, "versions": versions}
-
-
-def _version(name):
-    """That of a package, None where it is not installed."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _claim(out, checkpoint, about, resume):
     """Refuse to write over another training, or to go on with a different one."""
     if not checkpoint.exists():
@@ -95,7 +72,7 @@ def _claim(out, checkpoint, about, resume):
     except (TypeError, ValueError) as error:
         raise ValueError(f"{config} is damaged ({error}); "
                          "remove it, and the training goes on as this command says") from error
-    for key in ("recipe", "options", "seed", "batch_size", "data"):
+    for key in SAME:
         if before.get(key) != about[key]:
             raise ValueError(f"{out} was trained with {key} = {before.get(key)!r}, "
                              f"this command says {about[key]!r}; use the same, or another --out")
@@ -260,5 +237,5 @@ def _guide(options):
 
 
 COMMANDS = {"train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "energy": _energy,
-            "recipes": _recipes, "models": _models, "warmup": _warmup, "bench": _bench,
+            "sweep": sweep, "recipes": _recipes, "models": _models, "warmup": _warmup, "bench": _bench,
             "convert": convert, "info": _info, "export": export, "guide": _guide}

@@ -36,6 +36,7 @@ ROOMS = {
     "reports": "numsnn.reports",
     "plot": "numsnn.reports.plot",
     "recipes": "numsnn.recipes",
+    "sweeps": "numsnn.sweeps",
     "bench": "numsnn.bench",
 }
 

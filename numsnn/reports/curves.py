@@ -227,6 +227,31 @@ def _in_words(values):
 
 @styled
 @checked
+def by_setting(groups: Mapping[str, Sequence[float]], what: str = "test accuracy", title: str = "") -> Figure:
+    """A dot for each run, in a row for each setting, and a line at the median of each row.
+
+    groups: setting -> what its runs (seeds) reached, at least one each.  what: the name of that number.
+    """
+    rows = {plain(name): finite(f"the runs of {name}", values, None) for name, values in groups.items()}
+    if not rows or not all(len(values) for values in rows.values()):
+        raise ValueError("by_setting draws at least one run of each setting; a setting here has none")
+    fig, axis = figure(6.4, 0.9 + 0.32 * len(rows))
+    for place, values in enumerate(rows.values()):
+        ordered = np.sort(values)
+        beside = place + 0.12 * (np.arange(len(ordered)) % 3 - (1 if len(ordered) > 2 else 0))
+        axis.plot(ordered, beside, "o", ms=4, color=COLOURS[0], alpha=0.75, mew=0, clip_on=False)
+        axis.plot([np.median(values)] * 2, [place - 0.32, place + 0.32], color=COLOURS[1], lw=2)
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.set(xlabel=f"{what} (line: median)", ylim=(len(rows) - 0.5, -0.5))
+    axis.grid(axis="x", color=PALE, lw=0.5)
+    axis.set_axisbelow(True)
+    axis.tick_params(axis="y", length=0)
+    axis.set_title(plain(title), loc="left", x=0)
+    return fig
+
+
+@styled
+@checked
 def energy(table: Table, title: str = "") -> Figure:
     """A `Table` of numsnn.energy: energy of an inference of the network and of others of its size.
 
