@@ -28,7 +28,8 @@ EPOCHS = 400
 INPUTS, WAVES = 4, 6
 TAU_MEM, TAU_ADP = (5.0, 25.0), (60.0, 300.0)
 ADLIF = {"hidden": 36, "layers": 1, "dropout": 0.0, "lr": 1e-2, "order": "symplectic", "surrogate_scale": 0.2}
-OSCILLATOR = {"hidden": 36, "lr": 0.1}
+OSCILLATOR = {"hidden": 36, "omega_low": 3.0, "omega_high": 5.0, "damping_low": 0.1, "damping_high": 1.0,
+              "lr": 0.1, "clip": 0.0}
 DT = 0.01
 
 
@@ -71,7 +72,8 @@ def oscillator(neuron: Callable, options: dict, seed: int = 0, device: str = "cp
     bound = (6 / (INPUTS + 2 * n)) ** 0.5       # Glorot & Bengio 2010, of one matrix for both
     weight = ("uniform", -bound, bound)
     hidden = neuron(n, recurrent=True, recurrent_init=weight, recurrent_bias_init=False,
-                    learn=("omega", "damping"), omega=uniform(3, 5), damping=uniform(0.1, 1))
+                    learn=("omega", "damping"), omega=uniform(options["omega_low"], options["omega_high"]),
+                    damping=uniform(options["damping_low"], options["damping_high"]))
     layers = (Dense(INPUTS, n, weight=weight, bias=False), hidden,
               Dense(n, WAVES, weight="xavier_uniform", bias=False),
               LI(WAVES, tau_mem=normal(20 * DT, DT), learn="tau_mem"))
@@ -79,7 +81,8 @@ def oscillator(neuron: Callable, options: dict, seed: int = 0, device: str = "cp
 
 
 def of_oscillator(options: dict) -> Adam:
-    return Adam(options["lr"], schedule=Linear(EPOCHS), factors={"li0.tau_mem": 10 * DT})
+    return Adam(options["lr"], schedule=Linear(EPOCHS), factors={"li0.tau_mem": 10 * DT},
+                clip_norm=options["clip"] or None)
 
 
 def _resonators(name, neuron, what, reported):
