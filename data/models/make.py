@@ -159,7 +159,7 @@ def row(made, net, path, test, found):
 def as_markdown(table):
     """The table of README.md."""
     head = ("| name | task | network | parameters | test accuracy: floats | 8 bits | 4 bits "
-            "| constants, 8 and 4 bits | state and work | spikes per neuron and step "
+            "| constants, 8 and 4 bits | state | spikes per neuron and step "
             "| energy, nJ a step | made by |")
     lines = [head, "| --- " * (head.count("|") - 1) + "|"]
     for name, about in table.items():
@@ -168,7 +168,7 @@ def as_markdown(table):
         rates = ", ".join(f"{rate:.3f}" for rate in about["spikes"].values())
         cells = (f"`{name}`", about["task"], about["network"], f"{about['parameters']:,}",
                  *(f"{of['test_accuracy']:.4f}" for of in (small, eight, four)),
-                 f"{eight['constants']:,} and {four['constants']:,}", f"{eight['state'] + eight['work']:,}",
+                 f"{eight['constants']:,} and {four['constants']:,}", f"{eight['state']:,}",
                  rates or "analog", f"{about['energy']:.3g}", f"`{about['command']}`")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -7,7 +7,8 @@ ecg-adlif: Baronig et al. 2024.  Time constants, a and b are learned within the 
 tau_adp by Adam with steps of their range, which is what the paper's interpolation from 0 to 1 amounts to.
 layers=2 stacks a second layer on it, with dropout between them.
 ecg-brf, ecg-rf, ecg-hrf: Higuchi et al. 2024, dt = 0.01; omega from U(3, 5), damping from U(0.1, 1); Adam at
-0.1, lowered along a line.  Both papers chose the epoch on the test set.
+0.1, lowered along a line.  bidirectional=true puts `hidden` of them each way in time, for recordings that are
+there as a whole.  Both papers chose the epoch on the test set.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ..layers import Dense, Dropout, Layer
+from ..layers import Bidirectional, Dense, Dropout, Layer
 from ..layers.initialise import normal, uniform
 from ..layers.models import BRF, HRF, LI, RF, AdLIF
 from ..loss import CrossEntropy
@@ -29,7 +30,7 @@ INPUTS, WAVES = 4, 6
 TAU_MEM, TAU_ADP = (5.0, 25.0), (60.0, 300.0)
 ADLIF = {"hidden": 36, "layers": 1, "dropout": 0.0, "lr": 1e-2, "order": "symplectic", "surrogate_scale": 0.2}
 OSCILLATOR = {"hidden": 36, "omega_low": 3.0, "omega_high": 5.0, "damping_low": 0.1, "damping_high": 1.0,
-              "lr": 0.1, "clip": 0.0}
+              "lr": 0.1, "clip": 0.0, "bidirectional": False}
 DT = 0.01
 
 
@@ -67,17 +68,21 @@ def of_adlif(options: dict) -> Adam:
 
 
 def oscillator(neuron: Callable, options: dict, seed: int = 0, device: str = "cpu") -> Network:
-    """One recurrent layer of resonators without biases, read by integrators."""
+    """One recurrent layer of resonators without biases, or one each way in time, read by integrators."""
     n = options["hidden"]
     bound = (6 / (INPUTS + 2 * n)) ** 0.5       # Glorot & Bengio 2010, of one matrix for both
     weight = ("uniform", -bound, bound)
-    hidden = neuron(n, recurrent=True, recurrent_init=weight, recurrent_bias_init=False,
-                    learn=("omega", "damping"), omega=uniform(options["omega_low"], options["omega_high"]),
-                    damping=uniform(options["damping_low"], options["damping_high"]))
-    layers = (Dense(INPUTS, n, weight=weight, bias=False), hidden,
-              Dense(n, WAVES, weight="xavier_uniform", bias=False),
-              LI(WAVES, tau_mem=normal(20 * DT, DT), learn="tau_mem"))
-    return Network(*layers, dt=DT, seed=seed, device=device)
+
+    def hidden() -> list[Layer]:
+        return [Dense(INPUTS, n, weight=weight, bias=False),
+                neuron(n, recurrent=True, recurrent_init=weight, recurrent_bias_init=False,
+                       learn=("omega", "damping"), omega=uniform(options["omega_low"], options["omega_high"]),
+                       damping=uniform(options["damping_low"], options["damping_high"]))]
+
+    both = options["bidirectional"]
+    layers = [Bidirectional(hidden)] if both else hidden()
+    return Network(*layers, Dense((1 + both) * n, WAVES, weight="xavier_uniform", bias=False),
+                   LI(WAVES, tau_mem=normal(20 * DT, DT), learn="tau_mem"), dt=DT, seed=seed, device=device)
 
 
 def of_oscillator(options: dict) -> Adam:

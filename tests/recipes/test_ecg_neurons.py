@@ -35,6 +35,13 @@ def test_adlif_begins_within_the_papers_ranges():
         assert np.ptp(values[setting]) > 0.6 * (high - low)
 
 
+def test_both_ways():
+    recipe = recipes.get("ecg-rf")
+    options = recipe.configured({"bidirectional": "true", "hidden": "26"})
+    net = recipe.network(options, device="reference")
+    assert net.n_params == 2 * (4 * 26 + 26 * 26 + 2 * 26) + 52 * 6 + 6 <= 2000
+
+
 def test_two_layers():
     recipe = recipes.get("ecg-adlif")
     net = recipe.network(recipe.configured({"layers": "2", "dropout": "0.1"}), device="reference")
