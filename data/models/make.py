@@ -190,7 +190,6 @@ MODELS = {
     "ecg-adlif": of_recipe("ecg-adlif", 0, ECG, "4-36r-6, SE-adLIF and LI", "qtdb_coded"),
     "ecg-brf": of_recipe("ecg-brf", 0, ECG, "4-36r-6, BRF and LI", "qtdb_coded"),
     "ecg-rf": of_recipe("ecg-rf", 0, ECG, "4-36r-6, RF and LI", "qtdb_coded"),
-    "ecg-hrf": of_recipe("ecg-hrf", 0, ECG, "4-36r-6, HRF and LI", "qtdb_coded"),
     "smnist-brf": of_recipe("smnist-brf", 0, DIGITS, "1-256r-10, BRF and LI", "mnist", 1000),
     "psmnist-brf": of_recipe("psmnist-brf", 0, f"{DIGITS}, permuted", "1-256r-10, BRF and LI", "mnist",
                              1000),
