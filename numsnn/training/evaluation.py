@@ -13,6 +13,7 @@ from ..datasets.checks import is_per_step
 from ..devices.contract import valid_steps
 from ..layers.layer import count_of, positive_integer
 from ..loss import Loss, as_loss
+from ..network.chunks import join_states, rows
 from ..network.gradients import answer_lengths
 from ..network.network import Network
 from ..network.summary import activity
@@ -21,6 +22,7 @@ from .arguments import TrainingWarning
 
 AnyLoss = Loss | Callable[..., Any]
 APART = 0.05        # share of decisions
+BLOCK = 256         # samples whose initial states are drawn together, whatever the batches
 
 
 class Evaluation(NamedTuple):
@@ -93,8 +95,8 @@ def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool
     _check_data(net, data, "predict")
     as_they_are = arguments.flag(answers, "predict: answers") or data.has_targets
     parts, chance = [], _Chance(net, seed)
-    for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
-        y, _ = net.run(batch.x, chance.initial(batch, number), lengths=batch.lengths)
+    for batch in data.batches(positive_integer(batch_size, "batch_size")):
+        y, _ = net.run(batch.x, chance.initial(batch), lengths=batch.lengths)
         parts.append(y if as_they_are else y.argmax(-1))
     once_per_sequence = parts[0].ndim == (2 if as_they_are else 1)
     return _joined(parts, 0 if once_per_sequence else 1)
@@ -107,10 +109,10 @@ def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_
     Of targets of a regression: mean square and absolute error, R2 and correlation.
     loss: is measured, too, as `fit` does it: the mean over the sequences.
     seed: of the initial states, where training draws them (init_state="uniform" and others): a network is
-    judged from where it was trained.  They depend on (seed, batch) only.  None: the network begins at rest,
-    without chance, as `run`, `step` and exported networks do; the table says which.  A TrainingWarning tells
-    where the first batch comes out otherwise from rest, by more than five decisions in a hundred (of few
-    sequences, by more than chance).
+    judged from where it was trained.  They depend on the seed and the place in the data set only.  None: it
+    begins at rest, without chance, as `run`, `step` and exported networks do; the table says which.  A
+    TrainingWarning tells where the first batch comes out otherwise from rest, by more than five decisions in
+    a hundred (of few sequences, by more than chance).
     """
     found = measure(net, data, loss=loss, batch_size=batch_size, rates=rates, seed=seed)
     if found.seed is not None:
@@ -126,8 +128,8 @@ def measure(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_s
     of_batch = None if loss is None else as_loss(loss)
     chance = _Chance(net, seed)
     answers, counts, seen, total = [], [], [], 0.0
-    for number, batch in enumerate(data.batches(positive_integer(batch_size, "batch_size"))):
-        y, _, found = net.run(batch.x, chance.initial(batch, number), lengths=batch.lengths,
+    for batch in data.batches(positive_integer(batch_size, "batch_size")):
+        y, _, found = net.run(batch.x, chance.initial(batch), lengths=batch.lengths,
                               record="rate" if rates else {})
         _check_answer(data, y, batch)
         if of_batch is not None:
@@ -151,12 +153,26 @@ class _Chance:
         self.net, self.layers = net, drawn(net)
         given = None if seed is None else count_of(seed, "seed")
         self.seed = given if isinstance(net, Network) else None         # whole numbers begin at rest
+        self._kept = -1, None
 
-    def initial(self, batch, number):
+    def initial(self, batch):
         """That of a batch: drawn as in training, or None for that of `run`."""
         if self.seed is None or not self.layers:
             return None
-        return self.net.initial_state(batch.x.shape[1], np.random.default_rng([self.seed, number]))
+        first, last = int(batch.samples[0]), int(batch.samples[-1]) + 1
+        parts = []
+        for block in range(first // BLOCK, -(-last // BLOCK)):
+            begin = block * BLOCK
+            inside = max(first - begin, 0), min(last - begin, BLOCK)
+            parts.append({name: rows(state, *inside) for name, state in self._block(block).items()})
+        return {name: join_states([part[name] for part in parts]) for name in parts[0]}
+
+    def _block(self, block):
+        """The states of BLOCK samples of the data set, the last ones kept."""
+        if self._kept[0] != block:
+            rng = np.random.default_rng([self.seed, block])
+            self._kept = block, self.net.initial_state(BLOCK, rng)
+        return self._kept[1]
 
 
 def _warn_of_rest(net, data, batch_size, seed):

@@ -34,7 +34,7 @@ WRONG = {
     "speaks once in": lambda: network(ns.Dense(8, 20, **INPUT), ns.LIF(20, tau_mem=2.0)),
     "values lie on their bound (2, 3), and the gradient holds": lambda: network(
         ns.Dense(8, 20, **INPUT), ns.LIF(20, tau_mem=2.0, learn="tau_mem", bounds={"tau_mem": (2, 3)})),
-    "from rest, where run and evaluate begin": lambda: network(
+    "from rest, where run, step and exported networks begin": lambda: network(
         ns.Dense(8, 20, **INPUT), ns.LI(20, init_state="uniform"), ns.Dense(20, 20, weight=("constant", 3)),
         ns.LI(20, tau_mem=1e6, input_scale="1")),
 }

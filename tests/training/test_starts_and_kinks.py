@@ -31,16 +31,18 @@ def test_evaluation_says_where_it_began():
 
 
 def test_evaluation_begins_as_training_does():
-    """The answers are those of the states that the seed draws, batch by batch, and the same again."""
-    net, x = random_start(), data()
-    found = ns.predict(net, x, batch_size=5, answers=True, seed=3)
-    right = [net.forward(x.x[:, part], rng=np.random.default_rng([3, k]))[0]
-             for k, part in enumerate((slice(0, 5), slice(5, 8)))]
-    assert found.tobytes() == np.concatenate(right).tobytes()
-    assert found.tobytes() == ns.predict(net, x, batch_size=5, answers=True, seed=3).tobytes()
-    at_rest = ns.predict(net, x, batch_size=5, answers=True, seed=None)
-    assert found.tobytes() != at_rest.tobytes()
-    assert at_rest.tobytes() == net.run(x.x)[0].tobytes()
+    """Each sequence begins in the state that the seed draws for its place, whatever the batches."""
+    net, x = random_start(), data(300)
+    blocks = [net.initial_state(256, np.random.default_rng([3, block])) for block in (0, 1)]
+    v, s, eta = (np.concatenate(arrays)[:300]
+                 for arrays in zip(*(block["alif0"] for block in blocks), strict=True))
+    assert np.ptp(v) > 0.9 and not s.any()
+    state = net.initial_state(300) | {"alif0": type(blocks[0]["alif0"])(v, s, eta)}
+    right = net.run(x.x, state)[0]
+    for size in (256, 300, 7):
+        assert ns.predict(net, x, batch_size=size, answers=True, seed=3).tobytes() == right.tobytes()
+    at_rest = ns.predict(net, x, answers=True, seed=None)
+    assert at_rest.tobytes() == net.run(x.x)[0].tobytes() != right.tobytes()
     for seed in (-1, 1.5, "0"):
         with pytest.raises(ValueError, match="seed must be an integer from 0 on"):
             ns.evaluate(net, x, seed=seed)
