@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +28,21 @@ def about_run(options: Namespace, recipe: Recipe, settings: dict, seed: int) -> 
     return {"recipe": recipe.name, "options": settings, "seed": seed, "epochs_asked": epochs,
             "batch_size": batch_size, "data": folder, "device": options.device,
             "synthetic": options.data is None, "versions": versions}
+
+
+def refuse_another(folder: Path, wanted: dict, damaged: str) -> None:
+    """ValueError where the config.json of a folder says another training; damaged: what to do about it."""
+    config = folder / "config.json"
+    if not config.is_file():
+        return
+    try:
+        there = dict(json.loads(config.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{config} is damaged ({error}); {damaged}") from error
+    for key, value in wanted.items():
+        if there.get(key) != value:
+            raise ValueError(f"{folder} was trained with {key} = {there.get(key)!r}, "
+                             f"this command says {value!r}; use the same, or another --out")
 
 
 def _version(name):

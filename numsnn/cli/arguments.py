@@ -35,10 +35,7 @@ def _add_train(commands):
     add = train.add_argument
     add("recipe", help="a name that `numsnn recipes` lists")
     _add_data(train)
-    add("--epochs", type=int, metavar="N", help="number of epochs (default: the recipe's)")
-    add("--batch-size", type=int, metavar="N", help="sequences in a batch (default: the recipe's)")
-    add("--published", action="store_true",
-        help="the authors' training, where the recipe has a shorter one of its own")
+    _add_schedule(train)
     add("--seed", type=int, default=0, metavar="S", help="of weights, shuffling and the split (default 0)")
     add("--out", metavar="DIR", help="folder for checkpoint, report and figures (default runs/RECIPE-seedS)")
     add("--resume", action="store_true", help="go on with the training in --out")
@@ -58,9 +55,7 @@ def _add_sweep(commands):
     add("--seeds", default="0-2", metavar="SEEDS", help="such as 0-9 or 0,3,5-7 (default 0-2)")
     add("--set", action="append", default=[], metavar="OPTION=VALUE,VALUE",
         help="values of an option of the recipe; repeatable")
-    add("--epochs", type=int, metavar="N", help="number of epochs (default: the recipe's)")
-    add("--batch-size", type=int, metavar="N", help="sequences in a batch (default: the recipe's)")
-    add("--published", action="store_true", help="the authors' training, where the recipe has a shorter one")
+    _add_schedule(sweep)
     add("--out", metavar="DIR", help="folder of the sweep (default runs/RECIPE-sweep)")
     add("--processes", type=int, metavar="N", help="trainings at a time (default: one a core)")
     add("--mpi", action="store_true", help="the ranks of mpiexec run the trainings (needs mpi4py)")
@@ -208,6 +203,14 @@ def _add_checkpoint(command):
                          help="whose data they are, where the file does not say it; "
                               "or --data FILE.h5, a data set that `numsnn convert` wrote")
     _add_set(command, "of a NIR file: dt (seconds), integrator, reset, reset_when; repeatable")
+
+
+def _add_schedule(command):
+    add = command.add_argument
+    add("--epochs", type=int, metavar="N", help="number of epochs (default: the recipe's)")
+    add("--batch-size", type=int, metavar="N", help="sequences in a batch (default: the recipe's)")
+    add("--published", action="store_true",
+        help="the authors' training, where the recipe has a shorter one of its own")
 
 
 def _add_data(command):

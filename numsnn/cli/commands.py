@@ -1,13 +1,12 @@
 """What each command of numsnn does."""
 
-import json
 import sys
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from . import networks
-from .about import SAME, about_run
+from .about import SAME, about_run, refuse_another
 from .converting import convert
 from .exporting import export
 from .settings import pairs, refuse_taken, values
@@ -64,18 +63,8 @@ def _claim(out, checkpoint, about, resume):
     if not resume:
         raise ValueError(f"{out} holds a training already; add --resume to go on with it, "
                          "or choose another --out")
-    config = out / "config.json"
-    if not config.is_file():
-        return
-    try:
-        before = dict(json.loads(config.read_text()))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{config} is damaged ({error}); "
-                         "remove it, and the training goes on as this command says") from error
-    for key in SAME:
-        if before.get(key) != about[key]:
-            raise ValueError(f"{out} was trained with {key} = {before.get(key)!r}, "
-                             f"this command says {about[key]!r}; use the same, or another --out")
+    refuse_another(out, {key: about[key] for key in SAME},
+                   damaged="remove it, and the training goes on as this command says")
 
 
 @contextmanager

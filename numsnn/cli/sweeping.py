@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from pathlib import Path
 
-from .about import SAME, about_run
+from .about import SAME, about_run, refuse_another
 from .settings import pairs
 
 
-def sweep(options) -> None:
+def sweep(options: Namespace) -> None:
+    """Train all points that are not finished; then the table of all, and an error where some failed."""
     from .. import recipes, sweeps
     comm = _communicator() if options.mpi else None
     recipe = recipes.get(options.recipe)
@@ -18,13 +20,9 @@ def sweep(options) -> None:
         recipe = recipe.as_published()
     points = sweeps.grid(sweeps.seeds_of(options.seeds), sweeps.values_of(pairs(options.set)))
 
-    def wanted(point):
-        about = about_run(options, recipe, recipe.configured(point.settings), point.seed)
-        return {key: about[key] for key in (*SAME, "epochs_asked")}
-
     processes, threads = _shares(options, len(points))
     out = Path(options.out or f"runs/{recipe.name}-sweep")
-    sweeps.check(points, out, wanted)
+    _check(options, recipe, points, out)
     root = comm is None or comm.rank == 0
     if root:
         if options.data is None:
@@ -34,6 +32,14 @@ def sweep(options) -> None:
     done = sweeps.run(points, out, _shared(options, threads), processes=processes, comm=comm, said=_say)
     if root:
         _tell(sweeps.write(done, out, f"{recipe.name}: {len(points)} trainings"), done, out)
+
+
+def _check(options, recipe, points, out):
+    """Refuse settings that do not fit the recipe, and folders that hold other trainings."""
+    runs = [about_run(options, recipe, recipe.configured(point.settings), point.seed) for point in points]
+    for point, about in zip(points, runs, strict=True):
+        refuse_another(point.folder(out), {key: about[key] for key in (*SAME, "epochs_asked")},
+                       damaged="remove its folder")
 
 
 def _tell(text, done, out):

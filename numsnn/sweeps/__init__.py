@@ -4,7 +4,7 @@
 """
 
 from .grid import Point, grid, seeds_of, values_of
-from .results import Outcome, check, outcome, write
+from .results import Outcome, outcome, write
 from .run import run
 
-__all__ = ["Outcome", "Point", "check", "grid", "outcome", "run", "seeds_of", "values_of", "write"]
+__all__ = ["Outcome", "Point", "grid", "outcome", "run", "seeds_of", "values_of", "write"]

@@ -7,7 +7,7 @@ import io
 import json
 import signal
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from ..formats.whole import write_text
 from ..reports import plot
 from .grid import Point
 
-LOG, NUMBERS, CONFIG = "log.txt", "metrics.json", "config.json"
+LOG, NUMBERS = "log.txt", "metrics.json"
 TABLE, SUMMARY, PICTURE = "sweep.csv", "sweep.md", "sweep.png"
 MEASURED = ("test_accuracy", "last_test_accuracy", "valid_accuracy", "best_epoch", "parameters")
 
@@ -30,24 +30,6 @@ class Outcome(NamedTuple):
 def finished(folder: Path) -> bool:
     """Whether a training has written its report."""
     return (folder / NUMBERS).is_file()
-
-
-def check(points: Sequence[Point], out: Path, wanted: Callable[[Point], dict]) -> None:
-    """ValueError where the folder of a point holds another training.
-
-    wanted(point): what its config.json must say; ValueError where its settings do not fit the recipe.
-    """
-    for point, facts in [(point, wanted(point)) for point in points]:
-        config = point.folder(out) / CONFIG
-        if config.is_file():
-            try:
-                there = dict(json.loads(config.read_text(encoding="utf-8")))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{config} is damaged ({error}); remove its folder") from error
-            for key, value in facts.items():
-                if there.get(key) != value:
-                    raise ValueError(f"{config.parent} was trained with {key} = {there.get(key)!r}, this "
-                                     f"sweep says {value!r}; use the same, or another --out")
 
 
 def outcome(point: Point, folder: Path, code: int | None = None) -> Outcome:

@@ -92,7 +92,7 @@ def test_tables_and_picture(undisturbed, capsys):
     other = [argument.replace("3,4", "3,4,5") if argument != "3" else "2" for argument in RECIPE]
     capsys.readouterr()
     assert cli.main(["sweep", *other, "--out", str(undisturbed)]) == 2
-    assert "was trained with epochs_asked = 3, this sweep says 2" in capsys.readouterr().err
+    assert "was trained with epochs_asked = 3, this command says 2" in capsys.readouterr().err
 
 
 def test_one_that_is_killed_goes_on(undisturbed, tmp_path):
