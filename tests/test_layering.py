@@ -7,7 +7,7 @@ from pathlib import Path
 import numsnn
 
 ROOT = Path(numsnn.__file__).parent
-ORDER = ("moved", "checked", "packages", "signals", "neurons", "devices", "layers", "loss", "optim",
+ORDER = ("moved", "checked", "packages", "signals", "neurons", "devices", "ranks", "layers", "loss", "optim",
          "network", "formats", "files", "models", "nir", "datasets", "export", "training", "energy",
          "reports", "recipes", "sweeps", "bench", "guide", "cli")
 ENTRANCE = ("__init__", "__main__")                 # they may import anything, and nothing imports them

@@ -41,6 +41,10 @@ def _add_train(commands):
     add("--resume", action="store_true", help="go on with the training in --out")
     _add_set(train, "change an option of the recipe; repeatable")
     _add_device(train)
+    add("--mpi", action="store_true",
+        help="the ranks of mpiexec work on each batch together (needs mpi4py): mpiexec -n 4 numsnn train ...")
+    add("--sums", choices=("exact", "fast"),
+        help="how they add gradients: the same bytes for any number of ranks (exact, default), or faster")
 
 
 def _add_sweep(commands):

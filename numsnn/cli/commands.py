@@ -1,96 +1,14 @@
 """What each command of numsnn does."""
 
-import sys
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from . import networks
-from .about import SAME, about_run, refuse_another
 from .converting import convert
 from .exporting import export
-from .settings import pairs, refuse_taken, values
+from .settings import refuse_taken, values
 from .sweeping import sweep
-
-
-def _threads(options):
-    if options.threads is not None:
-        from ..devices.threads import set_num_threads
-        set_num_threads(options.threads)
-
-
-def _train(options):
-    from .. import recipes
-    from ..formats.whole import write_json
-    from ..recipes import report
-    from ..training.train import fit
-    recipe = recipes.get(options.recipe)
-    if options.published:
-        recipe = recipe.as_published()
-    settings = recipe.configured(pairs(options.set))
-    about = about_run(options, recipe, settings, options.seed)
-    _threads(options)
-    out = Path(options.out or f"runs/{recipe.name}-seed{options.seed}")
-    checkpoint = out / "checkpoint.h5"
-    _claim(out, checkpoint, about, options.resume)
-    _announce(options)
-    data = recipe.data(options.data, options.seed, settings)
-    net = recipe.network(_sized(recipe, settings, data), options.seed, options.device)
-    print(net.summary(), end="\n\n")
-    with _begun(out, checkpoint):
-        write_json(out / "config.json", about)
-        history = fit(net, data.train, data.valid, loss=recipe.loss, optimizer=recipe.optimizer(settings),
-                      epochs=about["epochs_asked"], batch_size=about["batch_size"], seed=options.seed,
-                      watch={"test": data.test}, checkpoint=checkpoint,
-                      resume=options.resume and checkpoint.exists(),
-                      facts={"recipe": recipe.name, "options": settings}, **(recipe.fit or {}))
-    print(report.write(out, recipe, net, history, data, about))
-    written = sorted(path.name for path in out.iterdir() if not path.name.endswith(".part"))
-    print(f"\nwritten to {out}: {', '.join(written)}")
-
-
-def _sized(recipe, settings, data):
-    """The options of the network: those of the recipe, and those that only the data tell."""
-    return settings | (recipe.sizes(data) if recipe.sizes else {})
-
-
-def _claim(out, checkpoint, about, resume):
-    """Refuse to write over another training, or to go on with a different one."""
-    if not checkpoint.exists():
-        if resume:
-            print(f"nothing to resume at {checkpoint}; starting anew", file=sys.stderr)
-        return
-    if not resume:
-        raise ValueError(f"{out} holds a training already; add --resume to go on with it, "
-                         "or choose another --out")
-    refuse_another(out, {key: about[key] for key in SAME},
-                   damaged="remove it, and the training goes on as this command says")
-
-
-@contextmanager
-def _begun(out, checkpoint):
-    """The folder of a training, which is left as it was where the disk does not take its first checkpoint."""
-    new = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except OSError:
-        if not checkpoint.exists():
-            with suppress(OSError):
-                (out / "config.json").unlink(missing_ok=True)
-                if new:
-                    out.rmdir()
-        raise
-
-
-def _announce(options):
-    from ..devices import notice
-    if options.data is None:
-        print("NOTE: no --data given. The data are SYNTHETIC: made by a model, recorded from nobody. "
-              "Accuracies say nothing about the\n"
-              "real task; see data/README.md for where the real data come from.\n")
-    if notice(options.device):
-        print(notice(options.device), end="\n\n")
+from .training import set_threads, sized, train
 
 
 def _evaluate(options):
@@ -133,7 +51,7 @@ def _tested(options, instead):
 
     instead: what to use where nobody knows its data.
     """
-    _threads(options)
+    set_threads(options)
     net, training = networks.load(options, options.device)
     found = networks.data_of(options, training)
     if found is None:
@@ -170,7 +88,7 @@ def _models(options):
 def _bench(options):
     from .. import bench
     from ..formats.whole import writable, write_json
-    _threads(options)
+    set_threads(options)
     if options.json is not None:
         writable(options.json)
     if any(batch < 1 for batch in options.batch):
@@ -190,7 +108,7 @@ def _warmup(options):
     for recipe in [recipes.get(name) for name in options.recipes]:
         settings = recipe.configured({})
         data = recipe.data(None, 0, settings)
-        net = recipe.network(_sized(recipe, settings, data), 0, "cpu")
+        net = recipe.network(sized(recipe, settings, data), 0, "cpu")
         seconds = train.warm_up(net, data.train, loss=recipe.loss, optimizer=recipe.optimizer(settings),
                                 **(recipe.fit or {}))
         print(f"{recipe.name}: {seconds:.1f} s")
@@ -225,6 +143,6 @@ def _guide(options):
     print(guide.page(options.page), end="")
 
 
-COMMANDS = {"train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "energy": _energy,
+COMMANDS = {"train": train, "evaluate": _evaluate, "diagnose": _diagnose, "energy": _energy,
             "sweep": sweep, "recipes": _recipes, "models": _models, "warmup": _warmup, "bench": _bench,
             "convert": convert, "info": _info, "export": export, "guide": _guide}

@@ -83,12 +83,8 @@ def _shared(options, threads):
 
 def _communicator():
     """All ranks, of which the first hands out the trainings."""
-    from ..packages import needed
-    try:
-        comm = needed("mpi4py.MPI", "--mpi").COMM_WORLD
-    except RuntimeError as error:               # mpi4py is there, and finds no library to load
-        raise ImportError(f"--mpi needs an MPI library, and mpi4py finds none ({error}); "
-                          f"install MPICH or Open MPI: pip install mpich") from error
+    from ..ranks import mpi
+    comm = mpi.library("--mpi").COMM_WORLD
     if comm.size < 2:
         raise ValueError("--mpi takes at least 2 ranks, one of which hands out the trainings: mpiexec -n 3 "
                          "numsnn sweep ... --mpi; without --mpi, processes of this machine run them")

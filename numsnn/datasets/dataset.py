@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,25 +19,20 @@ from ..signals.events import Events
 from ..signals.integers import is_whole, whole
 from ..signals.spikes import Spikes
 from . import checks, saving
+from .batch import Batch, BatchShare, Shares, Whole
 
 Samples = int | slice | Sequence[int] | Sequence[bool] | np.ndarray         # a choice of samples
-
-
-class Batch(NamedTuple):
-    x: Spikes | np.ndarray          # (T, B, N)
-    y: np.ndarray                   # labels (B,) or (T, B), or targets (B, K) or (T, B, K)
-    lengths: np.ndarray | None      # (B,)
-    mask: np.ndarray | None         # (T, B) steps that count
-    samples: np.ndarray             # (B,) which samples of the set these are
 
 
 class Sequences:
     """Sequences that are read when they are asked for: what a lazy data set is made on.
 
     units: features of a sequence.  `len` is the number of sequences; `fetch` reads some of them.
+    draws: whether fetch uses its generator; where it does not, ranks of MPI read their own sequences only.
     """
 
     units: int
+    draws: bool = True
 
     def __len__(self) -> int:
         raise TypeError(f"{type(self).__name__} must say how many sequences it has")
@@ -267,20 +263,31 @@ class Dataset:
                              f"holding out {given} leaves a part empty")
         return self.select(~held), self.select(held)
 
+    @overload
+    def batches(self, size: int, rng: np.random.Generator | None = None, prefetch: int | None = None,
+                share: None = None) -> Iterator[Batch]: ...
+
+    @overload
+    def batches(self, size: int, rng: np.random.Generator | None = None, prefetch: int | None = None,
+                *, share: Shares) -> Iterator[BatchShare]: ...
+
     @checked
-    def batches(self, size: int, rng: np.random.Generator | None = None,
-                prefetch: int | None = None) -> Iterator[Batch]:
+    def batches(self, size, rng=None, prefetch=None, share=None):
         """Batches of `size` samples (the last may be smaller), in the order of the set, or shuffled by rng.
 
         prefetch: batches that a thread of its own reads ahead; None: two where sequences are read from files,
         else none.  The batches are the same with any number.
 
         Padding beyond the longest sequence of a batch is cut off; see also by_length.
+
+        share: samples of a batch -> (first, last) of those that are read, as if all were: a BatchShare, which
+        says what it is some samples of, instead of a Batch.
         """
         picks = self._picks(positive_integer(size, "size"), rng)
         not_augmented = [None] * len(picks)
         seeds = not_augmented if rng is None or not self.lazy else rng.integers(1 << 62, size=len(picks))
-        made = (self._batch(pick, seed) for pick, seed in zip(picks, seeds, strict=True))
+        make = self._batch if share is None else partial(self._some_of_batch, share)
+        made = (make(pick, seed) for pick, seed in zip(picks, seeds, strict=True))
         n = 2 * self.lazy if prefetch is None else whole("prefetch", prefetch, 0)
         return threads.ahead(made, n) if n else made
 
@@ -301,12 +308,38 @@ class Dataset:
         x, lengths = part._x, part._lengths
         if self.lazy:
             x, lengths = part._x.fetch(None if seed is None else np.random.default_rng(seed))
-        if self.per_step and x.shape[0] != len(part.y):
+        return Batch(self._cut(x, lengths), part.y, lengths, part.mask, pick)
+
+    def _cut(self, x, lengths):
+        """Sequences without the steps that none of these lengths reaches."""
+        if self.per_step and x.shape[0] != len(self.y):
             raise ValueError(f"data set {self.name!r}: sequences of {x.shape[0]} steps were read, the labels "
-                             f"have {len(part.y)}")
-        if lengths is not None and not self.per_step:
-            x = x[:max(int(lengths.max(initial=1)), 1)]
-        return Batch(x, part.y, lengths, part.mask, pick)
+                             f"have {len(self.y)}")
+        return x if lengths is None or self.per_step else x[:max(int(lengths.max(initial=1)), 1)]
+
+    def _some_of_batch(self, share, pick, seed):
+        """The batch as `_batch` makes it, but of a share of its samples."""
+        first, last = share(len(pick))
+        own = self.select(pick[first:last])
+        whole = Whole(self.y[:, pick] if self.per_step else self.y[pick],
+                      None if self._lengths is None else self._lengths[pick],
+                      None if self.mask is None else self.mask[:, pick], pick)
+        x, lengths = own._x, own._lengths
+        if self.lazy:
+            x, lengths = self._read_some(pick, slice(first, last), seed)
+        else:
+            x = self._cut(x, whole.lengths)
+        return BatchShare(x, own.y, lengths, own.mask, pick[first:last], whole)
+
+    def _read_some(self, pick, own, seed):
+        """(x, lengths) of a slice of a batch; all is read where what is drawn for one depends on all."""
+        if not len(pick[own]):
+            return np.zeros((0, 0, self.units), np.float32), None
+        if seed is None or not self._x.sequences.draws:
+            return self._x.select(pick[own]).fetch(None)
+        x, lengths = self._x.select(pick).fetch(np.random.default_rng(seed))
+        x = x.select(own) if isinstance(x, Spikes) else x[:, own]
+        return x, None if lengths is None else lengths[own]
 
     @checked
     def save(self, path: Path | str, options: dict | None = None) -> None:

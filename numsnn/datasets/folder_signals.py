@@ -30,6 +30,7 @@ class SignalFiles(Sequences):
         self.steps = steps
         self.prepare = prepare
         self.augment = augment
+        self.draws = augment is not None
         self.units = self._sequence(self.read(0), 0).shape[1]
 
     def __len__(self) -> int:

@@ -110,6 +110,8 @@ def fashion(folder: Path | str, part: str, steps: int = SIDE, seed: int | None =
 class _Still(Sequences):
     """Images, each shown for some steps; a batch is made when it is asked for."""
 
+    draws = False
+
     def __init__(self, pixels, steps):
         self.pixels = pixels.reshape(len(pixels), -1)
         self.steps = steps

@@ -65,6 +65,7 @@ class Recordings(Sequences):
         self.units = units
         self.prepare = prepare
         self.augment = augment
+        self.draws = augment is not None
 
     def __len__(self) -> int:
         return self.n

@@ -34,6 +34,8 @@ __all__ = ["FORMAT", "VERSION", "load", "save"]
 class _Saved(Sequences):
     """The sequences of a file, read when they are asked for."""
 
+    draws = False
+
     def __init__(self, path, columns, rows, entries, units, steps):
         self.path = path
         self.columns = columns

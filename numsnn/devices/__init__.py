@@ -66,6 +66,12 @@ def _check_cuda():
                           'Install or update the driver, or use device="cpu"')
 
 
+def take_gpu(number: int, device: str = "cuda") -> None:
+    """Use this GPU of the machine from now on, counted round where there are fewer; nothing without a GPU."""
+    if device == "cuda":
+        get(device).take_gpu(number)
+
+
 def of(a: object) -> ModuleType:
     """The functions for an array: those of the GPU where it lies there, else the fastest."""
     return fastest() if isinstance(a, np.ndarray) else get("cuda")

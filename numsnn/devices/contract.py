@@ -27,10 +27,11 @@
     over_time_forward(over, x, state, lengths, tape) -> (y, OverState, tape or None)
         the answer over time (layers/overtime.py)
     over_time_backward(over, tape, dy, dstate) -> (dx, dstate)
-    batch_norm_forward(norming, x, gain, bias, running, lengths, tape) -> (y, Moments or None, tape or None)
+    batch_norm_forward(norming, x, gain, bias, running, lengths, tape, whole)
+            -> (y, Moments or None, tape or None)
         each channel of x, array (T, B, C * places), by the moments `running` (then None comes back), None: by
-        its own over the valid steps, which come back on the host; gain, bias (C,).  norming, Moments: see
-        devices/norm.py
+        those of the whole batch over the valid steps, which come back on the host; gain, bias (C,).  norming,
+        Moments, whole: see devices/norm.py
     batch_norm_backward(norming, tape, gain, dy, want_dx) -> (dx or None, dgain, dbias)
     layer_norm_forward(x, gain, bias, eps, tape) -> (y, tape or None)
         each step of x, array (T, B, C) or, each place by itself, (T, B, C, places); gain, bias (C,)

@@ -3,6 +3,7 @@
 `valid` is (T, B): whether a step is one, None where all are.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,15 @@ class Moments(NamedTuple):
     var: np.ndarray             # biased
 
 
+class Whole(NamedTuple):
+    """The batch of which these samples are, all or some.
+
+    total: sums of samples (B, K) -> those of the whole batch (K,).  n: values of each channel in it.
+    """
+    total: Callable[[np.ndarray], np.ndarray]
+    n: int
+
+
 def values_of_each(shape: tuple[int, int, int], lengths: np.ndarray | None, channels: int) -> int:
     """How many values a channel has in the valid steps of a sequence of this shape (T, B, N)."""
     steps, batch, n = shape
@@ -34,15 +44,15 @@ def values_of_each(shape: tuple[int, int, int], lengths: np.ndarray | None, chan
 
 def batch_norm_forward(
         norming: Norming, x: np.ndarray, gain: np.ndarray, bias: np.ndarray, running: Moments | None,
-        lengths: np.ndarray | None, tape: bool) -> tuple[np.ndarray, Moments | None, Any]:
-    """Each channel by the moments `running`, or by its own."""
+        lengths: np.ndarray | None, tape: bool, whole: Whole) -> tuple[np.ndarray, Moments | None, Any]:
+    """Each channel by the moments `running`, or by those of the whole batch."""
     valid = _padding(x, lengths)
     rows = _rows(x, valid, len(gain))
+    shape = x.shape[0], x.shape[1], len(gain)
     if running is None:
-        n = rows.shape[0] * rows.shape[2]
-        mean = _sums(rows) / n
+        mean = whole.total(_sums(rows, shape, valid)) / whole.n
         rows -= _column(mean, gain)
-        moments = Moments(mean, _sums(rows, rows) / n)
+        moments = Moments(mean, whole.total(_sums(rows, shape, valid, rows)) / whole.n)
     else:
         rows -= _column(running.mean, gain)
         moments = running
@@ -50,18 +60,20 @@ def batch_norm_forward(
     y = np.multiply(rows, factor, out=None if tape else rows)
     y += _column(bias, gain)
     own = None if moments is running else moments
-    return _spread(y, valid, x), own, (rows, moments.var, valid) if tape else None
+    return _spread(y, valid, x), own, (rows, moments.var, valid, whole) if tape else None
 
 
 def batch_norm_backward(
         norming: Norming, tape: Any, gain: np.ndarray, dy: np.ndarray,
         want_dx: bool) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dx = gain scale (dy - mean of dy - centred (mean of dy centred) / (v + eps))"""
-    centred, var, valid = tape
-    n = max(1, centred.shape[0] * centred.shape[2])
+    centred, var, valid, whole = tape
+    n = max(1, whole.n)
     scale = _scale(norming, var)
     d = _rows(dy, valid, len(gain))
-    dbias, along = _sums(d), _sums(d, centred)
+    shape = dy.shape[0], dy.shape[1], len(gain)
+    both = whole.total(np.concatenate([_sums(d, shape, valid), _sums(d, shape, valid, centred)], 1))
+    dbias, along = np.split(both, 2)
     dgain = (scale * along).astype(gain.dtype)
     if not want_dx:
         return None, dgain, dbias.astype(gain.dtype)
@@ -101,13 +113,21 @@ def _scale(norming, var):
     return norming.spread / np.sqrt(var.astype(np.float64) + norming.eps)
 
 
-def _sums(rows, times=None):
-    """Sum of rows, or of rows * times, over rows and places: (C,).
+def _sums(rows, shape, valid, times=None):
+    """Sums of rows, or of rows * times, over places and the steps of each sample: (B, C); shape: (T, B, C).
 
-    In float64, of sums over the places of a row in the working precision.
+    In float64, of sums over the places of a row in the working precision.  Step by step, so that the sum of
+    a sample does not depend on which others there are.
     """
     of_rows = rows.sum(2) if times is None else np.einsum("rcp,rcp->rc", rows, times)
-    return of_rows.sum(0, dtype=np.float64)
+    if valid is not None:
+        spread = np.zeros(shape, of_rows.dtype)
+        spread[valid] = of_rows
+        of_rows = spread
+    sums = np.zeros(shape[1:])
+    for step in of_rows.reshape(shape):
+        sums += step
+    return sums
 
 
 def layer_norm_forward(
@@ -142,5 +162,5 @@ def _wide(a, like):
     return a.reshape(-1, *(1 for _ in like.shape[3:]))
 
 
-__all__ = ["Moments", "Norming", "batch_norm_backward", "batch_norm_forward", "layer_norm_backward",
+__all__ = ["Moments", "Norming", "Whole", "batch_norm_backward", "batch_norm_forward", "layer_norm_backward",
            "layer_norm_forward", "values_of_each"]

@@ -52,6 +52,11 @@ def get_num_threads() -> int:
     return min(_wanted(), getattr(_limits, "most", sys.maxsize))
 
 
+def was_said() -> bool:
+    """Whether somebody has said how many threads there are."""
+    return _threads is not None or bool(os.environ.get("NUMSNN_NUM_THREADS", "").strip())
+
+
 def set_num_threads(n: int) -> None:
     """Use n threads from now on, whatever runs at this moment.  Results are the same bits for every n."""
     global _threads

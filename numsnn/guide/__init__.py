@@ -6,7 +6,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PAGES = ("start", "axes", "neurons", "own-neuron", "training", "not-learning", "data", "streaming",
-         "microcontroller", "nir", "gpu", "energy", "inside")
+         "microcontroller", "nir", "gpu", "cluster", "energy", "inside")
 
 
 def names() -> list[str]:

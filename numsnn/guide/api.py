@@ -29,6 +29,7 @@ ROOMS = {
     "formats": "numsnn.formats",
     "datasets": "numsnn.datasets",
     "training": "numsnn.training",
+    "ranks": "numsnn.ranks",
     "init": "numsnn.training.init",
     "metrics": "numsnn.training.metrics",
     "regularise": "numsnn.training.regularise",

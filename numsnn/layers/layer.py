@@ -21,7 +21,8 @@ with one chunk at a time, from several threads; nothing of a layer changes in su
 A layer with named `sources` (layers/joins.py) gets a shape from each of them in connect, a list of inputs in
 forward, and gives a tuple of gradients as dx.  A layer that needs all samples of a batch at once in training
 says `whole_batch`: it is then called with the whole batch, and its forward pass may change its `fixed` arrays
-(running statistics).
+(running statistics).  Over MPI it gets the samples of its rank, where it says `over_ranks`: what it sums over
+the batch, gradients of its parameters too, it then asks context.ranks for.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ..checked import checked
 from ..neurons.bounds import Bound
+from ..ranks import ALONE, Ranks
 from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
 from .arrays import Arrays, replaced
@@ -58,6 +60,7 @@ class Context(NamedTuple):
     dense: bool = False
     # samples of a larger array, where a layer that borrows may put what it hands out; backward: dx
     into: np.ndarray | None = None
+    ranks: Ranks = ALONE            # who else works on the batch: of a layer that needs the whole of it
 
 
 class Result(NamedTuple):
@@ -80,6 +83,7 @@ class Layer:
     answers_each_step = True        # whether y has a time axis
     uses_blas = False               # whether its forward pass does
     whole_batch = False             # whether, in training, it must see all samples of a batch together
+    over_ranks = False              # whether it can where ranks have some samples each
     reads_tokens = False            # whether, as first layer, it takes tokens (T, B), see `events`
     # names of the layers it takes its input from; None: the one before it in the list
     sources: tuple[str, ...] | None = None

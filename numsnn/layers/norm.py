@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..checked import checked
-from ..devices.norm import Moments, Norming, values_of_each
+from ..devices.norm import Moments, Norming, Whole, values_of_each
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Result, Shape, Sized, values
 
@@ -64,6 +64,7 @@ class BatchNorm(_Norm):
     """
 
     whole_batch = True
+    over_ranks = True
     needs = ("batch_norm_forward", "batch_norm_backward")
 
     @checked
@@ -96,6 +97,8 @@ class BatchNorm(_Norm):
 
     def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
         n = values_of_each(x.shape, context.lengths, self.width)
+        if context.tape:
+            n = int(context.ranks.total(np.array([[n]], np.float64))[0])
         trains = context.tape and n > 0
         if trains and n == 1:
             what = "channel" if len(self.shape) > 1 else "feature"
@@ -105,7 +108,7 @@ class BatchNorm(_Norm):
         running = None if trains else Moments(self.fixed["running_mean"], self.fixed["running_var"])
         y, moments, tape = context.loops.batch_norm_forward(
             self._norming, values(x, self.dtype), self.params["gain"], self.params["bias"], running,
-            context.lengths, context.tape)
+            context.lengths, context.tape, Whole(context.ranks.total, n))
         if trains:
             self._remember(moments.mean, moments.var * n / (n - 1))
         return Result(y, None, tape)

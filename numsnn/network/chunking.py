@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from ..ranks import Ranks
 from .graph import Stage
 
 CHUNK = 8, 16       # samples that a thread takes through the network together, at most: of few, of many
@@ -14,16 +17,43 @@ def bounds(net, batch: int, stage: Stage, chunk: int | None = None) -> list[tupl
 
     chunk: samples of a chunk in place of what the network says or what fits the cache.
     """
-    if stage.whole:
-        samples = batch
-    elif chunk:
+    return [(0, batch)] if stage.whole else _cuts(net, batch, chunk) or [(0, 0)]
+
+
+def _cuts(net, batch: int, chunk: int | None = None) -> list[tuple[int, int]]:
+    if chunk:
         samples = chunk
     elif net.loops.CHUNKED:
         samples = net.chunk or _fitting(net, batch)
     else:
         samples = batch
-    cuts = range(0, batch, max(samples, 1))
-    return [(first, min(first + samples, batch)) for first in cuts] or [(0, 0)]
+    return [(first, min(first + samples, batch)) for first in range(0, batch, max(samples, 1))]
+
+
+class Share(NamedTuple):
+    """The samples of a batch that one of several ranks works on: some of its chunks, as without ranks.
+
+    batch, chunks: samples and chunks of all ranks.  first, last: samples of this one.  own: (first, last) of
+    its chunks, counted from its first sample.
+    """
+    ranks: Ranks
+    batch: int
+    chunks: int
+    first: int
+    last: int
+    own: list[tuple[int, int]]
+
+    def bounds(self, stage: Stage) -> list[tuple[int, int]]:
+        """(first, last) of the chunks of a stage; a layer that needs the whole batch asks the ranks."""
+        return [(0, self.last - self.first)] if stage.whole else self.own or [(0, 0)]
+
+
+def share(net, batch: int, ranks: Ranks) -> Share:
+    """The share of this rank in a batch of so many samples."""
+    cuts = _cuts(net, batch, None if net.loops.HOST else net.chunk)
+    mine = cuts[slice(*ranks.share(len(cuts)))]
+    first, last = (mine[0][0], mine[-1][1]) if mine else (0, 0)
+    return Share(ranks, batch, len(cuts), first, last, [(a - first, b - first) for a, b in mine])
 
 
 def _fitting(net, batch: int) -> int:

@@ -41,8 +41,30 @@ def _why_not_in_pieces(layer) -> str:
 
 def fused(net, stage, task, every, chunk):
     """(loss, grads, y, state) of a batch (gradients.Task)."""
-    steps, batch = task.x.shape[:2]
+    batch = task.x.shape[1]
     bounds = chunking.bounds(net, batch, stage, chunk)
+    values, grads, answers, states = zip(*_of_chunks(net, stage, task, every, bounds), strict=True)
+    after = {name: join_states([s[name] for s in states]) for name in net.layers}
+    return sum(values), stages.summed(grads), join(answers), after
+
+
+def shared(net, stage, task, every, share):
+    """(loss, grads, y, state) where ranks work on a batch: loss and gradients are of all, the others of the
+    samples of this one; y is None where it has none."""
+    done = _of_chunks(net, stage, task, every, share.own)
+    loss, grads = share.ranks.gradients(share.chunks, [one[1] for one in done], [one[0] for one in done],
+                                        net.params)
+    if not net.loops.HOST:
+        grads = {name: net.loops.put(grad) for name, grad in grads.items()}
+    if not done:
+        return loss, grads, None, task.state
+    after = {name: join_states([state[name] for *_, state in done]) for name in net.layers}
+    return loss, grads, join([one[2] for one in done]), after
+
+
+def _of_chunks(net, stage, task, every, bounds):
+    """(loss, grads, y, state) of each chunk."""
+    steps, batch = task.x.shape[:2]
     chunks = _Chunks(net, stage, task, _pieces(steps, every))
     parts = [None] * len(bounds)
 
@@ -51,9 +73,7 @@ def fused(net, stage, task, every, chunk):
 
     with net.loops.one_thread():
         threads.run(of, len(bounds), chunking.work(net, steps, batch))
-    values, grads, answers, states = zip(*parts, strict=True)
-    after = {name: join_states([s[name] for s in states]) for name in net.layers}
-    return sum(values), stages.summed(grads), join(answers), after
+    return parts
 
 
 def _pieces(steps, every):

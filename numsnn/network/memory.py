@@ -153,14 +153,13 @@ def _measured(net, piece, pieces, batch, rate, chunk):
         return net.loops.held(lambda: other.loss_and_gradients(_NoLoss(), x, None, checkpoint_every=every))
 
 
-def within(net, budget: int, x) -> Plan:
-    """How a training step on a batch x holds at most `budget` bytes.
+def within(net, budget: int, steps: int, batch: int, rate: float | None) -> Plan:
+    """How a training step on a batch holds at most `budget` bytes; rate: of Spikes, None of values.
 
     As it is; on a GPU in chunks of samples; then also with states recomputed.  ValueError where nothing
     helps.
     """
-    steps, batch = x.shape[:2]
-    rate, found = x.rate if isinstance(x, Spikes) else None, []
+    found: list[Memory] = []
     for chunk in _splits(net, batch):
         found.append(predict(net, steps, batch, rate, None, chunk))
         if found[-1].total * MARGIN <= budget:

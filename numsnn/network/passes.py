@@ -13,6 +13,7 @@ import numpy as np
 
 from ..layers.joins import INPUT
 from ..layers.layer import Context
+from ..ranks import ALONE, Ranks
 from ..signals.spikes import Spikes
 from . import lockstep
 from .chunks import handed
@@ -30,6 +31,7 @@ class Setting(NamedTuple):
     record: dict                # layer -> fields
     want_dx: bool = False       # backward: the gradient of the network's input too
     into: np.ndarray | None = None  # where a layer alone in its stage may put what it hands out; backward: dx
+    ranks: Ranks = ALONE        # who else works on the batch
 
     def context(self, name: str, step: int | None = None) -> Context:
         """The context of a layer: for a whole sequence, or for one step of it."""
@@ -41,7 +43,7 @@ class Setting(NamedTuple):
         fields = tuple(f for f in self.record.get(name, ()) if f != "y")
         want_dx = self.want_dx or any(s != INPUT for s in node.sources)
         dense = name == self.graph.answer and name not in self.graph.taken
-        return Context(self.loops, lengths, self.tape, fields, want_dx, dense, self.into)
+        return Context(self.loops, lengths, self.tape, fields, want_dx, dense, self.into, self.ranks)
 
 
 class Forward(NamedTuple):

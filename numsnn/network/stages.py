@@ -9,24 +9,30 @@ import numpy as np
 from ..devices import threads
 from ..layers.joins import INPUT
 from ..layers.layer import Context, size
+from ..ranks import ALONE
 from ..signals.spikes import Spikes
 from . import chunking, passes
+from .chunking import Share
 from .chunks import join, join_states, part, place, rows, samples, total, zeros
 from .tape import Tape
 
 BACKWARD = 100      # work of an update in a backward pass, at least: its threads always pay
 
 
-def forward(net, x, state: dict, lengths, record: dict, keep: bool):
-    """(y, state, tape or None, seen).  record: layer -> fields.  keep: make a tape, as training does."""
+def forward(net, x, state: dict, lengths, record: dict, keep: bool, share: Share | None = None):
+    """(y, state, tape or None, seen).  record: layer -> fields.  keep: make a tape, as training does.
+
+    share: what x is of a batch on which several ranks work.
+    """
     prepared = prepare(net)
     values = {INPUT: x}
     after: dict = {}
     seen: dict = {}
     kept = []
     for stage in net.graph.stages(keep):
-        bounds = chunking.bounds(net, x.shape[1], stage)
-        parts, whole = _stage_forward(net, stage, bounds, values, state, (prepared, lengths, record, keep))
+        bounds = chunking.bounds(net, x.shape[1], stage) if share is None else share.bounds(stage)
+        given = (prepared, lengths, record, keep, ALONE if share is None else share.ranks)
+        parts, whole = _stage_forward(net, stage, bounds, values, state, given)
         kept.append((bounds, [p.tapes for p in parts]))
         values |= {name: join([p.values[name] for p in parts], whole) for name in stage.outputs}
         after |= {name: join_states([p.state[name] for p in parts]) for name in parts[0].state}
@@ -40,7 +46,7 @@ def forward(net, x, state: dict, lengths, record: dict, keep: bool):
 
 def _stage_forward(net, stage, bounds, values, state, given):
     """(Forward of each chunk, where those of a stage of one layer lie together or None)."""
-    prepared, lengths, record, keep = given
+    prepared, lengths, record, keep, ranks = given
     x = values[INPUT]
     parts = [None] * len(bounds)
     whole = None
@@ -51,7 +57,7 @@ def _stage_forward(net, stage, bounds, values, state, given):
         first, last = bounds[c]
         mine = {name: samples(values[name], first, last, name in stage.borrowed) for name in stage.inputs}
         into = None if whole is None else whole[:, first:last]
-        how = setting(net, prepared, part_of(lengths, first, last), keep, record, into=into)
+        how = setting(net, prepared, part_of(lengths, first, last), keep, record, into=into, ranks=ranks)
         parts[c] = passes.forward(stage, mine, rows_of(state, first, last), how)
 
     uses_blas = any(net.layers[name].uses_blas for component in stage.components for name in component.names)
@@ -69,24 +75,32 @@ def _joined_seen(parts):
     return joined
 
 
-def backward(net, tape: Tape, dy, dstate: dict, dhidden: dict, want_dx: bool):
-    """(grads, dstate, dx or None)."""
+def backward(net, tape: Tape, dy, dstate: dict, dhidden: dict, want_dx: bool, share: Share | None = None):
+    """(grads, dstate, dx or None); share: see forward, gradients are then of all ranks."""
     back = {net.graph.answer: dy}
     grads: dict = {}
+    of_chunks: list[dict] = [{} for _ in share.own] if share is not None else []
     before: dict = {}
     steps = dy.shape[0] if dy.ndim == 3 else 1
     work = chunking.work(net, steps, tape.batch) * BACKWARD
     stages = zip(net.graph.stages(True), tape.stages, strict=True)
     for stage, (bounds, tapes) in reversed(list(stages)):
-        given = (tape, dstate, dhidden, want_dx)
+        given = (tape, dstate, dhidden, want_dx, ALONE if share is None else share.ranks)
         parts, whole = _stage_backward(net, stage, (bounds, tapes, work), back, given)
         for name in stage.outputs:
             back.pop(name, None)
         for name in parts[0][0]:
             d = join([dvalues[name] for dvalues, _, _ in parts], whole)
             back[name] = back[name] + d if name in back else d
-        grads |= summed([dparams for _, dparams, _ in parts])
+        if share is None or stage.whole:
+            grads |= summed([dparams for _, dparams, _ in parts])
+        else:
+            for mine, (_, dparams, _) in zip(of_chunks, parts[:len(of_chunks)], strict=True):
+                mine |= dparams
         before |= {name: join_states([states[name] for _, _, states in parts]) for name in parts[0][2]}
+    if share is not None:
+        others = {name: p for name, p in net.params.items() if name not in grads}
+        grads |= share.ranks.gradients(share.chunks, of_chunks, [0.0] * len(of_chunks), others)[1]
     grads = {name: grads[name] for name in net.params}
     return grads, {name: before[name] for name in net.layers}, back.get(INPUT)
 
@@ -94,7 +108,7 @@ def backward(net, tape: Tape, dy, dstate: dict, dhidden: dict, want_dx: bool):
 def _stage_backward(net, stage, cut, back, given):
     """(results of passes.backward of each chunk, where dx of a stage of one layer lies together or None)."""
     bounds, tapes, work = cut
-    tape, dstate, dhidden, want_dx = given
+    tape, dstate, dhidden, want_dx, ranks = given
     parts = [None] * len(bounds)
     views = stage.alone and len(bounds) > 1
     taken = want_dx or stage.inputs[0] != INPUT
@@ -112,7 +126,7 @@ def _stage_backward(net, stage, cut, back, given):
                   for name, fields in dhidden.items()}
         into = None if whole is None else whole[:, first:last]
         lengths = part_of(tape.lengths, first, last)
-        how = setting(net, tape.prepared, lengths, True, want_dx=want_dx, into=into)
+        how = setting(net, tape.prepared, lengths, True, want_dx=want_dx, into=into, ranks=ranks)
         parts[c] = passes.backward(stage, tapes[c], dvalues, mine, hidden, how)
 
     with net.loops.one_thread():
@@ -145,10 +159,11 @@ def prepare(net) -> dict:
     return {name: layer.prepare(context) for name, layer in net.layers.items()}
 
 
-def setting(net, prepared, lengths, tape, record=None, want_dx=False, into=None) -> passes.Setting:
+def setting(net, prepared, lengths, tape, record=None, want_dx=False, into=None,
+            ranks=ALONE) -> passes.Setting:
     """What a pass of a chunk needs to know; lengths: of its samples."""
     return passes.Setting(net.graph, prepared, net.loops, net.dtype, lengths, tape, record or {},
-                          want_dx, into)
+                          want_dx, into, ranks)
 
 
 def part_of(lengths, first, last):

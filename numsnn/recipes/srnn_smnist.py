@@ -74,6 +74,8 @@ class Pixels(Sequences):
     or units of a population.
     """
 
+    draws = False
+
     def __init__(self, pixels: np.ndarray, coding: str, width: int):
         self.pixels, self.units = pixels, width
         self.table = CODINGS[coding](np.arange(256) / 255, width)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ..files.checkpoint import CheckpointError, describe, rehearse, resume as resumed
 from ..network.network import Network
 from ..optim import Optimizer
+from ..ranks import ALONE, Ranks
 
 
 class Begin(NamedTuple):
@@ -19,13 +21,28 @@ class Begin(NamedTuple):
 
 
 def begin(net: Network, optimizer: Optimizer, path: Path | str | None, facts: dict[str, Any],
-          resume: bool) -> Begin:
+          resume: bool, ranks: Ranks = ALONE) -> Begin:
     """Where to begin; net and optimizer are brought there.
 
     facts: what a checkpoint of this training says of itself, its seed and what it monitors among it.
+    ranks: of which rank 0 looks at the file; the others get from it what is in there.
     A warning says where a training is overwritten, or where there is none to resume; ValueError where the
     checkpoint is of another training, or no checkpoint.
     """
+    if ranks.size == 1 or path is None:
+        return _begin(net, optimizer, path, facts, resume)
+    there = ranks.root and resume and Path(path).is_file()
+    began = ranks.on_root(lambda: _begin(net, optimizer, path, facts, resume))
+    data = ranks.from_root(Path(path).read_bytes() if there else None)
+    if data is None or ranks.root:
+        return began or Begin([], {}, 0)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "checkpoint.h5"
+        copy.write_bytes(data)
+        return _resume(net, optimizer, copy, facts)
+
+
+def _begin(net, optimizer, path, facts, resume):
     anew = Begin([], {}, 0)
     if path is None:
         if resume:
@@ -34,11 +51,11 @@ def begin(net: Network, optimizer: Optimizer, path: Path | str | None, facts: di
     rehearse(net, path, optimizer=optimizer, facts=facts)
     if not Path(path).is_file():
         if resume:
-            warnings.warn(f"there is no checkpoint {path} to resume; the training starts anew", stacklevel=4)
+            warnings.warn(f"there is no checkpoint {path} to resume; the training starts anew", stacklevel=5)
         return anew
     if resume:
         return _resume(net, optimizer, path, facts)
-    warnings.warn(_overwritten(path), stacklevel=4)
+    warnings.warn(_overwritten(path), stacklevel=5)
     return anew
 
 

@@ -141,11 +141,11 @@ def _flow(net, batch, loss, state, pieces):
     edges = np.unique(np.linspace(0, batch.x.shape[0], pieces + 1).astype(int))
     tapes, answers = [], []
     for first, last in itertools.pairwise(edges):
-        x, labels, mask, lengths = segment(batch, first, last)
-        y, state, tape = net.forward(x, state, lengths=lengths)
+        part = segment(batch, first, last)
+        y, state, tape = net.forward(part.x, state, lengths=part.lengths)
         tapes.append(tape)
         answers.append(y)
-    _, dy = loss(y, labels, mask, answer_lengths(net, lengths))
+    _, dy = loss(y, part.y, part.mask, answer_lengths(net, part.lengths))
     dstate, norms = None, []
     for tape, y in zip(reversed(tapes), reversed(answers), strict=True):
         _, dstate = net.backward(tape, np.zeros_like(y) if norms else dy, dstate)

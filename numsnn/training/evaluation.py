@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets import Batch, Dataset
+from ..datasets.batch import Whole
 from ..datasets.checks import is_per_step
 from ..devices.contract import valid_steps
 from ..layers.layer import count_of, positive_integer
@@ -17,7 +18,8 @@ from ..network.chunks import join_states, rows
 from ..network.gradients import answer_lengths
 from ..network.network import Network
 from ..network.summary import activity
-from . import arguments, metrics
+from ..ranks import ALONE, Ranks, over
+from . import arguments, metrics, sharing
 from .arguments import TrainingWarning
 
 AnyLoss = Loss | Callable[..., Any]
@@ -86,24 +88,24 @@ class Evaluation(NamedTuple):
 
 
 def predict(net: Network, data: Dataset, *, batch_size: int = 256, answers: bool = False,
-            seed: int | None = 0) -> np.ndarray:
+            seed: int | None = 0, comm: Any = None) -> np.ndarray:
     """The most likely class of each sequence (B,) or step (T, B); answers=True: the answers themselves.
 
     Of data with the targets of a regression it is always the answers, (B, K) or (T, B, K).
-    seed: see evaluate.
+    seed, comm: see evaluate.
     """
-    _check_data(net, data, "predict")
-    as_they_are = arguments.flag(answers, "predict: answers") or data.has_targets
-    parts, chance = [], _Chance(net, seed)
-    for batch in data.batches(positive_integer(batch_size, "batch_size")):
-        y, _ = net.run(batch.x, chance.initial(batch), lengths=batch.lengths)
-        parts.append(y if as_they_are else y.argmax(-1))
+    with over(comm).guarded() as ranks:
+        _check_data(net, data, "predict")
+        as_they_are = arguments.flag(answers, "predict: answers") or data.has_targets
+        parts, chance = [], _Chance(net, seed)
+        for y, _, _ in _answered(net, data, batch_size, chance, ranks, {}):
+            parts.append(y if as_they_are else y.argmax(-1))
     once_per_sequence = parts[0].ndim == (2 if as_they_are else 1)
     return _joined(parts, 0 if once_per_sequence else 1)
 
 
 def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_size: int = 256,
-             rates: bool = True, seed: int | None = 0) -> Evaluation:
+             rates: bool = True, seed: int | None = 0, comm: Any = None) -> Evaluation:
     """Accuracy, confusion matrix and firing rates on a data set; print it for a table.
 
     Of targets of a regression: mean square and absolute error, R2 and correlation.
@@ -113,24 +115,25 @@ def evaluate(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_
     begins at rest, without chance, as `run`, `step` and exported networks do; the table says which.  A
     TrainingWarning tells where the first batch comes out otherwise from rest, by more than five decisions in
     a hundred (of few sequences, by more than chance).
+    comm: an mpi4py communicator, whose ranks take their share of each batch (numsnn.ranks); all of them get
+    the result, which is the same for any number.
     """
-    found = measure(net, data, loss=loss, batch_size=batch_size, rates=rates, seed=seed)
-    if found.seed is not None:
-        _warn_of_rest(net, data, batch_size, found.seed)
-    return found
+    with over(comm).guarded() as ranks:
+        found = measure(net, data, loss=loss, batch_size=batch_size, rates=rates, seed=seed, ranks=ranks)
+        if found.seed is not None and ranks.root:
+            _warn_of_rest(net, data, batch_size, found.seed)
+        return found
 
 
 def measure(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_size: int = 256,
-            rates: bool = True, seed: int | None = 0) -> Evaluation:
+            rates: bool = True, seed: int | None = 0, ranks: Ranks = ALONE) -> Evaluation:
     """`evaluate` without the look at what the network does from rest."""
     _check_data(net, data, "evaluate")
     rates = arguments.flag(rates, "evaluate: rates")
     of_batch = None if loss is None else as_loss(loss)
     chance = _Chance(net, seed)
     answers, counts, seen, total = [], [], [], 0.0
-    for batch in data.batches(positive_integer(batch_size, "batch_size")):
-        y, _, found = net.run(batch.x, chance.initial(batch), lengths=batch.lengths,
-                              record="rate" if rates else {})
+    for y, found, batch in _answered(net, data, batch_size, chance, ranks, "rate" if rates else {}):
         _check_answer(data, y, batch)
         if of_batch is not None:
             value, _ = of_batch(y, batch.y, batch.mask, answer_lengths(net, batch.lengths))
@@ -146,6 +149,16 @@ def measure(net: Network, data: Dataset, *, loss: AnyLoss | None = None, batch_s
                              drawn=chance.layers, seed=chance.seed if chance.layers else None)
 
 
+def _answered(net, data, batch_size, chance, ranks, record):
+    """(answers, what was recorded, the batch) of all batches, of each rank's share of it."""
+    for batch in sharing.batches(data, positive_integer(batch_size, "batch_size"), None, ranks, ranks.share):
+        y, _, found = net.run(batch.x, chance.initial(batch), lengths=batch.lengths, record=record)
+        if batch.whole is not None:
+            y = ranks.joined(y, y.ndim - 2)
+            found = {name: {"rate": ranks.joined(fields["rate"])} for name, fields in found.items()}
+        yield y, found, batch.whole or batch
+
+
 class _Chance:
     """The initial states that training draws.  layers: for whom; seed: None where they begin at rest."""
 
@@ -157,7 +170,7 @@ class _Chance:
 
     def initial(self, batch):
         """That of a batch: drawn as in training, or None for that of `run`."""
-        if self.seed is None or not self.layers:
+        if self.seed is None or not self.layers or not len(batch.samples):
             return None
         first, last = int(batch.samples[0]), int(batch.samples[-1]) + 1
         parts = []
@@ -241,7 +254,7 @@ def _check_answer(data, y, batch):
                          f"but the network has {y.shape[-1]} outputs")
 
 
-def counted(part: Dataset | Batch) -> np.ndarray | None:
+def counted(part: Dataset | Batch | Whole) -> np.ndarray | None:
     """(T, B) decisions of a data set or of a batch that count, or None for all."""
     if not is_per_step(part.y):
         return None

@@ -33,7 +33,7 @@ NAMED = 5               # classes that a sentence names
 def warn_of_odd(net: Network, train: Dataset, valid: Dataset | None) -> None:
     """One TrainingWarning for each thing that is odd.  A few sequences are run; nothing changes."""
     for sentence in odd(net, train, valid):
-        warnings.warn(sentence, TrainingWarning, stacklevel=3)
+        warnings.warn(sentence, TrainingWarning, stacklevel=4)
 
 
 def odd(net: Network, train: Dataset, valid: Dataset | None) -> Iterator[str]:

@@ -8,15 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..datasets.batch import AnyBatch, BatchShare
 from ..datasets.checks import is_per_step
-from ..datasets.dataset import Batch
 from ..export.rounding import rounded
 from ..layers import Population
 from ..loss import Loss
+from ..network import chunking
+from ..network.gradients import loss_and_gradients
 from ..network.memory import Plan
 from ..network.network import Network
 from ..optim import Optimizer
+from ..ranks import ALONE, Ranks
 from .regularise import Regulariser
+from .sharing import initial_state
+
+LAYER = "it begins in layer"
 
 
 class TrainingDiverged(ArithmeticError):
@@ -31,10 +37,15 @@ class Step(NamedTuple):
     tbptt: int | None
     step_inside: bool
     regularisers: Sequence[Regulariser]
-    plan: Callable[[Batch], Plan]
+    plan: Callable[[AnyBatch], Plan]
     weight_bits: int | None = None
+    ranks: Ranks = ALONE
 
-    def options(self, batch: Batch) -> dict:
+    def share(self, samples: int) -> tuple[int, int]:
+        """(first, last) of a batch's samples that this rank works on."""
+        return chunking.share(self.net, samples, self.ranks)[3:5]
+
+    def options(self, batch: AnyBatch) -> dict:
         """What `loss_and_gradients` is told about a batch besides its data."""
         return {"regularisers": tuple(self.regularisers), **self.plan(batch)._asdict()}
 
@@ -46,36 +57,43 @@ class Done(NamedTuple):
     norm: float                 # of the gradients before clipping; of several updates the mean
 
 
-def train_batch(step: Step, batch: Batch, rng: np.random.Generator, where: str) -> Done:
+def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: str) -> Done:
     """Gradients and update(s) of one batch.  where: the place, for a message."""
+    share = None
+    if batch.whole is not None:
+        share = chunking.share(step.net, len(batch.whole.samples), step.ranks)
     if step.tbptt is not None:
-        return _truncated(step, step.tbptt, batch, rng, where)
+        return _truncated(step, step.tbptt, batch, rng, where, share)
     net = step.net
-    with rounded(net, step.weight_bits):
-        result = net.loss_and_gradients(step.loss, batch.x, batch.y, mask=batch.mask, lengths=batch.lengths,
-                                        rng=rng, **step.options(batch))
-    norm = _norm_or_stop(net, result, batch, where)
+    state = None if share is None else initial_state(net, share, batch, rng)
+    result = _gradients(step, batch, share, state=state, rng=rng)
+    norm = _norm_or_stop(step, result, batch, where)
     return Done(result.loss, step.optimizer.update(net.params, result.grads), norm)
 
 
-def _truncated(step, tbptt, batch, rng, where):
+def _gradients(step, batch, share, **begin):
+    """Loss and gradients of a batch, those of all ranks together where it is a share."""
+    given = batch if share is None else batch.whole
+    with rounded(step.net, step.weight_bits):
+        return loss_and_gradients(
+            step.net, step.loss, batch.x, given.y, mask=given.mask, lengths=given.lengths, share=share,
+            **{"rng": None, "chunk": None, **begin, **step.options(batch)})
+
+
+def _truncated(step, tbptt, batch, rng, where, share):
     """train_batch, the sequences cut into segments of so many steps."""
     net, optimizer = step.net, step.optimizer
-    options = step.options(batch)
     steps = batch.x.shape[0]
     label_per_step = is_per_step(batch.y)
     total, projected, sums, norms = 0.0, 0, None, []
-    state = net.initial_state(batch.x.shape[1], rng)
+    state = initial_state(net, share, batch, rng)
     for first in range(0, steps, tbptt):
         last = min(first + tbptt, steps)
-        x, labels, mask, lengths = segment(batch, first, last)
-        with rounded(net, step.weight_bits):
-            result = net.loss_and_gradients(step.loss, x, labels, state=state, mask=mask, lengths=lengths,
-                                            **options)
-        norms.append(_norm_or_stop(net, result, batch, f"{where}, steps {first} to {last - 1}"))
+        result = _gradients(step, segment(batch, first, last), share, state=state)
+        norms.append(_norm_or_stop(step, result, batch, f"{where}, steps {first} to {last - 1}"))
         total = total + result.loss if label_per_step else result.loss
         state = result.state
-        _stop_if_state_is_not_finite(net, state, batch, f"{where}, steps {first} to {last - 1}")
+        _stop_if_state_is_not_finite(step, state, batch, f"{where}, steps {first} to {last - 1}")
         if step.step_inside:
             projected += optimizer.update(net.params, result.grads)
         elif sums is None:
@@ -88,20 +106,27 @@ def _truncated(step, tbptt, batch, rng, where):
     return Done(total, projected, math.fsum(norms) / len(norms))
 
 
-def segment(batch, first, last):
-    """(x, labels, mask, lengths) of some steps of a batch; a label of the whole sequence stays."""
+def segment(batch: AnyBatch, first: int, last: int) -> AnyBatch:
+    """Some steps of a batch; a label of the whole sequence stays."""
     part = slice(first, last)
-    labels = batch.y[part] if is_per_step(batch.y) else batch.y
-    mask = None if batch.mask is None else batch.mask[part]
-    lengths = None if batch.lengths is None else np.clip(batch.lengths - first, 0, last - first)
-    return batch.x[part], labels, mask, lengths
+    if isinstance(batch, BatchShare):
+        batch = batch._replace(whole=batch.whole._replace(**_steps_of(batch.whole, part)))
+    return batch._replace(x=batch.x[part], **_steps_of(batch, part))
+
+
+def _steps_of(batch, part):
+    lengths = batch.lengths
+    return {"y": batch.y[part] if is_per_step(batch.y) else batch.y,
+            "mask": None if batch.mask is None else batch.mask[part],
+            "lengths": None if lengths is None else np.clip(lengths - part.start, 0, part.stop - part.start)}
 
 
 # ---- divergence
 
 
-def _norm_or_stop(net, result, batch, where):
+def _norm_or_stop(step, result, batch, where):
     """The norm of all gradients together; TrainingDiverged where one of them or the loss is not finite."""
+    net = step.net
     grads = list(result.grads.values())
     norm = net.loops.euclidean(grads)
     loss_is_finite = math.isfinite(result.loss)
@@ -112,16 +137,24 @@ def _norm_or_stop(net, result, batch, where):
     if loss_is_finite and not bad:
         return norm             # finite gradients whose squares are too large for a number
     reason = f"the gradient of {bad[-1]} is not finite" if loss_is_finite else f"the loss is {result.loss}"
-    raise TrainingDiverged(f"{where}: {reason}; {_origin(net, batch)}. "
-                           f"Try a smaller learning rate or clip_norm")
+    origin = _first_told(step.ranks, _origin(net, batch))
+    raise TrainingDiverged(f"{where}: {reason}; {origin}. Try a smaller learning rate or clip_norm")
 
 
-def _stop_if_state_is_not_finite(net, state, batch, where):
+def _stop_if_state_is_not_finite(step, state, batch, where):
     """The next segment would refuse it."""
-    for name, fields in state.items():
-        if fields is not None and not all(net.loops.finite(list(fields))):
-            raise TrainingDiverged(f"{where}: the state of layer {name} is not finite; "
-                                   f"{_origin(net, batch)}. Try a smaller learning rate or clip_norm")
+    bad = [name for name, fields in state.items()
+           if fields is not None and not all(step.net.loops.finite(list(fields)))]
+    told = f"the state of layer {bad[0]} is not finite; {_origin(step.net, batch)}" if bad else ""
+    told = _first_told(step.ranks, told)
+    if told:
+        raise TrainingDiverged(f"{where}: {told}. Try a smaller learning rate or clip_norm")
+
+
+def _first_told(ranks, text):
+    """What the first rank says that says it of a layer, else of anything."""
+    told = ranks.texts(text)
+    return next((one for one in told if LAYER in one), next(filter(None, told), ""))
 
 
 def _origin(net, batch):
@@ -129,6 +162,8 @@ def _origin(net, batch):
     for name, p in net.params.items():
         if not np.isfinite(p).all():
             return f"parameter {name} holds {p[~np.isfinite(p)].flat[0]} already"
+    if not batch.x.shape[1]:
+        return ""               # a rank without samples
     fields = {name: "v" if "v" in layer.recordable() else layer.output
               for name, layer in net.layers.items() if isinstance(layer, Population)}
     with np.errstate(all="ignore"):
@@ -137,7 +172,7 @@ def _origin(net, batch):
         wrong = ~np.isfinite(seen[name][field])
         if wrong.any():
             first = int(wrong.reshape(len(wrong), -1).any(1).argmax())
-            return f"it begins in layer {name} at time step {first}"
+            return f"{LAYER} {name} at time step {first}"
     if np.isfinite(y).all():
         return "the forward pass is finite: it begins in the loss"
     return "it begins in the answer of the last layer"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,16 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets import Dataset
-from ..datasets.dataset import Batch
-from ..devices import threads
 from ..export.rounding import rounded
 from ..files.checkpoint import save
 from ..loss import as_loss
-from ..network.memory import Plan, within
+from ..network import chunking
+from ..network.gradients import refuse_ranks
 from ..network.network import Network
 from ..optim import Optimizer
-from ..signals.integers import is_whole
-from . import arguments
+from ..ranks import over
+from . import arguments, plans, sharing
 from .begin import begin
 from .evaluation import AnyLoss, Evaluation, evaluate, measure, predict
 from .history import History
@@ -66,7 +66,7 @@ class _Course(NamedTuple):
     progress: bool
     checkpoint: Path | str | None
     facts: dict
-    sent_aside: bool            # a thread of its own sends batches to a device
+    memory: int | None
 
 
 @dataclass
@@ -81,11 +81,12 @@ class _Reached:
 def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: AnyLoss, optimizer: Optimizer,
         epochs: int, batch_size: int = 64, seed: int = 0, watch: dict[str, Dataset] | None = None,
         patience: int | None = None, keep_best: bool = True, monitor: str | None = None,
-        direction: str | None = None, tbptt: int | None = None,
-        step_inside: bool = True, callbacks: Sequence[Callable[[Epoch], object]] = (), progress: bool = True,
+        direction: str | None = None, tbptt: int | None = None, step_inside: bool = True,
+        callbacks: Sequence[Callable[[Epoch], object]] = (), progress: bool = True,
         checkpoint: Path | str | None = None, resume: bool = False, facts: dict | None = None,
         regularisers: Sequence[Regulariser] = (), checkpoint_every: int | None = None,
-        memory: int | None = None, weight_bits: int | None = None) -> History:
+        memory: int | None = None, weight_bits: int | None = None, comm: Any = None,
+        sums: str = "exact") -> History:
     """Train a network; the history of its epochs.
 
     train, valid, watch: data sets; loss and accuracy on `valid`, and on those of `watch` by their names, are
@@ -107,27 +108,26 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
     as if never interrupted.  It is tried before the first epoch; a warning says where a training is
     overwritten, or where there is none to resume.  facts: what else the file is to say of the training.
+    comm: an mpi4py communicator whose ranks work on each batch together, all given the same; rank 0 writes
+    and speaks.  sums: "exact", the same bytes for any number of ranks, or "fast" (see numsnn.ranks).
 
     A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, Ctrl-C or an error,
     with keep_best the network has the weights of the best epoch until then.
     TrainingDiverged: epoch, batch and layer where the loss or a gradient is not finite.
     """
-    arguments.check(net, train, valid, watch, optimizer)
-    arguments.check_numbers(train, epochs=epochs, batch_size=batch_size, seed=seed, patience=patience,
-                            tbptt=tbptt, checkpoint_every=checkpoint_every)
-    arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
-    monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
-    regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
-    loss = as_loss(loss)
-    plan = _plans(net, loss, checkpoint_every, memory, tbptt, regularisers)
-    step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan, arguments.bits(weight_bits))
-    course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
-                     callbacks, progress, checkpoint, arguments.own_facts(facts), sent_aside=memory is None)
-    reached = _start(course, History(monitor=monitor, direction=direction), resume)
-    optimizer.check_owner(net.params)
-    if reached.first < epochs:
-        warn_of_odd(net, train, valid)
-    return _run(course, reached, keep_best)
+    with over(comm, sums).guarded() as ranks:
+        arguments.check(net, train, valid, watch, optimizer)
+        arguments.check_numbers(train, epochs=epochs, batch_size=batch_size, seed=seed, patience=patience,
+                                tbptt=tbptt, checkpoint_every=checkpoint_every)
+        arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
+        monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
+        regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
+        plan = plans.of(net, loss := as_loss(loss), checkpoint_every, memory, tbptt, regularisers, ranks)
+        step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan, arguments.bits(weight_bits),
+                    ranks)
+        course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
+                         callbacks, progress and ranks.root, checkpoint, arguments.own_facts(facts), memory)
+        return _run(course, _start(course, History(monitor=monitor, direction=direction), resume), keep_best)
 
 
 # What of `fit` decides which loops are compiled.
@@ -177,7 +177,8 @@ def _run(course, reached, keep_best):
 
 def _run_epochs(course, reached):
     """The epochs from the first of this run on, until one of them is the last."""
-    net, optimizer, history = course.step.net, course.step.optimizer, reached.history
+    net, optimizer, ranks = course.step.net, course.step.optimizer, course.step.ranks
+    history = reached.history
     for epoch in range(reached.first, course.epochs):
         if _patience_is_over(history, course.patience):
             break
@@ -186,11 +187,11 @@ def _run_epochs(course, reached):
         if is_best:
             reached.best, reached.best_epoch = net.arrays(), epoch
         if course.checkpoint is not None:
-            save(net, course.checkpoint, optimizer=optimizer, best=reached.best,
-                 facts=_facts(course, epoch, history))
+            ranks.on_root(partial(save, net, course.checkpoint, optimizer=optimizer, best=reached.best,
+                                  facts=_facts(course, epoch, history)))
         seen = Epoch(net, optimizer, history, epoch, is_best)
         answers = [_ends(callback, callback(seen)) for callback in course.callbacks]
-        if any(answers):
+        if ranks.joined(np.array([any(answers)])).any():
             break
 
 
@@ -234,12 +235,14 @@ def _trained(course, epoch, bar):
     step, train, optimizer = course.step, course.train, course.step.optimizer
     row = {"epoch": epoch, "loss": 0.0, "learning_rate": float(optimizer.lr * optimizer.schedule(epoch)),
            "gradient_norm": 0.0, "projected": 0}
-    batches = train.batches(course.batch_size, np.random.default_rng([course.seed, epoch]))
-    for number, batch in enumerate(_sent(step.net, batches, step.plan, course.sent_aside)):
+    order = np.random.default_rng([course.seed, epoch])
+    batches = sharing.batches(train, course.batch_size, order, step.ranks, step.share)
+    for number, batch in enumerate(plans.sent(step.net, batches, step.plan, course.memory is None)):
         rng = np.random.default_rng([course.seed, epoch, number])
         done = train_batch(step, batch, rng, f"epoch {epoch + 1}, batch {number + 1}")
-        row["loss"] += done.loss * len(batch.samples) / len(train)
-        row["gradient_norm"] += done.norm * len(batch.samples) / len(train)
+        samples = len((batch.whole or batch).samples)
+        row["loss"] += done.loss * samples / len(train)
+        row["gradient_norm"] += done.norm * samples / len(train)
         row["projected"] += done.projected
         bar.batch(number, done.loss)
     return row
@@ -250,7 +253,7 @@ def _measured(course):
     found = {}
     for name, data in course.measured.items():
         with rounded(course.step.net, course.step.weight_bits):
-            seen = measure(course.step.net, data, loss=course.step.loss, rates=False)
+            seen = measure(course.step.net, data, loss=course.step.loss, rates=False, ranks=course.step.ranks)
         found[f"{name}_loss"] = seen.loss
         found |= {f"{name}_{metric}": value for metric, value in seen.metrics.items()}
     return found
@@ -287,57 +290,38 @@ def _stopped(course, reached, keep_best):
 
 def _start(course, history, resume):
     """Where the training begins: anew with an empty history, or where a checkpoint left off."""
+    step = course.step
+    if step.ranks.size > 1:
+        _agree(course, history.monitor)
     facts = _facts(course, 0, history)
-    began = begin(course.step.net, course.step.optimizer, course.checkpoint, facts, resume)
+    began = begin(step.net, step.optimizer, course.checkpoint, facts, resume, step.ranks)
+    step.ranks.agree({"epoch to begin with": began.first, "best epoch": began.best,
+                      "state of its optimiser": [step.optimizer.steps, step.optimizer.state],
+                      "start": step.net.arrays()})
     history.epochs = began.epochs
     chosen = history.best() if began.best else None
+    step.optimizer.check_owner(step.net.params)
+    if began.first < course.epochs and step.ranks.root:
+        warn_of_odd(step.net, course.train, course.measured.get("valid"))
     return _Reached(history, began.best, None if chosen is None else chosen["epoch"], began.first)
 
 
-# ---- batches within a budget of memory, and on their way to a device
-
-
-def _plans(net, loss, checkpoint_every, memory, tbptt, regularisers):
-    """Function of a batch: the plan for it."""
-    if tbptt is not None:
-        net.require_causal("be trained by truncated BPTT")
-    if memory is None:
-        return lambda batch: Plan(checkpoint_every, None)
-    if not loss.by_chunks:
-        raise ValueError(f"memory= keeps to a budget by parts of a batch, but {loss!r} sees all of it; "
-                         f"derive the loss from ns.loss.Loss and define rows")
-    if checkpoint_every is not None or tbptt is not None or regularisers:
-        raise ValueError("memory chooses checkpoint_every for whole sequences; "
-                         "give one of memory, checkpoint_every, tbptt and regularisers")
-    if not is_whole(memory, least=1):
-        raise ValueError(f"memory must be a positive number of bytes, or None; got {memory!r}")
-    chosen = {}
-
-    def plan(batch):
-        size = tuple(batch.x.shape[:2])
-        if size not in chosen:
-            chosen[size] = within(net, memory, batch.x)
-        return chosen[size]
-    return plan
-
-
-def _sent(net: Network, batches: Iterator[Batch], plan: Callable[[Batch], Plan],
-          aside: bool) -> Iterator[Batch]:
-    """The batches; for a GPU each is on its way there while it works on the one before.
-
-    Not so one that goes in several chunks.  aside: a thread sends them.
-    """
-    if net.loops.HOST:
-        return batches
-    sent = (batch if plan(batch).chunk else batch._replace(x=net.sent(batch.x)) for batch in batches)
-    return threads.ahead(sent, 1) if aside and net.loops.ASIDE else _one_ahead(sent)
-
-
-def _one_ahead(items):
-    """The items, each when the next one is made."""
-    before = next(items, None)
-    for item in items:
-        yield before
-        before = item
-    if before is not None:
-        yield before
+def _agree(course, monitor):
+    """Refuse what ranks cannot train together, and ranks that were started with different things."""
+    step, ranks = course.step, course.step.ranks
+    refuse_ranks(step.net, step.loss, step.regularisers)
+    if not step.net.loops.HOST and not ranks.joined(np.array([ranks.on_own_gpu()])).all():
+        raise ValueError("comm: several ranks of a machine work on the same GPU while others are idle; call "
+                         "numsnn.ranks.over(comm).take_gpu() before the network is made")
+    settings = {"seed": course.seed, "batch size": course.batch_size, "number of epochs": course.epochs,
+                "loss": step.loss.config(), "setting of fit": [
+                    step.tbptt, step.step_inside, [r.config() for r in step.regularisers], step.weight_bits,
+                    course.patience, monitor, course.memory, ranks.sums]}
+    sets = {"training": course.train, **course.measured}
+    ranks.agree(sharing.facts(step.net, step.optimizer, sets, settings))
+    chunks = chunking.share(step.net, course.batch_size, ranks).chunks
+    if chunks < ranks.size and ranks.root:
+        idle = ranks.size - chunks
+        warnings.warn(f"fit: batches of {course.batch_size} sequences are {chunks} chunks, and a rank works "
+                      f"on a chunk at least: {idle} of {ranks.size} ranks have nothing to do; use larger "
+                      f"batches or fewer ranks", TrainingWarning, stacklevel=4)

@@ -18,7 +18,7 @@ from .dense import (
     square_sums,
     update,
 )
-from .driver import SIMULATED
+from .driver import SIMULATED, gpu, take_gpu
 from .gated import beside, parted
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .norm import batch_norm_backward, batch_norm_forward
@@ -42,9 +42,9 @@ ASIDE = not SIMULATED   # a thread of its own may send batches; the simulator ru
 __all__ = [
     "ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
     "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
-    "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite", "held", "holds",
-    "joined", "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
-    "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
+    "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite", "gpu", "held",
+    "holds", "joined", "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward",
+    "name", "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
     "population_forward", "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy",
-    "square_sums", "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros",
+    "square_sums", "sum_pool_backward", "sum_pool_forward", "take_gpu", "times", "update", "zeros",
 ]

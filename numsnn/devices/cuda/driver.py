@@ -177,6 +177,16 @@ def _handle(stream):
     return stream.__cuda_stream__()[1]
 
 
+def take_gpu(number: int) -> None:
+    """Make this GPU the current one, counted round where there are fewer; before anything lies on another."""
+    cuda.select_device(number % len(cuda.gpus))
+
+
+def gpu() -> tuple[int, int]:
+    """(number of the current GPU, how many there are)."""
+    return (0, 1) if SIMULATED else (cuda.current_context().device.id, len(cuda.gpus))
+
+
 def _tell(function, *arguments):
     """Call a function of the driver; what it answers may be an error of something that was started before."""
     if not hasattr(_attached, "here"):
@@ -188,4 +198,5 @@ def _tell(function, *arguments):
                            f"CUDA_LAUNCH_BLOCKING=1 in the environment tells which call it was")
 
 
-__all__ = ["SIMULATED", "Kernel", "Memory", "Stream", "clear", "copy", "download", "launch", "upload"]
+__all__ = ["SIMULATED", "Kernel", "Memory", "Stream", "clear", "copy", "download", "gpu", "launch",
+           "take_gpu", "upload"]

@@ -15,7 +15,7 @@ from numba import cuda
 
 from ...neurons.elementwise import sqrt
 from ..jit import prepare
-from ..norm import Moments, Norming, values_of_each
+from ..norm import Moments, Norming, Whole, values_of_each
 from .array import Array, Values, host_all, put, put_all, start
 from .dense import sum_rows
 from .driver import Kernel
@@ -232,8 +232,9 @@ Normed = tuple[Array, Moments, Array, int]
 
 
 def batch_norm_forward(norming: Norming, x: Values, gain: Values, bias: Values, running: Moments | None,
-                       lengths: np.ndarray | None, tape: bool) -> tuple[Array, Moments | None, Normed | None]:
-    """(y, the moments of the batch, what the backward pass needs)."""
+                       lengths: np.ndarray | None, tape: bool,
+                       whole: Whole) -> tuple[Array, Moments | None, Normed | None]:
+    """(y, the moments of the batch, what the backward pass needs); these samples are all of it."""
     x, gain, bias = put(x), put(gain), put(bias)
     planes, dtype = planes_of(x.shape, gain.size), x.dtype
     steps, batch, features = x.shape
