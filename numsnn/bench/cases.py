@@ -29,13 +29,14 @@ class Size(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A training step: what other libraries need to make the same one."""
+    """A training step, or a pass without one: what other libraries need to make the same."""
     net: Network
     x: Spikes | np.ndarray
     labels: np.ndarray
     loss: Callable
     state: dict
     rate: float | None      # at which hidden neurons shall spike
+    trains: bool = True     # False: only what the network answers is asked for
 
 
 class Driven(NamedTuple):
@@ -121,6 +122,11 @@ def smnist(size: Size, device: str = "cpu") -> Problem:
     pixels = rng.random(shape) * (rng.random(shape) < 0.2)
     x = encode.rbf(pixels[..., None], 80, offset=-1, density=True).astype(np.float32)
     return _problem(net, x, rng.integers(0, 10, size.batch), 0.09)
+
+
+def running(make: Callable) -> Callable:
+    """The same network, which only answers."""
+    return lambda size, device="cpu": make(size, device)._replace(trains=False)
 
 
 def _conv(output):
@@ -244,7 +250,9 @@ def parts(problem: Problem | Driven | dict[str, Part]) -> dict[str, Part]:
         return _driven(problem)
     if not isinstance(problem, Problem):
         return problem
-    net, x, labels, loss, state, _ = problem
+    net, x, labels, loss, state, _, trains = problem
+    if not trains:
+        return {"run": Part(lambda: net.run(x, state)[0], flops=_operations_ahead(net, x))}
     optimizer = optim.Adam(1e-9)
     kept: list = []                 # answer (in backward: its gradient), state, tape
 
@@ -275,8 +283,7 @@ def operations(net: Network, x: Spikes | np.ndarray) -> tuple[float, float]:
     weight, an addition for each spike that does.  Backward: the same for the gradient of each weight, and a
     dense product for what goes back to each layer but the first.
     """
-    total = energy.operations(net, x).total
-    ahead = 2 * total.mac + total.ac
+    ahead = _operations_ahead(net, x)
     weights = sum(p.size for name, p in net.params.items() if name.endswith(".recurrent"))
     for layer in list(net.layers.values())[1:]:
         weight = layer.params.get("weight")
@@ -285,6 +292,11 @@ def operations(net: Network, x: Spikes | np.ndarray) -> tuple[float, float]:
         if isinstance(layer, Conv2d) and layer.shape_out is not None:
             weights += layer.params["weight"].size * int(np.prod(layer.shape_out[1:]))
     return ahead, ahead + 2 * weights * x.shape[0] * x.shape[1]
+
+
+def _operations_ahead(net, x):
+    total = energy.operations(net if net.loops.HOST else net.clone(device="cpu"), x).total
+    return 2 * total.mac + total.ac
 
 
 CASES = {
@@ -303,6 +315,21 @@ CASES = {
     "convlif": Case(
         "the same of LIF",
         _conv("spike"), Size(20, 32, 16, 0.02), Size(3, 2, 2, 0.02), on_gpu=True),
+    "run-shd": Case(
+        "the answers of the SHD SRNN to 256 sequences",
+        running(shd), Size(250, 256, 128, 0.05), Size(12, 4, 8, 0.05), (), on_gpu=True),
+    "run-ecg": Case(
+        "the answers of the ECG SRNN to 256 sequences",
+        running(ecg), Size(1301, 256, 36, 0.08), Size(30, 4, 6, 0.08), (), on_gpu=True),
+    "run-smnist": Case(
+        "the answers of the S-MNIST SRNN to 256 sequences",
+        running(smnist), Size(784, 256, 256, 0.0), Size(12, 4, 8, 0.0), (), on_gpu=True),
+    "one-shd": Case(
+        "the answer of the SHD SRNN to one sequence",
+        running(shd), Size(250, 1, 128, 0.05), Size(12, 1, 8, 0.05), ()),
+    "one-ecg": Case(
+        "the answers of the ECG SRNN to one sequence",
+        running(ecg), Size(1301, 1, 36, 0.08), Size(30, 1, 6, 0.08), ()),
     "lif": Case(
         "one LIF population, current given, no synapses",
         lif, Size(500, 16, 16384, 0.0), Size(10, 2, 64, 0.0), ("steps", "batch", "units"), on_gpu=True),

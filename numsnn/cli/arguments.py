@@ -122,8 +122,8 @@ def _add_bench(commands):
                     "numsnn/bench/__init__.py.")
     add = bench.add_argument
     add("cases", nargs="*", metavar="CASE",
-        help="shd, ecg, smnist, convliaf, convlif, lif, stream-ecg, stream-shd, decode, adam "
-             "(default: shd ecg)")
+        help="shd, ecg, smnist, convliaf, convlif, run-shd, run-ecg, run-smnist, one-shd, one-ecg, lif, "
+             "stream-ecg, stream-shd, decode, adam (default: shd ecg)")
     add("--all", action="store_true", help="every case, with growth and first calls")
     add("--growth", action="store_true", help="how times grow with T, B, N and the rate")
     add("--first", action="store_true", help="the first step in a new process, compiled and from the cache")
@@ -135,7 +135,7 @@ def _add_bench(commands):
     add("--out", metavar="PNG", help="where to draw the growth (default growth.png)")
     add("--device", default="cpu", choices=("cpu", "cuda"),
         help='"cpu" (default) or "cuda", an NVIDIA GPU: '
-             "shd, ecg, smnist, convliaf, convlif, lif, dense-lif, adam")
+             "shd, ecg, smnist, convliaf, convlif, run-shd, run-ecg, run-smnist, lif, dense-lif, adam")
     add("--batch", type=int, nargs="+", default=[], metavar="B",
         help="numbers of samples in place of the cases' own")
     add("--threads", type=int, metavar="N", help="threads (default: all cores)")

@@ -4,11 +4,11 @@
     scatter(arrays, i, values)  arrays.v[i] = values.v; ...
     accumulate(arrays, i, values)  arrays.v[i] += values.v; ...
     clear(arrays, i)            arrays.v[i] = 0; ...
-    prefetch(arrays, i)         arrays.v[i] will be read soon
 
 `arrays` is a named tuple of arrays, or of arrays and None or (), which CUDA kernels take instead: such a
 field reads as 0 and is not written.  Loops are written once for all models, and store only the fields that
-were asked for.  Here the plain Python meaning; devices/jit.py has the compiled one.
+were asked for.  Here the plain Python meaning; devices/jit.py has the compiled one of GPU kernels,
+devices/cpu/fields.py that of the CPU's loops.
 """
 
 from ..neurons.elementwise import ZERO
@@ -44,7 +44,3 @@ def clear(arrays, i):
     for a in arrays:
         if not absent(a):
             a[i] = 0
-
-
-def prefetch(arrays, i):
-    """Nothing: a hint for the processor."""

@@ -1,4 +1,4 @@
-"""Numba's view of the dialect: compiled twins of elementwise.py and access.py, `private`, fingerprints.
+"""Numba's view of the dialect: compiled twins of elementwise.py and access.py, fingerprints.
 
 Everything here is captured by the loops of the devices.  `jitable` makes a plain function callable from
 compiled code and keeps it plain Python; inlining is forced, because a function that is called several times
@@ -17,10 +17,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import TypingError
-from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, overload, register_jitable
 
 from ..neurons import elementwise as ew
@@ -242,125 +239,3 @@ def _accumulate(arrays, i, values):
 @overload(access.clear, jit_options=INLINE)
 def _clear(arrays, i):
     return written_for_each("arrays.{n}[i] = 0", arrays, "arrays, i")
-
-
-@intrinsic
-def _prefetch(context, array, i):
-    """What array[i] is part of comes into the cache; the address need not exist."""
-    def generate(context, builder, signature, args):
-        word = ir.IntType(32)
-        read, keep_in_all_caches, data = word(0), word(3), word(1)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), cgutils.voidptr_t)
-        builder.call(function, [place, read, keep_in_all_caches, data])
-        return context.get_dummy_value()
-    return types.void(array, i), generate
-
-
-@overload(access.prefetch, jit_options=INLINE)
-def _overload_prefetch(arrays, i):
-    return written_for_each("read(arrays.{n}, i)", arrays, "arrays, i", read=_prefetch)
-
-
-# ---- pointers
-
-
-def pointer(arrays):
-    """The data of an array (or of each array of a tuple) as a pointer.
-
-    p[i] has no shape, bounds and reference counts, which would keep a loop scalar.
-    """
-
-
-def private(arrays):
-    """`pointer` of an array (or of each array of a tuple; None stays), and more: LLVM takes it for unique.
-
-    It does so as if malloc had just returned it.  Loops over many arrays vectorise only so: beyond about
-    eight pairs LLVM gives up its run-time overlap checks.
-
-    Valid only where the arrays of a kernel do not overlap and every access, that of BLAS included, goes
-    through the result; an array that is needed as an array too goes through `private_array` first.
-    """
-
-
-def private_array(arrays):
-    """The same array (or each array of a tuple) with a unique data pointer (see `private`)."""
-
-
-def unaliased(builder: ir.IRBuilder, data: ir.Value) -> ir.Value:
-    """The same address from an opaque function whose result is declared not to alias anything."""
-    void = cgutils.voidptr_t
-    kind = ir.FunctionType(void, [void])
-    function = cgutils.get_or_insert_function(builder.module, kind, "numsnn_unique")
-    if not function.blocks:
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        function.return_value.add_attribute("noalias")
-        body = ir.IRBuilder(function.append_basic_block())
-        # inline assembly, because the optimiser must not see that this is the identity
-        body.ret(body.asm(kind, "", "=r,0", [function.args[0]], False))
-    pointer = builder.call(function, [builder.bitcast(data, void)])
-    # Seen by somebody else: else LLVM may drop what is written to memory that nobody reads before the
-    # function returns.
-    builder.asm(ir.FunctionType(ir.VoidType(), [void]), "", "r,~{memory}", [pointer], True)
-    return builder.bitcast(pointer, data.type)
-
-
-@intrinsic
-def _pointer(context, a):
-    def generate(context, builder, signature, args):
-        return context.make_array(a)(context, builder, value=args[0]).data
-    return types.CPointer(a.dtype)(a), generate
-
-
-@intrinsic
-def _private_pointer(context, a):
-    def generate(context, builder, signature, args):
-        return unaliased(builder, context.make_array(a)(context, builder, value=args[0]).data)
-    return types.CPointer(a.dtype)(a), generate
-
-
-@intrinsic
-def _private_array(context, a):
-    def generate(context, builder, signature, args):
-        array = context.make_array(a)(context, builder, value=args[0])
-        array.data = unaliased(builder, array.data)
-        return impl_ret_borrowed(context, builder, signature.return_type, array._getvalue())
-    return a(a), generate
-
-
-def _each(function, arrays):
-    """function of each member of a tuple, in a tuple of the same class; None stays."""
-    values = ""
-    for i, kind in enumerate(arrays.types):
-        values += "None, " if isinstance(kind, types.NoneType) else f"function(arrays[{i}]), "
-    if isinstance(arrays, types.BaseNamedTuple):
-        source = f"def f(arrays): return cls({values})"
-        return written_function(source, function=function, cls=arrays.instance_class)
-    return written_function(f"def f(arrays): return ({values})", function=function)
-
-
-@overload(pointer, jit_options=INLINE)
-def _overload_pointer(arrays):
-    if isinstance(arrays, types.BaseTuple):
-        return _each(pointer, arrays)
-    return lambda arrays: _pointer(arrays)
-
-
-@overload(private_array, jit_options=INLINE)
-def _overload_private_array(arrays):
-    if isinstance(arrays, types.BaseTuple):
-        return _each(private_array, arrays)
-    return lambda arrays: _private_array(arrays)
-
-
-@overload(private, jit_options=INLINE)
-def _overload_private(arrays):
-    if isinstance(arrays, types.Array):
-        if arrays.layout != "C":
-            raise TypingError(f"loops read arrays that lie in one piece; got {arrays}")
-        return lambda arrays: _private_pointer(arrays)
-    if isinstance(arrays, types.BaseTuple):
-        return _each(private, arrays)
-    return lambda arrays: arrays

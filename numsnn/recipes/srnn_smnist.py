@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {"hidden": "64r-256r-256", "coding": "window", "width": 8, "permutation": -1, "readout": "spikes",
            "tau_mem": 20.0, "tau_adp": 200.0, "v_threshold": 0.01, "beta": 1.8, "lr": 1e-2, "decay": 0,
-           "clip": 0.0, "surrogate": "multi_gaussian"}
+           "clip": 0.0, "surrogate": "multi_gaussian", "gamma": 0.0, "gain": 1.0, "recurrent_rate": 1.0}
 PSMNIST_OPTIONS = OPTIONS | {"coding": "window-binary", "width": 4, "permutation": 0, "lr": 8e-3}
 RBF_OPTIONS = OPTIONS | {"coding": "rbf", "width": 80, "hidden": "256r-128r", "readout": "membrane",
                          "v_threshold": 0.1, "tau_adp": 700.0, "lr": 5e-3, "decay": 16, "clip": 1.0}
@@ -149,9 +149,15 @@ def network(options: dict, seed: int = 0, device: str = "cpu", *, recipe: str = 
     """The populations, 10 neurons behind them, and their answer; recurrent: see `populations`."""
     check(options)
     _one_of(options, "readout", READOUTS)
+    if options["gamma"]:
+        options = options | {"surrogate": {"name": options["surrogate"], "gamma": options["gamma"]}}
     layers, n = populations(recipe, options, options["width"], init_state=init_state, tau_std=TAU_STD,
                             recurrent=recurrent)
-    return Network(*layers, Dense(n, 10), *_readout(options, init_state), seed=seed, device=device)
+    net = Network(*layers, Dense(n, 10), *_readout(options, init_state), seed=seed, device=device)
+    for name, p in net.params.items():
+        if name.endswith(".weight"):
+            net.params[name] = np.asarray(p) * options["gain"]
+    return net
 
 
 def _readout(options, init_state):
@@ -172,15 +178,20 @@ def _training(options, schedule):
     return {"schedule": schedule, "clip_norm": options["clip"] or None}
 
 
+def _of_recurrent(options):
+    """The factor of the learning rate of recurrent weights, where there are any."""
+    return {"*.recurrent": options["recurrent_rate"]} if "r" in options["hidden"] else {}
+
+
 def optimizer(options: dict) -> Optimizer:
     has_second = "-" in options["hidden"] or options["readout"] != "integrator"
     second = {"alif1.tau_adp": 1.5} if has_second else {}
-    return Adam(options["lr"], factors={"*.tau_*": 2.0, **second},
+    return Adam(options["lr"], factors={"*.tau_*": 2.0, **second, **_of_recurrent(options)},
                 **_training(options, MultiStep([25, 50, 100, 150], 0.5)))
 
 
 def psmnist_optimizer(options: dict) -> Optimizer:
-    return Adamax(options["lr"], factors={"*.tau_adp": 3.0, "*.tau_mem": 2.0},
+    return Adamax(options["lr"], factors={"*.tau_adp": 3.0, "*.tau_mem": 2.0, **_of_recurrent(options)},
                   **_training(options, Linear(EPOCHS)))
 
 

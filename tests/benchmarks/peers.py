@@ -59,20 +59,24 @@ def _torch_spike(torch, surrogate):
     return Spike.apply
 
 
-def _torch_step(torch, problem, forward):
-    """The step around `forward(p) -> loss`."""
+def _torch_step(torch, problem, forward, loss_of):
+    """The step around `loss_of(forward(p))`, or the run of forward."""
     there = place(torch, problem)
     p = {name: torch.tensor(np.asarray(a), requires_grad=True, device=there)
          for name, a in problem.net.params.items()}
     optimizer = torch.optim.Adam(p.values(), LR)
 
+    def run():
+        with torch.inference_mode():
+            return forward(p).cpu()
+
     def step():
         optimizer.zero_grad()
-        loss = forward(p)
+        loss = loss_of(forward(p))
         loss.backward()
         optimizer.step()
         return float(loss.detach()), {name: a.grad for name, a in p.items()}
-    return step
+    return step if problem.trains else run
 
 
 def _torch_srnn(torch, problem):
@@ -86,7 +90,7 @@ def _torch_srnn(torch, problem):
               for _, (name, layer) in pairs if isinstance(layer, ns.ALIF)}
 
     def forward(p):
-        have, state, total, loss = {**fixed, **p}, dict(start), 0, 0
+        have, state, total, each = {**fixed, **p}, dict(start), 0, []
         for t in range(len(x)):
             y = x[t]
             for (synapse, _), (name, layer) in pairs:
@@ -94,12 +98,17 @@ def _torch_srnn(torch, problem):
                 y, state[name] = _torch_population(torch, name, layer, have, current, state[name],
                                                    spikes.get(name))
             if last is None:
-                loss = loss + cross_entropy(y, labels[t])
+                each.append(y)
             elif t >= last.start:
                 total = total + (torch.softmax(y, 1) if last.of == "softmax" else y)
-        return loss if last is None else cross_entropy(total, labels)
+        return torch.stack(each) if last is None else total
 
-    return _torch_step(torch, problem, forward)
+    def loss_of(y):
+        if last is not None:
+            return cross_entropy(y, labels)
+        return cross_entropy(y.flatten(0, 1), labels.flatten(), reduction="sum") / y.shape[1]
+
+    return _torch_step(torch, problem, forward, loss_of)
 
 
 def _torch_population(torch, name, layer, have, current, state, spike):
@@ -154,9 +163,9 @@ def _torch_conv(torch, problem):
                 elif isinstance(layer, ns.Dense):
                     y = f.linear(y.flatten(1), p[f"{name}.weight"].T, p[f"{name}.bias"])
             total = total + y
-        return f.cross_entropy(total / len(x), labels)
+        return total / len(x)
 
-    return _torch_step(torch, problem, forward)
+    return _torch_step(torch, problem, forward, lambda y: f.cross_entropy(y, labels))
 
 
 # ---- JAX
@@ -170,7 +179,7 @@ def jax_scan(case, problem):
     if not supported(problem.net):
         return None
     import jax.numpy as jnp
-    loss = _jax_loss(jax, jnp, problem)
+    answers, loss = _jax_loss(jax, jnp, problem)
 
     def moment(old, grads, decay, power):
         return {k: decay * old[k] + (1 - decay) * g ** power for k, g in grads.items()}
@@ -188,11 +197,13 @@ def jax_scan(case, problem):
     def step():
         value, grads, *have[:] = update(*have)
         return float(value), {name: np.asarray(jax.block_until_ready(g)) for name, g in grads.items()}
-    return step
+
+    run = jax.jit(answers)
+    return step if problem.trains else lambda: np.asarray(run(params))
 
 
 def _jax_loss(jax, jnp, problem):
-    """function(parameters) -> loss."""
+    """Functions of the parameters: the answers, and the loss."""
     pairs, last = populations(problem)
     first, answer = pairs[0][0][0], problem.net.graph.answer
     x, labels = jnp.asarray(dense(problem.x)), jnp.asarray(problem.labels)
@@ -202,7 +213,7 @@ def _jax_loss(jax, jnp, problem):
     adaptive = {name: layer for _, (name, layer) in pairs if isinstance(layer, ns.ALIF)}
     spikes = {name: _jax_spike(jax, jnp, layer.surrogate) for name, layer in adaptive.items()}
 
-    def loss(p):
+    def answers(p):
         have = {**fixed, **p}
         alpha = {name: jnp.exp(-1 / have[f"{name}.tau_mem"]) for _, (name, _) in pairs}
         rho = {name: jnp.exp(-1 / have[f"{name}.tau_adp"]) for name in adaptive}
@@ -227,11 +238,14 @@ def _jax_loss(jax, jnp, problem):
 
         _, ys = jax.lax.scan(body, start, x @ have[f"{first}.weight"] + have[f"{first}.bias"])
         if last is None:
-            logs = jax.nn.log_softmax(ys, -1)
-            return -jnp.take_along_axis(logs, labels[..., None], 2).sum() / x.shape[1]
-        total = (jax.nn.softmax(ys, -1) if last.of == "softmax" else ys)[last.start:].sum(0)
-        return -jnp.take_along_axis(jax.nn.log_softmax(total, -1), labels[:, None], 1).mean()
-    return loss
+            return ys
+        return (jax.nn.softmax(ys, -1) if last.of == "softmax" else ys)[last.start:].sum(0)
+
+    def loss(p):
+        y = answers(p)
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(y, -1), labels[..., None], y.ndim - 1)
+        return -chosen.sum() / x.shape[1]
+    return answers, loss
 
 
 def _jax_spike(jax, jnp, surrogate):

@@ -10,9 +10,9 @@ from scripts import run_script
 
 from numsnn.devices.contract import Gradients, Start, Want
 from numsnn.devices.cpu import device as cpu, lanes
+from numsnn.devices.cpu.fields import private
 from numsnn.devices.cpu.population import compress
 from numsnn.devices.cpu.rows import add_rows
-from numsnn.devices.jit import private
 from numsnn.devices.reference import device as reference
 from numsnn.neurons import NEURONS
 from numsnn.signals.spikes import Spikes

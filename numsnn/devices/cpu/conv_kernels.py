@@ -17,8 +17,9 @@ import numpy as np
 from numba import njit
 
 from ...neurons.elementwise import ONE
-from ..jit import OPTIONS, fingerprint, jitable, prepare, private
+from ..jit import OPTIONS, fingerprint, jitable, prepare
 from .conv_plan import PHASE
+from .fields import private
 from .lanes import (
     COLUMNS,
     ROWS,

@@ -8,8 +8,9 @@ from numba import njit
 from ...neurons.elementwise import ZERO, exp
 from ...signals.spikes import Spikes
 from .. import buffers
-from ..jit import OPTIONS, fingerprint, jitable, prepare, private
+from ..jit import OPTIONS, fingerprint, jitable, prepare
 from . import blas
+from .fields import private
 from .rows import (
     U,
     add_entries,

@@ -11,7 +11,8 @@ from numba import njit
 from ...signals.spikes import index_dtype
 from .. import buffers
 from ..contract import Geometry
-from ..jit import OPTIONS, fingerprint, prepare, private
+from ..jit import OPTIONS, fingerprint, prepare
+from .fields import private
 
 
 @lru_cache(None)

@@ -61,6 +61,15 @@ def shape_of(currents: Any, outer: np.ndarray | None = None) -> Shape:
     return Shape(steps, batch, units, max(1, min(group, batch)), pitch, outer_pitch)
 
 
+def valid_lengths(lengths: np.ndarray | None, steps: int, batch: int) -> np.ndarray:
+    """(B + 1,) the valid steps of each sample, and the least of them, as loops take them."""
+    found = np.full(batch + 1, steps, np.int64)
+    if lengths is not None and batch:
+        found[:-1] = lengths
+        found[-1] = lengths.min()
+    return found
+
+
 class Recurrence(NamedTuple):
     """What the backward loop of a recurrent population reads and adds up."""
     weight_t: tuple             # for each current that the recurrence feeds (N, P), to, from; P: N, or N in
@@ -130,7 +139,7 @@ def one_stage_forward(
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
     kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
            Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)), recurrent, lists,
-           start.lengths)
+           valid_lengths(start.lengths, steps, batch))
     events = None
     if lists is not None:
         first = np.arange(steps * batch, dtype=np.int64) * units
@@ -204,7 +213,8 @@ def one_stage_backward(
     kernel(shape, Kept(flat_steps(tape.current), flat(tape.states), previous),
            tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
            Incoming(flat_steps(gradients.out), returned, flat(dstate)),
-           dx if recur else flat_steps(dx), sums, rec, lists, tape.start.lengths)
+           dx if recur else flat_steps(dx), sums, rec, lists,
+           valid_lengths(tape.start.lengths, steps, batch))
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a if a.ndim == 3 else a.reshape(steps, batch, units) for a in dx))
     dweight = None if rec is None else tuple(np.ascontiguousarray(d[:, :units]) for d in rec.dweight)
@@ -271,4 +281,4 @@ def recurrence(dynamics: Dynamics, tape: Tape, recurrent: Recurrent) -> Recurren
 
 __all__ = ["Recurrence", "Shape", "backward_kernel", "compress", "contiguous", "copied", "flat",
            "flat_steps", "forward_kernel", "in_place", "one_stage_backward", "one_stage_forward",
-           "recurrence", "shape_of", "slack", "summed", "sums_of", "tiled"]
+           "recurrence", "shape_of", "slack", "summed", "sums_of", "tiled", "valid_lengths"]

@@ -18,18 +18,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...neurons.model import Functions
-from ..access import accumulate, clear, gather, gather_sum, prefetch, scatter
 from ..jit import (
     compiled,
     fingerprint,
     jitable,
-    pointer,
     prepare,
-    private,
-    private_array,
 )
 from ..tiny import flush_tiny, restore
 from . import lanes
+from .fields import accumulate, clear, gather, gather_sum, pointer, prefetch, private, private_array, scatter
 from .rows import (
     U,
     add_outer_rows,
@@ -54,16 +51,20 @@ def unsigned(shape):
 
 
 @jitable
-def active_run(lengths, t, b, last):
-    """The next run of samples of [b, last) that have a step t: (first, last), empty at the end."""
-    if lengths is not None:
-        while b < last and U(lengths[b]) <= t:
-            b += U(1)
-        end = b
-        while end < last and U(lengths[end]) > t:
-            end += U(1)
-        return b, end
-    return b, last
+def active_run(lengths, t, b, batch):
+    """The next run of samples of [b, batch) that have a step t: (first, last), empty at the end.
+
+    lengths (B + 1): of the samples, and the least of them, so that a batch without padding costs nothing and
+    needs no loops of its own.
+    """
+    if U(lengths[batch]) > t:
+        return b, batch
+    while b < batch and U(lengths[b]) <= t:
+        b += U(1)
+    end = b
+    while end < batch and U(lengths[end]) > t:
+        end += U(1)
+    return b, end
 
 
 # What a loop takes.  Named tuples all of them: of a plain one Numba keeps a name that classes of other models
@@ -325,7 +326,7 @@ def _compiled_backward(functions, gates, recur, in_place, product):
             if rec is not None:
                 for g in range(n_gates):
                     d_rows = dx[gates[g]][t * batch:(t + U(1)) * batch]
-                    if in_place and lengths is None and g == 0:
+                    if in_place and U(lengths[batch]) == steps and g == 0:
                         product(d_rows, rec.weight_t[g], returned[recur])
                     else:
                         product(d_rows, rec.weight_t[g], rec.product)

@@ -23,7 +23,6 @@ from numba.extending import intrinsic, overload
 from numpy.typing import DTypeLike
 
 from ...neurons.model import Functions
-from ..access import gather, scatter
 from ..contract import ROUND, Dynamics
 from ..jit import (
     INLINE,
@@ -31,12 +30,11 @@ from ..jit import (
     fingerprint,
     in_own_index,
     jitable,
-    pointer,
     prepare,
-    unaliased,
     written_function,
 )
 from .dense import soften
+from .fields import gather, pointer, scatter, unaliased
 from .rows import U, add_values, all_finite
 
 # of drive's table: kernel, fixed, and the places of x (-1: the input), before, after, y, work

@@ -16,7 +16,6 @@ import numpy as np
 
 from ...neurons.model import Functions
 from .. import buffers
-from ..access import accumulate, gather, gather_sum, scatter
 from ..contract import (
     Dynamics,
     Gradients,
@@ -32,13 +31,11 @@ from ..jit import (
     compiled,
     fingerprint,
     jitable,
-    pointer,
     prepare,
-    private,
-    private_array,
 )
 from . import blas
-from .population import contiguous, copied, flat, summed, sums_of, tiled
+from .fields import accumulate, gather, gather_sum, pointer, private, private_array, scatter
+from .population import contiguous, copied, flat, summed, sums_of, tiled, valid_lengths
 from .population_kernels import (
     Carried,
     Incoming,
@@ -229,7 +226,7 @@ def two_stage_forward(
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
     kernel(shape, flat(x), tiled(start.coefficients, batch), surrogate.typed(dtype),
            Carried(flat(state), flat(now)), Stored(flat(states), flat(out)), recurrent,
-           np.empty(batch * units, dtype), start.lengths)
+           np.empty(batch * units, dtype), valid_lengths(start.lengths, shape[0], batch))
     tape = Tape(x, states, start, None, getattr(out, recur)) if want.tape else None
     return Run(want.of(out), None, state, getattr(now, recur), tape)
 
@@ -259,7 +256,7 @@ def two_stage_backward(
     kernel((steps, batch, units), Kept(flat(tape.current), flat(tape.states), None),
            tiled(tape.start.coefficients, batch), surrogate.typed(dtype),
            Incoming(flat(contiguous(gradients.out)), flat(returned), flat(dstate)), dx, sums, rec,
-           tape.start.lengths)
+           valid_lengths(tape.start.lengths, steps, batch))
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a.reshape(steps, batch, units) for a in dx))
     dbias = tuple(getattr(dinputs, name) for name in biased) or None

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..access import gather, scatter
-from ..jit import compiled, fingerprint, jitable, prepare, private
+from ..jit import compiled, fingerprint, jitable, prepare
+from .fields import gather, private, scatter
 
 
 @lru_cache(None)
