@@ -9,7 +9,6 @@ negative.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from llvmlite import ir
 from numba import types
