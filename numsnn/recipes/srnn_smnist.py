@@ -22,10 +22,10 @@ srnn-psmnist
     of 300.  The authors' updates come one step later: 101 steps, then 100 each.
 
 coding=rbf-threshold is the binary code of 2020, with a threshold that is not learned.  In all three: decay=N,
-a cosine over N epochs; clip=C; gain, a factor of the initial dense weights; gamma, of the surrogate's slope (0:
-its own); recurrent_rate, a factor of the learning rate of recurrent weights.  The networks of 2021 begin almost
-silent: gain=7 brings the membranes' deviation to about 1 (examples/RESULTS.md has what that does).  A tenth of the training part is held out to choose the epoch (the authors chose it on the test
-part).
+a cosine over N epochs; clip=C; gain, a factor of the initial dense weights; gamma, of the surrogate's slope
+(0: its own); recurrent_rate, a factor of the learning rate of recurrent weights.  The networks of 2021 begin
+almost silent: gain=7 brings the deviation of their membranes to about 1 (examples/RESULTS.md: what that does).
+A tenth of the training part is held out to choose the epoch (the authors chose it on the test part).
 """
 
 from __future__ import annotations
