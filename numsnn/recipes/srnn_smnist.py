@@ -24,7 +24,7 @@ srnn-psmnist
 coding=rbf-threshold is the binary code of 2020, with a threshold that is not learned.  In all three: decay=N,
 a cosine over N epochs; clip=C; gain, a factor of the initial dense weights; gamma, of the surrogate's slope
 (0: its own); recurrent_rate, a factor of the learning rate of recurrent weights.  The networks of 2021 begin
-almost silent: gain=7 brings the deviation of their membranes to about 1 (examples/RESULTS.md: what that does).
+almost silent: gain=7 brings the deviation of their membranes to about 1 (see examples/RESULTS.md).
 A tenth of the training part is held out to choose the epoch (the authors chose it on the test part).
 """
 
