@@ -66,7 +66,8 @@ def sent(net: Network, batches: Iterator[AnyBatch], plan: Callable[[AnyBatch], P
     """
     if net.loops.HOST:
         return batches
-    sent = (batch if plan(batch).chunk else batch._replace(x=net.sent(batch.x)) for batch in batches)
+    sent = (batch if plan(batch).chunk or net.chunk else batch._replace(x=net.sent(batch.x))
+            for batch in batches)
     return threads.ahead(sent, 1) if aside and net.loops.ASIDE else _one_ahead(sent)
 
 

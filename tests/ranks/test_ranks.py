@@ -53,6 +53,13 @@ def test_any_number_of_ranks_gives_the_same_bytes(n, alone):
 
 
 @needs_mpi
+def test_ranks_on_a_gpu():
+    """In the simulator, in which all have the same."""
+    simulated = {"NUMBA_ENABLE_CUDASIM": "1"}
+    assert told(2, "exact", "gpu", **simulated) == told(None, "alone", "gpu", **simulated) != []
+
+
+@needs_mpi
 def test_the_network_of_ecg_with_four_ranks(tmp_path):
     """The recipe by the command line, narrow: parameters, history and report."""
     command = ("-m", "numsnn", "train", "srnn-ecg", "--epochs", "1", "--set", "hidden=4", "--threads", "1")
