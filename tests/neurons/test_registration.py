@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from numsnn.devices.jit import fingerprint
-from numsnn.neurons import NEURONS, register
+from numsnn.neurons import NEURONS, register, trial
 from numsnn.neurons.elementwise import ELEMENTWISE, ONE, ZERO, elementwise, referenced
 
 WRONG_MODELS = {
@@ -113,3 +113,9 @@ def test_a_number_outside_is_part_of_what_is_compiled(monkeypatch):
         monkeypatch.setitem(globals(), "SCALE", number)
         found.add(fingerprint(step))
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("model", NEURONS.values(), ids=lambda m: m.name)
+def test_our_own_models_refer_to_what_is_compiled_only(model):
+    """Which registering them leaves out."""
+    trial.check_names(model)
