@@ -286,6 +286,9 @@ class Dataset:
         picks = self._picks(positive_integer(size, "size"), rng)
         not_augmented = [None] * len(picks)
         seeds = not_augmented if rng is None or not self.lazy else rng.integers(1 << 62, size=len(picks))
+        if share is not None and not callable(share):
+            raise TypeError(f"data set {self.name!r}: share must be a function of the samples of a batch "
+                            f"that gives (first, last), or None; got {share!r}")
         make = self._batch if share is None else partial(self._some_of_batch, share)
         made = (make(pick, seed) for pick, seed in zip(picks, seeds, strict=True))
         n = 2 * self.lazy if prefetch is None else whole("prefetch", prefetch, 0)
@@ -319,7 +322,12 @@ class Dataset:
 
     def _some_of_batch(self, share, pick, seed):
         """The batch as `_batch` makes it, but of a share of its samples."""
-        first, last = share(len(pick))
+        given = share(len(pick))
+        pair = isinstance(given, tuple) and len(given) == len(("first", "last")) and all(map(is_whole, given))
+        if not pair or not 0 <= given[0] <= given[1] <= len(pick):
+            raise ValueError(f"data set {self.name!r}: share must give (first, last) of the {len(pick)} "
+                             f"samples of a batch; got {given!r}")
+        first, last = given
         own = self.select(pick[first:last])
         whole = Whole(self.y[:, pick] if self.per_step else self.y[pick],
                       None if self._lengths is None else self._lengths[pick],

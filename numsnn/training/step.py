@@ -73,11 +73,13 @@ def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: st
 
 def _gradients(step, batch, share, **begin):
     """Loss and gradients of a batch, those of all ranks together where it is a share."""
-    given = batch if share is None else batch.whole
-    with rounded(step.net, step.weight_bits):
-        return loss_and_gradients(
-            step.net, step.loss, batch.x, given.y, mask=given.mask, lengths=given.lengths, share=share,
-            **{"rng": None, "chunk": None, **begin, **step.options(batch)})
+    net, given, how = step.net, batch.whole or batch, {**begin, **step.options(batch)}
+    with rounded(net, step.weight_bits):
+        if share is None:
+            return net.loss_and_gradients(step.loss, batch.x, given.y, mask=given.mask, lengths=given.lengths,
+                                          **how)
+        return loss_and_gradients(net, step.loss, batch.x, given.y, mask=given.mask, lengths=given.lengths,
+                                  share=share, **{"rng": None, **how})
 
 
 def _truncated(step, tbptt, batch, rng, where, share):

@@ -34,8 +34,8 @@ def test_memory_is_predicted_and_a_budget_kept(monkeypatch):
     assert 0.9 < net.memory(steps, batch, rate=x.rate).total / totals[0] < 1.1
     assert totals[0] > totals[1] > totals[2]
     monkeypatch.setattr(memory, "predict", lru_cache(None)(memory.predict))
-    assert memory.within(net, int(1.2 * totals[0]), *x.shape[:2], None) == (None, None)
-    assert memory.within(net, int(1.2 * totals[1]), *x.shape[:2], None) == (None, batch // 2)
+    assert memory.within(net, int(1.2 * totals[0]), *x.shape[:2], x.rate) == (None, None)
+    assert memory.within(net, int(1.2 * totals[1]), *x.shape[:2], x.rate) == (None, batch // 2)
 
     def proportional(net, steps, batch, rate, every, chunk):
         chunk = chunk or batch
@@ -43,11 +43,11 @@ def test_memory_is_predicted_and_a_budget_kept(monkeypatch):
 
     monkeypatch.setattr(memory, "predict", proportional)
     first, second = (8, 4) if SIMULATED else (7, 4)     # halves of the steps: 8, 4; 100, 50, 25, 13, 7, 4
-    assert memory.within(net, 2 * 9, *x.shape[:2], None) == (first, 2)
-    assert memory.within(net, 2 * 5, *x.shape[:2], None) == (second, 2)
+    assert memory.within(net, 2 * 9, *x.shape[:2], x.rate) == (first, 2)
+    assert memory.within(net, 2 * 5, *x.shape[:2], x.rate) == (second, 2)
     with pytest.raises(ValueError, match=f"{steps} steps and {batch} samples takes .* MB of arrays, at least "
                                          f".* in .* chunks; the budget is 0.0 MB. Use smaller batches"):
-        memory.within(net, 1, *x.shape[:2], None)
+        memory.within(net, 1, *x.shape[:2], x.rate)
     history = ns.fit(net, Dataset(x, labels), loss=loss, optimizer=ns.optim.Adam(1e-3), epochs=1,
                      batch_size=batch, progress=False, memory=int(1.2 * totals[1]))
     assert len(history) == 1

@@ -259,7 +259,7 @@ def test_digests_tell_what_differs():
 
 
 def but_some(n):
-    return 2, n - 3
+    return min(2, n), max(n - 3, min(2, n))
 
 
 def test_batches_of_a_share_are_those_of_the_whole():
@@ -267,10 +267,22 @@ def test_batches_of_a_share_are_those_of_the_whole():
                  over_ranks.lazy(True)):
         both = (data.batches(14, np.random.default_rng(1), share=share) for share in (None, but_some))
         for whole, part in zip(*both, strict=True):
+            own = slice(*but_some(len(whole.samples)))
             dense = [b.x.dense() if isinstance(b.x, ns.Spikes) else b.x for b in (whole, part)]
-            np.testing.assert_array_equal(dense[0][:len(dense[1]), 2:-3], dense[1])
-            assert not dense[0][len(dense[1]):, 2:-3].any() or data.lazy
-            np.testing.assert_array_equal(part.samples, whole.samples[2:-3])
+            np.testing.assert_array_equal(dense[0][:len(dense[1]), own], dense[1])
+            assert not dense[0][len(dense[1]):, own].any() or data.lazy
+            np.testing.assert_array_equal(part.samples, whole.samples[own])
             np.testing.assert_array_equal(part.whole.samples, whole.samples)
             np.testing.assert_array_equal(part.whole.y, whole.y)
-            np.testing.assert_array_equal(part.y, whole.y[..., 2:-3])
+            np.testing.assert_array_equal(part.y, whole.y[..., own])
+
+
+def backwards(n):
+    return n, 0
+
+
+@pytest.mark.parametrize(("share", "kind"), (([[1], [2]], TypeError), (abs, ValueError),
+                                             (backwards, ValueError)))
+def test_what_is_no_share_is_refused(share, kind):
+    with pytest.raises(kind, match="share must"):
+        list(over_ranks.plain().batches(14, share=share))
