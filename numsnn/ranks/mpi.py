@@ -24,7 +24,7 @@ from .alone import ALONE, SUMS, RankError, Ranks
 
 GRACE = 2.0         # seconds in which the other ranks may fail, too, before they are ended
 
-_known: dict[tuple[int, str], OverMPI] = {}     # by handle of the communicator and kind of sums
+_key: list[int] = []        # under which a communicator keeps its ranks as long as it lives
 
 
 def over(comm: Any, sums: str = "exact") -> Ranks:
@@ -43,10 +43,15 @@ def over(comm: Any, sums: str = "exact") -> Ranks:
     if mpi is None or not isinstance(comm, mpi.Intracomm):
         raise TypeError(f"comm must be a communicator of mpi4py, such as MPI.COMM_WORLD, or None; "
                         f"got {comm!r}")
-    key = comm.handle, sums
-    if key not in _known:
-        _known[key] = OverMPI(comm, sums)
-    return _known[key]
+    if not _key:
+        _key.append(mpi.Comm.Create_keyval())
+    known = comm.Get_attr(_key[0])
+    if known is None:
+        known = {}
+        comm.Set_attr(_key[0], known)
+    if sums not in known:
+        known[sums] = OverMPI(comm, sums)
+    return known[sums]
 
 
 def world(sums: str = "exact") -> Ranks:

@@ -18,12 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...neurons.model import Functions
-from ..jit import (
-    compiled,
-    fingerprint,
-    jitable,
-    prepare,
-)
+from ..jit import compiled, fingerprint, jitable, prepare
 from ..tiny import flush_tiny, restore
 from . import lanes
 from .fields import accumulate, clear, gather, gather_sum, pointer, prefetch, private, private_array, scatter
