@@ -23,16 +23,17 @@ from numba.extending import intrinsic, overload, register_jitable
 from ..neurons import elementwise as ew
 from ..packages import options
 from . import access
+from .pipelines import Inlined, Loop
 
 # Numba's cache sees neither edits of captured functions nor changed options: both are in the fingerprint (see
 # below).  Any, because Numba keeps the type of options to itself.
-OPTIONS: Any = options()
+OPTIONS: Any = options() | {"no_cfunc_wrapper": True, "pipeline_class": Loop}
 
 # a process that is forked while another thread compiles would wait for that thread for ever
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=global_compiler_lock.release,
                         after_in_child=global_compiler_lock.release)
-INLINE: Any = {"forceinline": True}
+INLINE: Any = {"forceinline": True, "no_cfunc_wrapper": True, "pipeline_class": Inlined}
 
 PACKAGE = __name__.partition(".")[0]
 _seen: set[Callable] = set()

@@ -34,7 +34,7 @@ from numsnn.neurons import NEURONS
 from numsnn.neurons.activation import ACTIVATIONS
 
 real, index = types.float32, types.int64
-many, words, ints = real[::1], types.uint32[::1], types.int32[::1]
+many, words, ints, counts = real[::1], types.uint32[::1], types.int32[::1], index[::1]
 absent, flag = types.Tuple(()), types.boolean
 
 
@@ -160,6 +160,6 @@ for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants),
     check("update", kernel, many, many, each(slots, many), each(constants, real), index)
 for reduce in ("sum", "mean", "max", "last"):
     kernel = cuda_over_time.forward_kernel(reduce, "float32")
-    check(reduce, kernel, sizes, index, many, ints, many, many, many, ints)
+    check(reduce, kernel, sizes, index, many, ints, many, counts, many, ints)
     kernel = cuda_over_time.backward_kernel(reduce, "float32")
-    check(reduce + " backward", kernel, sizes, index, many, many, ints, many, ints, many, many)
+    check(reduce + " backward", kernel, sizes, index, many, many, ints, counts, ints, many, many)

@@ -85,7 +85,8 @@ def _call(context, address, fixed, x, before, after, y, work, batch):
 def kernel_of(function, real):
     p = types.CPointer(real)
     signature = types.void(types.CPointer(types.int64), p, p, p, p, p, types.uint64)
-    return numba.cfunc(signature, cache=OPTIONS["cache"], error_model=OPTIONS["error_model"])(function)
+    options = {name: OPTIONS[name] for name in ("cache", "error_model", "pipeline_class")}
+    return numba.cfunc(signature, **options)(function)
 
 
 def pointed(cls, like, fixed, first):
