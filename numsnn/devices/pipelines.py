@@ -16,7 +16,8 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 
-OURS = ("_optimize_functions", "_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
+OURS = ("_optimize_functions", "_optimize_final_module", "_finalize_final_module",
+        "_finalize_dynamic_globals")
 KNOWN = all(hasattr(JITCodeLibrary, name) for name in OURS)
 
 

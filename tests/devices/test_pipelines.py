@@ -49,7 +49,7 @@ def test_a_loop_and_what_is_put_into_it():
 
 
 def test_numba_is_one_whose_ways_are_known():
-    """Of another one pipelines.py compiles everything, which works and takes longer: look what has changed."""
+    """Of another one pipelines.py compiles everything, which works and takes longer: see what has changed."""
     assert pipelines.KNOWN
 
 
