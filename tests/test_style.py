@@ -101,9 +101,7 @@ FOLDERS = [ROOT, ROOT.parent / "tests", ROOT.parent / "examples"]
 LINES, FUNCTION = 400, 50
 BY_NECESSITY = {
     # one loop over the words of a file, its state in registers: in parts it is 4 to 7 times slower
-    "prophesee.py": {"decode_evt3"},
-    # the loops of populations and what makes them: in parts Numba takes two fifths longer to compile each
-    "population_kernels.py": {"forward_kernel", "_compiled_backward", "backward"}}
+    "prophesee.py": {"decode_evt3"}}
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 

@@ -5,7 +5,7 @@ Data, split and loss are those of srnn-ecg: a tenth of the training sequences is
 
 ecg-adlif: Baronig et al. 2024.  Time constants, a and b are learned within the paper's bounds; tau_mem and
 tau_adp by Adam with steps of their range, which is what the paper's interpolation from 0 to 1 amounts to.
-layers=2 stacks a second layer on it, with dropout between them.
+layers=2 stacks a second layer on it, with dropout between them; clip=1 keeps gradients within that norm.
 ecg-brf, ecg-rf, ecg-hrf: Higuchi et al. 2024, dt = 0.01; omega from U(3, 5), damping from U(0.1, 1); Adam at
 0.1, lowered along a line.  bidirectional=true puts `hidden` of them each way in time, for recordings that are
 there as a whole.  Both papers chose the epoch on the test set.
@@ -28,7 +28,8 @@ from .recipe import Recipe
 EPOCHS = 400
 INPUTS, WAVES = 4, 6
 TAU_MEM, TAU_ADP = (5.0, 25.0), (60.0, 300.0)
-ADLIF = {"hidden": 36, "layers": 1, "dropout": 0.0, "lr": 1e-2, "order": "symplectic", "surrogate_scale": 0.2}
+ADLIF = {"hidden": 36, "layers": 1, "dropout": 0.0, "lr": 1e-2, "clip": 0.0, "order": "symplectic",
+         "surrogate_scale": 0.2}
 OSCILLATOR = {"hidden": 36, "omega_low": 3.0, "omega_high": 5.0, "damping_low": 0.1, "damping_high": 1.0,
               "lr": 0.1, "clip": 0.0, "bidirectional": False}
 DT = 0.01
@@ -64,7 +65,7 @@ def _adlif(options) -> Layer:
 
 def of_adlif(options: dict) -> Adam:
     ranges = {"*.tau_mem": TAU_MEM[1] - TAU_MEM[0], "*.tau_adp": TAU_ADP[1] - TAU_ADP[0]}
-    return Adam(options["lr"], schedule=Cosine(EPOCHS), factors=ranges)
+    return Adam(options["lr"], schedule=Cosine(EPOCHS), factors=ranges, clip_norm=options["clip"] or None)
 
 
 def oscillator(neuron: Callable, options: dict, seed: int = 0, device: str = "cpu") -> Network:

@@ -11,7 +11,7 @@ from scripts import run_script
 from numsnn.devices.contract import Gradients, Start, Want
 from numsnn.devices.cpu import device as cpu, lanes
 from numsnn.devices.cpu.fields import private
-from numsnn.devices.cpu.population import compress
+from numsnn.devices.cpu.recurrence import compress
 from numsnn.devices.cpu.rows import add_rows
 from numsnn.devices.reference import device as reference
 from numsnn.neurons import NEURONS

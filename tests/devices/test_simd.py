@@ -25,8 +25,8 @@ c = case(model, (13, 9, 11), recur=model.spiking)
 tape = run(cpu, c, everything(model)).tape
 cpu.population_backward(c[0], tape, c[3], gradients(c[0], (13, 9, 11), c[1][0].dtype), model.Params._fields)
 s = c[0].surrogate
-kernels = (cpu_population.forward_kernel(model, s.spike, s.slope, c[0].activation, c[0].recur),
-           cpu_population.backward_kernel(model, s.spike, s.slope, c[0].activation, c[0].recur, False))
+kernels = (cpu_population.forward_kernel(model, s.spike, s.slope, c[0].activation),
+           cpu_population.backward_kernel(model, s.spike, s.slope, c[0].activation))
 patterns = ("fcmp ogt", "shl") if model.spiking else ("fmul", "fmul")
 for kernel, pattern in zip(kernels, patterns):
     ir = "".join(kernel.inspect_llvm().values())

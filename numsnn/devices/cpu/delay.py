@@ -6,8 +6,9 @@ from numpy.typing import DTypeLike
 
 from ..contract import Delays
 from ..jit import fingerprint
+from .addresses import at, shifted
 from .rows import U
-from .step import StepLayer, at, kernel_of, real_of, shifted
+from .step import StepLayer, kernel_of, real_of
 
 
 @lru_cache(None)

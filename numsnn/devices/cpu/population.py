@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ...neurons.model import Model
 from ...signals.spikes import Spikes, index_dtype
 from .. import buffers
 from ..contract import (
@@ -22,17 +23,15 @@ from ..contract import (
 )
 from . import blas, lanes
 from .population_kernels import (
-    BLOCK,
     Carried,
     Incoming,
     Kept,
     Stored,
     Sums,
     backward_kernel,
-    compress,
     forward_kernel,
 )
-from .rows import outer_space
+from .recurrence import Back, Recurred, WayBack, currents, listing, unlisting
 
 # neurons of a group, at about: a multiple of VECTOR if possible, because what is left over goes one by one
 GROUP = 256
@@ -68,18 +67,6 @@ def valid_lengths(lengths: np.ndarray | None, steps: int, batch: int) -> np.ndar
         found[:-1] = lengths
         found[-1] = lengths.min()
     return found
-
-
-class Recurrence(NamedTuple):
-    """What the backward loop of a recurrent population reads and adds up."""
-    weight_t: tuple             # for each current that the recurrence feeds (N, P), to, from; P: N, or N in
-                                # whole vectors
-    initial: np.ndarray         # (B * N): what recurred into the first step
-    entries: tuple | None       # (start, count, index, None) of the spikes that recurred
-    values: np.ndarray | None   # (T * B, N): what recurred, where it is not spikes
-    product: np.ndarray         # (B, P) working space
-    working: tuple | None       # of add_outer_rows
-    dweight: tuple              # for each of them (N, N or more), a sum
 
 
 def flat(arrays: Any) -> Any:
@@ -136,9 +123,10 @@ def one_stage_forward(
         index = slack(buffers.empty, steps * batch * units, index_dtype(units))
         lists = np.zeros(steps * batch, np.int32), index
     shape = shape_of(x, want.into)
-    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
+    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
     kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
-           Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)), recurrent, lists,
+           Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)),
+           _currents(dynamics, x, recurrent, now, lists), listing(now.spike, lists) if lists else None,
            valid_lengths(start.lengths, steps, batch))
     events = None
     if lists is not None:
@@ -148,6 +136,21 @@ def one_stage_forward(
     tape = Tape(x, states, start, events, values) if want.tape else None
     last = getattr(now, recur) if recur else None
     return Run(want.of(out), events if want.events else None, state, last, tape)
+
+
+def fed_currents(model: Model, x: Any, recurrent: Recurrent) -> dict[str, tuple]:
+    """(current, weight, bias or None) of each current that the recurrence feeds."""
+    biases = recurrent.bias or (None,) * len(recurrent.weight)
+    each = zip(model.recurrent, recurrent.weight, biases, strict=True)
+    return {name: (getattr(x, name), weight, bias) for name, weight, bias in each}
+
+
+def _currents(dynamics, x, recurrent, now, lists):
+    """What adds the currents that recur, or None."""
+    if recurrent is None:
+        return None
+    fed = fed_currents(dynamics.model, x, recurrent).values()
+    return currents(getattr(now, dynamics.recur), lists if dynamics.recur == "spike" else None, list(fed))
 
 
 def _handed_out(dynamics, shape, dtype, want, as_values, padded):
@@ -198,39 +201,51 @@ def one_stage_backward(
     else:
         dx = model.Inputs(gradients.into)
     dstate = copied(gradients.state)
-    dlast = rec = None
+    lengths = valid_lengths(tape.start.lengths, steps, batch)
+    dlast = way_back = None
     biased: tuple[str, ...] = ()
     if recur:
         assert recurrent is not None and gradients.last is not None
-        dlast, rec = gradients.last.copy(), recurrence(dynamics, tape, recurrent)
+        dlast = gradients.last.copy()
+        way_back = _way_back(dynamics, tape, recurrent, dx, Back(dlast, lengths, in_place(units)))
         biased = model.recurrent if recurrent.bias else ()
     shape = shape_of(tape.current, gradients.into)
-    lists, previous = _listed_spikes(dynamics, tape, shape.group * units, dtype)
+    unlist, previous = _listed_spikes(dynamics, tape, shape.group, (batch, units), dtype)
     sums = sums_of(dynamics, learn, biased, batch * units, dtype)
     returned = with_fields(model.Out, (recur,), lambda name: dlast)
-    kernel = backward_kernel(
-        model, surrogate.spike, surrogate.slope, dynamics.activation, recur, bool(recur) and in_place(units))
+    kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
     kernel(shape, Kept(flat_steps(tape.current), flat(tape.states), previous),
            tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
-           Incoming(flat_steps(gradients.out), returned, flat(dstate)),
-           dx if recur else flat_steps(dx), sums, rec, lists,
-           valid_lengths(tape.start.lengths, steps, batch))
+           Incoming(flat_steps(gradients.out), flat(returned), flat(dstate)),
+           flat(dx) if recur else flat_steps(dx), sums, unlist, way_back.call if way_back else None, lengths)
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a if a.ndim == 3 else a.reshape(steps, batch, units) for a in dx))
-    dweight = None if rec is None else tuple(np.ascontiguousarray(d[:, :units]) for d in rec.dweight)
     dbias = tuple(getattr(dinputs, name) for name in biased) or None
+    dweight = way_back.dweight() if way_back else None
     return PopulationGradients(current, dstate, dlast, dparams, dweight, dbias)
 
 
-def _listed_spikes(dynamics, tape, n, dtype):
-    """(lists, State): the spikes of the tape, and a buffer for n of them where the state has no others."""
+def _listed_spikes(dynamics, tape, group, shape, dtype):
+    """(Call, State): what writes the spikes of the tape, where the state has no others, and to where."""
     State = dynamics.model.State
     nothing = State(*(None for _ in State._fields))
     if not dynamics.spikes_are_listed:
         return None, nothing
     initial = tape.start.state.spike.reshape(-1)
-    buffer = np.concatenate((np.empty(n, dtype), initial))
-    return (tape.events.count, tape.events.index), nothing._replace(spike=buffer)
+    buffer = np.concatenate((np.empty(group * shape[1], dtype), initial))
+    lists = tape.events.count, tape.events.index
+    return unlisting(buffer, group, lists, shape), nothing._replace(spike=buffer)
+
+
+def _way_back(dynamics, tape, recurrent, dx, back):
+    """The gradients that go back through the recurrence."""
+    listed = values = None
+    if dynamics.recurs_as_events:
+        listed = tape.events.start, tape.events.count, tape.events.index
+    else:
+        values = tape.values.reshape(-1, back.returned.shape[1])
+    recurred = Recurred(tape.start.last.reshape(-1), listed, values)
+    return WayBack(recurred, back, [getattr(dx, name) for name in dynamics.model.recurrent], recurrent.weight)
 
 
 def sums_of(
@@ -254,31 +269,6 @@ def in_place(units: int) -> bool:
     return units >= SMALL and blas.usable()
 
 
-def recurrence(dynamics: Dynamics, tape: Tape, recurrent: Recurrent) -> Recurrence:
-    """What recurred, and zeros for the gradients of its weights."""
-    (steps, batch, units), dtype = tape.current[0].shape, tape.current[0].dtype
-    entries = values = working = None
-    assert tape.start.last is not None
-    if dynamics.recurs_as_events:
-        assert tape.events is not None
-        entries = (tape.events.start, tape.events.count, tape.events.index, None)
-        spaces = [outer_space(units, units, dtype, BLOCK * batch * units) for _ in recurrent.weight]
-        working = spaces[0][1]
-        sums = [dweight for dweight, _ in spaces]
-    else:
-        assert tape.values is not None
-        values = tape.values.reshape(steps * batch, units)
-        sums = [np.zeros_like(w) for w in recurrent.weight]
-    size = 1 if in_place(units) else lanes.lanes(dtype)
-    pitch = -(-units // size) * size
-    weights = [np.zeros((units, pitch), dtype) for _ in recurrent.weight]
-    for wide, weight in zip(weights, recurrent.weight, strict=True):
-        wide[:, :units] = weight.T
-    initial = tape.start.last.reshape(-1)
-    product = np.empty((batch, pitch), dtype)
-    return Recurrence(tuple(weights), initial, entries, values, product, working, tuple(sums))
-
-
-__all__ = ["Recurrence", "Shape", "backward_kernel", "compress", "contiguous", "copied", "flat",
-           "flat_steps", "forward_kernel", "in_place", "one_stage_backward", "one_stage_forward",
-           "recurrence", "shape_of", "slack", "summed", "sums_of", "tiled", "valid_lengths"]
+__all__ = ["Shape", "backward_kernel", "contiguous", "copied", "fed_currents", "flat", "flat_steps",
+           "forward_kernel", "in_place", "one_stage_backward", "one_stage_forward", "shape_of", "slack",
+           "summed", "sums_of", "tiled", "valid_lengths"]

@@ -165,13 +165,3 @@ def multiply(a, b, out):
 def multiply_blas(a, b, out):
     """out = a @ b of arrays by BLAS."""
     np.dot(a, b, out)
-
-
-@jitable
-def multiply_vectors(a, b, out):
-    """out = a @ b of arrays without BLAS, for a b of whole vectors.
-
-    By one accumulator each, over ascending k.
-    """
-    rows, terms, width = U(a.shape[0]), U(a.shape[1]), U(b.shape[1])
-    lanes.product((a, ZERO, terms), (b, ZERO, width), (out, ZERO, U(out.shape[1])), rows, terms, width)

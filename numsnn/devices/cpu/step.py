@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 from numpy.typing import DTypeLike
 
 from ...neurons.model import Functions
@@ -33,8 +32,9 @@ from ..jit import (
     prepare,
     written_function,
 )
+from .addresses import ahead, at, call, code_of, numbers_at, shifted
 from .dense import soften
-from .fields import gather, pointer, scatter, unaliased
+from .fields import gather, pointer, scatter
 from .rows import U, add_values, all_finite
 
 # of drive's table: kernel, fixed, and the places of x (-1: the input), before, after, y, work
@@ -52,41 +52,12 @@ class StepLayer(NamedTuple):
     watched: tuple = ()
 
 
-# ---- addresses
-
-
-@intrinsic
-def at(context, like, address):
-    """A private pointer to values of the type that `like` points to, at an address."""
-    def generate(context, builder, signature, args):
-        pointer = builder.inttoptr(args[1], context.get_value_type(signature.args[0]))
-        return unaliased(builder, pointer)
-    return like(like, address), generate
-
-
-@intrinsic
-def shifted(context, pointer, n):
-    """A private pointer n values further on."""
-    def generate(context, builder, signature, args):
-        return unaliased(builder, builder.gep(args[0], [args[1]]))
-    return pointer(pointer, n), generate
-
-
-@intrinsic
-def _call(context, address, fixed, x, before, after, y, work, batch):
-    """The kernel at an address."""
-    def generate(context, builder, signature, args):
-        kind = ir.FunctionType(ir.VoidType(), [a.type for a in args[1:]])
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
-        return context.get_dummy_value()
-    return types.void(address, fixed, x, before, after, y, work, batch), generate
+# ---- tuples of pointers
 
 
 def kernel_of(function, real):
     p = types.CPointer(real)
-    signature = types.void(types.CPointer(types.int64), p, p, p, p, p, types.uint64)
-    options = {name: OPTIONS[name] for name in ("cache", "error_model", "pipeline_class")}
-    return numba.cfunc(signature, **options)(function)
+    return code_of(function, types.CPointer(types.int64), p, p, p, p, p, types.uint64)
 
 
 def pointed(cls, like, fixed, first):
@@ -308,8 +279,8 @@ def _drive():
         mark  # noqa: B018  part of the cache key
         for w in range(watched.shape[0]):
             size = watched[w, 2]
-            now = numba.carray(as_words(watched[w, 0]), size)
-            then = numba.carray(as_words(watched[w, 1]), size)
+            now = numba.carray(numbers_at(np.int32, watched[w, 0]), size)
+            then = numba.carray(numbers_at(np.int32, watched[w, 1]), size)
             for i in range(size):
                 if now[i] != then[i]:
                     return False
@@ -321,30 +292,10 @@ def _drive():
             source = given if row[2] < 0 else ahead(new, row[2])
             state, after_it = ahead(old, row[3]), ahead(new, row[4])
             y, work = ahead(new, row[5]), ahead(new, row[6])
-            _call(row[0], as_numbers(row[1]), source, state, after_it, y, work, U(batch))
+            call(row[0], (numbers_at(np.int64, row[1]), source, state, after_it, y, work, U(batch)))
         return True
 
     return drive
-
-
-@intrinsic
-def ahead(context, pointer, n):
-    def generate(context, builder, signature, args):
-        return builder.gep(args[0], [args[1]])
-    return pointer(pointer, n), generate
-
-
-def _address_of(kind):
-    """An intrinsic that takes a number for the address of values of a type."""
-    @intrinsic
-    def pointed_at(context, address):
-        def generate(context, builder, signature, args):
-            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-        return types.CPointer(kind)(address), generate
-    return pointed_at
-
-
-as_words, as_numbers = _address_of(types.int32), _address_of(types.int64)
 
 
 class StepTable:
