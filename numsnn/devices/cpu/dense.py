@@ -9,7 +9,8 @@ from ...neurons.elementwise import ZERO, exp
 from ...signals.spikes import Spikes
 from .. import buffers
 from ..jit import OPTIONS, fingerprint, jitable, prepare
-from . import blas
+from ..tiny import flush_tiny, restore
+from . import blas, lanes
 from .fields import private
 from .rows import (
     U,
@@ -24,7 +25,17 @@ from .rows import (
 # A class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is
 # slow.
 NEGLIGIBLE = np.float32(-60)
+BAND = 16           # rows of values that go together: by rows of weights where most of them are zero
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
+
+
+@jitable
+def nonzeros(x, first, n):
+    """How many of x[first : first + n] are not zero."""
+    found = U(0)
+    for i in range(first, first + n):
+        found += U(x[i] != 0)
+    return found
 
 
 @lru_cache(None)
@@ -36,6 +47,7 @@ def forward_kernels():
     @njit(**OPTIONS)
     def from_events(entries, weight, bias, y):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         rows, n_out = U(entries[0].size), U(weight.shape[1])
         start, count, index, multiplicity = private(entries)
         weight, bias, y = private(weight), private(bias), private(y)
@@ -44,16 +56,26 @@ def forward_kernels():
                 y[r * n_out + n] = bias[n]
             e = U(start[r])
             add_entries(y, r * n_out, weight, n_out, index, multiplicity, e, e + U(count[r]))
+        restore(word)
 
     @njit(**OPTIONS)
     def from_values(x, weight, bias, y):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         rows, n_in, n_out = U(y.size // weight.shape[1]), U(weight.shape[0]), U(weight.shape[1])
         x, weight, bias, y = private(x), private(weight), private(bias), private(y)
-        for r in range(rows):
-            for n in range(n_out):
-                y[r * n_out + n] = bias[n]
-            add_values(y, r * n_out, weight, n_in, n_out, x, r * n_in)
+        for r in range(U(0), rows, U(BAND)):
+            band = min(rows - r, U(BAND))
+            for i in range(r, r + band):
+                for n in range(n_out):
+                    y[i * n_out + n] = bias[n]
+            if U(2) * nonzeros(x, r * n_in, band * n_in) > band * n_in:
+                lanes.add_products((x, r * n_in, n_in), (weight, U(0), n_out), (y, r * n_out, n_out), band,
+                                   n_in, n_out)
+            else:
+                for i in range(r, r + band):
+                    add_values(y, i * n_out, weight, n_in, n_out, x, i * n_in)
+        restore(word)
 
     return from_events, from_values
 
@@ -67,26 +89,32 @@ def backward_kernels(with_blas):
     @njit(**OPTIONS)
     def from_events(entries, dy, working, dweight):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         rows, n_out = U(dy.shape[0]), U(dy.shape[1])
         n_in, width = U(dweight.shape[0]), U(dweight.shape[1])
         entries, dy, working, dweight = private(entries), private(dy), private(working), private(dweight)
         for first in range(U(0), rows, U(BLOCK)):
             last = min(first + U(BLOCK), rows)
             add_outer_rows(dweight, width, n_in, n_out, first, last, entries, dy, U(0), working)
+        restore(word)
 
     @njit(**OPTIONS)
     def sum_rows(dy, dbias):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         rows, n_out = U(dy.shape[0]), U(dy.shape[1])
         dy, dbias = private(dy), private(dbias)
         for r in range(rows):
             for n in range(n_out):
                 dbias[n] += dy[r * n_out + n]
+        restore(word)
 
     @njit(**OPTIONS)
     def matmul(a, b, out):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         product(a, b, out)
+        restore(word)
 
     return from_events, sum_rows, matmul
 

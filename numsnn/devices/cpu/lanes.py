@@ -85,6 +85,35 @@ def product(code, a, b, out, rows, terms, width):
 
 
 @instruction()
+def add_products(code, x, weight, out, rows, terms, n):
+    """out[i, j] += sum over k < terms of x[i, k] weight[k, j], k in this order.
+
+    i < rows; j < n and no further.  Each product is rounded before it is added, as in `y += x * w`.
+    x, weight, out: (array, first, distance of rows).
+    """
+    def write(m, first, row, load, store):
+        places = [code.add(out[1], code.times(code.add(row, i), out[2]), first) for i in range(m)]
+        sums = [[code.variable(value) for value in load(out[0], place)] for place in places]
+        factors = [code.add(x[1], code.times(code.add(row, i), x[2])) for i in range(m)]
+        with code.loop(0, terms) as (k, _):
+            values = load(weight[0], code.add(weight[1], code.times(k, weight[2]), first))
+            for i in range(m):
+                factor = code.splat(code.number(x[0], code.add(factors[i], k)))
+                for place, value in zip(sums[i], values, strict=True):
+                    term = code.builder.fmul(factor, value)
+                    code.increase(place, lambda total, term=term: code.builder.fadd(total, term))
+        for i in range(m):
+            store(map(code.builder.load, sums[i]), out[0], places[i])
+
+    whole = code.builder.and_(rows, INDEX(-ROWS))
+    for m, begin, end in ((ROWS, INDEX(0), whole), (1, whole, rows)):
+        with code.loop(begin, end, m) as (row, _):
+            def written(first, load, store, m=m, row=row):
+                write(m, first, row, load, store)
+            code.by_columns(n, written, COLUMNS)
+
+
+@instruction()
 def add_rows(code, y, weight, index, n):
     """y[j] += weight[index[e], j] for e = first ... last - 1 in this order, j < n.
 
@@ -259,5 +288,6 @@ def listed(code, values, n, index):
     return builder.load(taken)
 
 
-__all__ = ["COLUMNS", "COMPRESSES", "REGISTER", "ROWS", "WIDE", "accumulate", "add_rows", "add_to_rows",
-           "copy", "correlations", "lanes", "listed", "product", "products", "total", "transpose"]
+__all__ = ["COLUMNS", "COMPRESSES", "REGISTER", "ROWS", "WIDE", "accumulate", "add_products", "add_rows",
+           "add_to_rows", "copy", "correlations", "lanes", "listed", "product", "products", "total",
+           "transpose"]

@@ -12,6 +12,8 @@ a chunk lies together in memory (rows of a larger batch would lie apart by more 
 A group is the few samples whose coefficients, one after the other, give the loop enough to do; they are kept
 once, which leaves the fastest cache to what differs between samples.  The state is carried in its own buffer;
 the loop only writes the tape.  Sums over inputs run in ascending order with one accumulator per output.
+Numbers too small to be normal are zeros in both directions (devices/tiny.py): traces of silent neurons die
+away to such, and each of them would take as long as a hundred others.
 """
 
 from functools import lru_cache
@@ -89,6 +91,7 @@ def forward_kernel(model, spike, slope, activation):
     @compiled(mark, model.State, step, spike, slope, act, act_slope)
     def forward(shape, x, coefficients, k, carried, store, currents, listing, lengths):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units, group, pitch, outer = unsigned(shape)
         x, params, lengths = private(x), private(coefficients), private(lengths)
@@ -111,6 +114,7 @@ def forward_kernel(model, spike, slope, activation):
                 if listing is not None:
                     call(listing.code, (pointer(listing.table), t, b, end))
                 b, end = active_run(lengths, t, end, batch)
+        restore(word)
 
     return forward
 

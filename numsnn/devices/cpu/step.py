@@ -32,6 +32,7 @@ from ..jit import (
     prepare,
     written_function,
 )
+from ..tiny import flush_tiny, restore
 from .addresses import ahead, at, call, code_of, numbers_at, shifted
 from .dense import soften
 from .fields import gather, pointer, scatter
@@ -104,6 +105,7 @@ def _dense(real):
 
     def dense(fixed, x, before, after, y, work, batch):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         weight, bias = at(x, fixed[0]), at(x, fixed[1])
         n_in, n_out = U(fixed[2]), U(fixed[3])
         x, y = shifted(x, U(0)), shifted(y, U(0))
@@ -111,6 +113,7 @@ def _dense(real):
             for n in range(n_out):
                 y[b * n_out + n] = bias[n]
             add_values(y, b * n_out, weight, n_in, n_out, x, b * n_in)
+        restore(word)
 
     return kernel_of(dense, real)
 
@@ -179,6 +182,7 @@ def _population(model, spike, slope, activation, constants, recur, output, real)
 
     def population(fixed, x, before, after, y, work, batch):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         units = U(fixed[0])
         f = Functions(spike, slope, scalars(constants, at(x, fixed[3])), act, act_slope)
         p, total, size = pointed(Params, x, fixed, 4), spread(Inputs, work, units), batch * units
@@ -196,6 +200,7 @@ def _population(model, spike, slope, activation, constants, recur, output, real)
                 y[b * units + n] = o[output]
                 if beside_state:
                     handing[b * units + n] = o[handed]
+        restore(word)
 
     return kernel_of(in_own_index(population, mark, (model.State, *functions)), real)
 

@@ -29,6 +29,7 @@ from ..contract import (
     with_fields,
 )
 from ..jit import OPTIONS, compiled, fingerprint, jitable, prepare
+from ..tiny import flush_tiny, restore
 from . import blas
 from .addresses import call
 from .fields import accumulate, clear, gather, gather_sum, pointer, private, scatter
@@ -55,6 +56,7 @@ def forward_kernel(model, spike, slope, activation):
     @compiled(mark, model.State, step, between, spike, slope, act, act_slope)
     def forward(shape, x, coefficients, k, carried, store, currents, then, middle, lengths):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape[0]), U(shape[1]), U(shape[2])
         x, params = private(x), private(coefficients)
@@ -76,6 +78,7 @@ def forward_kernel(model, spike, slope, activation):
                     scatter(now, i, given)
                     scatter(state, i, after)
                 b, end = active_run(lengths, t, end, batch)
+        restore(word)
 
     return forward
 
@@ -111,12 +114,12 @@ def backward_kernel(model, spike, slope, activation):
     @compiled(mark := fingerprint(*functions), *functions)
     def backward(shape, tape, coefficients, k, gradients, dx, sums, ways, middle, lengths):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units = U(shape[0]), U(shape[1]), U(shape[2])
-        (current, states, _), params = private(tape), private(coefficients)
+        (current, states, _), params, (second, others) = private(tape), private(coefficients), ways
         (dout, back, dstate), (dparams, dinput) = private(gradients), private(sums)
         dx, (middle, through), lengths = private(dx), private(middle), private(lengths)
-        second, others = ways
         for ago in range(steps):
             t = steps - U(1) - ago
             row, b = t * batch * units, U(0)
@@ -144,6 +147,7 @@ def backward_kernel(model, spike, slope, activation):
                     accumulate(dinput, i, gather(dx, row + i))
                 b, end = active_run(lengths, t, end, batch)
             call(others.code, (pointer(others.table), t, U(0), U(0)))
+        restore(word)
 
     return backward
 

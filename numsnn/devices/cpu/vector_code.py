@@ -201,20 +201,20 @@ class Code:
         with self.loop(whole, n, self.lanes) as (q, _):
             write(q, 0)
 
-    def by_columns(self, n: ir.Value, write: Callable) -> None:
-        """write(first, load, store) for blocks of at most WIDEST vectors of n numbers.
+    def by_columns(self, n: ir.Value, write: Callable, widest: int = WIDEST) -> None:
+        """write(first, load, store) for blocks of at most `widest` vectors of n numbers.
 
         load(array, first) gives the vectors of a block, store(vectors, array, first) writes them; numbers
         behind the n-th are not touched.
         """
-        with self.loop(0, n, WIDEST * self.lanes) as (first, _):
+        with self.loop(0, n, widest * self.lanes) as (first, _):
             left = self.builder.sub(n, first)
             count = self.builder.udiv(self.add(left, self.lanes - 1), INDEX(self.lanes))
             done = self.builder.append_basic_block("done")
-            blocks = [self.builder.append_basic_block(f"vectors{q + 1}") for q in range(WIDEST)]
+            blocks = [self.builder.append_basic_block(f"vectors{q + 1}") for q in range(widest)]
             switch = self.builder.switch(count, blocks[-1])
             for q, block in enumerate(blocks):
-                if q < WIDEST - 1:
+                if q < widest - 1:
                     switch.add_case(INDEX(q + 1), block)
                 self.builder.position_at_end(block)
                 inside = self.inside(self.add(left, -q * self.lanes))
