@@ -269,3 +269,29 @@ def test_delays_that_do_not_fit_are_refused(delay, message):
         learned(delay)
     with pytest.raises(ValueError, match="hold 20,000,000 values of each sample, more than 16,777,216"):
         learned(1.0, 20_000, input_shape=1000)
+
+
+def pairs(n, seed, steps=30, apart=8):
+    """Two channels, four times each, spike once, so many steps apart: which was first?"""
+    rng = np.random.default_rng(seed)
+    first, began, sample = rng.integers(0, 2, n), rng.integers(0, steps - apart - 10, n), np.arange(n)
+    x = np.zeros((steps, n, 2), bool)
+    x[began, sample, first] = x[began + apart, sample, 1 - first] = True
+    return ns.Dataset(np.repeat(x, 4, 2), first, name="pairs")
+
+
+def test_learned_delays_find_what_is_apart():
+    """Neurons that forget within two steps cannot tell, nor with delays below 3 that stay; learned ones can."""
+    train, test, accuracy = pairs(256, 0), pairs(200, 1), {}
+    begin = {"max": 10, "delay": ("uniform", 0, 3)}
+    for how, late in (("none", ()), ("fixed", (ns.Delay(**begin, learn=False),)),
+                      ("learned", (ns.Delay(**begin),))):
+        net = ns.Network(*late, ns.Dense(8, 12), ns.LIF(12, tau_mem=2.0), ns.Dense(12, 2),
+                         ns.OverTime("sum"), input_shape=8, seed=1)
+        factors = {"*.delay": 10} if net.params.keys() & {"delay0.delay"} else {}
+        ns.fit(net, train, epochs=20, batch_size=32, loss=ns.loss.CrossEntropy(), progress=False,
+               optimizer=ns.optim.Adam(1e-2, factors=factors))
+        accuracy[how] = ns.evaluate(net, test).accuracy
+    assert accuracy["none"] < 0.75 and accuracy["fixed"] < 0.85 and accuracy["learned"] > 0.97
+    assert net.params["delay0.delay"].max() > 6 and net.round_delays()
+    assert ns.evaluate(net, test).accuracy > 0.97
