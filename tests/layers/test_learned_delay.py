@@ -50,6 +50,7 @@ def test_real_delays_in_pieces_and_steps(device):
         assert np.concatenate((first, rest)).tobytes() == whole.tobytes() and same_states(state, after)
     assert whole.tobytes() == learned().run(counts)[0].tobytes()
     whole, after = net.run(x)
+    assert whole.tobytes() == learned().run(x)[0].tobytes()
     state = None
     for now, then in zip(x, whole, strict=True):
         y, state = net.step(now, state)
@@ -263,6 +264,7 @@ def test_what_is_no_delay_is_refused(given, message):
     (5.0, r"delay is a number of steps from 0, for what has not arrived cannot be .* to max = 4; got 5"),
     (-0.1, "from 0, for what has not arrived"),
     (np.zeros(5), r"expected a number or an array of shape \(6,\)"),
+    ([1, "late"], "expected a number, an array .*, the name of an initialiser or a function; got a list"),
     ("unifrm", "unknown initialiser 'unifrm'"), (np.full(6, np.inf), "expected finite numbers")))
 def test_delays_that_do_not_fit_are_refused(delay, message):
     with pytest.raises(ValueError, match=f"delay0.*{message}"):
@@ -281,7 +283,7 @@ def pairs(n, seed, steps=30, apart=8):
 
 
 def test_learned_delays_find_what_is_apart():
-    """Neurons that forget within two steps cannot tell, nor with delays below 3 that stay; learned ones can."""
+    """Neurons that forget within two steps cannot tell, nor with delays below 3 that stay."""
     train, test, accuracy = pairs(256, 0), pairs(200, 1), {}
     begin = {"max": 10, "delay": ("uniform", 0, 3)}
     for how, late in (("none", ()), ("fixed", (ns.Delay(**begin, learn=False),)),
