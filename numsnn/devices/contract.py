@@ -39,10 +39,13 @@
     activation_forward(activation, x, tape) -> (y, tape or None)
         a function of each value
     activation_backward(activation, tape, dy) -> dx
-    delay_forward(delays, x, past, lengths) -> (y, past)
-        each feature of x, array (T, B, N), delayed; past (B, sum of delays): what arrived before, and what is
-        still on its way (layers/delay.py)
-    delay_backward(delays, dy, dpast, lengths) -> (dx, dpast)
+    delay_forward(delays, x, past, lengths, want_slope) -> (y, past, slope or None)
+        each feature of x, array (T, B, N), delayed; past (B, sum of lengths): what arrived before, and what
+        is still on its way (layers/delay.py); slope (T, B, N): of y by the delay of its feature
+    delay_backward(delays, slope, dy, dpast, lengths) -> (dx, dpast, ddelay or None)
+        ddelay: (N,) on the host, where there is a slope
+    delay_spikes(shift, delays, x, past, lengths) -> (y, past)
+        the same of Spikes, by whole steps (N,) that are no longer than the pasts; of devices that are HOST
     random_factors(key, done, shape, probability) -> array (T, B, N)
         0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample,
         step and feature, the same on all devices; done (B, 1): steps before the first; 1 where the key is
@@ -111,23 +114,44 @@ class Geometry(NamedTuple):
 
 
 class Delays(NamedTuple):
-    """By how many steps each of N features is delayed, and where its past lies in a row of all of them."""
-    steps: np.ndarray           # (N,)
+    """How long N features are delayed, and where the past of each lies in a row of all of them.
+
+    y_t = newer x_{t-steps} + older x_{t-steps-1}; where older is 0, x_{t-steps} itself.
+    """
+    steps: np.ndarray           # (N,) whole numbers
+    newer: np.ndarray           # (N,): newer + older = 1
+    older: np.ndarray           # (N,)
+    length: np.ndarray          # (N,) steps that its past holds; where there is an `older`, more than `steps`
     first: np.ndarray           # (N,): where its past begins, the oldest value first
-    feature: np.ndarray         # (sum of steps,): whose past lies there
-    # (d, features, (d, n) where their pasts lie) of each length d that occurs
-    groups: tuple[tuple[int, np.ndarray | slice, np.ndarray], ...]
+    feature: np.ndarray         # (sum of lengths,): whose past lies there
 
     @classmethod
-    def of(cls, steps: np.ndarray) -> "Delays":
-        steps = np.array(steps, np.int64, order="C")     # compiled code reads it by its address
-        first = np.cumsum(steps) - steps
-        groups = []
-        for d in np.unique(steps).tolist():
-            features = np.flatnonzero(steps == d)
-            columns = first[features] + np.arange(d)[:, None]
-            groups.append((d, slice(None) if len(features) == len(steps) else features, columns))
-        return cls(steps, first, np.repeat(np.arange(len(steps)), steps), tuple(groups))
+    def by_steps(cls, steps: np.ndarray, dtype: DTypeLike) -> "Delays":
+        """By whole steps, (N,): pasts are as long as these."""
+        return cls._of(steps, np.zeros(len(steps)), steps, dtype)
+
+    @classmethod
+    def by(cls, delay: np.ndarray, longest: int, dtype: DTypeLike) -> "Delays":
+        """By real delays (N,), float64, up to a longest, as long as which all pasts are.
+
+        A line goes through both values between which a delay lies, and beyond the ends of [0, longest].
+        """
+        steps = np.fmin(np.fmax(np.floor(delay), 0), longest - 1)       # numbers even where a delay is none
+        return cls._of(steps, delay - steps, np.full(len(delay), longest), dtype)
+
+    @classmethod
+    def _of(cls, steps, older, length, dtype):
+        # compiled code reads them by their addresses
+        steps, length = (np.array(a, np.int64, order="C") for a in (steps, length))
+        older = np.array(older, dtype, order="C")
+        first = np.cumsum(length) - length
+        return cls(steps, 1 - older, older, length, first, np.repeat(np.arange(len(steps)), length))
+
+    def shift(self) -> np.ndarray | None:
+        """By how many whole steps each feature is delayed, (N,); None where one lies between two steps."""
+        if ((self.older != 0) & (self.older != 1)).any():
+            return None
+        return self.steps + self.older.astype(np.int64)
 
 
 class Dynamics(NamedTuple):

@@ -53,6 +53,15 @@ def _passed(layer, ones, n):
     return np.ones(n) if ones[0] is None else ones[0]
 
 
+def _delayed(layer, ones, n):
+    """What comes out between two steps is a real number."""
+    return np.where(_between_steps(layer), 0, _passed(layer, ones, n))
+
+
+def _between_steps(layer):
+    return layer.in_steps() % 1 != 0
+
+
 def _fires(layer, ones, n):
     return np.full(n, float(layer.emits_events))
 
@@ -232,6 +241,13 @@ def _pool_time(layer, signals, here):
     return Count(ac=real * (layer.k - 1) * here.steps, mac=divided * here.steps)
 
 
+def _delay(layer, signals, here):
+    """Two products for each value that comes out between two steps, or for each spike that it is made of."""
+    signal, between = signals[0], _between_steps(layer)
+    products = int((between & signal.real).sum()) * here.steps + int(signal.spikes[between].sum())
+    return Count(mac=2 * products)
+
+
 def _over_time(layer, signals, here):
     """A sum adds spikes or values; a soft-max is taken as an addition and two MAC for each value."""
     signal, n = signals[0], len(signals[0].real)
@@ -248,11 +264,12 @@ def _over_time(layer, signals, here):
     return count + Count(ac=int(signal.real.sum()) * steps + int(signal.spikes.sum()))
 
 
-PASS_ON = ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout", "Delay")
+PASS_ON = ("Flatten", "From", "Previous", "Repeat", "Reverse", "Dropout")
 
 # By the name of the class or of one that it is made of; add your own layers here.
 KINDS: dict[str, Kind] = {
     **{name: Kind(_passed, _nothing) for name in PASS_ON},
+    "Delay": Kind(_delayed, _delay),
     "Dense": Kind(_real, _dense),
     "Embedding": Kind(_real, _embedding),
     "Conv2d": Kind(_real, _conv),

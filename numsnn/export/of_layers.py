@@ -244,8 +244,11 @@ def _layer_norm(lowering, name, layer, sources):
 @lowers(kinds.Delay)
 def _delay(lowering, name, layer, sources):
     """The past of all features, as long as the longest delay needs, and x behind it: y is read from there."""
-    x, delays, n = sources[0], layer.delays, sources[0].n
-    lengths = [d for d, _, _ in delays.groups]          # ascending
+    x, shift, n = sources[0], layer.shift(), sources[0].n
+    if shift is None:
+        raise ExportError(f"layer {lowering.layer}: delays between two steps cannot be exported; "
+                          f"net.round_delays() makes them whole")
+    lengths = np.unique(shift).tolist()
     longest = lengths[-1]
     if not longest:
         return x
@@ -261,7 +264,7 @@ def _delay(lowering, name, layer, sources):
     trace = Trace()
     value = trace.input(Read(whole))
     for d in reversed(lengths[:-1]):
-        shorter = lowering.number(trace, f"{name}_at_most_{d}", delays.steps <= d)
+        shorter = lowering.number(trace, f"{name}_at_most_{d}", shift <= d)
         value = trace.where(shorter, trace.input(Read(whole, (longest - d) * n)), value)
     lowering.map(n, trace, (y, value))
     trace = Trace()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-PAGES = ("start", "axes", "neurons", "own-neuron", "training", "not-learning", "data", "streaming",
+PAGES = ("start", "axes", "neurons", "own-neuron", "delays", "training", "not-learning", "data", "streaming",
          "microcontroller", "nir", "gpu", "cluster", "energy", "inside")
 
 

@@ -96,6 +96,7 @@ class Layer:
     needs: tuple[str, ...] | None = None
     # parameters that stay NumPy arrays on every device: few, from which `prepare` computes
     settings_of_host: tuple[str, ...] = ()
+    held = 0                        # values of each sample that are on their way in its state
     causal = True                   # whether what it hands out depends on the past only
 
     # of what it hands out, None where it is not known; a layer has them once it is part of a network
@@ -187,10 +188,18 @@ class Layer:
         """name -> where the values of an array lie; learned ones are put back there after each update."""
         return {}
 
+    def learned_within(self) -> list[str]:
+        """What it learns within which bounds, in words."""
+        return []
+
     def impossible(self, name: str, array: np.ndarray) -> str:
         """Why an array of the right shape cannot be the parameter or setting `name`; "" where it can."""
         inside = (inner.impossible(name, array) for inner in self.inside())
         return self.bounds().get(name, Bound()).refusal(name, array) or next(filter(None, inside), "")
+
+    def round_delays(self) -> int:
+        """Make all real delays whole steps, in place; how many were none."""
+        return sum(layer.round_delays() for layer in self.inside())
 
     def recordable(self) -> tuple[str, ...]:
         """Names of the fields that `record=` may ask for."""

@@ -115,6 +115,15 @@ class WithSettings(Layer):
         settings = self.model.Settings._fields
         return {self.key(name): self.form(name).bound(self.bound(name)) for name in settings}
 
+    def learned_within(self) -> list[str]:
+        """But for time constants without another bound than the equations'."""
+        found = []
+        for setting in self.learn:
+            bound, form = self.bound(setting), self.form(setting).prefix.rstrip("_")
+            if str(bound) != "(-inf, inf)" and (not bound.rule or setting in self.own_bounds):
+                found.append(f"{setting} {bound}{form and f' learned as {form}'}")
+        return found
+
     def _begin(self, setting, array):
         """The array that stands for a setting at first."""
         values, bound = array.astype(self.dtype), self.bound(setting)

@@ -304,6 +304,14 @@ class Network(Door):
         """Take the values of `arrays()`, or of some of them."""
         put_arrays(self.layers, arrays)
 
+    def round_delays(self) -> int:
+        """Make all real delays of its layers (ns.Delay) whole steps, each the nearest, halves the even one.
+
+        What a training has learned is then handed on without being spread over two steps: Spikes stay Spikes,
+        and an exported program can hold it.  In place; the number of delays that were not whole before.
+        """
+        return sum(layer.round_delays() for layer in self.layers.values())
+
     def smoothed(self) -> Network:
         """A copy in float64 in which every spike is the smooth twin of its surrogate, for gradient checks."""
         net = self.clone(dtype="float64")

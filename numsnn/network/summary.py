@@ -29,20 +29,21 @@ def summary(net, seen: dict | None = None) -> str:
     lines = [_line(row, widths) for row in table]
     lines.insert(1, "-" * max(map(len, lines)))
     lines.append(_parameters(net))
-    lines += _bounds(net)
+    lines += _bounds(net) + _held(net)
     return "\n".join(lines)
 
 
 def _bounds(net):
-    """Where learned settings lie, but for time constants without another bound than the equations'."""
-    found = []
-    for name, layer in net.layers.items():
-        for setting in getattr(layer, "learn", ()):
-            bound = layer.bound(setting)
-            if str(bound) != "(-inf, inf)" and (not bound.rule or setting in layer.own_bounds):
-                form = layer.form(setting).prefix.rstrip("_")
-                found.append(f"{name}.{setting} {bound}{form and f' learned as {form}'}")
+    """Where learned settings lie."""
+    found = [f"{name}.{said}" for name, layer in net.layers.items() for said in layer.learned_within()]
     return ["bounds: " + ", ".join(found)] if found else []
+
+
+def _held(net):
+    """What delays keep."""
+    found = [f"{name} {layer.held:,} values" for name, layer in net.layers.items() if layer.held]
+    total = sum(layer.held for layer in net.layers.values()) * net.dtype.itemsize
+    return [f"on their way: {', '.join(found)} of each sample, {total / 1000:,.1f} kB"] if found else []
 
 
 def _row(name, layer):

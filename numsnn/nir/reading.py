@@ -55,7 +55,7 @@ def read(path: Path | str, *, dt: float | None = None, integrator: str | None = 
 
     from v = i = 0.  A spike is a 1 in the step in which it occurs: what it adds shrinks with dt / tau, unless
     r or w_in grow with tau / dt, as in files of snnTorch.  Recurrence, and every other edge that leads
-    backwards, arrives one step later.  Delays are whole numbers of steps.  Sinabs counts in steps: dt=1.
+    backwards, arrives one step later.  Delays become whole numbers of steps.  Sinabs counts in steps: dt=1.
 
     dt: step in seconds.  integrator: "euler" (if not given; Norse, snnTorch, SpikingJelly and Spyx step so)
     or "exponential" (Nengo, Rockpool, Sinabs), for all nodes.  reset: "hard" (if not given), "soft" or

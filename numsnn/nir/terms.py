@@ -198,12 +198,20 @@ def _pool(layer, shape, times):
 
 
 def _delay(layer, shape, times):
-    return delay(np.broadcast_to(layer.steps, layer.n).reshape(shape), times)
+    return delay(layer.in_steps().reshape(shape), times)
 
 
 def delay(steps: Any, times: Times) -> Node:
     """A delay of so many steps."""
     return Node("Delay", {"delay": np.asarray(steps, np.float64) * times.dt * times.unit})
+
+
+def _delay_back(layer, params, times):
+    """Real delays; of those that are one for all the first."""
+    if layer.max is None:
+        return {}
+    steps = np.ravel(params["delay"]) / (times.dt * times.unit)
+    return {"delay": steps[:1 if layer.per == "layer" else layer.n].astype(layer.dtype)}
 
 
 def flatten(shape: Shape) -> Node:
@@ -224,6 +232,6 @@ TERMS: dict[str, Term] = {
     "Dense": Term(_dense, _dense_back),
     **dict.fromkeys(("Conv1d", "Conv2d"), Term(_conv, _conv_back)),
     **dict.fromkeys(("SumPool2d", "AvgPool2d"), Term(_pool, _nothing)),
-    "Delay": Term(_delay, _nothing),
+    "Delay": Term(_delay, _delay_back),
     **dict.fromkeys(POPULATIONS, Term(_population, _settings)),
 }

@@ -27,7 +27,7 @@ from ..network.network import Network
 from ..signals.spikes import Spikes
 from . import arguments
 from .evaluation import AnyLoss, drawn
-from .odd import LARGEST, of_data, of_time_constants, some
+from .odd import LARGEST, of_data, of_delays, of_time_constants, some
 from .step import segment
 
 STEEP = 1 / 10          # of the slope at the threshold: where a gradient goes through
@@ -118,7 +118,7 @@ def diagnose(net: Network, data: Dataset | Batch, *, loss: AnyLoss | None = None
     steps = batch.x.shape[0]
     findings = [sentence for layer in layers for sentence in _of_layer(net, layer, batch, steps)]
     findings += [*_starts(net, batch, loss, float(result.loss)), *of_time_constants(net, batch),
-                 *(of_data(data, None, batch) if isinstance(data, Dataset) else ())]
+                 *of_delays(net, batch), *(of_data(data, None, batch) if isinstance(data, Dataset) else ())]
     norms = {name: net.loops.euclidean([g]) for name, g in grads.items()}
     return Diagnosis(layers, moments, steps, float(result.loss), norms, tuple(dict.fromkeys(findings)))
 

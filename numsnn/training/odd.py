@@ -2,7 +2,7 @@
 
 Each of these trains without an error and learns nothing, or less than it could: labels of one class, nothing
 that counts, inputs of zeros, a first population that does not spike, time constants far from the length of a
-step or of the sequences, classes that only the validation set has.
+step or of the sequences, delays beyond it, classes that only the validation set has.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..datasets import Dataset
 from ..datasets.dataset import Batch
-from ..layers import BatchNorm, Population
+from ..layers import BatchNorm, Delay, Population
 from ..network.network import Network
 from ..signals.spikes import Spikes
 from .arguments import TrainingWarning
@@ -43,6 +43,7 @@ def odd(net: Network, train: Dataset, valid: Dataset | None) -> Iterator[str]:
     if not _all_zero(train, batch):
         yield from _silent(net, train, batch)
     yield from of_time_constants(net, batch)
+    yield from of_delays(net, batch)
 
 
 def of_data(train: Dataset, valid: Dataset | None, batch: Batch) -> Iterator[str]:
@@ -134,6 +135,17 @@ def _comes_near(net, name, layer, train):
     v, theta = found["v"].astype(np.float64), found["theta"].astype(np.float64)
     slope = layer.surrogate(np.array([(v - theta).max(), 0.0]))
     return (v > NEAR * theta).any() and slope[0] > STEEP * slope[1]
+
+
+def of_delays(net: Network, batch: Batch) -> Iterator[str]:
+    """Sentences on delays that are as long as the sequences of a batch, or longer."""
+    for name, layer in net.layers.items():
+        steps = net.graph.nodes[name].steps(batch.x.shape[0])
+        late = int((layer.in_steps() >= steps).sum()) if isinstance(layer, Delay) else 0
+        if late:
+            yield (f"{name}: {late} of {layer.size_out} delays are no shorter than the sequences, {steps} "
+                   f"steps: of these features nothing comes out but zeros, and nothing is learned; a lower "
+                   f"max, or other delays at first")
 
 
 def of_time_constants(net: Network, batch: Batch) -> Iterator[str]:

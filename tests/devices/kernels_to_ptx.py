@@ -148,8 +148,9 @@ for activation in ACTIVATIONS.values():
 check("factors", cuda_pointwise.factors_kernel("float32"),
       many, index, index, types.uint32, real, many, index)
 check("times", cuda_pointwise.times_kernel(), many, many, index, many, index)
-of_delays, places = each(cuda_delay.Sizes, index), each(cuda_delay.Places, index[::1])
-check("delayed", cuda_delay.delayed_kernel(), many, many, places, of_delays, many, index)
+of_delays = each(cuda_delay.Sizes, index)
+places = each(cuda_delay.Places, lambda f: many if f in ("newer", "older") else index[::1])
+check("delayed", cuda_delay.delayed_kernel(), many, many, places, of_delays, many, many, flag, index)
 check("kept", cuda_delay.kept_kernel(), many, many, places, of_delays, many, index)
 check("returned", cuda_delay.returned_kernel("float32"), many, many, places, of_delays, many, index, many,
       index)

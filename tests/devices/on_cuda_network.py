@@ -103,6 +103,33 @@ def test_delays_scales_and_thresholds(lengths):
     assert close(there.run(x)[0], host.run(x)[0], 100)
 
 
+@pytest.mark.parametrize("per", ["neuron", "layer"])
+def test_learned_delays(per):
+    """Of spikes and of values, between two steps, at both ends and whole; in pieces; a step of training."""
+    def made(device):
+        net = ns.Network(ns.Dense(5, 6, weight=("normal", 0, 1)), ns.LIF(6, v_threshold=0.3),
+                         ns.Delay(max=4, per=per), ns.Dense(6, 3), ns.Delay(max=2, delay=("uniform", 0, 2)),
+                         ns.OverTime("mean"), device=device, seed=5)
+        if per == "neuron":
+            net.params["delay0.delay"] = [0, 4, 2, 0.25, 3.5, 1.75]
+        return net
+
+    wanted = agreed(made, ns.Spikes.from_dense(X), np.array([0, 2, 1]), lengths=np.array([5, 2, 4]))
+    assert all(np.any(wanted.grads[name]) for name in ("delay0.delay", "delay1.delay"))
+    host, there, x = made("reference"), made("cuda"), np.random.default_rng(3).random(X.shape, np.float32)
+    for net in (host, there):
+        whole, state = net.run(x)
+        parts, after = net.run(x[2:], net.run(x[:2])[1])
+        assert close(parts, whole, 10)
+        assert all(close(a, b, 10) for a, b in zip(after["delay0"], state["delay0"], strict=True))
+    assert close(there.run(x)[0], host.run(x)[0], 100)
+    for net in (host, there):
+        ns.optim.Adam(0.1).update(net.params, wanted.grads)
+        assert net.round_delays() and not np.any(np.asarray(net.params["delay0.delay"]) % 1)
+    assert np.array_equal(there.params["delay0.delay"], host.params["delay0.delay"])
+    assert close(there.run(x)[0], host.run(x)[0], 100)
+
+
 def test_tokens():
     def made(device):
         return ns.Network(ns.Embedding(5, 6, weight=("normal", 0, 1)), ns.LIAF(6, recurrent=True),

@@ -39,6 +39,12 @@ def of_resonators():
     return settings, 0.05, {"weight": ("uniform", -40, 40)}
 
 
+def rounded(*layers):
+    net = network(*layers)
+    assert net.round_delays() == 7
+    return net
+
+
 def over_time(reduce, of, start):
     return network(ns.Dense(5, 3), ns.LI(3), ns.OverTime(reduce, of=of, start=start))
 
@@ -70,6 +76,9 @@ NETWORKS = {
     "between": lambda: network(
         ns.Delay(2), ns.Dense(5, 6, **WIDE), ns.Scale(("normal", 1, 0.5)), ns.Threshold(v_threshold=0.3),
         ns.Delay((0, 3, 1, 1, 5, 2)), ns.Dense(6, 3), ns.Delay((0, 1, 0)), ns.Threshold(comparator=">=")),
+    "delays_rounded": lambda: rounded(
+        ns.Dense(5, 6, **WIDE), ns.LIF(6), ns.Delay(max=4), ns.Dense(6, 3), ns.Delay(max=3, per="layer"),
+        ns.LIF(3)),
     "groups": lambda: network(
         ns.Conv2d(2, 4, 3, padding=1, groups=2, bias=("uniform", -1, 1)), ns.LIF(v_threshold=0.2),
         ns.Conv2d(4, 4, 3, groups=4), input_shape=(2, 5, 5)),

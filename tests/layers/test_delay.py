@@ -1,4 +1,4 @@
-"""Delay: against slices, pieces of sequences, lengths, spikes, gradients, what is refused."""
+"""Delay by whole steps: against slices, pieces of sequences, lengths, spikes, gradients, what is refused."""
 
 from itertools import pairwise
 

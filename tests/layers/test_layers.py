@@ -46,7 +46,7 @@ CASES = {name: (FEATURES, population(name)) for name in POPULATIONS} | {
     "Concatenate": (FEATURES, lambda: (ns.Dense(6, 2, name="a"), ns.Concatenate("a", "input"))),
     "Conv1d": (SEQUENCES, lambda: (ns.Conv1d(3, 2, 3, padding=1),)),
     "Conv2d": (PICTURES, lambda: (ns.Conv2d(3, 2, 3, stride=2, padding=1),)),
-    "Delay": (FEATURES, lambda: (ns.Delay((0, 2, 1, 1, 0, 3)),)),
+    "Delay": (FEATURES, lambda: (ns.Delay((0, 2, 1, 1, 0, 3)), ns.Delay(max=4))),
     "Dense": (FEATURES, lambda: (ns.Dense(6, 3),)),
     "Dropout": (FEATURES, lambda: (ns.Dropout(0.3, per_step=True),)),
     "Embedding": (None, lambda: (ns.Embedding(5, 4, weight=("normal", 0, 1)),)),

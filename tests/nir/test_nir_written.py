@@ -35,6 +35,8 @@ EACH_LAYER = {
     "Scale": lambda: [ns.Scale(0.3), ns.Scale(2.0, learn=(), shared="scale")],
     "Threshold": lambda: [ns.Threshold(v_threshold=0.4, comparator=">=", learn="v_threshold")],
     "Delay": lambda: [ns.Delay(2), ns.Delay((0, 1, 2, 3))],
+    "Delay, learned": lambda: [ns.Delay(max=5), ns.Delay(max=3, delay=1.25, per="layer"),
+                               ns.Delay(max=7, delay=("normal", 4, 1), learn=False)],
     "BatchNorm": lambda: [ns.Dense(4, 3), ns.BatchNorm(), ns.BatchNorm(v_threshold=0.5), ns.LIF(3)],
     "passing": lambda: [ns.Dropout(0.1), ns.Activation("identity"), ns.Repeat(2), ns.From("repeat0"),
                         ns.TimeDistributed(ns.Dense(4, 3)), ns.OverTime("mean", start=1)],

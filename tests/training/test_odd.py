@@ -49,6 +49,15 @@ def test_networks_that_are_odd(change, sentence, parts):
     assert found[0].startswith(sentence)
 
 
+def test_delays_as_long_as_the_sequences(parts):
+    net = ns.Network(ns.Delay((0, 3, 19, 20, 20, 25)), ns.Dense(6, 2), ns.OverTime("mean"),
+                     device="reference")
+    found = said(net, *parts)
+    assert len(found) == 1
+    assert found[0].startswith("delay0: 3 of 6 delays are no shorter than the sequences, 20 steps: of these")
+    assert found[0] in ns.diagnose(net, parts[0]).findings
+
+
 def test_data_that_are_odd(parts):
     train, valid = parts
     assert said(network(), train.select(train.y == 1), train.select(train.y == 1)) == [

@@ -11,7 +11,6 @@ from ..norm import (
     layer_norm_backward,
     layer_norm_forward,
 )
-from ..reference.delay import delay_backward, delay_forward
 from ..reference.device import (
     beside,
     busy,
@@ -41,7 +40,7 @@ from ..reference.pointwise import (
 )
 from .blas import one_thread
 from .conv import conv_backward, conv_forward
-from .delay import delay_step
+from .delay import delay_backward, delay_forward, delay_spikes, delay_step
 from .dense import (
     dense_backward,
     dense_forward,
@@ -78,8 +77,8 @@ def population_backward(
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "activation_forward",
            "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward",
-           "delay_backward", "delay_forward", "delay_step", "dense_backward", "dense_forward", "dense_step",
-           "euclidean", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
+           "delay_backward", "delay_forward", "delay_spikes", "delay_step", "dense_backward", "dense_forward",
+           "dense_step", "euclidean", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
            "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread",
            "over_time_backward", "over_time_forward", "over_time_step", "parted", "population_backward",
            "population_forward", "population_step", "put", "random_factors", "refusal", "send", "softmax",
