@@ -14,12 +14,12 @@ from . import blas, lanes
 from .fields import private
 from .rows import (
     U,
-    add_entries,
     add_outer_rows,
     add_values,
     multiply,
     multiply_blas,
     outer_space,
+    sum_entries,
 )
 
 # A class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is
@@ -52,10 +52,8 @@ def forward_kernels():
         start, count, index, multiplicity = private(entries)
         weight, bias, y = private(weight), private(bias), private(y)
         for r in range(rows):
-            for n in range(n_out):
-                y[r * n_out + n] = bias[n]
             e = U(start[r])
-            add_entries(y, r * n_out, weight, n_out, index, multiplicity, e, e + U(count[r]))
+            sum_entries(y, r * n_out, bias, weight, n_out, index, multiplicity, e, e + U(count[r]))
         restore(word)
 
     @njit(**OPTIONS)

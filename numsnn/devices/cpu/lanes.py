@@ -114,13 +114,13 @@ def add_products(code, x, weight, out, rows, terms, n):
 
 
 @instruction()
-def add_rows(code, y, weight, index, n):
-    """y[j] += weight[index[e], j] for e = first ... last - 1 in this order, j < n.
+def sum_rows(code, y, start, weight, index, n):
+    """y[j] = start[j] + weight[index[e], j] + ... for e = first ... last - 1 in this order, j < n.
 
-    y, weight: (array, first), index: (array, first, last).
+    y, start, weight: (array, first), index: (array, first, last).  start may be y.
     """
     def write(first, load, store):
-        sums = [code.variable(value) for value in load(y[0], code.add(y[1], first))]
+        sums = [code.variable(value) for value in load(start[0], code.add(start[1], first))]
         with code.loop(index[1], index[2]) as (e, _):
             row = code.times(code.index(index[0], e), n)
             for place, value in zip(sums, load(weight[0], code.add(weight[1], row, first)), strict=True):
@@ -288,6 +288,6 @@ def listed(code, values, n, index):
     return builder.load(taken)
 
 
-__all__ = ["COLUMNS", "COMPRESSES", "REGISTER", "ROWS", "WIDE", "accumulate", "add_products", "add_rows",
-           "add_to_rows", "copy", "correlations", "lanes", "listed", "product", "products", "total",
-           "transpose"]
+__all__ = ["COLUMNS", "COMPRESSES", "REGISTER", "ROWS", "WIDE", "accumulate", "add_products",
+           "add_to_rows", "copy", "correlations", "lanes", "listed", "product", "products", "sum_rows",
+           "total", "transpose"]

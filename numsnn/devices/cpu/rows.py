@@ -21,7 +21,7 @@ def add_rows(y, o, weight, n_out, index, e, end):
 
     In this order, one accumulator per output.
     """
-    lanes.add_rows((y, o), (weight, ZERO), (index, e, end), n_out)
+    lanes.sum_rows((y, o), (y, o), (weight, ZERO), (index, e, end), n_out)
 
 
 @jitable
@@ -39,6 +39,17 @@ def add_entries(y, o, weight, n_out, index, multiplicity, e, end):
     if multiplicity is None:
         add_rows(y, o, weight, n_out, index, e, end)
     else:
+        add_rows_times(y, o, weight, n_out, index, multiplicity, e, end)
+
+
+@jitable
+def sum_entries(y, o, first, weight, n_out, index, multiplicity, e, end):
+    """y[o : o + n_out] = first, and `add_entries` to it."""
+    if multiplicity is None:
+        lanes.sum_rows((y, o), (first, ZERO), (weight, ZERO), (index, e, end), n_out)
+    else:
+        for n in range(n_out):
+            y[o + n] = first[n]
         add_rows_times(y, o, weight, n_out, index, multiplicity, e, end)
 
 
