@@ -43,6 +43,12 @@
         each feature of x, array (T, B, N), delayed; past (B, sum of delays): what arrived before, and what is
         still on its way (layers/delay.py)
     delay_backward(delays, dy, dpast, lengths) -> (dx, dpast)
+    lagged_forward(lagged, x, coming, lengths) -> (y, coming)
+        y[t] (B, M) = bias + sum over lags k of x[t - k] W[k], dense layers with delays.  x: Spikes or array
+        (T, B, N); coming (B, most, M): what earlier steps contribute to the next `most` ones, without bias.
+        Each output has one accumulator, to which steps t add in ascending order, in each the inputs in
+        ascending order, of which each the kernels in ascending order; the bias comes last
+    lagged_backward(lagged, x, dy, dcoming, lengths, want_dx) -> (dweight, dbias, dcoming, dx or None)
     random_factors(key, done, shape, probability) -> array (T, B, N)
         0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample,
         step and feature, the same on all devices; done (B, 1): steps before the first; 1 where the key is
@@ -128,6 +134,14 @@ class Delays(NamedTuple):
             columns = first[features] + np.arange(d)[:, None]
             groups.append((d, slice(None) if len(features) == len(steps) else features, columns))
         return cls(steps, first, np.repeat(np.arange(len(steps)), steps), tuple(groups))
+
+
+class Lagged(NamedTuple):
+    """Dense synapses with delays of 0 ... most steps: the weights of all lags, or one lag of each synapse."""
+    weight: Any                 # (N, most + 1, M); with lags (kernels, N, M)
+    lag: Any                    # (kernels, N, M) of int32, or None
+    bias: Any                   # (M,)
+    most: int
 
 
 class Dynamics(NamedTuple):

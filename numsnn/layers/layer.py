@@ -209,6 +209,10 @@ class Layer:
         """One line for summaries."""
         return type(self).__name__
 
+    def remark(self) -> str:
+        """What a summary says of it below the table, such as the memory it takes; "" for nothing."""
+        return ""
+
     def refuse(self, message: str) -> NoReturn:
         """Raise a ValueError that names this layer."""
         raise ValueError(f"layer {self.name or type(self).__name__}: {message}")

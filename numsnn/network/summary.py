@@ -30,6 +30,7 @@ def summary(net, seen: dict | None = None) -> str:
     lines.insert(1, "-" * max(map(len, lines)))
     lines.append(_parameters(net))
     lines += _bounds(net)
+    lines += [f"{name}: {layer.remark()}" for name, layer in net.layers.items() if layer.remark()]
     return "\n".join(lines)
 
 
@@ -65,9 +66,11 @@ def _line(row, widths):
 
 def _parameters(net):
     weights = sum(p.size for name, p in net.params.items() if name.rpartition(".")[2] in WEIGHTS)
-    rest = net.n_params - weights
+    delays = sum(p.size for name, p in net.params.items() if name.endswith(".delay"))
+    rest = net.n_params - weights - delays
+    of_delays = f", {delays:,} delays" if delays else ""
     of_neurons = f", {rest:,} of neurons (time constants, thresholds ...)" if rest else ""
-    return f"{net.n_params:,} parameters: {weights:,} weights and biases{of_neurons}"
+    return f"{net.n_params:,} parameters: {weights:,} weights and biases{of_delays}{of_neurons}"
 
 
 def activity(seen: dict) -> dict[str, dict[str, Any]]:

@@ -96,7 +96,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     the number does not tell it.  patience: stop after so many epochs without a better one.
     loss: of numsnn.loss, or a function (y, target) -> (value, dy), see Own there.  optimizer: numsnn.optim.
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
-    callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
+    callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.  Where one
+    has a method before_epoch(net, epoch), that is called before each epoch (`AnnealDelays`).
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the
     gradient does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
@@ -208,6 +209,9 @@ def _epoch(course, reached, epoch):
     """One pass through the training set, and what is measured after it: the epoch's row of the history."""
     started = time.perf_counter()
     course.step.optimizer.epoch = epoch
+    for callback in course.callbacks:
+        if hasattr(callback, "before_epoch"):
+            callback.before_epoch(course.step.net, epoch)
     bar = _bar(course, reached, epoch)
     try:
         row = _trained(course, epoch, bar) | _measured(course)
