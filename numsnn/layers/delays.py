@@ -100,11 +100,10 @@ class Delays:
     @classmethod
     def of(cls, given: Delays | dict[str, Any]) -> Delays:
         """Delays, or those of a `config()`."""
-        if isinstance(given, dict):
+        if isinstance(given, dict) and all(isinstance(key, str) for key in given):
             return cls(**given)
         if not isinstance(given, Delays):
-            raise TypeError(f"delays must be Delays, such as ns.Delays(max=25), or None; "
-                            f"got {what_it_is(given)}")
+            raise TypeError(f"delays must be Delays, such as ns.Delays(max=25); got {what_it_is(given)}")
         return given
 
     def config(self) -> dict[str, Any]:

@@ -122,8 +122,8 @@ class DelayedDense(Dense):
     The layer's state is what is on its way, max n_out currents of each sample.  A spike adds the weights of
     all lags, (max + 1) n_out numbers, to the currents of the steps ahead; once the delays are whole it adds
     kernels n_out.  The weights of all lags, (n_in, max + 1, n_out), are made once for each call of the
-    network; with whole delays they need not be.  An output has one accumulator: to it steps add in their
-    order, in each the inputs in ascending order, the bias at the end.
+    network, on the host; with whole delays they need not be, but on a GPU.  An output has one accumulator:
+    to it steps add in their order, in each the inputs in ascending order, the bias at the end.
 
     n_in, n_out, weight, bias: as of `Dense`; fans of initial weights count the kernels.  delays: `ns.Delays`.
     """
@@ -190,12 +190,11 @@ class DelayedDense(Dense):
 
     def prepare(self, context: Context | None) -> Lagged:
         weight, position = self.params["weight"], self.params["delay"]
-        put = (lambda a: a) if context is None else context.loops.put
-        bias = self._bias(weight.dtype)
-        if self.sigma:
-            wide = self.delays.expanded(weight, position, self.sigma)
-            return Lagged(put(wide), None, bias, self.delays.max)
-        return Lagged(put(weight), put(np.rint(position).astype(np.int32)), bias, self.delays.max)
+        bias, most, on_host = self._bias(weight.dtype), self.delays.max, context is None or context.loops.HOST
+        if on_host and not self.sigma:
+            return Lagged(weight, np.rint(position).astype(np.int32), bias, most)
+        wide = self.delays.expanded(weight, position, self.sigma)
+        return Lagged(wide if on_host else context.loops.put(wide), None, bias, most)
 
     def forward(self, x: Arriving, state: Coming, prepared: Lagged, context: Context) -> Result:
         y, coming = context.loops.lagged_forward(prepared, x, state.current, context.lengths)

@@ -28,6 +28,8 @@ from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
+from ..checked import what_it_is
+
 
 def _fans(shape):
     """(n_in, n_out) as a weight of this shape has them."""
@@ -156,7 +158,11 @@ def initial(value: Value, rng: np.random.Generator, shape: tuple, what: str,
                              f"{error}") from None
     else:
         array = value(rng, shape) if callable(value) else value
-    array = np.asarray(array, np.float64)
+    try:
+        array = np.asarray(array, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what}: expected numbers, the name of an initialiser or a function that gives "
+                         f"numbers; got {what_it_is(array)}") from None
     if array.shape not in ((), shape):
         raise ValueError(f"{what}: expected a number or an array of shape {shape}, got shape {array.shape}")
     if not np.isfinite(array).all():
