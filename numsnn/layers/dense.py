@@ -11,7 +11,7 @@ from ..checked import checked
 from ..devices.contract import Lagged
 from ..neurons.bounds import Bound
 from .delays import SHAPES, Delays
-from .initialise import REPLACED, Value, initial, is_named, plain
+from .initialise import REPLACED, Value, initial, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size
 
 LARGEST = 1 << 28       # weights of all lags
@@ -113,11 +113,11 @@ class DelayedDense(Dense):
     K: the share of lag k = 0 ... max, a Gaussian or a triangle around the position d (`ns.Delays`, whose
     module has the equations); q: kernels.  Before the first step x is 0.
 
-    x: (T, B, n_in) values or Spikes; y: (T, B, n_out).  Parameters: weight and delay, in steps within [0,
-    max], (kernels, n_in, n_out), and bias (n_out,).  sigma, (1,), is no parameter but a setting, in `fixed`,
-    that is stored with the network and narrowed by `ns.AnnealDelays`; `round_delays` ends it.  Positions
-    change by steps, weights by hundredths: give them a rate of their own, Adam(1e-3, factors={"*.delay":
-    100}).
+    x: (T, B, n_in) values or Spikes; y: (T, B, n_out).  Parameters: weight and delay, (kernels n_in, n_out),
+    in which kernel q of input i is row q n_in + i, and bias (n_out,); delays are in steps, within [0, max].
+    sigma, (1,), is no parameter but a setting, in `fixed`, that is stored with the network and narrowed by
+    `ns.AnnealDelays`; `round_delays` ends it.  Positions change by steps, weights by hundredths: give them a
+    rate of their own, Adam(1e-3, factors={"*.delay": 100}).
 
     The layer's state is what is on its way, max n_out currents of each sample.  A spike adds the weights of
     all lags, (max + 1) n_out numbers, to the currents of the steps ahead; once the delays are whole it adds
@@ -145,11 +145,8 @@ class DelayedDense(Dense):
                         f"more than {LARGEST:,}; take longer time steps, a smaller max or fewer units")
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
-        label, shape = self.name or "Dense", (self.delays.kernels, self.n_in, self.n_out)
-        # an initialiser sees the inputs that an output has
-        seen = (shape[0] * shape[1], shape[2]) if is_named(self.weight) else shape
-        weight = initial(self.weight, rng, seen, f"{label}.weight", kept=shape)
-        self.params["weight"] = weight.reshape(shape).astype(dtype)
+        label, shape = self.name or "Dense", (self.delays.kernels * self.n_in, self.n_out)
+        self.params["weight"] = initial(self.weight, rng, shape, f"{label}.weight").astype(dtype)
         self.params["delay"] = initial(self.delays.position, rng, shape, f"{label}.delay").astype(dtype)
         self._build_bias(rng, dtype)
         self.fixed["sigma"] = np.full(1, self.delays.sigma, dtype)
@@ -189,12 +186,17 @@ class DelayedDense(Dense):
         return Coming(np.zeros((batch, self.delays.max, self.n_out), self.fixed["sigma"].dtype))
 
     def prepare(self, context: Context | None) -> Lagged:
-        weight, position = self.params["weight"], self.params["delay"]
+        weight, position = self._by_kernel()
         bias, most, on_host = self._bias(weight.dtype), self.delays.max, context is None or context.loops.HOST
         if on_host and not self.sigma:
             return Lagged(weight, np.rint(position).astype(np.int32), bias, most)
         wide = self.delays.expanded(weight, position, self.sigma)
         return Lagged(wide if on_host else context.loops.put(wide), None, bias, most)
+
+    def _by_kernel(self):
+        """Weights and delays, (kernels, n_in, n_out)."""
+        shape = (self.delays.kernels, self.n_in, self.n_out)
+        return self.params["weight"].reshape(shape), self.params["delay"].reshape(shape)
 
     def forward(self, x: Arriving, state: Coming, prepared: Lagged, context: Context) -> Result:
         y, coming = context.loops.lagged_forward(prepared, x, state.current, context.lengths)
@@ -207,12 +209,14 @@ class DelayedDense(Dense):
                  prepared: Lagged, context: Context) -> Gradients:
         dweight, dbias, dcoming, dx = context.loops.lagged_backward(
             prepared, tape, dy, dstate.current, context.lengths, context.want_dx)
-        dweight, position = np.asarray(dweight), self.params["delay"]
+        dweight, (weight, position) = np.asarray(dweight), self._by_kernel()
         if prepared.lag is None:
-            dweight, ddelay = self.delays.gathered(dweight, self.params["weight"], position, self.sigma)
+            dweight, ddelay = self.delays.gathered(dweight, weight, position, self.sigma)
         else:
             ddelay = np.zeros_like(position)
-        return Gradients(dx, Coming(dcoming), self._learned({"weight": dweight, "delay": ddelay}, dbias))
+        shape = self.params["weight"].shape
+        learned = {"weight": dweight.reshape(shape), "delay": ddelay.reshape(shape)}
+        return Gradients(dx, Coming(dcoming), self._learned(learned, dbias))
 
     def remark(self) -> str:
         lags, synapses = self.delays.max + 1, self.n_in * self.n_out
