@@ -1,16 +1,4 @@
-"""`Delays`: how synapses are delayed, and how a delay that lies between two steps is spread over whole ones.
-
-The weight of a synapse reaches its neuron at each lag k = 0 ... max, in the share K(k; d, sigma) of the
-delay's position d, a real number within [0, max]:
-
-    gaussian    e(k) = exp(-(k - d)^2 / (2 sigma^2))
-    triangle    e(k) = max(0, sigma - |k - d|)
-    sigma = 0   e(k) = 1 at the whole step that is nearest to d (of two the even one), 0 elsewhere
-
-    K(k) = e(k) / sum_m e(m)
-
-and, since d moves all e(k) by e'(k) = de(k)/dd, dK(k)/dd = (e'(k) - K(k) sum_m e'(m)) / sum_m e(m).
-"""
+"""`Delays`: how synapses are delayed, and how a delay that lies between two steps is spread over them."""
 
 from __future__ import annotations
 
@@ -56,6 +44,16 @@ SHAPES = {
 class Delays:
     """Delays of synapses that are learned, for `ns.Dense(n_in, n_out, delays=ns.Delays(max=25))`.
 
+    A delay is a position d within [0, max], a real number.  It is spread over the lags k = 0 ... max, so that
+    the loss changes with it:
+
+        K(k) = e(k) / sum_m e(m)
+        gaussian    e(k) = exp(-(k - d)^2 / (2 sigma^2))
+        triangle    e(k) = max(0, sigma - |k - d|)
+        sigma = 0   e(k) = 1 at the whole step that is nearest to d (of two the even one), 0 elsewhere
+
+    With e' = de/dd the gradient is dK(k)/dd = (e'(k) - K(k) sum_m e'(m)) / sum_m e(m).
+
     max: the longest delay, in steps; each synapse has a position within [0, max].
     kernels: delays, each with a weight of its own, of every pair of an input and an output.
     shape: how a position is spread over the steps around it, "gaussian" or "triangle".
@@ -65,8 +63,8 @@ class Delays:
     position: initial values (see numsnn.layers.initialise), in steps; None: uniform in [0, max].
 
     Source: Hammouamri, Khalfaoui-Hassani, Masquelier 2023, "Learning delays in spiking neural networks using
-    dilated convolutions with learnable spacings"; the triangle: Queant et al. 2025 (DelRec).  There the
-    Gaussian's width begins at max / 2, and ends at half a step after a quarter of the epochs.
+    dilated convolutions with learnable spacings", whose Gaussian begins with a sigma of max / 2 and ends with
+    half a step after a quarter of the epochs; the triangle: DelRec, 2025, with sigma = 1 + its own.
     """
     max: int
     kernels: int = field(default=1, kw_only=True)

@@ -110,8 +110,8 @@ class DelayedDense(Dense):
 
         y_t[j] = b[j] + sum_{k, i, q} w[q, i, j] K(k; d[q, i, j], sigma) x_{t-k}[i]
 
-    K: the share of lag k = 0 ... max, a Gaussian or a triangle around the position d (`ns.Delays`, whose
-    module has the equations); q: kernels.  Before the first step x is 0.
+    K: the share of lag k = 0 ... max, a Gaussian or a triangle around the position d (see `ns.Delays`); q:
+    kernels.  Before the first step x is 0.
 
     x: (T, B, n_in) values or Spikes; y: (T, B, n_out).  Parameters: weight and delay, (kernels n_in, n_out),
     in which kernel q of input i is row q n_in + i, and bias (n_out,); delays are in steps, within [0, max].
@@ -168,14 +168,14 @@ class DelayedDense(Dense):
         return float(self.fixed["sigma"][0])
 
     def narrow_delays(self, progress: float, end: float | None = None) -> None:
-        """sigma = sigma_0 (end / sigma_0)^progress, sigma_0 as `ns.Delays` gave it; progress: 0 ... 1.
+        """sigma = sigma_0^(1 - progress) end^progress, sigma_0 as `ns.Delays` gave it; progress: 0 ... 1.
 
         end: in steps; None: half a step for a Gaussian, a whole one for a triangle.
         """
         first = self.delays.sigma
         if first:
             last = SHAPES[self.delays.shape].end if end is None else end
-            self.fixed["sigma"] = np.full(1, first * (last / first) ** progress)
+            self.fixed["sigma"] = np.full(1, first ** (1 - progress) * last ** progress)
 
     def round_delays(self) -> None:
         """Every delay becomes the nearest whole number of steps, and each synapse has that one lag."""

@@ -44,7 +44,8 @@ class Epoch(NamedTuple):
 
     Callbacks are called in their order, each time all of them, when the epoch is in the history and in the
     checkpoint.  One that returns True makes it the last epoch, None and False go on, and anything else is a
-    TypeError.  What a callback raises ends the training and passes on.
+    TypeError.  What a callback raises ends the training and passes on.  Where one has a method
+    before_epoch(net, epoch), that is called before each epoch (`AnnealDelays`).
     """
     net: Network
     optimizer: Optimizer
@@ -96,8 +97,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     the number does not tell it.  patience: stop after so many epochs without a better one.
     loss: of numsnn.loss, or a function (y, target) -> (value, dy), see Own there.  optimizer: numsnn.optim.
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
-    callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.  Where one
-    has a method before_epoch(net, epoch), that is called before each epoch (`AnnealDelays`).
+    callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
     tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the
     gradient does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).

@@ -260,6 +260,15 @@ def test_annealing(tmp_path):
     assert ns.load(tmp_path / "again.h5").same_as(whole)
 
 
+def test_annealing_ends_where_it_shall():
+    for shape, end in (("gaussian", 0.1), ("triangle", None)):
+        net = ns.Network(ns.Dense(4, 5, delays=ns.Delays(7, shape=shape)), dtype="float64")
+        anneal, layer = ns.AnnealDelays(over=4, end=end), net.layers["dense0"]
+        for epoch, sigma in enumerate((3.5, None, None, end or 1.0, 0.0)):
+            anneal.before_epoch(net, epoch)
+            assert sigma is None or layer.sigma == sigma
+
+
 @pytest.mark.filterwarnings("ignore::numsnn.TrainingWarning")     # it begins without a spike
 def test_delays_are_found():
     """A pattern of spikes that differs only in their order in time is told apart by delays alone."""
