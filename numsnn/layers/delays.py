@@ -27,9 +27,9 @@ class Shape(NamedTuple):
 
 def _gaussian(away, nearest, sigma):
     """e(k) times exp(nearest^2 / (2 sigma^2)), so that the largest is 1."""
-    share = np.exp((nearest * nearest - away * away) / (2 * sigma * sigma))
-    share *= share > np.finfo(share.dtype).eps ** 2     # numbers so small are slow, and add nothing
-    return share
+    power = (nearest * nearest - away * away) / (2 * sigma * sigma)
+    least = 2 * np.log(np.finfo(power.dtype).eps)       # what is smaller adds nothing, and would be slow
+    return np.exp(np.maximum(power, least)) * (power > least)
 
 
 WHOLE = Shape(lambda away, nearest, sigma: (away == nearest).astype(away.dtype),
