@@ -20,6 +20,8 @@ from .layers import (
     ConvARLIF2D,
     ConvLSTM2D,
     Delay,
+    DelayedDense,
+    Delays,
     Dense,
     Dropout,
     Embedding,
@@ -52,6 +54,7 @@ from .neurons import surrogate
 from .reports import plot, report
 from .signals import Events, Spikes, audio, encode
 from .training import (
+    AnnealDelays,
     Diagnosis,
     Evaluation,
     GradientError,
@@ -73,11 +76,11 @@ from .training import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "Activation", "Add", "AvgPool1d", "AvgPool2d", "BatchNorm", "Bidirectional", "CheckpointError",
-    "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Dataset", "Delay", "Dense",
-    "Diagnosis", "Dropout", "Embedding", "Evaluation", "Events", "ExportError", "Flatten",
-    "FormatError", "From", "GradientError", "History", "IntegerNetwork", "Layer", "LayerNorm",
-    "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime", "Population",
+    "Activation", "Add", "AnnealDelays", "AvgPool1d", "AvgPool2d", "BatchNorm", "Bidirectional",
+    "CheckpointError", "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Dataset", "Delay",
+    "DelayedDense", "Delays", "Dense", "Diagnosis", "Dropout", "Embedding", "Evaluation", "Events",
+    "ExportError", "Flatten", "FormatError", "From", "GradientError", "History", "IntegerNetwork", "Layer",
+    "LayerNorm", "MaxPool1d", "MaxPool2d", "MembraneNorm", "Network", "OverTime", "PoolTime", "Population",
     "Previous", "Repeat", "Reshape", "Residual", "Reverse", "Scale", "Spikes", "SumPool1d", "SumPool2d",
     "Ternary", "Threshold", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
     "check_gradients", "check_loss", "datasets", "diagnose", "encode", "energy", "evaluate", "export_c",

@@ -46,6 +46,12 @@
         ddelay: (N,) on the host, where there is a slope
     delay_spikes(shift, delays, x, past, lengths) -> (y, past)
         the same of Spikes, by whole steps (N,) that are no longer than the pasts; of devices that are HOST
+    lagged_forward(lagged, x, coming, lengths) -> (y, coming)
+        y[t] (B, M) = bias + sum over lags k of x[t - k] W[k], dense layers with delays.  x: Spikes or array
+        (T, B, N); coming (B, most, M): what earlier steps contribute to the next `most` ones, without bias.
+        Each output has one accumulator, to which steps t add in ascending order, in each the inputs in
+        ascending order, of which each the kernels in ascending order; the bias comes last
+    lagged_backward(lagged, x, dy, dcoming, lengths, want_dx) -> (dweight, dbias, dcoming, dx or None)
     random_factors(key, done, shape, probability) -> array (T, B, N)
         0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample,
         step and feature, the same on all devices; done (B, 1): steps before the first; 1 where the key is
@@ -152,6 +158,14 @@ class Delays(NamedTuple):
         if ((self.older != 0) & (self.older != 1)).any():
             return None
         return self.steps + self.older.astype(np.int64)
+
+
+class Lagged(NamedTuple):
+    """Dense synapses with delays of 0 ... most steps: the weights of all lags, or one lag of each synapse."""
+    weight: Any                 # (N, most + 1, M); with lags (kernels, N, M)
+    lag: Any                    # (kernels, N, M) of int32, or None
+    bias: Any                   # (M,)
+    most: int
 
 
 class Dynamics(NamedTuple):

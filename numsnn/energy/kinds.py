@@ -131,6 +131,16 @@ def _dense(layer, signals, here):
     return _synapses(np.full(layer.n_in, layer.n_out), signals[0], here.steps)
 
 
+def _delayed_dense(layer, signals, here):
+    """A delay costs no operation, and a spread one as many as it has lags."""
+    lagged = layer.prepare(None)
+    if lagged.lag is None:
+        reach = np.count_nonzero(lagged.weight, axis=(1, 2))
+    else:
+        reach = np.full(layer.n_in, len(lagged.lag) * layer.n_out)
+    return _synapses(reach, signals[0], here.steps)
+
+
 def _embedding(layer, signals, here):
     """The first row of a step is read, not added."""
     signal = signals[0]
@@ -271,6 +281,7 @@ KINDS: dict[str, Kind] = {
     **{name: Kind(_passed, _nothing) for name in PASS_ON},
     "Delay": Kind(_delayed, _delay),
     "Dense": Kind(_real, _dense),
+    "DelayedDense": Kind(_real, _delayed_dense),
     "Embedding": Kind(_real, _embedding),
     "Conv2d": Kind(_real, _conv),
     "Conv1d": Kind(_real, _conv),

@@ -53,6 +53,12 @@ def _dense(lowering, name, layer, sources):
     return y
 
 
+@lowers(kinds.DelayedDense)
+def _delayed_dense(lowering, name, layer, sources):
+    raise ExportError(f"layer {lowering.layer}: delays of single synapses cannot be exported; "
+                      f"ns.Delay, one for each unit, can")
+
+
 @lowers(kinds.Embedding)
 def _embedding(lowering, name, layer, sources):
     weight, _ = layer.prepare(None)

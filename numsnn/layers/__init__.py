@@ -5,7 +5,8 @@ from . import models
 from .cells import ConvARLIF2D, ConvLSTM2D
 from .conv import Conv1d, Conv2d
 from .delay import Delay
-from .dense import Dense
+from .delays import Delays
+from .dense import DelayedDense, Dense
 from .distributed import TimeDistributed
 from .embedding import Embedding
 from .factory import POPULATIONS, population
@@ -25,9 +26,10 @@ from .ternary import Ternary
 
 LAYERS: dict[str, type[Layer]] = {
     **{layer.__name__: layer for layer in (
-        Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Delay, Dense, Dropout,
-        Embedding, Flatten, From, LayerNorm, MaxPool1d, MaxPool2d, MembraneNorm, OverTime, PoolTime, Previous,
-        Repeat, Reshape, Reverse, Scale, SumPool1d, SumPool2d, Ternary, Threshold, TimeDistributed)},
+        Activation, Add, AvgPool1d, AvgPool2d, BatchNorm, Concatenate, Conv1d, Conv2d, Delay, DelayedDense,
+        Dense, Dropout, Embedding, Flatten, From, LayerNorm, MaxPool1d, MaxPool2d, MembraneNorm, OverTime,
+        PoolTime, Previous, Repeat, Reshape, Reverse, Scale, SumPool1d, SumPool2d, Ternary, Threshold,
+        TimeDistributed)},
     **POPULATIONS}
 # what a network puts into its list layer by layer
 BLOCKS: dict[str, type[Block]] = {
@@ -47,9 +49,9 @@ def by_name(name: str) -> type[Layer]:
 __all__ = [
     "BLOCKS", "LAYERS", "POPULATIONS", "Activation", "Add", "AvgPool1d", "AvgPool2d", "BatchNorm",
     "Bidirectional", "Block", "Concatenate", "Conv1d", "Conv2d", "ConvARLIF2D", "ConvLSTM2D", "Delay",
-    "Dense", "Dropout", "Embedding", "Flatten", "From", "Layer", "LayerNorm", "MaxPool1d", "MaxPool2d",
-    "MembraneNorm", "OverTime", "PoolTime", "Population", "Previous", "Repeat", "Reshape", "Residual",
-    "Reverse", "Scale", "SumPool1d", "SumPool2d", "Ternary", "Threshold", "TimeDistributed", "by_name",
-    "population",
+    "DelayedDense", "Delays", "Dense", "Dropout", "Embedding", "Flatten", "From", "Layer", "LayerNorm",
+    "MaxPool1d", "MaxPool2d", "MembraneNorm", "OverTime", "PoolTime", "Population", "Previous", "Repeat",
+    "Reshape", "Residual", "Reverse", "Scale", "SumPool1d", "SumPool2d", "Ternary", "Threshold",
+    "TimeDistributed", "by_name", "population",
 ]
 __all__ += models.__all__

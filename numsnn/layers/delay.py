@@ -140,6 +140,10 @@ class Delay(Sized):
                 f"max = {self.max}")
         return {"delay": Bound(0.0, float(self.max), rule)}
 
+    def remark(self) -> str:
+        size = self.held * self.dtype.itemsize
+        return f"{self.held:,} values of each sample are on their way, {size / 1e3:,.1f} kB"
+
     def learned_within(self) -> list[str]:
         return [f"delay {self.bounds()['delay']}"] if self.learn else []
 

@@ -1,15 +1,20 @@
-"""`Dense`: all-to-all synapses."""
+"""`Dense`: all-to-all synapses, and `DelayedDense`, which it becomes with delays."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..checked import checked
-from .initialise import Value, initial, plain
+from ..devices.contract import Lagged
+from ..neurons.bounds import Bound
+from .delays import SHAPES, Delays
+from .initialise import REPLACED, Value, initial, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size
+
+LARGEST = 1 << 28       # weights of all lags
 
 
 class Dense(Layer):
@@ -21,26 +26,39 @@ class Dense(Layer):
     output: Spikes, the same as values, one row or many give the same bits.
 
     n_in, n_out: sizes.  weight, bias: initial values (see numsnn.layers.initialise); bias=False for none.
+    delays: `ns.Delays`, and each synapse has a delay that is learned: see `DelayedDense`.
     """
 
     kind = "dense"
-    needs = ("dense_forward", "dense_backward")
+    needs: tuple[str, ...] = ("dense_forward", "dense_backward")
 
     @checked
     def __init__(self, n_in: int, n_out: int, *, weight: Value = "xavier_uniform",
-                 bias: Value | bool = "zeros", name: str | None = None):
+                 bias: Value | bool = "zeros", delays: Delays | dict[str, Any] | None = None,
+                 name: str | None = None):
         super().__init__(name)
         self.n_in = positive_integer(n_in, "Dense: n_in")
         self.n_out = positive_integer(n_out, "Dense: n_out")
         self.weight = weight
         self.bias = "zeros" if bias is True else bias
+        if delays is not None:
+            self._delay(Delays.of(delays))
+
+    def _delay(self, delays):
+        """What has delays is of a class of its own, with a state."""
+        self.__class__ = DelayedDense
+        DelayedDense._delay(self, delays)
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         label = self.name or "Dense"
         weight = initial(self.weight, rng, (self.n_in, self.n_out), f"{label}.weight")
         self.params["weight"] = weight.astype(dtype)
+        self._build_bias(rng, dtype)
+
+    def _build_bias(self, rng, dtype):
         if self.bias is not False:
-            self.params["bias"] = initial(self.bias, rng, (self.n_out,), f"{label}.bias").astype(dtype)
+            what = f"{self.name or 'Dense'}.bias"
+            self.params["bias"] = initial(self.bias, rng, (self.n_out,), what).astype(dtype)
 
     def declared_shape(self) -> Shape:
         return (self.n_out,)
@@ -52,22 +70,26 @@ class Dense(Layer):
                         f"use Dense({arriving}, {self.n_out})")
         return (self.n_out,)
 
-    def prepare(self, context: Context | None) -> tuple[np.ndarray, np.ndarray]:
+    def prepare(self, context: Context | None) -> Any:
         weight = self.params["weight"]
-        return weight, self.params.get("bias", np.zeros(self.n_out, weight.dtype))
+        return weight, self._bias(weight.dtype)
 
-    def forward(self, x: Arriving, state: None, prepared: tuple[np.ndarray, np.ndarray],
-                context: Context) -> Result:
+    def _bias(self, dtype):
+        return self.params.get("bias", np.zeros(self.n_out, dtype))
+
+    def forward(self, x: Arriving, state: Any, prepared: Any, context: Context) -> Result:
         return Result(context.loops.dense_forward(x, *prepared), None, x if context.tape else None)
 
-    def step(self, loops: Any) -> tuple:
+    def step(self, loops: Any) -> tuple | None:
         return loops.dense_step(*self.prepare(None))
 
-    def backward(self, tape: Arriving, dy: np.ndarray, dstate: None, dhidden: dict | None,
-                 prepared: tuple[np.ndarray, np.ndarray], context: Context) -> Gradients:
+    def backward(self, tape: Arriving, dy: np.ndarray, dstate: Any, dhidden: dict | None, prepared: Any,
+                 context: Context) -> Gradients:
         dweight, dbias, dx = context.loops.dense_backward(tape, prepared[0], dy, context.want_dx)
-        params = {"weight": dweight, "bias": dbias} if "bias" in self.params else {"weight": dweight}
-        return Gradients(dx, None, params)
+        return Gradients(dx, None, self._learned({"weight": dweight}, dbias))
+
+    def _learned(self, gradients, dbias):
+        return gradients | {"bias": dbias} if "bias" in self.params else gradients
 
     def config(self) -> dict[str, Any]:
         return {"n_in": self.n_in, "n_out": self.n_out, "weight": plain(self.weight),
@@ -75,3 +97,143 @@ class Dense(Layer):
 
     def describe(self) -> str:
         return f"Dense({self.n_in}, {self.n_out})"
+
+
+class Coming(NamedTuple):
+    """The state of DelayedDense."""
+    # (B, max, n_out): what earlier inputs contribute to the next steps, the first row to the very next
+    current: np.ndarray
+
+
+class DelayedDense(Dense):
+    """All-to-all synapses with delays, `Dense(n_in, n_out, delays=ns.Delays(max=25))`:
+
+        y_t[j] = b[j] + sum_{k, i, q} w[q, i, j] K(k; d[q, i, j], sigma) x_{t-k}[i]
+
+    K: the share of lag k = 0 ... max, a Gaussian or a triangle around the position d (see `ns.Delays`); q:
+    kernels.  Before the first step x is 0.
+
+    x: (T, B, n_in) values or Spikes; y: (T, B, n_out).  Parameters: weight and delay, (kernels n_in, n_out),
+    in which kernel q of input i is row q n_in + i, and bias (n_out,); delays are in steps, within [0, max].
+    sigma, (1,), is no parameter but a setting, in `fixed`, that is stored with the network and narrowed by
+    `ns.AnnealDelays`; `round_delays` ends it.  Positions change by steps, weights by hundredths: give them a
+    rate of their own, Adam(1e-3, factors={"*.delay": 100}).
+
+    The layer's state is what is on its way, max n_out currents of each sample.  A spike adds the weights of
+    all lags, (max + 1) n_out numbers, to the currents of the steps ahead; once the delays are whole it adds
+    kernels n_out.  The weights of all lags, (n_in, max + 1, n_out), are made once for each call of the
+    network, on the host; with whole delays they need not be, but on a GPU.  An output has one accumulator:
+    to it steps add in their order, in each the inputs in ascending order, the bias at the end.
+
+    n_in, n_out, weight, bias: as of `Dense`; fans of initial weights count the kernels.  delays: `ns.Delays`.
+    """
+
+    needs = ("lagged_forward", "lagged_backward")
+    # what is spread over lags is spread on the host
+    settings_of_host = ("weight", "delay")
+    delays: Delays
+
+    @checked
+    def __init__(self, n_in: int, n_out: int, delays: Delays | dict[str, Any], *,
+                 weight: Value = "xavier_uniform", bias: Value | bool = "zeros", name: str | None = None):
+        super().__init__(n_in, n_out, weight=weight, bias=bias, delays=Delays.of(delays), name=name)
+
+    def _delay(self, delays):
+        self.delays = delays
+        if self.n_in * (delays.max + 1) * self.n_out > LARGEST:
+            self.refuse(f"its delays have {self.n_in * (delays.max + 1) * self.n_out:,} weights of all lags, "
+                        f"more than {LARGEST:,}; take longer time steps, a smaller max or fewer units")
+
+    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
+        label, shape = self.name or "Dense", (self.delays.kernels * self.n_in, self.n_out)
+        self.params["weight"] = initial(self.weight, rng, shape, f"{label}.weight").astype(dtype)
+        self.params["delay"] = initial(self.delays.position, rng, shape, f"{label}.delay").astype(dtype)
+        self._build_bias(rng, dtype)
+        self.fixed["sigma"] = np.full(1, self.delays.sigma, dtype)
+        why = self.impossible("delay", self.params["delay"])
+        if why and not REPLACED.get():
+            self.refuse(why)
+
+    def bounds(self) -> dict[str, Bound]:
+        return {"delay": Bound(0.0, float(self.delays.max))}
+
+    def impossible(self, name: str, array: np.ndarray) -> str:
+        if name == "sigma" and not self.delays.is_width(float(array[0])):
+            return f"must be {self.delays.widths}; got {array[0]:g}"
+        return super().impossible(name, array)
+
+    @property
+    def sigma(self) -> float:
+        """The present width of the delays in steps; 0: each is the nearest whole one."""
+        return float(self.fixed["sigma"][0])
+
+    def narrow_delays(self, progress: float, end: float | None = None) -> None:
+        """sigma = sigma_0^(1 - progress) end^progress, sigma_0 as `ns.Delays` gave it; progress: 0 ... 1.
+
+        end: in steps; None: half a step for a Gaussian, a whole one for a triangle.
+        """
+        first = self.delays.sigma
+        if first:
+            last = SHAPES[self.delays.shape].end if end is None else end
+            self.fixed["sigma"] = np.full(1, first ** (1 - progress) * last ** progress)
+
+    def round_delays(self) -> int:
+        """Each synapse gets the one lag that is nearest to its delay; how many were not whole."""
+        delay = self.params["delay"]
+        whole = np.rint(delay)
+        changed = int(np.count_nonzero(whole != delay))
+        delay[...] = whole
+        self.fixed["sigma"][...] = 0
+        return changed
+
+    def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Coming:
+        return Coming(np.zeros((batch, self.delays.max, self.n_out), self.fixed["sigma"].dtype))
+
+    def prepare(self, context: Context | None) -> Lagged:
+        weight, position = self._by_kernel()
+        bias, most = self._bias(weight.dtype), self.delays.max
+        elsewhere = context is not None and not context.loops.HOST
+        if not self.sigma and not elsewhere:
+            return Lagged(weight, np.rint(position).astype(np.int32), bias, most)
+        wide = self.delays.expanded(weight, position, self.sigma)
+        return Lagged(wide if context is None else context.loops.put(wide), None, bias, most)
+
+    def _by_kernel(self):
+        """Weights and delays, (kernels, n_in, n_out)."""
+        shape = (self.delays.kernels, self.n_in, self.n_out)
+        return self.params["weight"].reshape(shape), self.params["delay"].reshape(shape)
+
+    def forward(self, x: Arriving, state: Coming, prepared: Lagged, context: Context) -> Result:
+        y, coming = context.loops.lagged_forward(prepared, x, state.current, context.lengths)
+        return Result(y, Coming(coming), x if context.tape else None)
+
+    def step(self, loops: Any) -> None:
+        return None
+
+    def backward(self, tape: Arriving, dy: np.ndarray, dstate: Coming, dhidden: dict | None,
+                 prepared: Lagged, context: Context) -> Gradients:
+        dweight, dbias, dcoming, dx = context.loops.lagged_backward(
+            prepared, tape, dy, dstate.current, context.lengths, context.want_dx)
+        dweight, (weight, position) = np.asarray(dweight), self._by_kernel()
+        if prepared.lag is None:
+            dweight, ddelay = self.delays.gathered(dweight, weight, position, self.sigma)
+        else:
+            ddelay = np.zeros_like(position)
+        shape = self.params["weight"].shape
+        learned = {"weight": dweight.reshape(shape), "delay": ddelay.reshape(shape)}
+        return Gradients(dx, Coming(dcoming), self._learned(learned, dbias))
+
+    def remark(self) -> str:
+        lags, synapses = self.delays.max + 1, self.n_in * self.n_out
+        numbers = synapses * lags if self.sigma else self.delays.kernels * synapses
+        bytes_each = self.fixed["sigma"].dtype.itemsize
+        held = self.delays.max * self.n_out * bytes_each
+        width = f"sigma {self.sigma:g}" if self.sigma else "whole steps"
+        return f"delays 0 ... {self.delays.max} steps, {width}: {held / 1e3:,.1f} kB of each sample are on " \
+               f"their way, weights of all lags {numbers * bytes_each / 1e6:,.1f} MB"
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "delays": self.delays.config()}
+
+    def describe(self) -> str:
+        return f"Dense({self.n_in}, {self.n_out}, {self.delays})"

@@ -96,7 +96,6 @@ class Layer:
     needs: tuple[str, ...] | None = None
     # parameters that stay NumPy arrays on every device: few, from which `prepare` computes
     settings_of_host: tuple[str, ...] = ()
-    held = 0                        # values of each sample that are on their way in its state
     causal = True                   # whether what it hands out depends on the past only
 
     # of what it hands out, None where it is not known; a layer has them once it is part of a network
@@ -217,6 +216,10 @@ class Layer:
     def describe(self) -> str:
         """One line for summaries."""
         return type(self).__name__
+
+    def remark(self) -> str:
+        """What a summary says of it below the table, such as the memory it takes; "" for nothing."""
+        return ""
 
     def refuse(self, message: str) -> NoReturn:
         """Raise a ValueError that names this layer."""

@@ -29,7 +29,8 @@ def summary(net, seen: dict | None = None) -> str:
     lines = [_line(row, widths) for row in table]
     lines.insert(1, "-" * max(map(len, lines)))
     lines.append(_parameters(net))
-    lines += _bounds(net) + _held(net)
+    lines += _bounds(net)
+    lines += [f"{name}: {layer.remark()}" for name, layer in net.layers.items() if layer.remark()]
     return "\n".join(lines)
 
 
@@ -37,13 +38,6 @@ def _bounds(net):
     """Where learned settings lie."""
     found = [f"{name}.{said}" for name, layer in net.layers.items() for said in layer.learned_within()]
     return ["bounds: " + ", ".join(found)] if found else []
-
-
-def _held(net):
-    """What delays keep."""
-    found = [f"{name} {layer.held:,} values" for name, layer in net.layers.items() if layer.held]
-    total = sum(layer.held for layer in net.layers.values()) * net.dtype.itemsize
-    return [f"on their way: {', '.join(found)} of each sample, {total / 1000:,.1f} kB"] if found else []
 
 
 def _row(name, layer):
@@ -66,9 +60,11 @@ def _line(row, widths):
 
 def _parameters(net):
     weights = sum(p.size for name, p in net.params.items() if name.rpartition(".")[2] in WEIGHTS)
-    rest = net.n_params - weights
+    delays = sum(p.size for name, p in net.params.items() if name.endswith(".delay"))
+    rest = net.n_params - weights - delays
+    of_delays = f", {delays:,} delays" if delays else ""
     of_neurons = f", {rest:,} of neurons (time constants, thresholds ...)" if rest else ""
-    return f"{net.n_params:,} parameters: {weights:,} weights and biases{of_neurons}"
+    return f"{net.n_params:,} parameters: {weights:,} weights and biases{of_delays}{of_neurons}"
 
 
 def activity(seen: dict) -> dict[str, dict[str, Any]]:

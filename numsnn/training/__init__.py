@@ -1,6 +1,7 @@
 """Training: `fit`, `evaluate`, `predict`; regularisers, starting values, metrics, the gradient check."""
 
 from . import init, metrics, regularise
+from .anneal import AnnealDelays
 from .diagnosis import Diagnosis, diagnose
 from .gradcheck import GradientError, check_gradients, check_loss
 from .train import (
@@ -14,6 +15,6 @@ from .train import (
     warm_up,
 )
 
-__all__ = ["Diagnosis", "Evaluation", "GradientError", "History", "TrainingDiverged", "TrainingWarning",
-           "check_gradients", "check_loss", "diagnose", "evaluate", "fit", "init", "metrics", "predict",
-           "regularise", "warm_up"]
+__all__ = ["AnnealDelays", "Diagnosis", "Evaluation", "GradientError", "History", "TrainingDiverged",
+           "TrainingWarning", "check_gradients", "check_loss", "diagnose", "evaluate", "fit", "init",
+           "metrics", "predict", "regularise", "warm_up"]

@@ -44,7 +44,8 @@ class Epoch(NamedTuple):
 
     Callbacks are called in their order, each time all of them, when the epoch is in the history and in the
     checkpoint.  One that returns True makes it the last epoch, None and False go on, and anything else is a
-    TypeError.  What a callback raises ends the training and passes on.
+    TypeError.  What a callback raises ends the training and passes on.  Where one has a method
+    before_epoch(net, epoch), that is called before each epoch (`AnnealDelays`).
     """
     net: Network
     optimizer: Optimizer
@@ -208,6 +209,9 @@ def _epoch(course, reached, epoch):
     """One pass through the training set, and what is measured after it: the epoch's row of the history."""
     started = time.perf_counter()
     course.step.optimizer.epoch = epoch
+    for callback in course.callbacks:
+        if hasattr(callback, "before_epoch"):
+            callback.before_epoch(course.step.net, epoch)
     bar = _bar(course, reached, epoch)
     try:
         row = _trained(course, epoch, bar) | _measured(course)

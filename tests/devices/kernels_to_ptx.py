@@ -20,6 +20,7 @@ from numsnn.devices.cuda import (
     delay as cuda_delay,
     dense as cuda_dense,
     gated as cuda_gated,
+    lagged as cuda_lagged,
     layer_norm as cuda_layer_norm,
     norm as cuda_norm,
     over_time as cuda_over_time,
@@ -154,6 +155,15 @@ check("delayed", cuda_delay.delayed_kernel(), many, many, places, of_delays, man
 check("kept", cuda_delay.kept_kernel(), many, many, places, of_delays, many, index)
 check("returned", cuda_delay.returned_kernel("float32"), many, many, places, of_delays, many, index, many,
       index)
+of_lagged = each(cuda_lagged.Sizes, index)
+for x, listed in ((words, True), (many, False)):
+    check("lagged", cuda_lagged.sums_kernel(listed),
+          x, many, many, many, index[::1], of_lagged, many, many, index)
+    kernel = cuda_lagged.weight_kernel(listed, "float32")
+    check("lagged, weights", kernel, x, many, index[::1], of_lagged, many, index)
+check("lagged, returned", cuda_lagged.returned_kernel("float32"),
+      many, many, index[::1], of_lagged, many, many, index)
+check("lagged, input", cuda_lagged.input_kernel("float32"), many, many, index[::1], of_lagged, many, index)
 for rule, slots, constants in ((optim.adam, optim.Moments, optim.AdamConstants),
                                (optim.sgd, optim.Momentum, optim.SGDConstants),
                                (optim.adamax, optim.Largest, optim.AdamConstants)):

@@ -130,6 +130,26 @@ def test_learned_delays(per):
     assert close(there.run(x)[0], host.run(x)[0], 100)
 
 
+@pytest.mark.parametrize("sigma", [1.0, 0])
+def test_delays_of_synapses(sigma):
+    """Spikes and values, padded; in one go and in two."""
+    def made(device):
+        delays = ns.Delays(3, kernels=2, sigma=sigma)
+        return ns.Network(ns.Dense(5, 6, delays=delays, weight=("normal", 0, 1)), ns.LIF(6, v_threshold=0.1),
+                          ns.Dense(6, 3, delays=ns.Delays(2, shape="triangle")), ns.OverTime("mean"),
+                          device=device, seed=5)
+
+    wanted = agreed(made, ns.Spikes.from_dense(X), np.array([0, 2, 1]), lengths=np.array([5, 2, 4]))
+    assert np.any(wanted.grads["dense0.weight"]) and np.any(wanted.grads["dense1.delay"])
+    assert np.any(wanted.grads["dense0.delay"]) == (sigma > 0)
+    host, there, x = made("reference"), made("cuda"), np.random.default_rng(3).random(X.shape, np.float32)
+    whole, state = there.run(x)
+    assert close(whole, host.run(x)[0], 100)
+    parts, after = there.run(x[2:], there.run(x[:2])[1])
+    assert np.array_equal(parts, whole)
+    assert np.array_equal(after["dense0"].current, state["dense0"].current)
+
+
 def test_tokens():
     def made(device):
         return ns.Network(ns.Embedding(5, 6, weight=("normal", 0, 1)), ns.LIAF(6, recurrent=True),

@@ -189,5 +189,7 @@ GOOD = {
     "fit.watch": lambda t: None,
     "fit.memory": lambda t: None,
     "like": lambda t: None,
+    "delays": lambda t: ns.Delays(3),
+    "over": lambda t: 2,
     "operations.lengths": lambda t: None,
 }

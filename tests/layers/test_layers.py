@@ -47,6 +47,7 @@ CASES = {name: (FEATURES, population(name)) for name in POPULATIONS} | {
     "Conv1d": (SEQUENCES, lambda: (ns.Conv1d(3, 2, 3, padding=1),)),
     "Conv2d": (PICTURES, lambda: (ns.Conv2d(3, 2, 3, stride=2, padding=1),)),
     "Delay": (FEATURES, lambda: (ns.Delay((0, 2, 1, 1, 0, 3)), ns.Delay(max=4))),
+    "DelayedDense": (FEATURES, lambda: (ns.DelayedDense(6, 3, ns.Delays(3, kernels=2)),)),
     "Dense": (FEATURES, lambda: (ns.Dense(6, 3),)),
     "Dropout": (FEATURES, lambda: (ns.Dropout(0.3, per_step=True),)),
     "Embedding": (None, lambda: (ns.Embedding(5, 4, weight=("normal", 0, 1)),)),

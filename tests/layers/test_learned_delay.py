@@ -196,7 +196,7 @@ def test_learned_delays_stay_within_their_bounds():
     assert np.array_equal(net.params["delay0.delay"], [0, 4, 4, 0.25, 3.25, 1])
     text = net.summary()
     assert "Delay(max=4)" in text and "bounds: delay0.delay (0, 4)" in text
-    assert "on their way: delay0 24 values of each sample, 0.1 kB" in text
+    assert "delay0: 24 values of each sample are on their way, 0.1 kB" in text
     fixed = learned(learn=False)
     assert not fixed.params and np.array_equal(fixed.layers["delay0"].fixed["delay"], REAL)
     grads, _ = fixed.backward(fixed.forward(data())[2], data())

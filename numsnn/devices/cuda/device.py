@@ -20,6 +20,7 @@ from .dense import (
 )
 from .driver import SIMULATED, gpu, take_gpu
 from .gated import beside, parted
+from .lagged import lagged_backward, lagged_forward
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .norm import batch_norm_backward, batch_norm_forward
 from .over_time import over_time_backward, over_time_forward
@@ -43,8 +44,9 @@ __all__ = [
     "ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
     "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
     "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite", "gpu", "held",
-    "holds", "joined", "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward",
-    "name", "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
-    "population_forward", "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy",
-    "square_sums", "sum_pool_backward", "sum_pool_forward", "take_gpu", "times", "update", "zeros",
+    "holds", "joined", "lagged_backward", "lagged_forward", "layer_norm_backward", "layer_norm_forward",
+    "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
+    "over_time_forward", "parted", "population_backward", "population_forward", "put", "random_factors",
+    "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
+    "sum_pool_forward", "take_gpu", "times", "update", "zeros",
 ]
