@@ -39,6 +39,7 @@ from ..norm import (
     layer_norm_forward,
 )
 from .delay import delay_backward, delay_forward
+from .eligibility import eligibility_forward as _eligibility_forward, eligibility_step
 from .over_time import over_time_backward, over_time_forward as _over_time_forward
 from .pointwise import activation_backward, activation_forward, random_factors, times
 from .totals import euclidean, finite, square_sums
@@ -208,6 +209,9 @@ def population_forward(
     events = Spikes.from_dense(out.spike) if want.events else None
     tape = Tape(x, states, start, None, getattr(out, recur) if recur else None) if want.tape else None
     return Run(want.of(out), events, state, last, tape)
+
+
+eligibility_forward = partial(_eligibility_forward, population_forward)
 
 
 def _add_recurrence(dynamics, x, t, state, coefficients, f, recurrent, last):
@@ -387,9 +391,9 @@ def softmax_cross_entropy(
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
            "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
-           "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite", "held",
-           "holds", "joined", "layer_norm_backward", "layer_norm_forward", "max_pool_backward",
-           "max_pool_forward", "name", "one_thread", "over_time_backward", "over_time_forward", "parted",
-           "population_backward", "population_forward", "put", "random_factors", "refusal", "send", "softmax",
-           "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times", "update",
-           "zeros"]
+           "delay_forward", "dense_backward", "dense_forward", "eligibility_forward", "eligibility_step",
+           "euclidean", "finish", "finite", "held", "holds", "joined", "layer_norm_backward",
+           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread",
+           "over_time_backward", "over_time_forward", "parted", "population_backward", "population_forward",
+           "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums",
+           "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros"]
