@@ -32,15 +32,20 @@ class Eligible(NamedTuple):
     Rows are the K inputs of each current of the model's Inputs, current by current, then the coefficients
     that are learned; P: N neurons, and zeros up to a multiple of EVEN.
     """
-    state: np.ndarray           # eps (B, R, C, P)
-    out: np.ndarray             # f (B, R, P)
-    sums: np.ndarray            # g (B, R, P)
+    state: tuple[np.ndarray, ...]   # eps, one (B, R, P) for each of the C components
+    out: np.ndarray                 # f (B, R, P)
+    sums: np.ndarray                # g (B, R, P)
 
     @classmethod
     def zeros(cls, batch: int, rows: int, components: int, units: int, dtype: DTypeLike) -> Eligible:
         wide = -(-units // EVEN) * EVEN
-        return cls(np.zeros((batch, rows, components, wide), dtype), np.zeros((batch, rows, wide), dtype),
-                   np.zeros((batch, rows, wide), dtype))
+        *state, out, sums = (np.zeros((batch, rows, wide), dtype) for _ in range(components + 2))
+        return cls(tuple(state), out, sums)
+
+    def clear(self) -> None:
+        """All of them are 0."""
+        for traces in (*self.state, self.out, self.sums):
+            traces[:] = 0
 
 
 class Passed(NamedTuple):

@@ -50,8 +50,7 @@ class Column:
     def begin(self, state: Any) -> None:
         """A new sequence, which begins with a state of the population."""
         self.state, self.last = self.population._split(state)
-        for traces in self.eligible:
-            traces[:] = 0
+        self.eligible.clear()
 
     def at_rest(self) -> tuple[np.ndarray, np.ndarray]:
         """(d y / d v, d y / d I): of what is handed out, by the membrane before and by the currents (N,) of

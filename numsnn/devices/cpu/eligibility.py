@@ -15,10 +15,12 @@ from ...neurons.model import Functions
 from ..contract import Dynamics, Recurrent, Start, with_fields
 from ..eligibility import Eligible, Factors, Passed, units_of
 from ..jit import INLINE, compiled, fingerprint, jitable, prepare, written_function
+from ..tiny import flush_tiny, restore
 from .fields import gather, private, scatter
 from .population import Shape as Steps, copied, flat, shape_of, tiled, valid_lengths
 from .population_kernels import Carried, Stored, forward_kernel
 from .rows import U
+from .step import shifted
 
 
 class Shape(NamedTuple):
@@ -29,33 +31,63 @@ class Shape(NamedTuple):
     rows: int           # inputs of each current
 
 
-class Jacobian(NamedTuple):
-    """Of one sample in one step, in buffers ((C + 1) * P): from each component of the state and the output."""
+class Neurons(NamedTuple):
+    """Of one sample in one step, in buffers (P): what `step_adjoint` takes.
+
+    As a Jacobian, in buffers ((C + 1) * P): what it gives for each component of the state and the output.
+    """
     inputs: Any         # Inputs
     states: Any         # State
-    coefficients: Any   # Params
+    params: Any         # Params
 
 
-def advance(eligible, row, wide, states, drive, x, signal, kappa, keep):
-    """One step of a row of traces; drive (of a Jacobian) times x is what comes in."""
+@jitable
+def copy(to, values, n):
+    """To one place, which LLVM knows: of a pointer chosen out of a tuple it knows nothing."""
+    for i in range(n):
+        to[i] = values[i]
+
+
+def differentiate(adjoint, here, f, unit, jacobian, wide):
+    """The gradients of each component of the state and of the output, of all neurons of a sample."""
+
+
+@overload(differentiate, jit_options=INLINE)
+def _differentiate(adjoint, here, f, unit, jacobian, wide):
+    body = ["inputs, state, p = gather(x, n), gather(s, n), gather(params, n)"]
+    for i in range(len(here.types[1].types) + 1):       # in one loop, so that what they share is computed once
+        body += [f"a, b, c = adjoint(inputs, state, p, f, gather(out, U({i})), gather(after, U({i})))",
+                 f"scatter(da, U({i}) * wide + n, a)", f"scatter(db, U({i}) * wide + n, b)",
+                 f"scatter(dc, U({i}) * wide + n, c)"]
+    text = ["x, s, params = here", "(out, after), (da, db, dc) = unit, jacobian", "for n in range(wide):"]
+    source = "def g(adjoint, here, f, unit, jacobian, wide):\n    "
+    source += "\n    ".join([*text, *("    " + one for one in body)])
+    return written_function(source.replace("def g", "def f"), U=U, gather=gather, scatter=scatter)
+
+
+def advance(eligible, row, rows, wide, states, drive, x, first, signal, factors):
+    """One step of some rows of traces; drive (of a Jacobian) times x[first], x[first + 1] ... comes in."""
 
 
 @overload(advance, jit_options=INLINE)
-def _advance(eligible, row, wide, states, drive, x, signal, kappa, keep):
+def _advance(eligible, row, rows, wide, states, drive, x, first, signal, factors):
     n = len(states.types)
 
     def line(i):
-        terms = [f"states[{c}][U({i}) * wide + n] * e{c}" for c in range(n)]
-        return " + ".join([*terms, f"drive[U({i}) * wide + n] * x"])
-    body = [f"e{c} = eps[first + U({c}) * wide + n]" for c in range(n)]
-    body += [f"eps[first + U({c}) * wide + n] = {line(c)}" for c in range(n)]
+        terms = [f"j{c}[U({i}) * wide + n] * e{c}" for c in range(n)]
+        return " + ".join([*terms, f"d[U({i}) * wide + n] * given"])
+    arrays = {"out": "eligible.out", "sums": "eligible.sums", "d": "drive", "s": "signal"}
+    arrays |= {f"t{c}": f"eligible.state[{c}]" for c in range(n)} | {f"j{c}": f"states[{c}]" for c in range(n)}
+    body = [f"e{c} = t{c}[o + n]" for c in range(n)]
+    body += [f"t{c}[o + n] = {line(c)}" for c in range(n)]
     body += [f"f = kappa * out[o + n] + ({line(n)})", "out[o + n] = f",
-             "sums[o + n] = keep * sums[o + n] + signal[n] * f"]
-    begin = ["eps, out, sums = eligible", "o = row * wide", f"first = row * wide * U({n})",
-             "for n in range(wide):"]
-    text = "\n    ".join([*begin, *("    " + one for one in body)])
-    return written_function(f"def f(eligible, row, wide, states, drive, x, signal, kappa, keep):\n    {text}",
-                            U=U)
+             "sums[o + n] = keep * sums[o + n] + s[n] * f"]
+    text = [f"{name} = shifted({array}, U(0))" for name, array in arrays.items()]
+    text += ["kappa, keep = factors", "for r in range(rows):",
+             "    o, given = (row + r) * wide, x[first + r]", "    for n in range(wide):"]
+    text += ["        " + one for one in body]
+    source = "def f(eligible, row, rows, wide, states, drive, x, first, signal, factors):\n    "
+    return written_function(source + "\n    ".join(text), U=U, shifted=shifted)
 
 
 @lru_cache(None)
@@ -73,40 +105,40 @@ def eligibility_kernel(model, spike, slope, activation):
 
     @compiled(mark, model.State, *functions)
     def eligibility(shape, passed, coefficients, k, unit, rows, signal, through, learned, factors, eligible,
-                    jacobian, lengths):
+                    buffers, lengths):
         mark  # noqa: B018  part of the cache key
+        word = flush_tiny()
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units, wide = U(shape.steps), U(shape.batch), U(shape.units), U(shape.wide)
-        n_rows, n_learned, (kappa, keep) = U(shape.rows), U(learned.shape[0]), factors
-        (current, states), params, (d_out, d_state) = private(passed), private(coefficients), private(unit)
+        n_rows, n_learned = U(shape.rows), U(learned.shape[0])
+        (current, states), params, unit = private(passed), private(coefficients), private(unit)
         x, given, through, eligible = private(rows), private(signal), private(through), private(eligible)
-        (of_inputs, of_states, of_params), learning = private(jacobian[0]), private(jacobian[1])
+        (here, jacobian), (drive, learning, one) = private(buffers[0]), private(buffers[1])
+        for n in range(units):
+            scatter(here.params, n, gather(params, n))
         for b in range(batch):
             first = b * (n_rows * U(n_inputs) + n_learned)
             for t in range(min(steps, U(lengths[b]))):
                 o = (t * batch + b) * units
-                for i in range(components + 1):
-                    dout, dafter = gather(d_out, i), gather(d_state, i)
-                    for n in range(units):
-                        dinputs, dbefore, dp = adjoint(gather(current, o + n), gather(states, o + n),
-                                                       gather(params, n), f, dout, dafter)
-                        scatter(of_inputs, U(i) * wide + n, dinputs)
-                        scatter(of_states, U(i) * wide + n, dbefore)
-                        scatter(of_params, U(i) * wide + n, dp)
+                for n in range(units):
+                    scatter(here.inputs, n, gather(current, o + n))
+                    scatter(here.states, n, gather(states, o + n))
+                differentiate(adjoint, here, f, unit, jacobian, wide)
                 for n in range(units):
                     learning[n] = given[o + n]
                 row = first
                 for g in range(n_inputs):
                     for n in range(units):
-                        through[g][o + n] = given[o + n] * of_inputs[g][U(components) * wide + n]
-                    for r in range(n_rows):
-                        advance(eligible, row, wide, of_states, of_inputs[g], x[(t * batch + b) * n_rows + r],
-                                learning, kappa, keep)
-                        row += U(1)
+                        through[g][o + n] = given[o + n] * jacobian.inputs[g][U(components) * wide + n]
+                    copy(drive, jacobian.inputs[g], U(components + 1) * wide)
+                    advance(eligible, row, n_rows, wide, jacobian.states, drive, x, (t * batch + b) * n_rows,
+                            learning, factors)
+                    row += n_rows
                 for q in range(n_learned):
-                    advance(eligible, row, wide, of_states, of_params[learned[q]], keep * 0 + 1, learning,
-                            kappa, keep)
+                    copy(drive, jacobian.params[learned[q]], U(components + 1) * wide)
+                    advance(eligible, row, U(1), wide, jacobian.states, drive, one, U(0), learning, factors)
                     row += U(1)
+        restore(word)
 
     return eligibility
 
@@ -131,15 +163,30 @@ def eligibility_step(dynamics: Dynamics, output: str, passed: Passed, start: Sta
                      signal: np.ndarray, learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
     model, surrogate, (steps, batch, units) = dynamics.model, dynamics.surrogate, signal.shape
     dtype, wide = signal.dtype, eligible.sums.shape[2]
-    space = np.zeros((len(model.Inputs._fields) + len(model.State._fields) + len(model.Params._fields),
-                      (len(model.State._fields) + 1) * wide), dtype)
-    parts, jacobian = iter(space), []
-    for kind in (model.Inputs, model.State, model.Params):
-        jacobian.append(kind(*(next(parts) for _ in kind._fields)))
     through = model.Inputs(*(np.zeros_like(signal) for _ in model.Inputs._fields))
     kernel = eligibility_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
     kernel(Shape(steps, batch, units, wide, rows.shape[2]), (flat(passed.current), flat(passed.states)),
            start.coefficients, surrogate.typed(dtype), units_of(model, output, dtype), rows.reshape(-1),
-           signal.reshape(-1), flat(through), learned, Factors(*map(dtype.type, factors)), flat(eligible),
-           (Jacobian(*jacobian), np.zeros(wide, dtype)), valid_lengths(start.lengths, steps, batch))
+           signal.reshape(-1), flat(through), learned, Factors(*map(dtype.type, factors)), _flat(eligible),
+           _buffers(model, wide, dtype), valid_lengths(start.lengths, steps, batch))
     return through
+
+
+def _flat(eligible):
+    """Of vectors, each component by itself: LLVM must see that they do not overlap."""
+    return Eligible(tuple(a.reshape(-1) for a in eligible.state), eligible.out.reshape(-1),
+                    eligible.sums.reshape(-1))
+
+
+def _buffers(model, wide, dtype):
+    """((here, Jacobian), (drive, signal, one)): working space for a sample.
+
+    Coefficients behind the last neuron are 1: a model may divide by them.
+    """
+    n = len(model.State._fields) + 1
+
+    def neurons(size, params):
+        return Neurons(*(kind(*(fill(size, dtype) for _ in kind._fields)) for kind, fill in (
+            (model.Inputs, np.zeros), (model.State, np.zeros), (model.Params, params))))
+    return ((neurons(wide, np.ones), neurons(n * wide, np.zeros)),
+            (np.zeros(n * wide, dtype), np.zeros(wide, dtype), np.ones(1, dtype)))

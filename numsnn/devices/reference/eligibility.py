@@ -28,7 +28,7 @@ def eligibility_step(dynamics: Dynamics, output: str, passed: Passed, start: Sta
     unit, active = units_of(model, output, dtype), valid_steps(steps, batch, start.lengths)
     through = with_fields(model.Inputs, model.Inputs._fields, lambda name: np.zeros_like(signal))
     kappa, keep = map(dtype.type, factors)
-    eps, out, sums = (a[..., :units] for a in eligible)
+    *eps, out, sums = (a[..., :units] for a in (*eligible.state, eligible.out, eligible.sums))
     for t in range(steps):
         on = active[t][..., None]
         of_inputs, of_states, of_coefficients = _jacobian(model, gather(passed.current, t),
@@ -38,11 +38,11 @@ def eligibility_step(dynamics: Dynamics, output: str, passed: Passed, start: Sta
         drives = [d[:, :, None] * rows[t][None, :, :, None] for d in of_inputs]
         drives += [of_coefficients[p][:, :, None] for p in learned]
         drive = np.concatenate(drives, 2) if drives else np.zeros((len(of_states[0]), batch, 0, units))
-        before = [eps[:, :, c].copy() for c in range(eps.shape[2])]
+        before = [a.copy() for a in eps]
         *after, e = (_sum([d[i][:, None] * b for d, b in zip(of_states, before, strict=True)] + [drive[i]])
                      for i in range(len(before) + 1))
-        for c, a in enumerate(after):
-            eps[:, :, c] = np.where(on, a, before[c])
+        for trace, new in zip(eps, after, strict=True):
+            trace[:] = np.where(on, new, trace)
         out[:] = np.where(on, kappa * out + e, out)
         sums[:] = np.where(on, keep * sums + signal[t][:, None] * out, sums)
     return through
