@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..neurons import Model
-from .contract import with_fields
+from .contract import Start, with_fields
 
 EVEN = 8            # numbers: traces of a row are as wide as so many fill them
 
@@ -50,6 +50,8 @@ class Eligible(NamedTuple):
 
 class Passed(NamedTuple):
     """What a population did in a few steps."""
+    start: Start
+    output: str                 # the field of Out that it hands out
     current: Any                # Inputs of arrays (S, B, N): the total currents
     states: Any                 # State of arrays (S, B, N), before each step
     out: Any                    # Out of arrays (S, B, N) or None: what it handed out and what recurred

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices.contract import OverState, steps_so_far
 from ..layers import OverTime
 from ..layers.layer import Context
 
@@ -25,7 +26,7 @@ class Each:
             return x
         result = self.over.forward(x, None, None, Context(self.loops, lengths, tape=True))
         self.tape = result.tape
-        return result.y
+        return np.asarray(result.y)
 
     def back(self, dy: np.ndarray) -> np.ndarray:
         """d loss / d x from d loss / d y."""
@@ -42,18 +43,18 @@ class AtEnd:
         self.loops, self.over = loops, over
         self.terms = np.zeros(batch, np.int64)          # of each sample's sum
         self.keep = 0.0 if over.reduce == "last" else 1.0
-        self.begin()
+        self.done = 0
 
-    def begin(self) -> None:
-        """A new sequence."""
-        self.state, self.done = self.over.initial_state(len(self.terms)), 0
-        self.terms[:] = 0
+    def begin(self, state: OverState) -> None:
+        """A new sequence, or one that goes on: what came before counts, but has no traces."""
+        self.state, self.done = state, int(steps_so_far(state).max(initial=0))
+        self.terms[:] = np.maximum(steps_so_far(state)[:, 0] - self.over.start, 0)
 
     def of(self, x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
         """The answer so far, (B, C)."""
         result = self.over.forward(x, self.state, None, Context(self.loops, lengths))
         self.state = result.state
-        return result.y
+        return np.asarray(result.y)
 
     def counting(self, steps: int, lengths: np.ndarray | None) -> np.ndarray:
         """(S, B) of zeros and ones: which of the next steps the answer is made of."""

@@ -1,4 +1,4 @@
-"""A column of a network: a Dense layer, if there is one, and the population after it, a few steps at a time."""
+"""A column of a network: a Dense layer, if there is one, and the population after it."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class Column:
         layer, recur = self.population, self.population.recur
         steps = len(x)
         currents = x.copy() if self.dense is None else self.loops.dense_forward(x, self.weight, self.bias)
-        self.start = Start(self.prepared.coefficients, self.state, self.last, lengths)
+        start = Start(self.prepared.coefficients, self.state, self.last, lengths)
         self.passed: Passed = self.loops.eligibility_forward(
-            self.dynamics, layer._currents(currents, self.loops), self.start, self.prepared.recurrent,
+            self.dynamics, layer._currents(currents, self.loops), start, self.prepared.recurrent,
             layer.output)
         self.rows = np.ones((steps, self.batch, self.n_rows), self.dtype)
         self.rows[:, :, :self.n_in] = x if self.dense is not None else 0
@@ -91,9 +91,9 @@ class Column:
         signal: (S, B, N), the gradient of the loss by what the population handed out.  The gradient by what
         came in, in the same step, (S, B, G N).
         """
-        through = self.loops.eligibility_step(
-            self.dynamics, self.population.output, self.passed, self.start,
-            self.rows if self.kept_rows else self.rows[:, :, :0], signal, self.learned, factors, self.eligible)
+        rows = self.rows[:, :, :self.kept_rows]
+        through = self.loops.eligibility_step(self.dynamics, self.passed, rows, signal, self.learned, factors,
+                                              self.eligible)
         return self.loops.beside([getattr(through, name) for name in self.model.feedforward])
 
     # ---- gradients

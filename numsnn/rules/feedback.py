@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Feedback:
         self.drawn: list[np.ndarray | None] = []
         self.first: list[np.ndarray | None] = []        # the weights that "adaptive" began with
         top = columns[-1]
-        for i, (column, after) in enumerate(zip(columns[:-1], columns[1:], strict=True)):
+        for i, (column, after) in enumerate(pairwise(columns)):
             source = top if spatial == "direct" else after
             shape = (len(source.model.feedforward) * source.n, column.n)
             draws = kind != "symmetric" or spatial == "direct" and i < len(columns) - 2
@@ -39,12 +40,11 @@ class Feedback:
         """By column, as the weights are now."""
         found = []
         for i, after in enumerate(columns[1:]):
-            drawn, is_last = self.drawn[i], i == len(columns) - 2
-            follows = self.kind == "adaptive" and (is_last or self.spatial == "exact")
+            drawn, first, is_last = self.drawn[i], self.first[i], i == len(columns) - 2
             if drawn is None:
                 drawn = None if after.dense is None else np.ascontiguousarray(after.weight.T)
-            elif follows and after.dense is not None:
-                drawn = drawn + (after.weight.T - self.first[i])
+            elif first is not None and (is_last or self.spatial == "exact"):
+                drawn = drawn + (after.weight.T - first)
             found.append(drawn)
         return found
 

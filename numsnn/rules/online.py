@@ -36,12 +36,14 @@ class Online:
         self.net, self.batch = net, positive_integer(batch, f"{rule}: batch")
         in_range(1, MOST, batch=batch)
         if rng is not None and not isinstance(rng, np.random.Generator):
-            raise TypeError(f"{rule}: rng must be a generator, np.random.default_rng(0), or None; got {rng!r}")
+            raise TypeError(f"{rule}: rng must be a generator, np.random.default_rng(0), or None; "
+                            f"got {rng!r}")
         self.loss_function = CrossEntropy() if loss is None else as_loss(loss)
         if not self.loss_function.by_chunks:
             raise ValueError(f"{rule}: {self.loss_function!r} sees the whole batch at once; derive the loss "
                              f"from ns.loss.Loss and define rows")
         places, over = stack.places(net, rule)
+        self._last = next(reversed(net.layers))
         self.columns = [Column(net, place, self.batch, self.by_synapse) for place in places]
         self.answer = self._answer(over)
         self.reset(rng=rng)
@@ -73,7 +75,7 @@ class Online:
         network that answers once a sequence the target comes with the last step.  mask: (B,), samples whose
         target counts.
         """
-        x, given = self._input(x), None
+        now, given = self._input(x), None
         if target is not None:
             one = isinstance(self.answer, Each)
             shape = (1, self.batch, self.columns[-1].n) if one else (self.batch, self.columns[-1].n)
@@ -82,11 +84,11 @@ class Online:
             given = self.loss_function.check(shape, np.asarray(target)[None] if one else target,
                                              None if mask is None else np.asarray(mask)[None])
             if one and self.loss_function.steps == "mean":
-                raise ValueError('step: the mean over steps is not known before the last of them; take a loss '
-                                 'with steps="sum", or fit, which knows their number')
+                raise ValueError('step: the mean over steps is not known before the last of them; take a '
+                                 'loss with steps="sum", or fit, which knows their number')
         elif mask is not None:
             raise ValueError("step: mask says which targets count; there is no target")
-        y = self.run(x[None], given)
+        y = self.run(now[None], given)
         return y[0] if y.ndim == 3 else y
 
     def _input(self, x):
@@ -97,14 +99,24 @@ class Online:
             return x
         found = net._input(net._one_step(x))
         if found.shape[1] != self.batch:
-            raise ValueError(f"step: expected x of shape ({self.batch}, {self.n_in}), as many samples as this "
-                             f"{type(self).__name__} was made for; got {found.shape[1]} of them")
+            raise ValueError(f"step: expected x of shape ({self.batch}, {self.n_in}), as many samples as "
+                             f"this {type(self).__name__} was made for; got {found.shape[1]} of them")
         return found.dense(net.dtype)[0] if isinstance(found, Spikes) else found[0]
 
     @property
     def n_in(self) -> int:
         first = self.columns[0]
         return first.n_in if first.dense else first.n * len(first.model.feedforward)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where the network is, by layer, as `net.step` hands it out and takes it."""
+        found: dict[str, Any] = dict.fromkeys(self.net.layers)
+        for column in self.columns:
+            found[column.place.population] = column.population._join(column.state, column.last)
+        if isinstance(self.answer, AtEnd):
+            found[self._last] = self.answer.state
+        return found
 
     @property
     def loss(self) -> float:
@@ -136,14 +148,15 @@ class Online:
         for column in self.columns:
             column.begin(state[column.place.population])
         if isinstance(self.answer, AtEnd):
-            self.answer.begin()
+            self.answer.begin(state[self._last])
         self._loss, self._stale = 0.0, True
         self._ended: dict[str, np.ndarray] = {}
 
     # ---- a few steps
 
-    def run(self, x: np.ndarray, given: tuple | None = None, lengths: np.ndarray | None = None) -> np.ndarray:
-        """Some steps, x (S, B, N) as the device takes it; what the network answers, in each of them or so far.
+    def run(self, x: np.ndarray, given: tuple | None = None,
+            lengths: np.ndarray | None = None) -> np.ndarray:
+        """Some steps, x (S, B, N) as the device takes it: what the network answers in each, or so far.
 
         given: (labels, weights) of the loss of these steps, or of the end.  lengths: (B,) how many of these
         steps a sample has.

@@ -19,6 +19,7 @@ from ..network.memory import Plan
 from ..network.network import Network
 from ..optim import Optimizer
 from ..ranks import ALONE, Ranks
+from ..rules.batch import Rule
 from .regularise import Regulariser
 from .sharing import initial_state
 
@@ -40,6 +41,7 @@ class Step(NamedTuple):
     plan: Callable[[AnyBatch], Plan]
     weight_bits: int | None = None
     ranks: Ranks = ALONE
+    rule: Rule | None = None        # None: backpropagation through time
 
     def share(self, samples: int) -> tuple[int, int]:
         """(first, last) of a batch's samples that this rank works on."""
@@ -75,6 +77,9 @@ def _gradients(step, batch, share, **begin):
     """Loss and gradients of a batch, those of all ranks together where it is a share."""
     net, given, how = step.net, batch.whole or batch, {**begin, **step.options(batch)}
     with rounded(net, step.weight_bits):
+        if step.rule is not None:
+            return step.rule.loss_and_gradients(net, step.loss, batch.x, given.y, mask=given.mask,
+                                                lengths=given.lengths, rng=begin["rng"])
         if share is None:
             return net.loss_and_gradients(step.loss, batch.x, given.y, mask=given.mask, lengths=given.lengths,
                                           **how)

@@ -31,6 +31,13 @@ class Shape(NamedTuple):
     rows: int           # inputs of each current
 
 
+class Constants(NamedTuple):
+    k: Any              # constants of the surrogate
+    unit: tuple         # (Out, State) of arrays (C + 1): the unit vectors
+    learned: np.ndarray     # indices of fields of Params
+    factors: Factors
+
+
 class Neurons(NamedTuple):
     """Of one sample in one step, in buffers (P): what `step_adjoint` takes.
 
@@ -49,13 +56,16 @@ def copy(to, values, n):
 
 
 def differentiate(adjoint, here, f, unit, jacobian, wide):
-    """The gradients of each component of the state and of the output, of all neurons of a sample."""
+    """The gradients of each component of the state and of the output, of all neurons of a sample.
+
+    In one loop, so that what they have in common is computed once.
+    """
 
 
 @overload(differentiate, jit_options=INLINE)
 def _differentiate(adjoint, here, f, unit, jacobian, wide):
     body = ["inputs, state, p = gather(x, n), gather(s, n), gather(params, n)"]
-    for i in range(len(here.types[1].types) + 1):       # in one loop, so that what they share is computed once
+    for i in range(len(here.types[1].types) + 1):
         body += [f"a, b, c = adjoint(inputs, state, p, f, gather(out, U({i})), gather(after, U({i})))",
                  f"scatter(da, U({i}) * wide + n, a)", f"scatter(db, U({i}) * wide + n, b)",
                  f"scatter(dc, U({i}) * wide + n, c)"]
@@ -77,7 +87,8 @@ def _advance(eligible, row, rows, wide, states, drive, x, first, signal, factors
         terms = [f"j{c}[U({i}) * wide + n] * e{c}" for c in range(n)]
         return " + ".join([*terms, f"d[U({i}) * wide + n] * given"])
     arrays = {"out": "eligible.out", "sums": "eligible.sums", "d": "drive", "s": "signal"}
-    arrays |= {f"t{c}": f"eligible.state[{c}]" for c in range(n)} | {f"j{c}": f"states[{c}]" for c in range(n)}
+    for c in range(n):
+        arrays |= {f"t{c}": f"eligible.state[{c}]", f"j{c}": f"states[{c}]"}
     body = [f"e{c} = t{c}[o + n]" for c in range(n)]
     body += [f"t{c}[o + n] = {line(c)}" for c in range(n)]
     body += [f"f = kappa * out[o + n] + ({line(n)})", "out[o + n] = f",
@@ -94,8 +105,7 @@ def _advance(eligible, row, rows, wide, states, drive, x, first, signal, factors
 def eligibility_kernel(model, spike, slope, activation):
     """The loop, specialised for a model, a surrogate and an activation.
 
-    passed: (Inputs, State) of arrays (S * B * N).  unit: (Out, State) of arrays (C + 1).  through: Inputs of
-    arrays (S * B * N).  learned: indices of fields of Params.
+    passed: Neurons of arrays (S * B * N), coefficients (N).  rows (S * B * K).  signal, through: S * B * N.
     """
     prepare()
     functions = model.step_adjoint, spike, slope, activation.value, activation.slope
@@ -104,14 +114,14 @@ def eligibility_kernel(model, spike, slope, activation):
     mark = fingerprint(*functions)
 
     @compiled(mark, model.State, *functions)
-    def eligibility(shape, passed, coefficients, k, unit, rows, signal, through, learned, factors, eligible,
-                    buffers, lengths):
+    def eligibility(shape, passed, constants, rows, signal, through, eligible, buffers, lengths):
         mark  # noqa: B018  part of the cache key
         word = flush_tiny()
+        k, unit, learned, factors = constants
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units, wide = U(shape.steps), U(shape.batch), U(shape.units), U(shape.wide)
         n_rows, n_learned = U(shape.rows), U(learned.shape[0])
-        (current, states), params, unit = private(passed), private(coefficients), private(unit)
+        (current, states, params), unit = private(passed), private(unit)
         x, given, through, eligible = private(rows), private(signal), private(through), private(eligible)
         (here, jacobian), (drive, learning, one) = private(buffers[0]), private(buffers[1])
         for n in range(units):
@@ -156,18 +166,20 @@ def eligibility_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Rec
     kernel(Steps(*shape), flat(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
            Carried(flat(state), flat(now)), Stored(flat(states), flat(out)), recurrent, None,
            valid_lengths(start.lengths, steps, batch))
-    return Passed(x, states, out, state, getattr(now, recur) if recur else None)
+    return Passed(start, output, x, states, out, state, getattr(now, recur) if recur else None)
 
 
-def eligibility_step(dynamics: Dynamics, output: str, passed: Passed, start: Start, rows: np.ndarray,
-                     signal: np.ndarray, learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
+def eligibility_step(dynamics: Dynamics, passed: Passed, rows: np.ndarray, signal: np.ndarray,
+                     learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
     model, surrogate, (steps, batch, units) = dynamics.model, dynamics.surrogate, signal.shape
-    dtype, wide = signal.dtype, eligible.sums.shape[2]
+    dtype, wide, start = signal.dtype, eligible.sums.shape[2], passed.start
     through = model.Inputs(*(np.zeros_like(signal) for _ in model.Inputs._fields))
     kernel = eligibility_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
-    kernel(Shape(steps, batch, units, wide, rows.shape[2]), (flat(passed.current), flat(passed.states)),
-           start.coefficients, surrogate.typed(dtype), units_of(model, output, dtype), rows.reshape(-1),
-           signal.reshape(-1), flat(through), learned, Factors(*map(dtype.type, factors)), _flat(eligible),
+    constants = Constants(surrogate.typed(dtype), units_of(model, passed.output, dtype), learned,
+                          Factors(*map(dtype.type, factors)))
+    kernel(Shape(steps, batch, units, wide, rows.shape[2]),
+           Neurons(flat(passed.current), flat(passed.states), start.coefficients), constants,
+           rows.reshape(-1), signal.reshape(-1), flat(through), _flat(eligible),
            _buffers(model, wide, dtype), valid_lengths(start.lengths, steps, batch))
     return through
 

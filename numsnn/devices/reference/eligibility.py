@@ -17,15 +17,16 @@ def eligibility_forward(population_forward: Callable, dynamics: Dynamics, x: Any
                         recurrent: Recurrent | None, output: str) -> Passed:
     fields = tuple({output, dynamics.recur} - {None})
     run = population_forward(dynamics, x, start, recurrent, Want(fields, False, True))
-    return Passed(run.tape.current, run.tape.states, run.out, run.state, run.last)
+    return Passed(start, output, run.tape.current, run.tape.states, run.out, run.state, run.last)
 
 
-def eligibility_step(dynamics: Dynamics, output: str, passed: Passed, start: Start, rows: np.ndarray,
-                     signal: np.ndarray, learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
+def eligibility_step(dynamics: Dynamics, passed: Passed, rows: np.ndarray, signal: np.ndarray,
+                     learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
     model, (steps, batch, units), dtype = dynamics.model, signal.shape, signal.dtype
     f = Functions(dynamics.surrogate.spike, dynamics.surrogate.slope, dynamics.surrogate.typed(dtype),
                   dynamics.activation.value, dynamics.activation.slope)
-    unit, active = units_of(model, output, dtype), valid_steps(steps, batch, start.lengths)
+    start, unit = passed.start, units_of(model, passed.output, dtype)
+    active = valid_steps(steps, batch, start.lengths)
     through = with_fields(model.Inputs, model.Inputs._fields, lambda name: np.zeros_like(signal))
     kappa, keep = map(dtype.type, factors)
     *eps, out, sums = (a[..., :units] for a in (*eligible.state, eligible.out, eligible.sums))
