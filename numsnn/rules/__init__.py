@@ -5,9 +5,11 @@
         y_t = trace.step(x_t, target_t)
     ns.optim.Adam(1e-2).update(net.params, trace.gradients())
 
-`ns.fit(..., rule="eprop")` trains with them.
+`ns.fit(..., rule="eprop")`, "ottt", "sltt", "fptt" trains with them.
 """
 
 from .eprop import EProp
+from .fptt import FPTT
+from .ottt import OTTT, SLTT
 
-__all__ = ["EProp"]
+__all__ = ["FPTT", "OTTT", "SLTT", "EProp"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from ..checked import what_it_is
 from ..devices import threads
+from ..layers.layer import positive_integer
 from ..loss import Loss
 from ..network import chunking, stages
 from ..network.chunks import join, join_states, part, samples
@@ -19,10 +21,12 @@ from ..signals.spikes import Spikes
 from .answers import Each
 from .eprop import EProp
 from .feedback import Feedback
+from .fptt import FPTT
 from .online import Online
+from .ottt import OTTT, SLTT
 
 STEPS = 32          # that go through a chunk together: as many as stay in the cache
-RULES: dict[str, type[Online]] = {"eprop": EProp}
+RULES: dict[str, type[Online]] = {"eprop": EProp, "ottt": OTTT, "sltt": SLTT}
 
 
 class Rule:
@@ -33,6 +37,7 @@ class Rule:
 
     def __init__(self, net: Network, loss: Loss, name: str, settings: Mapping[str, Any], seed: int):
         self.name, self.settings, self.make = name, dict(settings), RULES[name]
+        check_settings(name, self.settings, self.make)
         one = self._online(net, loss, 1, np.random.default_rng([seed, len(RULES)]))
         self.feedback: Feedback | None = getattr(one, "feedback", None)
 
@@ -42,12 +47,7 @@ class Rule:
         return self.feedback is None or self.feedback.kind != "adaptive"
 
     def _online(self, net, loss, batch, rng=None):
-        try:
-            return self.make(net, loss, batch=batch, **self.settings, **({} if rng is None else {"rng": rng}))
-        except TypeError as error:
-            if "unexpected keyword" in str(error):
-                raise TypeError(f"rule {self.name!r}: {error}") from None
-            raise
+        return self.make(net, loss, **{"batch": batch, "rng": rng, **self.settings})
 
     def loss_and_gradients(self, net: Network, loss: Loss, x: Any, labels: Any, *, mask: Any, lengths: Any,
                            rng: np.random.Generator) -> BatchResult:
@@ -96,6 +96,22 @@ def _answers(online: Online, x: Any, given: tuple, lengths: np.ndarray | None, f
     return np.concatenate(found) if each else found[-1]
 
 
+class Pieces:
+    """FPTT as the rule of a training: an update every few steps; averages begin anew with each epoch."""
+
+    name = "fptt"
+
+    def __init__(self, net: Network, settings: Mapping[str, Any]):
+        settings = {"every": 10, **settings}
+        every = settings.pop("every")
+        check_settings(self.name, settings, FPTT)
+        if not net.loops.HOST:
+            raise ValueError(f'rule "fptt" works on the host, not on device "{net.device}"; train a copy '
+                             f'there, net.to("cpu")')
+        self.every = positive_integer(every, 'rule "fptt": every')
+        self.fptt = FPTT(net.params, **settings)
+
+
 def named(rule: Any) -> tuple[str, dict[str, Any]]:
     """(name, settings) of what `fit` is given as its rule; ValueError where there is none of that name."""
     if isinstance(rule, Mapping):
@@ -103,10 +119,19 @@ def named(rule: Any) -> tuple[str, dict[str, Any]]:
         name = settings.pop("name", None)
     else:
         name, settings = rule, {}
-    known = ("bptt", *RULES)
+    known = ("bptt", *RULES, "fptt")
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"rule must be one of {', '.join(map(repr, known))}, or a dict with it as \"name\" "
                          f"and its settings; got {what_it_is(rule)}")
     if name == "bptt" and settings:
         raise ValueError(f"rule \"bptt\" has no settings; got {next(iter(settings))!r}")
     return name, settings
+
+
+def check_settings(name: str, settings: Mapping[str, Any], make: Callable) -> None:
+    """TypeError where a setting is no argument of what makes the rule, or one that fit gives."""
+    known = [p.name for p in signature(make).parameters.values()
+             if p.kind is p.KEYWORD_ONLY and p.name not in ("batch", "rng")]
+    for key in settings:
+        if key not in known:
+            raise TypeError(f"rule {name!r} has no setting {key!r}; it has {', '.join(known) or 'none'}")

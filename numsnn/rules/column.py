@@ -52,13 +52,15 @@ class Column:
         self.state, self.last = self.population._split(state)
         self.eligible.clear()
 
-    def at_rest(self) -> tuple[np.ndarray, np.ndarray]:
-        """(d y / d v, d y / d I): of what is handed out, by the membrane before and by the currents (N,) of
-        the first field; taken where state and currents are 0."""
+    def at_rest(self, field: str) -> tuple[np.ndarray, np.ndarray]:
+        """(d y / d v, d y / d I) of a field y of Out, by the membrane before and by the first current, (N,).
+
+        They are taken where state and currents are 0.
+        """
         model, layer, zero = self.model, self.population, np.zeros(self.n, self.dtype)
         f = Functions(layer.surrogate.spike, layer.surrogate.slope, layer.surrogate.typed(self.dtype),
                       layer.activation.value, layer.activation.slope)
-        unit = with_fields(model.Out, model.Out._fields, lambda name: zero + (name == layer.output))
+        unit = with_fields(model.Out, model.Out._fields, lambda name: zero + (name == field))
         nothing = model.Inputs(*(zero for _ in model.Inputs._fields))
         state = model.State(*(zero for _ in model.State._fields))
         dinputs, dstate, _ = model.step_adjoint(nothing, state, self.prepared.coefficients, f, unit, state)

@@ -76,7 +76,7 @@ class EProp(Online):
     def _prepare(self):
         super()._prepare()
         top = self.columns[-1]
-        leak, self.gain = top.at_rest()
+        leak, self.gain = top.at_rest(top.population.output)
         reads_membrane = top.population.output == "v"
         own = float(leak.astype(np.float64).mean()) if reads_membrane else 0.0
         self._of_readout = own if self.kappa is None else self.kappa

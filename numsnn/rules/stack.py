@@ -22,6 +22,11 @@ def places(net: Network, rule: str) -> tuple[list[Place], OverTime | None]:
     if not hasattr(net.loops, "eligibility_step"):
         raise ValueError(f'{rule} has no loops on device "{net.device}"; train a copy on another one, '
                          f'net.to("cpu"), or use BPTT: {INSTEAD}')
+    for name, layer in net.layers.items():
+        if layer.whole_batch:
+            _refuse(rule, name, layer, "looks at all samples of a batch, and at all their steps")
+        if not layer.causal:
+            _refuse(rule, name, layer, "needs the whole sequence")
     found: list[Place] = []
     dense, before, over = None, INPUT, None
     for name, layer in net.layers.items():
@@ -50,10 +55,6 @@ def _why_not(net, name, layer, before, dense) -> str:
     """Why a layer cannot be a part of a column; "" where it can."""
     if net.graph.nodes[name].sources != (before,):
         return "does not take what the layer before it hands out, or not only that"
-    if layer.whole_batch:
-        return "looks at all samples of a batch, and at all their steps"
-    if not layer.causal:
-        return "needs the whole sequence"
     if isinstance(layer, OverTime):
         return "stands behind a Dense layer, which has no traces; put ns.LI(n) between them" if dense else ""
     if type(layer).forward is Dense.forward:

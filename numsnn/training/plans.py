@@ -12,7 +12,7 @@ from ..loss import Loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..ranks import Ranks
-from ..rules.batch import Rule
+from ..rules.batch import Pieces, Rule
 from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
 from . import rules
@@ -21,7 +21,7 @@ from .regularise import Regulariser
 
 def of(net: Network, loss: Loss, checkpoint_every: int | None, memory: int | None, tbptt: int | None,
        regularisers: Sequence[Regulariser], ranks: Ranks,
-       rule: Rule | None = None) -> Callable[[AnyBatch], Plan]:
+       rule: Rule | Pieces | None = None) -> Callable[[AnyBatch], Plan]:
     """Function of a batch: the plan for it, the same on all ranks.
 
     ValueError where the arguments of `fit` that decide it do not go together.

@@ -7,25 +7,32 @@ from typing import Any
 from ..loss import Loss
 from ..network.network import Network
 from ..ranks import Ranks
-from ..rules.batch import Rule, named
+from ..rules.batch import Pieces, Rule, named
 
 
-def of(rule: Any, net: Network, loss: Loss, seed: int, resume: bool) -> Rule | None:
-    """The rule, None for BPTT; ValueError where it cannot serve a layer, or resume."""
+def of(rule: Any, net: Network, loss: Loss, seed: int, resume: bool, tbptt: int | None,
+       step_inside: bool) -> tuple[Rule | Pieces | None, int | None, bool]:
+    """(the rule, None for BPTT; tbptt; step_inside).  ValueError where it cannot serve a layer, or resume."""
     name, settings = named(rule)
     if name == "bptt":
-        return None
+        return None, tbptt, step_inside
+    if name == "fptt":
+        if tbptt is not None or not step_inside:
+            raise ValueError('rule "fptt" cuts sequences by its own setting, {"name": "fptt", "every": 10}, '
+                             'and updates after each piece; leave tbptt and step_inside out')
+        pieces = Pieces(net, settings)
+        return pieces, pieces.every, True
     made = Rule(net, loss, name, settings, seed)
     if resume and not made.resumes:
         raise ValueError(f'rule "{name}" with feedback="adaptive" follows the weights from where a training '
                          f"began, which no checkpoint holds: resume=True goes with feedback=\"random\" or "
                          f'"symmetric"')
-    return made
+    return made, tbptt, step_inside
 
 
-def refuse(rule: Rule | None, ranks: Ranks, **of_tape: Any) -> None:
+def refuse(rule: Rule | Pieces | None, ranks: Ranks, **of_tape: Any) -> None:
     """ValueError where arguments of `fit` that speak of the tape of BPTT stand beside a rule without one."""
-    if rule is None:
+    if not isinstance(rule, Rule):
         return
     for what, value in of_tape.items():
         if value not in (None, ()):

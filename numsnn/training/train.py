@@ -95,13 +95,13 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     is held out; None: the accuracy on `valid`, of a regression its loss.  direction: "max" or "min", where
     the number does not tell it.  patience: stop after so many epochs without a better one.
     loss: of numsnn.loss, or a function (y, target) -> (value, dy), see Own there.  optimizer: numsnn.optim.
-    seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
-    callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
+    seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.  callbacks:
+    functions of an Epoch (what it says holds); one that returns True ends the training.
     tbptt: truncated BPTT: sequences are cut into segments of so many steps; the state goes on, the gradient
     does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
-    weight_bits: train for weights of so many bits, as ns.quantise rounds them, by their gradients.
-    checkpoint_every: less memory for more time, see Network.loss_and_gradients.
+    weight_bits: train for weights of so many bits, as ns.quantise rounds them: gradients are those of the
+    rounded weights.  checkpoint_every: less memory for more time, see Network.loss_and_gradients.
     memory: bytes that the arrays of a training step may take; checkpoint_every (on a GPU first the samples of
     a chunk) is chosen for each size of batch, or a ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
@@ -109,7 +109,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     overwritten, or none is there to resume.  facts: what else the file is to say of the training.  comm: an
     mpi4py communicator whose ranks work on each batch together, all given the same; rank 0 writes and speaks.
     sums: "exact", the same bytes for any number of ranks, or "fast" (see numsnn.ranks).
-    rule: "bptt", or how to learn without a tape (numsnn.rules): "eprop", {"name": "eprop", "feedback": ...}.
+    rule: "bptt", or of numsnn.rules "eprop", "ottt", "sltt", "fptt", or a dict of "name" and its settings.
 
     A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, with keep_best the
     network has the weights of the best epoch until then.  TrainingDiverged: where a number is not finite.
@@ -121,7 +121,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
         arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
         monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
         regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
-        loss, made = as_loss(loss), rules.of(rule, net, loss, seed, resume)
+        loss = as_loss(loss)
+        made, tbptt, step_inside = rules.of(rule, net, loss, seed, resume, tbptt, step_inside)
         plan = plans.of(net, loss, checkpoint_every, memory, tbptt, regularisers, ranks, made)
         step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan, arguments.bits(weight_bits),
                     ranks, made)
@@ -236,6 +237,7 @@ def _trained(course, epoch, bar):
     row = {"epoch": epoch, "loss": 0.0, "learning_rate": float(optimizer.lr * optimizer.schedule(epoch)),
            "gradient_norm": 0.0, "projected": 0}
     order = np.random.default_rng([course.seed, epoch])
+    step.begin()
     batches = sharing.batches(train, course.batch_size, order, step.ranks, step.share)
     for number, batch in enumerate(plans.sent(step.net, batches, step.plan, course.memory is None)):
         rng = np.random.default_rng([course.seed, epoch, number])
