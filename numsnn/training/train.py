@@ -95,8 +95,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     is held out; None: the accuracy on `valid`, of a regression its loss.  direction: "max" or "min", where
     the number does not tell it.  patience: stop after so many epochs without a better one.
     loss: of numsnn.loss, or a function (y, target) -> (value, dy), see Own there.  optimizer: numsnn.optim.
-    seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.  callbacks:
-    functions of an Epoch (what it says holds); one that returns True ends the training.
+    seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
+    callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
     tbptt: truncated BPTT: sequences are cut into segments of so many steps; the state goes on, the gradient
     does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
@@ -121,11 +121,10 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
         arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
         monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
         regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
-        loss = as_loss(loss)
-        made, tbptt, step_inside = rules.of(rule, net, loss, seed, resume, tbptt, step_inside)
-        plan = plans.of(net, loss, checkpoint_every, memory, tbptt, regularisers, ranks, made)
+        how, tbptt, step_inside = rules.of(rule, net, loss := as_loss(loss), seed, resume, tbptt, step_inside)
+        plan = plans.of(net, loss, checkpoint_every, memory, tbptt, regularisers, ranks, how)
         step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan, arguments.bits(weight_bits),
-                    ranks, made)
+                    ranks, how)
         course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
                          callbacks, progress and ranks.root, checkpoint, arguments.own_facts(facts), memory)
         return _run(course, _start(course, History(monitor=monitor, direction=direction), resume), keep_best)
