@@ -19,7 +19,7 @@
     sum_pool_backward(dy, geometry, scale) -> dx
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
-    eligibility_forward(dynamics, x, start, recurrent, output) -> Passed
+    eligibility_forward(dynamics, x, start, recurrent, output, eligible) -> Passed
     eligibility_step(dynamics, passed, rows, signal, learned, factors, eligible) -> Inputs
         a population and its traces over a few steps, for rules without a tape (devices/eligibility.py);
         rows (S, B, K): what comes into each neuron; signal (S, B, N); learned: indices of fields of Params;

@@ -35,12 +35,13 @@ class Eligible(NamedTuple):
     state: tuple[np.ndarray, ...]   # eps, one (B, R, P) for each of the C components
     out: np.ndarray                 # f (B, R, P)
     sums: np.ndarray                # g (B, R, P)
+    space: dict                     # what a device keeps from call to call, such as working space
 
     @classmethod
     def zeros(cls, batch: int, rows: int, components: int, units: int, dtype: DTypeLike) -> Eligible:
         wide = -(-units // EVEN) * EVEN
         *state, out, sums = (np.zeros((batch, rows, wide), dtype) for _ in range(components + 2))
-        return cls(tuple(state), out, sums)
+        return cls(tuple(state), out, sums, {})
 
     def clear(self) -> None:
         """All of them are 0."""
@@ -52,9 +53,9 @@ class Passed(NamedTuple):
     """What a population did in a few steps."""
     start: Start
     output: str                 # the field of Out that it hands out
-    current: Any                # Inputs of arrays (S, B, N): the total currents
-    states: Any                 # State of arrays (S, B, N), before each step
-    out: Any                    # Out of arrays (S, B, N) or None: what it handed out and what recurred
+    current: Any                # Inputs of S B N numbers, in a shape of the device's: the total currents
+    states: Any                 # State of S B N numbers: before each step
+    out: Any                    # Out of S B N numbers or None: what it handed out and what recurred
     state: Any                  # State of arrays (B, N), after the last step
     last: np.ndarray | None     # (B, N): what recurred last
 

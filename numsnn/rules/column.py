@@ -77,15 +77,15 @@ class Column:
         start = Start(self.prepared.coefficients, self.state, self.last, lengths)
         self.passed: Passed = self.loops.eligibility_forward(
             self.dynamics, layer._currents(currents, self.loops), start, self.prepared.recurrent,
-            layer.output)
+            layer.output, self.eligible)
         self.rows = np.ones((steps, self.batch, self.n_rows), self.dtype)
         self.rows[:, :, :self.n_in] = x if self.dense is not None else 0
         if recur:
             recurring = self.rows[:, :, self.n_rows - self.n:]
             recurring[0] = self.last
-            recurring[1:] = getattr(self.passed.out, recur)[:-1]
+            recurring[1:] = getattr(self.passed.out, recur).reshape(recurring.shape)[:-1]
         self.state, self.last = self.passed.state, self.passed.last
-        return getattr(self.passed.out, layer.output)
+        return getattr(self.passed.out, layer.output).reshape(steps, self.batch, self.n)
 
     def learn(self, signal: np.ndarray, factors: Factors) -> np.ndarray:
         """Bring the traces to the end of the steps that went forward.

@@ -13,6 +13,7 @@ from ..devices.eligibility import Factors
 from ..layers.layer import positive_integer
 from ..loss import CrossEntropy, Loss, as_loss
 from ..network.network import Network
+from ..signals.arrays import checked_mask, plain
 from ..signals.spikes import Spikes
 from . import stack
 from .answers import LINEAR, AtEnd, Each
@@ -75,21 +76,27 @@ class Online:
         network that answers once a sequence the target comes with the last step.  mask: (B,), samples whose
         target counts.
         """
-        now, given = self._input(x), None
-        if target is not None:
-            one = isinstance(self.answer, Each)
-            shape = (1, self.batch, self.columns[-1].n) if one else (self.batch, self.columns[-1].n)
-            if mask is not None and not one:
-                raise ValueError("step: mask is for an answer at each step; leave it out")
-            given = self.loss_function.check(shape, np.asarray(target)[None] if one else target,
-                                             None if mask is None else np.asarray(mask)[None])
-            if one and self.loss_function.steps == "mean":
-                raise ValueError('step: the mean over steps is not known before the last of them; take a '
-                                 'loss with steps="sum", or fit, which knows their number')
-        elif mask is not None:
+        now = self._input(x)
+        if target is None and mask is not None:
             raise ValueError("step: mask says which targets count; there is no target")
-        y = self.run(now[None], given)
+        y = self.run(now[None], None if target is None else self._given(target, mask))
         return y[0] if y.ndim == 3 else y
+
+    def _given(self, target, mask):
+        """(labels, weights) of the loss of one step, or of the end."""
+        loss, each, units = self.loss_function, isinstance(self.answer, Each), self.columns[-1].n
+        if each and loss.steps == "mean":
+            raise ValueError('step: the mean over steps is not known before the last of them; take a loss '
+                             'with steps="sum", or fit, which knows their number')
+        if mask is not None and not each:
+            raise ValueError("step: mask is for an answer at each step; leave it out")
+        target = plain(target, "step: target")
+        shape = (1, self.batch, units) if each else (self.batch, units)
+        labels = loss.targets(target[None] if each else target, shape)
+        weights = np.full(shape[:-1], 1 / self.batch)
+        if mask is not None:
+            weights *= checked_mask(np.asarray(mask)[None], shape[:-1])
+        return labels, weights
 
     def _input(self, x):
         """(B, N) in the precision of the network, checked."""

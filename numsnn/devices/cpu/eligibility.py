@@ -17,10 +17,10 @@ from ..eligibility import Eligible, Factors, Passed, units_of
 from ..jit import INLINE, compiled, fingerprint, jitable, prepare, written_function
 from ..tiny import flush_tiny, restore
 from .fields import gather, private, scatter
-from .population import Shape as Steps, copied, flat, shape_of, tiled, valid_lengths
+from .population import copied, flat, shape_of, tiled, valid_lengths
 from .population_kernels import Carried, Stored, forward_kernel
 from .rows import U
-from .step import shifted
+from .step import at, pointed, shifted
 
 
 class Shape(NamedTuple):
@@ -31,9 +31,15 @@ class Shape(NamedTuple):
     rows: int           # inputs of each current
 
 
+class Traces(NamedTuple):
+    """`Eligible` as vectors; each component by itself, so that LLVM sees that they do not overlap."""
+    state: Any          # State
+    out: Any
+    sums: Any
+
+
 class Constants(NamedTuple):
-    k: Any              # constants of the surrogate
-    unit: tuple         # (Out, State) of arrays (C + 1): the unit vectors
+    k: Any                  # constants of the surrogate
     learned: np.ndarray     # indices of fields of Params
     factors: Factors
 
@@ -105,25 +111,40 @@ def _advance(eligible, row, rows, wide, states, drive, x, first, signal, factors
 def eligibility_kernel(model, spike, slope, activation):
     """The loop, specialised for a model, a surrogate and an activation.
 
-    passed: Neurons of arrays (S * B * N), coefficients (N).  rows (S * B * K).  signal, through: S * B * N.
+    passed: Neurons of arrays (S * B * N), coefficients (N).  rows: (S * B * K).  signal, through: (S * B *
+    N).  fixed: addresses of what stays the same from call to call.
     """
     prepare()
     functions = model.step_adjoint, spike, slope, activation.value, activation.slope
     adjoint, spike, slope, act, act_slope = map(jitable, functions)
-    components, n_inputs = len(model.State._fields), len(model.Inputs._fields)
+    Inputs, State, Params, Out = model.Inputs, model.State, model.Params, model.Out
+    components, n_inputs = len(State._fields), len(Inputs._fields)
+    # where in `fixed` the addresses stand, in the order of Space
+    of_state, of_params = n_inputs, n_inputs + components
+    n_here = of_params + len(Params._fields)
+    of_unit_state = 2 * n_here + len(Out._fields)
+    others = of_unit_state + components
     mark = fingerprint(*functions)
 
-    @compiled(mark, model.State, *functions)
-    def eligibility(shape, passed, constants, rows, signal, through, eligible, buffers, lengths):
+    @compiled(mark, State, *functions)
+    def eligibility(shape, passed, constants, rows, signal, through, fixed, lengths):
         mark  # noqa: B018  part of the cache key
         word = flush_tiny()
-        k, unit, learned, factors = constants
+        k, learned, factors = constants
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units, wide = U(shape.steps), U(shape.batch), U(shape.units), U(shape.wide)
         n_rows, n_learned = U(shape.rows), U(learned.shape[0])
-        (current, states, params), unit = private(passed), private(unit)
-        x, given, through, eligible = private(rows), private(signal), private(through), private(eligible)
-        (here, jacobian), (drive, learning, one) = private(buffers[0]), private(buffers[1])
+        (current, states, params), x, given = private(passed), private(rows), private(signal)
+        through = private(through)
+        here = Neurons(pointed(Inputs, x, fixed, 0), pointed(State, x, fixed, of_state),
+                       pointed(Params, x, fixed, of_params))
+        jacobian = Neurons(pointed(Inputs, x, fixed, n_here), pointed(State, x, fixed, n_here + of_state),
+                           pointed(Params, x, fixed, n_here + of_params))
+        unit = pointed(Out, x, fixed, 2 * n_here), pointed(State, x, fixed, of_unit_state)
+        eligible = Traces(pointed(State, x, fixed, others), at(x, fixed[others + components]),
+                          at(x, fixed[others + components + 1]))
+        drive, learning = at(x, fixed[others + components + 2]), at(x, fixed[others + components + 3])
+        one = at(x, fixed[others + components + 4])
         for n in range(units):
             scatter(here.params, n, gather(params, n))
         for b in range(batch):
@@ -153,52 +174,61 @@ def eligibility_kernel(model, spike, slope, activation):
     return eligibility
 
 
-def eligibility_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None,
-                        output: str) -> Passed:
-    model, surrogate, recur = dynamics.model, dynamics.surrogate, dynamics.recur
+def eligibility_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, output: str,
+                        eligible: Eligible) -> Passed:
+    model, recur, space = dynamics.model, dynamics.recur, _space(dynamics, output, eligible)
     (steps, batch, units), dtype = x[0].shape, x[0].dtype
     make = np.empty if start.lengths is None else np.zeros      # padded steps hand out zeros
-    out = with_fields(model.Out, {output, recur}, lambda name: make((steps, batch, units), dtype))
+    out = with_fields(model.Out, {output, recur}, lambda name: make(steps * batch * units, dtype))
     now = with_fields(model.Out, {recur}, lambda name: np.array(start.last, dtype))
-    states = model.State(*(np.empty((steps, batch, units), dtype) for _ in model.State._fields))
-    state, shape = copied(start.state), shape_of(x)
-    kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation, recur)
-    kernel(Steps(*shape), flat(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
-           Carried(flat(state), flat(now)), Stored(flat(states), flat(out)), recurrent, None,
-           valid_lengths(start.lengths, steps, batch))
-    return Passed(start, output, x, states, out, state, getattr(now, recur) if recur else None)
+    states = model.State(*(np.empty(steps * batch * units, dtype) for _ in model.State._fields))
+    state, shape, currents = copied(start.state), shape_of(x), flat(x)
+    coefficients = start.coefficients if shape.group == 1 else tiled(start.coefficients, shape.group)
+    space.forward(shape, currents, coefficients, space.k, Carried(flat(state), flat(now)),
+                  Stored(states, out), recurrent, None, valid_lengths(start.lengths, steps, batch))
+    return Passed(start, output, currents, states, out, state, getattr(now, recur) if recur else None)
 
 
 def eligibility_step(dynamics: Dynamics, passed: Passed, rows: np.ndarray, signal: np.ndarray,
                      learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
-    model, surrogate, (steps, batch, units) = dynamics.model, dynamics.surrogate, signal.shape
-    dtype, wide, start = signal.dtype, eligible.sums.shape[2], passed.start
-    through = model.Inputs(*(np.zeros_like(signal) for _ in model.Inputs._fields))
-    kernel = eligibility_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
-    constants = Constants(surrogate.typed(dtype), units_of(model, passed.output, dtype), learned,
-                          Factors(*map(dtype.type, factors)))
-    kernel(Shape(steps, batch, units, wide, rows.shape[2]),
-           Neurons(flat(passed.current), flat(passed.states), start.coefficients), constants,
-           rows.reshape(-1), signal.reshape(-1), flat(through), _flat(eligible),
-           _buffers(model, wide, dtype), valid_lengths(start.lengths, steps, batch))
-    return through
+    (steps, batch, units), start = signal.shape, passed.start
+    space, real = _space(dynamics, passed.output, eligible), signal.dtype.type
+    through = dynamics.model.Inputs(*(np.zeros(signal.size, real) for _ in dynamics.model.Inputs._fields))
+    constants = Constants(space.k, learned, Factors(real(factors.kappa), real(factors.keep)))
+    space.step(Shape(steps, batch, units, eligible.sums.shape[2], rows.shape[2]),
+               Neurons(passed.current, passed.states, start.coefficients), constants,
+               rows.reshape(-1), signal.reshape(-1), through, space.fixed,
+               valid_lengths(start.lengths, steps, batch))
+    return type(through)(*(a.reshape(signal.shape) for a in through))
 
 
-def _flat(eligible):
-    """Of vectors, each component by itself: LLVM must see that they do not overlap."""
-    return Eligible(tuple(a.reshape(-1) for a in eligible.state), eligible.out.reshape(-1),
-                    eligible.sums.reshape(-1))
+class Space(NamedTuple):
+    """What stays the same from call to call."""
+    forward: Any            # compiled loops
+    step: Any
+    k: Any                  # constants of the surrogate
+    arrays: tuple           # the next ones, which live as long as their addresses are used
+    fixed: np.ndarray       # addresses of working space, unit vectors, traces, and more working space
 
 
-def _buffers(model, wide, dtype):
-    """((here, Jacobian), (drive, signal, one)): working space for a sample.
-
-    Coefficients behind the last neuron are 1: a model may divide by them.
-    """
-    n = len(model.State._fields) + 1
-
-    def neurons(size, params):
-        return Neurons(*(kind(*(fill(size, dtype) for _ in kind._fields)) for kind, fill in (
-            (model.Inputs, np.zeros), (model.State, np.zeros), (model.Params, params))))
-    return ((neurons(wide, np.ones), neurons(n * wide, np.zeros)),
-            (np.zeros(n * wide, dtype), np.zeros(wide, dtype), np.ones(1, dtype)))
+def _space(dynamics, output, eligible):
+    """The space of these traces, made at the first call."""
+    if "cpu" not in eligible.space:
+        model, surrogate, dtype = dynamics.model, dynamics.surrogate, eligible.sums.dtype
+        functions = model, surrogate.spike, surrogate.slope, dynamics.activation
+        wide, n = eligible.sums.shape[2], len(model.State._fields) + 1
+        kinds = model.Inputs, model.State, model.Params
+        arrays = []
+        for size in (wide, n * wide):
+            # coefficients behind the last neuron are 1: a model may divide by them
+            arrays += [np.full(size, float(kind is model.Params and size == wide), dtype)
+                       for kind in kinds for _ in kind._fields]
+        for unit in units_of(model, output, dtype):
+            arrays += unit
+        arrays += [*eligible.state, eligible.out, eligible.sums]
+        arrays += [np.zeros(n * wide, dtype), np.zeros(wide, dtype), np.ones(1, dtype)]
+        addresses = np.array([a.ctypes.data for a in arrays], np.int64)
+        eligible.space["cpu"] = Space(
+            forward_kernel(*functions, dynamics.recur), eligibility_kernel(*functions),
+            surrogate.typed(dtype), tuple(arrays), addresses)
+    return eligible.space["cpu"]

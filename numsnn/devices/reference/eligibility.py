@@ -14,7 +14,7 @@ from ..eligibility import Eligible, Factors, Passed, units_of
 
 
 def eligibility_forward(population_forward: Callable, dynamics: Dynamics, x: Any, start: Start,
-                        recurrent: Recurrent | None, output: str) -> Passed:
+                        recurrent: Recurrent | None, output: str, eligible: Eligible) -> Passed:
     fields = tuple({output, dynamics.recur} - {None})
     run = population_forward(dynamics, x, start, recurrent, Want(fields, False, True))
     return Passed(start, output, run.tape.current, run.tape.states, run.out, run.state, run.last)
