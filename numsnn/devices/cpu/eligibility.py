@@ -107,23 +107,42 @@ def _advance(eligible, row, rows, wide, states, drive, x, first, signal, factors
     return written_function(source + "\n    ".join(text), U=U, shifted=shifted)
 
 
+@jitable
+def bring_on(eligible, row, jacobian, working, given, learned, factors, sizes):
+    """One step of all rows of a sample, the first of which is `row`."""
+    (drive, learning, one), (x, first), (rows, wide, n) = working, given, sizes
+    for g in range(len(jacobian.inputs)):
+        copy(drive, jacobian.inputs[g], n)
+        advance(eligible, row, rows, wide, jacobian.states, drive, x, first, learning, factors)
+        row += rows
+    for q in range(learned.shape[0]):
+        copy(drive, jacobian.params[learned[q]], n)
+        advance(eligible, row, U(1), wide, jacobian.states, drive, one, U(0), learning, factors)
+        row += U(1)
+
+
+def places(model):
+    """Where in a Space the addresses of State, Params, a Jacobian, unit states, traces, the rest begin."""
+    of_state = len(model.Inputs._fields)
+    of_params = of_state + len(model.State._fields)
+    n_here = of_params + len(model.Params._fields)
+    of_unit_state = 2 * n_here + len(model.Out._fields)
+    others = of_unit_state + len(model.State._fields)
+    return of_state, of_params, n_here, of_unit_state, others, others + len(model.State._fields)
+
+
 @lru_cache(None)
 def eligibility_kernel(model, spike, slope, activation):
     """The loop, specialised for a model, a surrogate and an activation.
 
-    passed: Neurons of arrays (S * B * N), coefficients (N).  rows: (S * B * K).  signal, through: (S * B *
-    N).  fixed: addresses of what stays the same from call to call.
+    passed: Neurons of arrays (S * B * N), coefficients (N).  fixed: addresses of a Space.
     """
     prepare()
     functions = model.step_adjoint, spike, slope, activation.value, activation.slope
     adjoint, spike, slope, act, act_slope = map(jitable, functions)
     Inputs, State, Params, Out = model.Inputs, model.State, model.Params, model.Out
     components, n_inputs = len(State._fields), len(Inputs._fields)
-    # where in `fixed` the addresses stand, in the order of Space
-    of_state, of_params = n_inputs, n_inputs + components
-    n_here = of_params + len(Params._fields)
-    of_unit_state = 2 * n_here + len(Out._fields)
-    others = of_unit_state + components
+    of_state, of_params, n_here, of_unit_state, others, rest = places(model)
     mark = fingerprint(*functions)
 
     @compiled(mark, State, *functions)
@@ -141,10 +160,8 @@ def eligibility_kernel(model, spike, slope, activation):
         jacobian = Neurons(pointed(Inputs, x, fixed, n_here), pointed(State, x, fixed, n_here + of_state),
                            pointed(Params, x, fixed, n_here + of_params))
         unit = pointed(Out, x, fixed, 2 * n_here), pointed(State, x, fixed, of_unit_state)
-        eligible = Traces(pointed(State, x, fixed, others), at(x, fixed[others + components]),
-                          at(x, fixed[others + components + 1]))
-        drive, learning = at(x, fixed[others + components + 2]), at(x, fixed[others + components + 3])
-        one = at(x, fixed[others + components + 4])
+        eligible = Traces(pointed(State, x, fixed, others), at(x, fixed[rest]), at(x, fixed[rest + 1]))
+        drive, learning, one = at(x, fixed[rest + 2]), at(x, fixed[rest + 3]), at(x, fixed[rest + 4])
         for n in range(units):
             scatter(here.params, n, gather(params, n))
         for b in range(batch):
@@ -157,18 +174,11 @@ def eligibility_kernel(model, spike, slope, activation):
                 differentiate(adjoint, here, f, unit, jacobian, wide)
                 for n in range(units):
                     learning[n] = given[o + n]
-                row = first
                 for g in range(n_inputs):
                     for n in range(units):
                         through[g][o + n] = given[o + n] * jacobian.inputs[g][U(components) * wide + n]
-                    copy(drive, jacobian.inputs[g], U(components + 1) * wide)
-                    advance(eligible, row, n_rows, wide, jacobian.states, drive, x, (t * batch + b) * n_rows,
-                            learning, factors)
-                    row += n_rows
-                for q in range(n_learned):
-                    copy(drive, jacobian.params[learned[q]], U(components + 1) * wide)
-                    advance(eligible, row, U(1), wide, jacobian.states, drive, one, U(0), learning, factors)
-                    row += U(1)
+                bring_on(eligible, first, jacobian, (drive, learning, one), (x, (t * batch + b) * n_rows),
+                         learned, factors, (n_rows, wide, U(components + 1) * wide))
         restore(word)
 
     return eligibility
