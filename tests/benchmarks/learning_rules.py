@@ -3,11 +3,14 @@
     python tests/benchmarks/learning_rules.py cosines --ecg qtdb_coded [--fsdd fsdd_recordings.zip]
     python tests/benchmarks/learning_rules.py costs
     python tests/benchmarks/learning_rules.py results --ecg qtdb_coded [--epochs 100] [--rules bptt eprop]
+    python tests/benchmarks/learning_rules.py recall [--epochs 100] [--rules bptt eprop]
 
 cosines: between the gradient of a rule and that of BPTT, parameter by parameter, of the network of recipe
 srnn-ecg (as it is drawn, and trained: model srnn-ecg) and of 128 recurrent ALIF neurons that hear spoken
 digits; loss in each step.  costs: time of a step of the ECG network, a batch of 64 and a stream of one, and
-the peak of traced memory.  results: the ECG network trained by each rule.  One thread.
+the peak of traced memory.  results: the ECG network trained by each rule.  recall: 50 adaptive neurons that
+learn to say which of two kinds of cue came more often, some time after the last (Bellec et al. 2020, evidence
+accumulation, of another length).  One thread.
 """
 
 import argparse
@@ -168,10 +171,47 @@ def results(options):
         print(f"| {name} | {accuracy:.4f} | {seconds:.2f} |", flush=True)
 
 
+CUES, CUE, PAUSE, DELAY, ANSWER, GROUP = 5, 6, 3, 30, 10, 10
+
+
+def evidence(n, seed):
+    """n sequences: five cues from the left or the right, a delay, and the question which were more.
+
+    40 inputs: ten for each side, ten that say when to answer, ten of noise; only the answer's steps count.
+    """
+    rng = np.random.default_rng(seed)
+    right = rng.integers(0, 2, (n, CUES))
+    rates = np.zeros((CUES * (CUE + PAUSE) + DELAY + ANSWER, n, 4))
+    rates[:, :, 3] = 0.02
+    for c in range(CUES):
+        now = slice(c * (CUE + PAUSE), c * (CUE + PAUSE) + CUE)
+        rates[now, :, :2] = 0.4 * (right[:, c, None] == (0, 1))
+    rates[-ANSWER:, :, 2] = 0.4
+    counts = np.zeros(rates.shape[:2], bool)
+    counts[-ANSWER:] = True
+    label = right.sum(1) * 2 > CUES
+    return ns.Dataset(rng.random((*rates.shape[:2], 4 * GROUP)) < np.repeat(rates, GROUP, 2),
+                      np.repeat(label[None].astype(int), len(rates), 0), mask=counts, time_first=True)
+
+
+def recall(options):
+    print(f"{options.epochs} epochs\n\n| rule | test accuracy | seconds an epoch |\n| --- | --- | --- |")
+    train, valid, test = evidence(1024, 1), evidence(256, 2), evidence(1024, 3)
+    for name in options.rules:
+        hidden = ns.ALIF(50, recurrent=True, tau_mem=20, tau_adp=100, v_threshold=0.1)
+        net = ns.Network(ns.Dense(40, 50), hidden, ns.Dense(50, 2), ns.LI(2, tau_mem=20), seed=0)
+        rule = {"name": "fptt", "every": 17} if name == "fptt" else RULES[name]
+        started = time.thread_time()
+        ns.fit(net, train, valid, loss=ns.loss.CrossEntropy("mean"), optimizer=ns.optim.Adam(5e-3), rule=rule,
+               epochs=options.epochs, batch_size=64, progress=False)
+        seconds = (time.thread_time() - started) / options.epochs
+        print(f"| {name} | {ns.evaluate(net, test).accuracy:.4f} | {seconds:.2f} |", flush=True)
+
+
 if __name__ == "__main__":
     shown = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
-    parser.add_argument("what", choices=("cosines", "costs", "results"))
+    parser.add_argument("what", choices=("cosines", "costs", "results", "recall"))
     parser.add_argument("--ecg", help="folder of the coded QT Database; None: synthetic")
     parser.add_argument("--fsdd", help="recordings of spoken digits, a zip file or folder")
     parser.add_argument("--epochs", type=int, default=100)
@@ -179,4 +219,5 @@ if __name__ == "__main__":
     parser.add_argument("--rules", nargs="+", default=list(RULES), choices=list(RULES))
     ns.set_num_threads(1)
     chosen = parser.parse_args()
-    {"cosines": cosines, "costs": costs, "results": results}[chosen.what](chosen)
+    commands = {"cosines": cosines, "costs": costs, "results": results, "recall": recall}
+    commands[chosen.what](chosen)

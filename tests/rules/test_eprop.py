@@ -271,6 +271,26 @@ def test_devices_and_pieces_give_the_same_bits(rng):
         np.testing.assert_array_equal(answer, y_t)
 
 
+def test_several_currents_and_products_of_each_in_compiled_loops(rng):
+    """Recurrent gated neurons, more of them than fill a row of traces."""
+    x, labels = data(rng, classes=11)
+    found = []
+    for device in ("reference", "cpu"):
+        net = ns.Network(ns.Dense(N_IN, 44), ns.LSTM(11, recurrent=True), dtype="float64", device=device)
+        found.append(eprop(net, x, labels).gradients())
+    same(found[1], found[0], bound=1e-14)
+
+
+def test_a_sequence_goes_on_from_a_state(rng):
+    net, (x, _) = layered(ns.OverTime("mean"), recurrent=True), data(rng)
+    _, state = net.run(x[:5])
+    trace = ns.rules.EProp(net, batch=BATCH)
+    trace.reset(state)
+    for x_t in x[5:]:
+        y = trace.step(x_t)
+    np.testing.assert_array_equal(y, net.run(x)[0])
+
+
 def test_any_number_of_threads_gives_the_same_bytes(rng):
     x, y = rng.random((60, 40, N_IN)) < 0.4, rng.integers(0, N, (60, 40))
     found, threads = [], ns.get_num_threads()
