@@ -26,6 +26,7 @@ from .online import Online
 from .ottt import OTTT, SLTT
 
 STEPS = 32          # that go through a chunk together: as many as stay in the cache
+MATRICES = 0, 0, 1  # their stream of random numbers, beside those of epochs and batches
 RULES: dict[str, type[Online]] = {"eprop": EProp, "ottt": OTTT, "sltt": SLTT}
 
 
@@ -38,7 +39,7 @@ class Rule:
     def __init__(self, net: Network, loss: Loss, name: str, settings: Mapping[str, Any], seed: int):
         self.name, self.settings, self.make = name, dict(settings), RULES[name]
         check_settings(name, self.settings, self.make)
-        one = self._online(net, loss, 1, np.random.default_rng([seed, len(RULES)]))
+        one = self._online(net, loss, 1, np.random.default_rng([seed, *MATRICES]))
         self.feedback: Feedback | None = getattr(one, "feedback", None)
 
     @property

@@ -78,6 +78,11 @@ class EProp(Online):
         top = self.columns[-1]
         leak, self.gain = top.at_rest(top.population.output)
         reads_membrane = top.population.output == "v"
+        one_current = len(top.model.Inputs._fields) == 1
+        if reads_membrane and one_current and len(self.columns) > 1 and not self.gain.any():
+            raise ValueError(f"EProp: the membranes of {top.place.population}, {top.population.describe()}, "
+                             f"do not feel the current of the same step, and no error gets back through "
+                             f'them; read out by ns.LI(n), or use rule="bptt"')
         own = float(leak.astype(np.float64).mean()) if reads_membrane else 0.0
         self._of_readout = own if self.kappa is None else self.kappa
         self.matrices = self.feedback.matrices(self.columns)

@@ -59,7 +59,8 @@ class Online:
         if over.of != "value" or over.reduce not in LINEAR:
             raise ValueError(f"{rule}: what {over.describe()} makes of a step is known at the end only, when "
                              f"no step is kept; " + _EACH)
-        if self.columns[-1].population.output != "v":
+        top = self.columns[-1]
+        if top.population.output != "v" or len(top.model.Inputs._fields) > 1:
             raise ValueError(f"{rule}: an answer at the end of a sequence is one of membranes (LI, or a "
                              f"population with output=\"v\"); " + _EACH)
         return AtEnd(self.net.loops, over, self.batch)

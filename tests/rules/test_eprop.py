@@ -392,3 +392,11 @@ def test_a_device_without_loops_is_refused(monkeypatch):
     monkeypatch.delattr(get("reference"), "eligibility_step")
     with pytest.raises(ValueError, match='no loops on device "reference"'):
         ns.rules.EProp(layered())
+
+
+def test_a_readout_that_no_error_passes_is_refused():
+    """One whose membrane feels a current a step late only."""
+    late = ns.CSiLIF(N, output="v", b=0.0)
+    net = ns.Network(ns.Dense(N_IN, 5), ns.LIF(5), ns.Dense(5, N), late, device="reference")
+    with pytest.raises(ValueError, match="do not feel the current"):
+        ns.rules.EProp(net).step(np.ones((1, N_IN)))
