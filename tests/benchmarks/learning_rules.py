@@ -122,13 +122,14 @@ def costs(options):
         print(f"| {rule} | {1e3 * seconds:.0f} | {seconds / reference:.1f} |", flush=True)
     one, label = rng.random((1, 4)).astype("f4"), np.array([0])
     net, optimizer = ecg(), ns.optim.SGD(1e-4)
-    trace = ns.rules.EProp(net)
+    trace, (_, state) = ns.rules.EProp(net), net.step(one)
 
     def learn():
         trace.step(one, label)
         optimizer.update(net.params, trace.gradients())
     print("\nstreaming, one sample, microseconds a step:")
-    for what, run in (("net.step", lambda: net.step(one)), ("EProp.step", lambda: trace.step(one, label)),
+    for what, run in (("net.step", lambda: net.step(one, state)),
+                      ("EProp.step", lambda: trace.step(one, label)),
                       ("EProp.step, gradients, update", learn)):
         seconds = fastest(lambda run=run: [run() for _ in range(500)], 5) / 500
         print(f"  {what}: {1e6 * seconds:.0f}", flush=True)
