@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from . import datasets, energy, layers, loss, models, moved, neurons, nir, optim, ranks
+from . import datasets, energy, layers, loss, models, moved, neurons, nir, optim, ranks, rules
 from .datasets import Dataset, FormatError
 from .devices.threads import get_num_threads, set_num_threads
 from .export import ExportError, IntegerNetwork, export_c, quantise
@@ -85,7 +85,7 @@ __all__ = [
     "Ternary", "Threshold", "TimeDistributed", "TrainingDiverged", "TrainingWarning", "audio",
     "check_gradients", "check_loss", "datasets", "diagnose", "encode", "energy", "evaluate", "export_c",
     "fit", "get_num_threads", "init", "layers", "load", "loss", "metrics", "models", "neurons", "nir",
-    "optim", "plot", "population", "predict", "quantise", "ranks", "regularise", "report", "save",
+    "optim", "plot", "population", "predict", "quantise", "ranks", "regularise", "report", "rules", "save",
     "set_num_threads", "surrogate", "warm_up",
 ]
 __all__ += layers.models.__all__

@@ -18,7 +18,8 @@ CALLS = (("02_gradient_by_hand.py",),
          ("10_ecg_cells.py", "--quick", "--cells", "lif", "relu", "gru", "bilstm", "arlif"),
          ("11_fashion_rows.py", "--quick", "--cells", "arlif", "lif", "rnn"),
          ("12_microcontroller.py", "--epochs", "2"),
-         ("13_nir.py", "--epochs", "2"))
+         ("13_nir.py", "--epochs", "2"),
+         ("15_new_patient.py", "--quick"))
 
 
 TAKE_DATA = [path.name for path in sorted(EXAMPLES.glob("*.py")) if "--quick" in path.read_text()]

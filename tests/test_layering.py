@@ -8,12 +8,13 @@ import numsnn
 
 ROOT = Path(numsnn.__file__).parent
 ORDER = ("moved", "checked", "packages", "signals", "neurons", "devices", "ranks", "layers", "loss", "optim",
-         "network", "formats", "files", "models", "nir", "datasets", "export", "training", "energy",
+         "network", "rules", "formats", "files", "models", "nir", "datasets", "export", "training", "energy",
          "reports", "recipes", "sweeps", "bench", "guide", "cli")
 ENTRANCE = ("__init__", "__main__")                 # they may import anything, and nothing imports them
 RUN_TIME = {"numpy", "numba", "llvmlite", "scipy", "h5py", "matplotlib"}
 NO_NUMBA = ("neurons", "signals/spikes.py", "signals/events.py", "devices/reference", "devices/access.py",
-            "devices/buffers.py", "devices/contract.py", "devices/norm.py", "layers", "network")
+            "devices/buffers.py", "devices/contract.py", "devices/eligibility.py", "devices/norm.py",
+            "layers", "network", "rules")
 
 
 def python_files(below=ROOT):

@@ -19,6 +19,12 @@
     sum_pool_backward(dy, geometry, scale) -> dx
     population_forward(dynamics, x, start, recurrent, want) -> Run
     population_backward(dynamics, tape, recurrent, gradients, learn) -> PopulationGradients
+    eligibility_forward(dynamics, x, start, recurrent, output, eligible) -> Passed
+    eligibility_step(dynamics, passed, rows, signal, learned, factors, eligible) -> Inputs
+        a population and its traces over a few steps, for rules without a tape (devices/eligibility.py);
+        rows (S, B, K): what comes into each neuron; signal (S, B, N); learned: indices of fields of Params;
+        eligible is changed in place; the gradients of the currents by the signal of the same step come back.
+        A device may lack both
     softmax_cross_entropy(y, labels, weights) -> (loss, dy)
         sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,)
         float64.  A device may take exp of less than -60 for zero

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-PAGES = ("start", "axes", "neurons", "own-neuron", "delays", "training", "not-learning", "data", "streaming",
-         "microcontroller", "nir", "gpu", "cluster", "energy", "inside")
+PAGES = ("start", "axes", "neurons", "own-neuron", "delays", "training", "not-learning", "learning-rules",
+         "data", "streaming", "microcontroller", "nir", "gpu", "cluster", "energy", "inside")
 
 
 def names() -> list[str]:

@@ -23,6 +23,7 @@ ROOMS = {
     "loss": "numsnn.loss",
     "optim": "numsnn.optim",
     "network": "numsnn.network",
+    "rules": "numsnn.rules",
     "files": "numsnn.files",
     "models": "numsnn.models",
     "nir": "numsnn.nir",

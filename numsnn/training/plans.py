@@ -12,17 +12,22 @@ from ..loss import Loss
 from ..network.memory import Plan, within
 from ..network.network import Network
 from ..ranks import Ranks
+from ..rules.batch import Pieces, Rule
 from ..signals.integers import is_whole
 from ..signals.spikes import Spikes
+from . import rules
 from .regularise import Regulariser
 
 
 def of(net: Network, loss: Loss, checkpoint_every: int | None, memory: int | None, tbptt: int | None,
-       regularisers: Sequence[Regulariser], ranks: Ranks) -> Callable[[AnyBatch], Plan]:
+       regularisers: Sequence[Regulariser], ranks: Ranks,
+       rule: Rule | Pieces | None = None) -> Callable[[AnyBatch], Plan]:
     """Function of a batch: the plan for it, the same on all ranks.
 
     ValueError where the arguments of `fit` that decide it do not go together.
     """
+    rules.refuse(rule, ranks, tbptt=tbptt, regularisers=regularisers, checkpoint_every=checkpoint_every,
+                 memory=memory)
     if tbptt is not None:
         net.require_causal("be trained by truncated BPTT")
     if memory is None:

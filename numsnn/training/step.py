@@ -19,6 +19,7 @@ from ..network.memory import Plan
 from ..network.network import Network
 from ..optim import Optimizer
 from ..ranks import ALONE, Ranks
+from ..rules.batch import Pieces, Rule
 from .regularise import Regulariser
 from .sharing import initial_state
 
@@ -40,10 +41,16 @@ class Step(NamedTuple):
     plan: Callable[[AnyBatch], Plan]
     weight_bits: int | None = None
     ranks: Ranks = ALONE
+    rule: Rule | Pieces | None = None       # None: backpropagation through time
 
     def share(self, samples: int) -> tuple[int, int]:
         """(first, last) of a batch's samples that this rank works on."""
         return chunking.share(self.net, samples, self.ranks)[3:5]
+
+    def begin(self) -> None:
+        """An epoch begins."""
+        if isinstance(self.rule, Pieces):
+            self.rule.fptt.begin()
 
     def options(self, batch: AnyBatch) -> dict:
         """What `loss_and_gradients` is told about a batch besides its data."""
@@ -75,6 +82,9 @@ def _gradients(step, batch, share, **begin):
     """Loss and gradients of a batch, those of all ranks together where it is a share."""
     net, given, how = step.net, batch.whole or batch, {**begin, **step.options(batch)}
     with rounded(net, step.weight_bits):
+        if isinstance(step.rule, Rule):
+            return step.rule.loss_and_gradients(net, step.loss, batch.x, given.y, mask=given.mask,
+                                                lengths=given.lengths, rng=begin["rng"])
         if share is None:
             return net.loss_and_gradients(step.loss, batch.x, given.y, mask=given.mask, lengths=given.lengths,
                                           **how)
@@ -96,7 +106,10 @@ def _truncated(step, tbptt, batch, rng, where, share):
         total = total + result.loss if label_per_step else result.loss
         state = result.state
         _stop_if_state_is_not_finite(step, state, batch, f"{where}, steps {first} to {last - 1}")
-        if step.step_inside:
+        if isinstance(step.rule, Pieces):
+            projected += optimizer.update(net.params, step.rule.fptt.gradients(result.grads))
+            step.rule.fptt.updated()
+        elif step.step_inside:
             projected += optimizer.update(net.params, result.grads)
         elif sums is None:
             sums = result.grads

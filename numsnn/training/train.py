@@ -23,7 +23,7 @@ from ..network.gradients import refuse_ranks
 from ..network.network import Network
 from ..optim import Optimizer
 from ..ranks import over
-from . import arguments, plans, sharing
+from . import arguments, plans, rules, sharing
 from .begin import begin
 from .evaluation import AnyLoss, Evaluation, evaluate, measure, predict
 from .history import History
@@ -87,7 +87,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
         checkpoint: Path | str | None = None, resume: bool = False, facts: dict | None = None,
         regularisers: Sequence[Regulariser] = (), checkpoint_every: int | None = None,
         memory: int | None = None, weight_bits: int | None = None, comm: Any = None,
-        sums: str = "exact") -> History:
+        sums: str = "exact", rule: str | dict = "bptt") -> History:
     """Train a network; the history of its epochs.
 
     train, valid, watch: data sets; loss and accuracy on `valid`, and on those of `watch` by their names, are
@@ -98,23 +98,22 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     loss: of numsnn.loss, or a function (y, target) -> (value, dy), see Own there.  optimizer: numsnn.optim.
     seed: of shuffling and of random initial states, which depend on (seed, epoch, batch) only.
     callbacks: functions of an Epoch (what it says holds); one that returns True ends the training.
-    tbptt: truncated backpropagation: sequences are cut into segments of so many steps; the state goes on, the
-    gradient does not.  step_inside: update after each segment, or after the sequence with their sum.
+    tbptt: truncated BPTT: sequences are cut into segments of so many steps; the state goes on, the gradient
+    does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
     weight_bits: train for weights of so many bits, as ns.quantise rounds them: gradients are those of the
-    rounded weights, updates go to the full ones.
-    checkpoint_every: less memory for more time, see Network.loss_and_gradients.
+    rounded weights.  checkpoint_every: less memory for more time, see Network.loss_and_gradients.
     memory: bytes that the arrays of a training step may take; checkpoint_every (on a GPU first the samples of
     a chunk) is chosen for each size of batch, or a ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
     as if never interrupted.  It is tried before the first epoch; a warning says where a training is
-    overwritten, or where there is none to resume.  facts: what else the file is to say of the training.
-    comm: an mpi4py communicator whose ranks work on each batch together, all given the same; rank 0 writes
-    and speaks.  sums: "exact", the same bytes for any number of ranks, or "fast" (see numsnn.ranks).
+    overwritten, or none is there to resume.  facts: what else the file is to say of the training.  comm: an
+    mpi4py communicator whose ranks work on each batch together, all given the same; rank 0 writes and speaks.
+    sums: "exact", the same bytes for any number of ranks, or "fast" (see numsnn.ranks).
+    rule: "bptt", or of numsnn.rules "eprop", "ottt", "sltt", "fptt", or a dict of "name" and its settings.
 
-    A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, Ctrl-C or an error,
-    with keep_best the network has the weights of the best epoch until then.
-    TrainingDiverged: epoch, batch and layer where the loss or a gradient is not finite.
+    A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, with keep_best the
+    network has the weights of the best epoch until then.  TrainingDiverged: where a number is not finite.
     """
     with over(comm, sums).guarded() as ranks:
         arguments.check(net, train, valid, watch, optimizer)
@@ -123,16 +122,17 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
         arguments.check_flags(keep_best=keep_best, step_inside=step_inside, progress=progress, resume=resume)
         monitor, direction = arguments.monitored(monitor, direction, patience, valid, watch)
         regularisers, callbacks = arguments.all_regularisers(regularisers), arguments.all_callable(callbacks)
-        plan = plans.of(net, loss := as_loss(loss), checkpoint_every, memory, tbptt, regularisers, ranks)
+        how, tbptt, step_inside = rules.of(rule, net, loss := as_loss(loss), seed, resume, tbptt, step_inside)
+        plan = plans.of(net, loss, checkpoint_every, memory, tbptt, regularisers, ranks, how)
         step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan, arguments.bits(weight_bits),
-                    ranks)
+                    ranks, how)
         course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
                          callbacks, progress and ranks.root, checkpoint, arguments.own_facts(facts), memory)
         return _run(course, _start(course, History(monitor=monitor, direction=direction), resume), keep_best)
 
 
 # What of `fit` decides which loops are compiled.
-COMPILED = ("tbptt", "step_inside", "regularisers", "checkpoint_every", "memory")
+COMPILED = ("tbptt", "step_inside", "regularisers", "checkpoint_every", "memory", "rule")
 
 
 def warm_up(net: Network, data: Dataset, *, loss: AnyLoss, optimizer: Optimizer, **how: Any) -> float:
@@ -240,6 +240,7 @@ def _trained(course, epoch, bar):
     row = {"epoch": epoch, "loss": 0.0, "learning_rate": float(optimizer.lr * optimizer.schedule(epoch)),
            "gradient_norm": 0.0, "projected": 0}
     order = np.random.default_rng([course.seed, epoch])
+    step.begin()
     batches = sharing.batches(train, course.batch_size, order, step.ranks, step.share)
     for number, batch in enumerate(plans.sent(step.net, batches, step.plan, course.memory is None)):
         rng = np.random.default_rng([course.seed, epoch, number])

@@ -23,8 +23,9 @@ from good_arguments import GOOD
 import numsnn as ns
 
 PACKAGE = Path(ns.__file__).parent
-ROOMS = tuple("""numsnn numsnn.layers numsnn.loss numsnn.optim numsnn.neurons.surrogate numsnn.signals.encode
-    numsnn.signals.audio numsnn.signals.events numsnn.datasets numsnn.formats numsnn.energy
+ROOMS = tuple("""numsnn numsnn.layers numsnn.loss numsnn.optim numsnn.rules numsnn.neurons.surrogate
+    numsnn.signals.encode numsnn.signals.audio numsnn.signals.events numsnn.datasets numsnn.formats
+    numsnn.energy
     numsnn.training.metrics numsnn.training.init numsnn.training.regularise numsnn.reports.plot
     numsnn.reports.describe numsnn.datasets.babi numsnn.datasets.braille numsnn.datasets.cameras
     numsnn.datasets.converted numsnn.datasets.mnist numsnn.datasets.qtdb numsnn.datasets.recordings
@@ -45,6 +46,7 @@ METHODS = {
               "jittered moved steps bin rows frames sorted",
     "flat_events": "keep slice shifted pool moved bin",
     "optimizer": "update rate", "sgd": "update", "schedule": "__call__",
+    "eprop": "step gradients reset", "ottt": "step gradients reset", "fptt": "gradients",
     "loss": "__call__ check", "mse": "__call__", "count": "__call__",
     "history": "best save __getitem__", "evaluation": "__str__"}
 ERRORS = (ValueError, TypeError, KeyError, ns.TrainingDiverged, ns.GradientError)
@@ -108,6 +110,24 @@ class Things:
     @cached_property
     def forward(self):
         return self.net.forward(self.x)
+
+    @cached_property
+    def streaming(self):
+        """A network that answers each step, as all rules serve it."""
+        layers = ns.Dense(4, 8), ns.LIF(8), ns.Dense(8, 3), ns.LI(3)
+        return ns.Network(*layers, device=self.device)
+
+    @cached_property
+    def eprop(self):
+        return ns.rules.EProp(self.streaming, batch=5)
+
+    @cached_property
+    def ottt(self):
+        return ns.rules.OTTT(self.streaming, batch=5)
+
+    @cached_property
+    def fptt(self):
+        return ns.rules.FPTT(self.net.params)
 
     @cached_property
     def grads(self):

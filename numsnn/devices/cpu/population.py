@@ -31,7 +31,7 @@ from .population_kernels import (
     backward_kernel,
     forward_kernel,
 )
-from .recurrence import Back, Recurred, WayBack, currents, listing, unlisting
+from .recurrence import Back, Call, Recurred, WayBack, currents, listing, unlisting
 
 # neurons of a group, at about: a multiple of VECTOR if possible, because what is left over goes one by one
 GROUP = 256
@@ -126,7 +126,7 @@ def one_stage_forward(
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
     kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
            Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)),
-           _currents(dynamics, x, recurrent, now, lists), listing(now.spike, lists) if lists else None,
+           recurrent_currents(dynamics, x, recurrent, now, lists), listing(now.spike, lists) if lists else None,
            valid_lengths(start.lengths, steps, batch))
     events = None
     if lists is not None:
@@ -145,12 +145,14 @@ def fed_currents(model: Model, x: Any, recurrent: Recurrent) -> dict[str, tuple]
     return {name: (getattr(x, name), weight, bias) for name, weight, bias in each}
 
 
-def _currents(dynamics, x, recurrent, now, lists):
-    """What adds the currents that recur, or None."""
+def recurrent_currents(dynamics: Dynamics, x: Any, recurrent: Recurrent | None, now: Any,
+                       lists: tuple[np.ndarray, np.ndarray] | None) -> Call | None:
+    """What adds what recurs, `now`, to the currents x, or None."""
     if recurrent is None:
         return None
     fed = fed_currents(dynamics.model, x, recurrent).values()
-    return currents(getattr(now, dynamics.recur), lists if dynamics.recur == "spike" else None, list(fed))
+    recurs = dynamics.recur or ""
+    return currents(getattr(now, recurs), lists if recurs == "spike" else None, list(fed))
 
 
 def _handed_out(dynamics, shape, dtype, want, as_values, padded):
@@ -270,5 +272,5 @@ def in_place(units: int) -> bool:
 
 
 __all__ = ["Shape", "backward_kernel", "contiguous", "copied", "fed_currents", "flat", "flat_steps",
-           "forward_kernel", "in_place", "one_stage_backward", "one_stage_forward", "shape_of", "slack",
-           "summed", "sums_of", "tiled", "valid_lengths"]
+           "forward_kernel", "in_place", "one_stage_backward", "one_stage_forward", "recurrent_currents",
+           "shape_of", "slack", "summed", "sums_of", "tiled", "valid_lengths"]

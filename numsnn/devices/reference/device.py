@@ -39,6 +39,7 @@ from ..norm import (
     layer_norm_forward,
 )
 from .delay import delay_backward, delay_forward, delay_spikes
+from .eligibility import eligibility_forward as _eligibility_forward, eligibility_step
 from .lagged import lagged_backward, lagged_forward
 from .over_time import over_time_backward, over_time_forward as _over_time_forward
 from .pointwise import activation_backward, activation_forward, random_factors, times
@@ -209,6 +210,9 @@ def population_forward(
     events = Spikes.from_dense(out.spike) if want.events else None
     tape = Tape(x, states, start, None, getattr(out, recur) if recur else None) if want.tape else None
     return Run(want.of(out), events, state, last, tape)
+
+
+eligibility_forward = partial(_eligibility_forward, population_forward)
 
 
 def _add_recurrence(dynamics, x, t, state, coefficients, f, recurrent, last):
@@ -388,9 +392,10 @@ def softmax_cross_entropy(
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
            "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
-           "delay_forward", "delay_spikes", "dense_backward", "dense_forward", "euclidean", "finish",
-           "finite", "held", "holds", "joined", "lagged_backward", "lagged_forward", "layer_norm_backward",
-           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread",
-           "over_time_backward", "over_time_forward", "parted", "population_backward", "population_forward",
-           "put", "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums",
+           "delay_forward", "delay_spikes", "dense_backward", "dense_forward", "eligibility_forward",
+           "eligibility_step", "euclidean", "finish", "finite", "held", "holds", "joined",
+           "lagged_backward", "lagged_forward", "layer_norm_backward", "layer_norm_forward",
+           "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
+           "over_time_forward", "parted", "population_backward", "population_forward", "put",
+           "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums",
            "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros"]
