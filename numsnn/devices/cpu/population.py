@@ -126,8 +126,8 @@ def one_stage_forward(
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
     kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
            Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)),
-           recurrent_currents(dynamics, x, recurrent, now, lists), listing(now.spike, lists) if lists else None,
-           valid_lengths(start.lengths, steps, batch))
+           recurrent_currents(dynamics, x, recurrent, now, lists),
+           listing(now.spike, lists) if lists else None, valid_lengths(start.lengths, steps, batch))
     events = None
     if lists is not None:
         first = np.arange(steps * batch, dtype=np.int64) * units

@@ -62,8 +62,7 @@ def add_rows(current: np.ndarray, weight: np.ndarray, values: np.ndarray) -> Non
 
 def dense_forward(x: Spikes | np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     steps, batch, _ = x.shape
-    y = np.empty((steps * batch, weight.shape[1]), weight.dtype)
-    y[:] = bias
+    y = np.full((steps * batch, weight.shape[1]), bias, weight.dtype)
     add_rows(y, weight, _values(x, weight.dtype))
     return y.reshape(steps, batch, weight.shape[1])
 
