@@ -187,11 +187,12 @@ class DelayedDense(Dense):
 
     def prepare(self, context: Context | None) -> Lagged:
         weight, position = self._by_kernel()
-        bias, most, on_host = self._bias(weight.dtype), self.delays.max, context is None or context.loops.HOST
-        if on_host and not self.sigma:
+        bias, most = self._bias(weight.dtype), self.delays.max
+        elsewhere = None if context is None or context.loops.HOST else context.loops
+        if elsewhere is None and not self.sigma:
             return Lagged(weight, np.rint(position).astype(np.int32), bias, most)
         wide = self.delays.expanded(weight, position, self.sigma)
-        return Lagged(wide if on_host else context.loops.put(wide), None, bias, most)
+        return Lagged(wide if elsewhere is None else elsewhere.put(wide), None, bias, most)
 
     def _by_kernel(self):
         """Weights and delays, (kernels, n_in, n_out)."""
