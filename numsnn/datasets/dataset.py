@@ -283,6 +283,9 @@ class Dataset:
         share: samples of a batch -> (first, last) of those that are read, as if all were: a BatchShare, which
         says what it is some samples of, instead of a Batch.
         """
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise TypeError(f"data set {self.name!r}: rng must be a generator, np.random.default_rng(0), or "
+                            f"None; got {rng!r}")
         picks = self._picks(positive_integer(size, "size"), rng)
         not_augmented = [None] * len(picks)
         seeds = not_augmented if rng is None or not self.lazy else rng.integers(1 << 62, size=len(picks))

@@ -192,11 +192,11 @@ class DelayedDense(Dense):
     def prepare(self, context: Context | None) -> Lagged:
         weight, position = self._by_kernel()
         bias, most = self._bias(weight.dtype), self.delays.max
-        elsewhere = context is not None and not context.loops.HOST
-        if not self.sigma and not elsewhere:
+        elsewhere = None if context is None or context.loops.HOST else context.loops
+        if elsewhere is None and not self.sigma:
             return Lagged(weight, np.rint(position).astype(np.int32), bias, most)
         wide = self.delays.expanded(weight, position, self.sigma)
-        return Lagged(wide if context is None else context.loops.put(wide), None, bias, most)
+        return Lagged(wide if elsewhere is None else elsewhere.put(wide), None, bias, most)
 
     def _by_kernel(self):
         """Weights and delays, (kernels, n_in, n_out)."""
