@@ -33,7 +33,7 @@ def over(comm: Any, sums: str = "exact") -> Ranks:
     sums: "exact", gradients are added in the order of chunks, the same bytes for any number of ranks; "fast",
     each rank adds its own chunks first, and one Allreduce does the rest: the same bytes for the same number.
     """
-    if sums not in SUMS:
+    if not isinstance(sums, str) or sums not in SUMS:
         raise ValueError(f"sums must be 'exact' or 'fast'; got {sums!r}")
     if comm is None:
         return ALONE
