@@ -106,6 +106,7 @@ def backward_kernel():
 def delay_forward(
         delays: Delays, x: np.ndarray, past: np.ndarray, lengths: np.ndarray | None,
         want_slope: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Late values, step by step; see contract.py."""
     y, after = buffers.empty(x.shape, x.dtype), np.empty(past.shape, x.dtype)
     slope = buffers.empty((len(x) if want_slope else 0, *x.shape[1:]), x.dtype)
     forward_kernel()(buffers.contiguous(x), buffers.contiguous(past), delays, _ends(x.shape, lengths),
@@ -116,6 +117,7 @@ def delay_forward(
 def delay_backward(
         delays: Delays, slope: np.ndarray | None, dy: np.ndarray, dafter: np.ndarray,
         lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Each place of a column gathers what it was handed out as; see contract.py."""
     dx, dpast = buffers.empty(dy.shape, dy.dtype), np.empty(dafter.shape, dy.dtype)
     ddelay, of_all = np.zeros(dy.shape[2]), dx[:0] if slope is None else slope
     backward_kernel()(buffers.contiguous(dy), buffers.contiguous(dafter), of_all, delays,
@@ -223,6 +225,7 @@ def kept_kernel():
 def delay_spikes(
         shift: np.ndarray, delays: Delays, x: Spikes, past: np.ndarray,
         lengths: np.ndarray | None) -> tuple[Spikes, np.ndarray]:
+    """Lists of spikes, moved without an array of values; see contract.py."""
     sizes, past = (*x.shape, past.shape[1]), buffers.contiguous(past)
     given = x.start, x.count, x.index, np.empty(0, np.float32) if x.multiplicity is None else x.multiplicity
     rows, most = x.count.size, x.n_spikes + int(np.count_nonzero(past))
@@ -267,5 +270,6 @@ def _delay(real):
 
 
 def delay_step(delays: Delays, dtype: DTypeLike, watched: tuple) -> StepLayer:
+    """What a compiled step of the network needs; see step.py."""
     n, total = len(delays.steps), len(delays.feature)
     return StepLayer(_delay(real_of(dtype)), (*delays[:5], n, total), (total,), n, 0, watched)

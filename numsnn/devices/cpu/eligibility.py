@@ -187,6 +187,7 @@ def eligibility_kernel(model, spike, slope, activation):
 
 def eligibility_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, output: str,
                         eligible: Eligible) -> Passed:
+    """The steps of a population whose traces follow; see contract.py."""
     model, recur, space = dynamics.model, dynamics.recur, _space(dynamics, output, eligible)
     (steps, batch, units), dtype = x[0].shape, x[0].dtype
     make = np.empty if start.lengths is None else np.zeros      # padded steps hand out zeros
@@ -203,6 +204,7 @@ def eligibility_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Rec
 
 def eligibility_step(dynamics: Dynamics, passed: Passed, rows: np.ndarray, signal: np.ndarray,
                      learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
+    """The traces over these steps, in one compiled loop; see contract.py."""
     (steps, batch, units), start = signal.shape, passed.start
     space, real = _space(dynamics, passed.output, eligible), signal.dtype.type
     through = dynamics.model.Inputs(*(np.zeros(signal.size, real) for _ in dynamics.model.Inputs._fields))

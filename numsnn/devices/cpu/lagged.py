@@ -173,6 +173,7 @@ def input_kernel() -> Callable:
 def lagged_forward(
         lagged: Lagged, x: Spikes | np.ndarray, coming: np.ndarray,
         lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """What each spike or value gives to the steps after it; see contract.py."""
     (steps, batch, _), n_out, most = x.shape, coming.shape[2], lagged.most
     sums = buffers.zeros((batch, steps + most, n_out), coming.dtype)
     sums[:, :most] = coming
@@ -188,6 +189,7 @@ def lagged_backward(
         lagged: Lagged, x: Spikes | np.ndarray, dy: np.ndarray, dcoming: np.ndarray,
         lengths: np.ndarray | None,
         want_dx: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """The gradients of `lagged_forward`, read where it has written; see contract.py."""
     dsums, dbias = sums_gradient(dy, dcoming, lengths), np.zeros_like(lagged.bias)
     dense_kernels(blas.usable())[1](buffers.contiguous(dy).reshape(-1, dy.shape[2]), dbias)
     of_samples = buffers.copy(dsums.swapaxes(0, 1))

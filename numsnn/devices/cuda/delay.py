@@ -113,6 +113,7 @@ def returned_kernel(real: str) -> Kernel:
 def delay_forward(
         delays: Delays, x: Values, past: Values, lengths: np.ndarray | None,
         want_slope: bool) -> tuple[Array, Array, Array | None]:
+    """A thread for each value; see contract.py."""
     x, past = put(x), put(past)
     y, after = Array(x.shape, x.dtype), Array(past.shape, x.dtype)
     slope = Array(x.shape if want_slope else (1, 1, 1), x.dtype)
@@ -125,6 +126,7 @@ def delay_forward(
 def delay_backward(
         delays: Delays, slope: Values | None, dy: Values, dafter: Values,
         lengths: np.ndarray | None) -> tuple[Array, Array, np.ndarray | None]:
+    """A thread for each place that was read; see contract.py."""
     dy, dafter = put(dy), put(dafter)
     dx, dpast = Array(dy.shape, dy.dtype), Array(dafter.shape, dy.dtype)
     of, sizes, n = _places(delays, dy.shape, lengths), _sizes(dy.shape, dafter), dx.size + dpast.size

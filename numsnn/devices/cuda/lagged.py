@@ -135,6 +135,7 @@ def input_kernel(real: str) -> Kernel:
 def lagged_forward(
         lagged: Lagged, x: Spikes | Values, coming: Values,
         lengths: np.ndarray | None) -> tuple[Array, Array]:
+    """The weights of all lags, applied on the GPU; see contract.py."""
     coming, x = put(coming), placed(x, lagged.weight.dtype)
     of, given, listed = _sizes(lagged, x), _given(x), isinstance(x, DeviceSpikes)
     dtype = lagged.weight.dtype
@@ -148,6 +149,7 @@ def lagged_forward(
 def lagged_backward(
         lagged: Lagged, x: Spikes | Values, dy: Values, dcoming: Values, lengths: np.ndarray | None,
         want_dx: bool) -> tuple[Array, Array, Array, Array | None]:
+    """The gradients of `lagged_forward`; see contract.py."""
     dtype = lagged.weight.dtype
     x, dy, dafter = placed(x, dtype), put(dy, dtype), put(dcoming)
     of, end, real = _sizes(lagged, x), _ends(_sizes(lagged, x), lengths), dtype.name

@@ -35,6 +35,7 @@ def _alike(delays: Delays, steps: int) -> Iterator[Alike]:
 def delay_forward(
         delays: Delays, x: np.ndarray, past: np.ndarray, lengths: np.ndarray | None,
         want_slope: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Features that are equally late in one go; see contract.py."""
     y, after = np.empty(x.shape, x.dtype), np.empty_like(past)
     slope = np.empty(x.shape, x.dtype) if want_slope else None
     for alike in _alike(delays, len(x)):
@@ -55,6 +56,7 @@ def delay_forward(
 def delay_backward(
         delays: Delays, slope: np.ndarray | None, dy: np.ndarray, dafter: np.ndarray,
         lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The gradients of `delay_forward`; see contract.py."""
     dx, dpast = np.empty(dy.shape, dy.dtype), np.empty_like(dafter)
     for alike in _alike(delays, len(dy)):
         n, of_y = alike.features, dy[:, :, alike.features]

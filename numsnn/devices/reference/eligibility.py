@@ -15,6 +15,7 @@ from ..eligibility import Eligible, Factors, Passed, units_of
 
 def eligibility_forward(population_forward: Callable, dynamics: Dynamics, x: Any, start: Start,
                         recurrent: Recurrent | None, output: str, eligible: Eligible) -> Passed:
+    """The reference's own steps, with their tape; see contract.py."""
     fields = tuple({output, dynamics.recur} - {None})
     run = population_forward(dynamics, x, start, recurrent, Want(fields, False, True))
     return Passed(start, output, run.tape.current, run.tape.states, run.out, run.state, run.last)
@@ -22,6 +23,7 @@ def eligibility_forward(population_forward: Callable, dynamics: Dynamics, x: Any
 
 def eligibility_step(dynamics: Dynamics, passed: Passed, rows: np.ndarray, signal: np.ndarray,
                      learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
+    """The traces step by step, an outer product for each; see contract.py."""
     model, (steps, batch, units), dtype = dynamics.model, signal.shape, signal.dtype
     f = Functions(dynamics.surrogate.spike, dynamics.surrogate.slope, dynamics.surrogate.typed(dtype),
                   dynamics.activation.value, dynamics.activation.slope)

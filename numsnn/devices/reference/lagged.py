@@ -13,6 +13,7 @@ from ..contract import Lagged, valid_steps
 def lagged_forward(
         lagged: Lagged, x: Spikes | np.ndarray, coming: np.ndarray,
         lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Step by step, input by input; see contract.py."""
     steps, most = len(x), lagged.most
     values = valid_values(x, lengths, coming.dtype)
     sums = np.zeros((steps + most, *coming.swapaxes(0, 1).shape[1:]), coming.dtype)
@@ -38,6 +39,7 @@ def lagged_backward(
         lagged: Lagged, x: Spikes | np.ndarray, dy: np.ndarray, dcoming: np.ndarray,
         lengths: np.ndarray | None,
         want_dx: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """A product for each lag; see contract.py."""
     values = valid_values(x, lengths, dy.dtype)
     dsums = sums_gradient(dy, dcoming, lengths)
     dweight = np.zeros_like(lagged.weight)
