@@ -10,6 +10,7 @@ import numpy as np
 from ..datasets import Dataset
 from ..datasets.checks import is_per_step
 from ..datasets.dataset import Batch
+from ..layers import Reverse
 from ..network.network import Network
 from ..signals.spikes import Spikes
 from .overtime import LINES, sequence
@@ -52,7 +53,8 @@ def example(net: Network, data: Dataset, sample: int | None = None, *, step: flo
     padded = batch.x.shape[0]
     steps = padded if batch.lengths is None else max(int(batch.lengths[0]), 1)
     classes = _class_names(data, y.shape[-1])
-    seen = _seen(found, padded, steps, classes)
+    forwards = {name: _forwards(net, name, fields, padded, steps) for name, fields in found.items()}
+    seen = _seen(forwards, classes)
     labels, values, verdict = _answers(net, data, _cut(batch, steps), y)
     if title is None:
         title = f"{data.name or 'data'}: sequence {sample + 1}{verdict}"
@@ -84,10 +86,24 @@ def _fields(layer) -> tuple[str, ...]:
     return membrane if "rate" in known and "spike" in known else ("y",)
 
 
-def _seen(found, padded, steps, classes) -> _Seen:
+def _forwards(net, name, fields, padded, steps):
+    """What was recorded of a layer, (T, N) each, on the steps of the input, in their order."""
+    way = -1 if _hears_backwards(net, name) else 1
+    return {field: _in_time(a.reshape(len(a), -1), padded)[:steps][::way] for field, a in fields.items()}
+
+
+def _hears_backwards(net, name) -> bool:
+    """Whether an odd number of `Reverse` lies before a layer."""
+    turned: dict[str, bool] = {}
+    for node in net.graph.nodes.values():
+        before = any(turned.get(source, False) for source in node.sources)
+        turned[node.name] = before != isinstance(node.layer, Reverse)
+    return turned[name]
+
+
+def _seen(found, classes) -> _Seen:
     seen = _Seen({}, [], {})
-    for name, fields in found.items():
-        flat = {field: _in_time(a.reshape(len(a), -1), padded)[:steps] for field, a in fields.items()}
+    for name, flat in found.items():
         if "spike" not in flat:
             y = flat["y"]
             one_each = y.shape[1] == len(classes) <= LINES

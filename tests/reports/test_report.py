@@ -1,6 +1,7 @@
 """`ns.report`: a folder for any network and data set; what is in it is what was measured."""
 
 import json
+import sys
 import warnings
 
 import numpy as np
@@ -199,3 +200,18 @@ def test_from_the_command_line(tmp_path, capsys, monkeypatch, rng, drawn):
     assert "weights of the best epoch" in printed and "report.md" in printed and "training.png" in drawn
     assert cli.main(["evaluate", str(path), "--report", str(path)]) == 2
     assert "is a file; name a folder" in capsys.readouterr().err
+
+
+def test_what_hears_a_sequence_backwards_is_drawn_in_its_order(rng, monkeypatch):
+    """Of two populations that get the same, the second in reverse, the pictures are alike."""
+    net = ns.Network(ns.From("input"), ns.LIF(4, v_threshold=0.5, tau_mem=1e-3, name="there", reset="none"),
+                     ns.From("input"), ns.Reverse(), ns.LIF(4, v_threshold=0.5, tau_mem=1e-3, name="back",
+                     reset="none"), ns.Reverse(name="again"), ns.Add("there", "again"), input_shape=4,
+                     dt=1.0, device="reference")
+    drawn = {}
+    monkeypatch.setattr(sys.modules[example.__module__], "sequence",
+                        lambda *given, **more: drawn.update(given[2]))
+    data = ns.Dataset(rng.random((9, 2, 4)) < 0.4, rng.integers(0, 4, (9, 2)), time_first=True)
+    example(net, data)
+    assert drawn["there"].any() and not np.array_equal(drawn["there"], drawn["there"][::-1])
+    np.testing.assert_array_equal(drawn["there"], drawn["back"])
