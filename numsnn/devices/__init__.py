@@ -3,6 +3,7 @@
 This is the only place that looks at the name of a device.
 """
 
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,11 @@ def get(device: str) -> ModuleType:
     if device == "cuda" and not _works:
         _check_cuda()
         _works.append(device)
+    return _loaded(device)
+
+
+@lru_cache
+def _loaded(device):
     return import_module(f".{device}.device", __name__)
 
 

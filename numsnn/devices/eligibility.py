@@ -50,7 +50,7 @@ class Eligible(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """What a population did in a few steps."""
+    """What a population did in a few steps; its arrays may be written over by the next ones of its traces."""
     start: Start
     output: str                 # the field of Out that it hands out
     current: Any                # Inputs of S B N numbers, in a shape of the device's: the total currents

@@ -39,6 +39,7 @@ class Column:
         self.kept_rows = self.n_rows if by_synapse else 0
         rows = len(self.model.Inputs._fields) * self.kept_rows + len(learned)
         self.eligible = Eligible.zeros(batch, rows, len(self.model.State._fields), self.n, self.dtype)
+        self.rows = np.ones((0, batch, self.n_rows), self.dtype)
         self.prepare()
 
     def prepare(self) -> None:
@@ -72,20 +73,26 @@ class Column:
     def forward(self, x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
         """What the population hands out, (S, B, N), of x (S, B, n_in)."""
         layer, recur = self.population, self.population.recur
-        steps = len(x)
+        rows = self._rows_of(x)
+        recurring = rows[:, :, self.n_rows - self.n:]
+        if recur:
+            recurring[0] = self.last        # now: the device may write over what it is given
         currents = x.copy() if self.dense is None else self.loops.dense_forward(x, self.weight, self.bias)
         start = Start(self.prepared.coefficients, self.state, self.last, lengths)
         self.passed: Passed = self.loops.eligibility_forward(
             self.dynamics, layer._currents(currents, self.loops), start, self.prepared.recurrent,
             layer.output, self.eligible)
-        self.rows = np.ones((steps, self.batch, self.n_rows), self.dtype)
-        self.rows[:, :, :self.n_in] = x if self.dense is not None else 0
         if recur:
-            recurring = self.rows[:, :, self.n_rows - self.n:]
-            recurring[0] = self.last
             recurring[1:] = getattr(self.passed.out, recur).reshape(recurring.shape)[:-1]
         self.state, self.last = self.passed.state, self.passed.last
-        return getattr(self.passed.out, layer.output).reshape(steps, self.batch, self.n)
+        return getattr(self.passed.out, layer.output).reshape(*rows.shape[:2], self.n).copy()
+
+    def _rows_of(self, x):
+        """What comes into the neurons, (S, B, K), but for what recurs."""
+        if len(self.rows) != len(x):
+            self.rows = np.ones((len(x), self.batch, self.n_rows), self.dtype)
+        self.rows[:, :, :self.n_in] = x if self.dense is not None else 0
+        return self.rows
 
     def learn(self, signal: np.ndarray, factors: Factors) -> np.ndarray:
         """Bring the traces to the end of the steps that went forward.

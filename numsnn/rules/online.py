@@ -121,7 +121,8 @@ class Online:
         """Where the network is, by layer, as `net.step` hands it out and takes it."""
         found: dict[str, Any] = dict.fromkeys(self.net.layers)
         for column in self.columns:
-            found[column.place.population] = column.population._join(column.state, column.last)
+            state = column.population._join(column.state, column.last)
+            found[column.place.population] = type(state)(*(values.copy() for values in state))
         if isinstance(self.answer, AtEnd):
             found[self._last] = self.answer.state
         return found

@@ -280,12 +280,19 @@ def test_several_currents_and_products_of_each_in_compiled_loops(rng):
     same(found[1], found[0], bound=1e-14)
 
 
-def test_a_sequence_goes_on_from_a_state(rng):
-    net, (x, _) = layered(ns.OverTime("mean"), recurrent=True), data(rng)
-    _, state = net.run(x[:5])
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_a_sequence_goes_on_from_a_state(device, rng):
+    net = layered(ns.OverTime("mean"), recurrent=True, dtype="float32", device=device)
+    x = rng.random((STEPS, BATCH, N_IN)).astype("f4")
     trace = ns.rules.EProp(net, batch=BATCH)
-    trace.reset(state)
-    for x_t in x[5:]:
+    trace.reset(net.run(x[:5])[1])
+    for t in range(5, STEPS):
+        y = trace.step(x[t])
+        if t == 7:
+            kept = trace.state
+    np.testing.assert_array_equal(y, net.run(x)[0])
+    trace.reset(kept)
+    for x_t in x[8:]:
         y = trace.step(x_t)
     np.testing.assert_array_equal(y, net.run(x)[0])
 

@@ -18,7 +18,7 @@ from ..jit import INLINE, compiled, fingerprint, jitable, prepare, written_funct
 from ..tiny import flush_tiny, restore
 from .addresses import at, shifted
 from .fields import gather, private, scatter
-from .population import copied, flat, recurrent_currents, shape_of, tiled, valid_lengths
+from .population import flat, recurrent_currents, shape_of, tiled, valid_lengths
 from .population_kernels import Carried, Stored, forward_kernel
 from .rows import U
 from .step import pointed
@@ -134,10 +134,7 @@ def places(model):
 
 @lru_cache(None)
 def eligibility_kernel(model, spike, slope, activation):
-    """The loop, specialised for a model, a surrogate and an activation.
-
-    passed: Neurons of arrays (S * B * N), coefficients (N).  fixed: addresses of a Space.
-    """
+    """The loop of a model, a surrogate, an activation; fixed: addresses of a Space, room: of a Room."""
     prepare()
     functions = model.step_adjoint, spike, slope, activation.value, activation.slope
     adjoint, spike, slope, act, act_slope = map(jitable, functions)
@@ -147,15 +144,16 @@ def eligibility_kernel(model, spike, slope, activation):
     mark = fingerprint(*functions)
 
     @compiled(mark, State, *functions)
-    def eligibility(shape, passed, constants, rows, signal, through, fixed, lengths):
+    def eligibility(shape, constants, rows, signal, fixed, room, lengths):
         mark  # noqa: B018  part of the cache key
         word = flush_tiny()
         k, learned, factors = constants
         f = Functions(spike, slope, k, act, act_slope)
         steps, batch, units, wide = U(shape.steps), U(shape.batch), U(shape.units), U(shape.wide)
         n_rows, n_learned = U(shape.rows), U(learned.shape[0])
-        (current, states, params), x, given = private(passed), private(rows), private(signal)
-        through = private(through)
+        x, given = private(rows), private(signal)
+        current, states = pointed(Inputs, x, room, 0), pointed(State, x, room, of_state)
+        params, through = pointed(Params, x, room, of_params), pointed(Inputs, x, room, n_here)
         here = Neurons(pointed(Inputs, x, fixed, 0), pointed(State, x, fixed, of_state),
                        pointed(Params, x, fixed, of_params))
         jacobian = Neurons(pointed(Inputs, x, fixed, n_here), pointed(State, x, fixed, n_here + of_state),
@@ -185,35 +183,89 @@ def eligibility_kernel(model, spike, slope, activation):
     return eligibility
 
 
+class Room:
+    """The arrays of a few steps of a population, and what its loops take of them, made once.
+
+    What lies in them is there until the next steps of the same traces.
+    """
+
+    def __init__(self, dynamics: Dynamics, like: Any, output: str):
+        """like: Inputs of arrays (S, B, N)."""
+        model, recur, dtype = dynamics.model, dynamics.recur, like[0].dtype
+        steps, batch, units = like[0].shape
+
+        def sequence(_):
+            return np.zeros(like[0].shape, dtype)
+
+        def step(_):
+            return np.zeros((batch, units), dtype)
+
+        every = model.Inputs._fields
+        self.current = with_fields(model.Inputs, every, sequence)
+        self.through = with_fields(model.Inputs, every, sequence)
+        self.states = flat(with_fields(model.State, model.State._fields, sequence))
+        self.out = flat(with_fields(model.Out, {output, recur}, sequence))
+        self.state = with_fields(model.State, model.State._fields, step)
+        now = with_fields(model.Out, {recur}, step)
+        self.last = getattr(now, recur) if recur else None
+        self.recurrent: Recurrent | None = None
+        self.call: Any = None
+        self.given: Any = None          # coefficients
+        self.params = with_fields(model.Params, model.Params._fields, lambda _: np.zeros(units, dtype))
+        self.now, self.dynamics, self.shape = now, dynamics, shape_of(like)
+        self.lengths = valid_lengths(None, steps, batch)
+        arrays = *self.current, *self.states, *self.params, *self.through
+        self.fixed = np.array([a.ctypes.data for a in arrays], np.int64)
+        self.taken = flat(self.current), Carried(flat(self.state), flat(now)), Stored(self.states, self.out)
+
+    def take(self, x: Any, start: Start, recurrent: Recurrent | None) -> None:
+        """Put in what comes in; what is there already is not moved."""
+        for mine, given in zip(self.current, x, strict=True):
+            mine[...] = given
+        if start.state is not self.state:
+            for mine, given in zip(self.state, start.state, strict=True):
+                mine[...] = given
+        if self.last is not None and start.last is not self.last:
+            self.last[...] = start.last
+        if start.coefficients is not self.given:
+            self.given, self.tiled = start.coefficients, tiled(start.coefficients, self.shape.group)
+            for mine, given in zip(self.params, start.coefficients, strict=True):
+                mine[...] = given
+        if recurrent is not self.recurrent:
+            self.recurrent = recurrent
+            self.call = recurrent_currents(self.dynamics, self.current, recurrent, self.now, None)
+
+    def lengths_of(self, start: Start, written: Any) -> np.ndarray:
+        """(B + 1,); what is written of padded steps is 0."""
+        if start.lengths is None:
+            return self.lengths
+        for array in written:
+            if array is not None:
+                array.fill(0)
+        return valid_lengths(start.lengths, self.shape.steps, self.shape.batch)
+
+
 def eligibility_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, output: str,
                         eligible: Eligible) -> Passed:
     """The steps of a population whose traces follow; see contract.py."""
-    model, recur, space = dynamics.model, dynamics.recur, _space(dynamics, output, eligible)
-    (steps, batch, units), dtype = x[0].shape, x[0].dtype
-    make = np.empty if start.lengths is None else np.zeros      # padded steps hand out zeros
-    out = with_fields(model.Out, {output, recur}, lambda name: make(steps * batch * units, dtype))
-    now = with_fields(model.Out, {recur}, lambda name: np.array(start.last, dtype))
-    states = model.State(*(np.empty(steps * batch * units, dtype) for _ in model.State._fields))
-    state, shape, currents = copied(start.state), shape_of(x), flat(x)
-    coefficients = start.coefficients if shape.group == 1 else tiled(start.coefficients, shape.group)
-    space.forward(shape, currents, coefficients, space.k, Carried(flat(state), flat(now)),
-                  Stored(states, out), recurrent_currents(dynamics, currents, recurrent, now, None), None,
-                  valid_lengths(start.lengths, steps, batch))
-    return Passed(start, output, currents, states, out, state, getattr(now, recur) if recur else None)
+    space, room = _space(dynamics, output, eligible), _room(dynamics, x, output, eligible)
+    room.take(x, start, recurrent)
+    current, carried, stored = room.taken
+    space.forward(room.shape, current, room.tiled, space.k, carried, stored, room.call, None,
+                  room.lengths_of(start, room.out))
+    return Passed(start, output, current, room.states, room.out, room.state, room.last)
 
 
 def eligibility_step(dynamics: Dynamics, passed: Passed, rows: np.ndarray, signal: np.ndarray,
                      learned: np.ndarray, factors: Factors, eligible: Eligible) -> Any:
     """The traces over these steps, in one compiled loop; see contract.py."""
-    (steps, batch, units), start = signal.shape, passed.start
+    steps, batch, units = signal.shape
     space, real = _space(dynamics, passed.output, eligible), signal.dtype.type
-    through = dynamics.model.Inputs(*(np.zeros(signal.size, real) for _ in dynamics.model.Inputs._fields))
+    room = eligible.space["room"]
     constants = Constants(space.k, learned, Factors(real(factors.kappa), real(factors.keep)))
-    space.step(Shape(steps, batch, units, eligible.sums.shape[2], rows.shape[2]),
-               Neurons(passed.current, passed.states, start.coefficients), constants,
-               rows.reshape(-1), signal.reshape(-1), through, space.fixed,
-               valid_lengths(start.lengths, steps, batch))
-    return type(through)(*(a.reshape(signal.shape) for a in through))
+    space.step(Shape(steps, batch, units, eligible.sums.shape[2], rows.shape[2]), constants, rows.reshape(-1),
+               signal.reshape(-1), space.fixed, room.fixed, room.lengths_of(passed.start, room.through))
+    return room.through
 
 
 class Space(NamedTuple):
@@ -246,3 +298,11 @@ def _space(dynamics, output, eligible):
             forward_kernel(*functions), eligibility_kernel(*functions),
             surrogate.typed(dtype), tuple(arrays), addresses)
     return eligible.space["cpu"]
+
+
+def _room(dynamics, like, output, eligible):
+    """The arrays for as many steps as these, those of the steps before if they were as many."""
+    room = eligible.space.get("room")
+    if room is None or room.current[0].shape != like[0].shape:
+        room = eligible.space["room"] = Room(dynamics, like, output)
+    return room
