@@ -83,7 +83,8 @@
     update(rule, p, g, slots, k)
         one step of an optimiser, in place: for each value p, slots = rule(p, g, slots, k); p, g (N,), slots:
         named tuple of (N,) arrays
-    dense_step, population_step, over_time_step, delay_step -> StepLayer; StepTable(layers, batch, dtype)
+    dense_step, lagged_step, delay_step, population_step, over_time_step -> StepLayer
+    StepTable(layers, batch, dtype)
         one step of several layers in one call (devices/cpu/step.py), where a device has it: STEPS
     HOST
         whether arrays are NumPy's, so that layers may do with them what no function here does

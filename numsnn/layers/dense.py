@@ -175,7 +175,11 @@ class DelayedDense(Dense):
         first = self.delays.sigma
         if first:
             last = SHAPES[self.delays.shape].end if end is None else end
-            self.fixed["sigma"] = np.full(1, first ** (1 - progress) * last ** progress)
+            sigma = np.full(1, first ** (1 - progress) * last ** progress)
+            why = self.impossible("sigma", sigma)
+            if why:
+                self.refuse(f"sigma {why}")
+            self.fixed["sigma"][...] = sigma
 
     def round_delays(self) -> int:
         """Each synapse gets the one lag that is nearest to its delay; how many were not whole."""
@@ -207,8 +211,11 @@ class DelayedDense(Dense):
         y, coming = context.loops.lagged_forward(prepared, x, state.current, context.lengths)
         return Result(y, Coming(coming), x if context.tape else None)
 
-    def step(self, loops: Any) -> None:
-        return None
+    def step(self, loops: Any) -> tuple:
+        lagged, changing = self.prepare(None), (self.params["delay"], self.fixed["sigma"])
+        if lagged.lag is None:
+            changing += (self.params["weight"],)
+        return loops.lagged_step(lagged, changing)
 
     def backward(self, tape: Arriving, dy: np.ndarray, dstate: Coming, dhidden: dict | None,
                  prepared: Lagged, context: Context) -> Gradients:

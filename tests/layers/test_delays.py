@@ -109,6 +109,24 @@ def test_devices_pieces_and_steps_have_the_same_bits(kind, sigma):
         for now, then in zip(x, whole, strict=True):
             y, state = net.step(now, state)
             assert y.tobytes() == then.tobytes()
+        assert (net._steppers[5] is not None) == (device == "cpu")      # in one compiled call
+
+
+def test_a_compiled_step_sees_what_has_changed():
+    net, x = network(sigma=1.5, device="cpu"), data("values").astype("f4")
+    layer, seen = net.layers["dense0"], []
+    changes = {"nothing": lambda: None, "weights": lambda: np.negative(*[layer.params["weight"]] * 2),
+               "delays": lambda: np.floor(*[layer.params["delay"]] * 2),
+               "width": lambda: layer.narrow_delays(0.5), "whole": layer.round_delays,
+               "whole weights": lambda: np.negative(*[layer.params["weight"]] * 2),
+               "bias": lambda: layer.params["bias"].fill(3)}
+    for what, change in changes.items():
+        change()
+        y = np.stack([net.step(x[0], net.run(x)[1])[0], net.step(x[1])[0]])
+        assert y[0].tobytes() == net.run(x[:1], net.run(x)[1])[0][0].tobytes(), what
+        assert y[1].tobytes() == net.run(x[1:2])[0][0].tobytes(), what
+        assert y.tobytes() not in seen, what
+        seen.append(y.tobytes())
 
 
 def test_spikes_are_values_to_the_bit_and_padded_steps_are_not_remembered():

@@ -49,7 +49,7 @@ from .dense import (
     sum_over_time,
 )
 from .eligibility import eligibility_forward, eligibility_step
-from .lagged import lagged_backward, lagged_forward
+from .lagged import lagged_backward, lagged_forward, lagged_step
 from .pool import max_pool_backward, max_pool_forward
 from .population import one_stage_backward, one_stage_forward
 from .step import StepTable, dense_step, over_time_step, population_step
@@ -81,9 +81,9 @@ __all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "acti
            "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward",
            "delay_backward", "delay_forward", "delay_spikes", "delay_step", "dense_backward",
            "dense_forward", "dense_step", "eligibility_forward", "eligibility_step", "euclidean", "finish",
-           "finite", "held", "holds", "joined", "lagged_backward", "lagged_forward", "layer_norm_backward",
-           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread",
-           "over_time_backward", "over_time_forward", "over_time_step", "parted", "population_backward",
-           "population_forward", "population_step", "put", "random_factors", "refusal", "send", "softmax",
-           "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "times",
-           "update", "zeros"]
+           "finite", "held", "holds", "joined", "lagged_backward", "lagged_forward", "lagged_step",
+           "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
+           "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
+           "population_backward", "population_forward", "population_step", "put", "random_factors",
+           "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
+           "sum_pool_forward", "times", "update", "zeros"]

@@ -19,9 +19,11 @@ from ..contract import Lagged, valid_steps
 from ..jit import OPTIONS, fingerprint, jitable, prepare
 from ..reference.lagged import after, before, sums_gradient
 from . import blas
+from .addresses import at, shifted, values_at
 from .dense import backward_kernels as dense_kernels, entries
 from .fields import private
 from .rows import U, add_entries, add_values
+from .step import StepLayer, kernel_of, real_of
 
 # sizes of a kernel: (steps, batch, n_in, n_out, most, kernels)
 
@@ -236,4 +238,57 @@ def _sizes(lagged, x):
     return tuple(map(U, (*x.shape, len(lagged.bias), lagged.most, kernels)))
 
 
-__all__ = ["lagged_backward", "lagged_forward"]
+# ---- one step
+
+
+@jitable
+def add_step_to_all(sums, weight, _, x, v, sizes):
+    """What the values of a step give, each at all lags."""
+    add_numbers(sums, U(0), weight, None, x, v, sizes)
+
+
+@jitable
+def add_step_to_one(sums, weight, lag, x, v, sizes):
+    """What the values of a step give, each synapse at its own lag, which lies at an address."""
+    add_numbers(sums, U(0), weight, values_at(np.int32, lag), x, v, sizes)
+
+
+@lru_cache(None)
+def _lagged(real, whole):
+    """fixed: addresses of weight, lag and bias, then n_in, n_out, most, kernels."""
+    prepare()
+    add = add_step_to_one if whole else add_step_to_all
+    mark = fingerprint(add)
+
+    def lagged(fixed, x, before, after, y, work, batch):
+        mark  # noqa: B018  part of the cache key
+        weight, bias = at(x, fixed[0]), at(x, fixed[2])
+        n_in, n_out, most, kernels = U(fixed[3]), U(fixed[4]), U(fixed[5]), U(fixed[6])
+        sizes, held = (U(1), batch, n_in, n_out, most, kernels), most * n_out
+        x, y, sums = shifted(x, U(0)), shifted(y, U(0)), shifted(work, U(0))
+        before, after = shifted(before, U(0)), shifted(after, U(0))
+        for b in range(batch):
+            for n in range(held):
+                sums[n] = before[b * held + n]
+            for n in range(n_out):
+                sums[held + n] = 0
+            add(sums, weight, fixed[1], x, b * n_in, sizes)
+            for n in range(n_out):
+                y[b * n_out + n] = sums[n] + bias[n]
+            for n in range(held):
+                after[b * held + n] = sums[n_out + n]
+
+    return kernel_of(lagged, real)
+
+
+def lagged_step(lagged: Lagged, watched: tuple) -> StepLayer:
+    """What a compiled step of the network needs; see step.py."""
+    n_out, most, dtype = len(lagged.bias), lagged.most, lagged.bias.dtype
+    whole = lagged.lag is not None
+    n_in, kernels = (lagged.lag.shape[1], len(lagged.lag)) if whole else (len(lagged.weight), 1)
+    fixed = lagged.weight, lagged.lag if whole else 0, lagged.bias, n_in, n_out, most, kernels
+    kernel, held = _lagged(real_of(dtype), whole), most * n_out
+    return StepLayer(kernel, fixed, (held,), n_out, held + n_out, watched)
+
+
+__all__ = ["lagged_backward", "lagged_forward", "lagged_step"]
