@@ -9,12 +9,27 @@ from typing import Any, NamedTuple
 
 from ..devices.contract import Geometry
 from .expression import needed
-from .program import Array, Linear, Loop, Operation, Program, Read, given, taken
+from .program import Array, Lagged, Linear, Loop, Operation, Program, Read, given, taken
 
 # a place in the padding is beyond the picture, also below 0: unsigned numbers wrap around
 IN_PADDING = """const uint32_t {name} = {begin} - {padding}u;
 if ({name} >= {size}u) {{
     continue;
+}}"""
+
+ADD_LAGGED = """/* y += x[k] times its rows of weights, each of them `lag` steps ahead; zeros are skipped */
+static void {name}({word} *y, const {x} *x, const {w} *w, const {lag} *lag, uint32_t n_in, uint32_t rows,
+    uint32_t n_out)
+{{
+    for (uint32_t k = 0; k < n_in; k++) {{
+        if (x[k] != {zero}) {{
+            for (uint32_t r = k * rows; r < (k + 1u) * rows; r++) {{
+                for (uint32_t n = 0; n < n_out; n++) {{
+                    y[lag[r * n_out + n] * n_out + n] += {term};
+                }}
+            }}
+        }}
+    }}
 }}"""
 
 STACK = 1024        # bytes of working space up to which it lies on the stack, else in the state
@@ -178,7 +193,7 @@ class CCode:
     def _place(self, array):
         if array.kind in ("input", "token"):
             return "input"
-        if array.kind == "constant":
+        if array.kind in ("constant", "place"):
             return array.name
         if self._is_kept(array):
             return f"s->{array.name}"
@@ -206,7 +221,8 @@ class CCode:
     def source(self) -> str:
         """Constants, helpers, functions."""
         functions = [self._reset(), *self._steps(), self._decision()]
-        constants = [self.arithmetic.constant(a) for a in self.program.of_kind("constant")]
+        constants = [self.arithmetic.constant(a) for kind in ("constant", "place")
+                     for a in self.program.of_kind(kind)]
         return "\n\n".join([*constants, *self.arithmetic.used.values(), *functions]) + "\n"
 
     def _reset(self):
@@ -334,6 +350,19 @@ def nested(loops: list[tuple[str, int]], lines: list[str]) -> list[str]:
     for name, n in reversed(loops):
         lines = [f"for (uint32_t {name} = 0; {name} < {n}u; {name}++) {{", *indented(lines), "}"]
     return lines
+
+
+def added_at_lags(arithmetic: Arithmetic, operation: Lagged, place: dict[Array, str], name: str, zero: str,
+                  **types: str) -> list[str]:
+    """The C of a Lagged.  name, types: of its helper; zero: as C writes it."""
+    y, start, lag = operation.y, operation.start, arithmetic.type_of(operation.lag)
+    name = f"add_lagged_{name}_{lag[:-2]}"
+    arithmetic.used[name] = ADD_LAGGED.format(name=name, lag=lag, zero=zero, **types)
+    first = "" if start is None else f"memcpy({place[y]}, {place[start]}, sizeof {place[start]});"
+    rest = nested([("n", operation.width)], [f"{place[y]}[{y.n - operation.width}u + n] = {zero};"])
+    arrays = ", ".join(place[a] for a in (y, operation.x, operation.weight, operation.lag))
+    sizes = f"{operation.x.n}u, {operation.rows}u, {operation.width}u"
+    return [*filter(None, [first]), *rest, f"{name}({arrays}, {sizes});"]
 
 
 def in_padding(name: str, begin: str, g: Geometry, axis: int) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .c_code import Arithmetic, function, indented, nested, of_window, table
+from .c_code import Arithmetic, added_at_lags, function, indented, nested, of_window, table
 from .expression import Trace, Value
 from .program import (
     Array,
     Convolution,
     Copy,
     Count,
+    Lagged,
     Linear,
     Map,
     Normalise,
     Operation,
     Softmax,
     Windows,
+    place_type,
 )
 
 BINARY = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
@@ -92,6 +94,8 @@ class Float(Arithmetic):
     word = "float"
 
     def type_of(self, array: Array) -> str:
+        if array.kind == "place":
+            return place_type(array)
         return "int32_t" if array.kind == "token" else "float"
 
     def lines(self, operation: Operation, place: dict[Array, str]) -> list[str]:
@@ -99,6 +103,9 @@ class Float(Arithmetic):
 
     def constant(self, array: Array) -> str:
         values = array.values
+        if array.kind == "place":
+            whole = map(str, values.reshape(-1))
+            return table(f"static const {place_type(array)} {array.name}[{array.n}]", whole)
         for operation in self.program.flat():
             if isinstance(operation, Convolution) and operation.weight is array:
                 values = np.moveaxis(values, 0, -1)         # (in, rows, columns, out): taps lie together
@@ -182,6 +189,10 @@ class Float(Arithmetic):
                 f"            {y}[n] += {place[operation.weight]}[indices[k] * {n_out}u + n];", "        }",
                 "    } else {", "        s->ignored++;", "    }", "}"]
 
+    def _lagged(self, operation, place):
+        types = dict.fromkeys(("word", "x", "w"), "float")
+        return added_at_lags(self, operation, place, "float", "0.0f", term="x[k] * w[r * n_out + n]", **types)
+
     def _convolution(self, operation, place):
         self.used["convolve"] = CONVOLVE
         g, y = operation.geometry, place[operation.y]
@@ -240,8 +251,10 @@ class Float(Arithmetic):
         return [f"memcpy({y}, {place[operation.x]}, {operation.x.n}u * sizeof(float));"]
 
 
-PRINTED = {Map: Float._map, Linear: Float._linear, Convolution: Float._convolution, Windows: Float._windows,
-           Softmax: Float._softmax, Normalise: Float._normalise, Count: Float._count, Copy: Float._copy}
+PRINTED = {
+    Map: Float._map, Linear: Float._linear, Lagged: Float._lagged, Convolution: Float._convolution,
+    Windows: Float._windows, Softmax: Float._softmax, Normalise: Float._normalise, Count: Float._count,
+    Copy: Float._copy}
 
 
 def literal(number: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .c_code import Arithmetic, in_padding, indented, nested, of_window, table
+from .c_code import Arithmetic, added_at_lags, in_padding, indented, nested, of_window, table
 from .fixed import Fixed, Table
 from .integers import OF_ONE, STEPS, IntegerProgram
 from .program import (
@@ -14,6 +14,7 @@ from .program import (
     Convolution,
     Copy,
     Count,
+    Lagged,
     Linear,
     Map,
     Normalise,
@@ -231,15 +232,23 @@ class Integers(Arithmetic):
             lines.append(f"{place[write.array]}[i] = {self.store(write.array, result, fixed)};")
         return nested([("i", operation.n)], lines)
 
-    def _linear(self, operation, place):
-        x, w = self.type_of(operation.x), self.weight_type
+    def _term(self, operation, index):
+        """What a helper of these types is printed with."""
+        x, w, word = self.type_of(operation.x), self.weight_type, self._word_of(operation)
         binary = operation.x.binary
-        word = self._word_of(operation)
         name = f"{x[:-2]}_{w[:-2]}" if not binary else f"bits_{w[:-2]}"
         name += "_64" if word == "int64_t" else ""
-        weight = self._weight("w", "k * n_out + n")
+        weight = self._weight("w", index)
         term = weight if binary else f"({word})x[k] * {weight}"
-        self.used[f"add_rows_{name}"] = ADD_ROWS.format(name=name, word=word, x=x, w=w, term=term)
+        return {"name": name, "word": word, "x": x, "w": w, "term": term}
+
+    def _lagged(self, operation, place):
+        return added_at_lags(self, operation, place, zero="0", **self._term(operation, "r * n_out + n"))
+
+    def _linear(self, operation, place):
+        types = self._term(operation, "k * n_out + n")
+        name = types["name"]
+        self.used[f"add_rows_{name}"] = ADD_ROWS.format(**types)
         total = place[self.sums[operation]]
         added = (f"add_rows_{name}({total}, {place[operation.x]}, {place[operation.weight]}, "
                  f"{operation.x.n}u, {operation.y.n}u);")
@@ -349,6 +358,6 @@ class Integers(Arithmetic):
 
 
 PRINTED: dict[type, Callable] = {
-    Map: Integers._map, Linear: Integers._linear, Convolution: Integers._convolution,
-    Windows: Integers._windows, Softmax: Integers._softmax, Normalise: Integers._normalise,
-    Count: Integers._count, Copy: Integers._copy}
+    Map: Integers._map, Linear: Integers._linear, Lagged: Integers._lagged,
+    Convolution: Integers._convolution, Windows: Integers._windows, Softmax: Integers._softmax,
+    Normalise: Integers._normalise, Count: Integers._count, Copy: Integers._copy}

@@ -12,6 +12,7 @@ from .program import (
     Convolution,
     Copy,
     Count,
+    Lagged,
     Linear,
     Loop,
     Map,
@@ -58,6 +59,18 @@ class FloatRun(ProgramRun):
         if operation.start is not operation.y:
             y[:] = 0 if operation.start is None else self.values[operation.start]
         reference.add_rows(y, weight, x)
+
+    def _lagged(self, operation):
+        """Row after row, as the C adds them."""
+        x, y, width = self.values[operation.x], self.values[operation.y], operation.width
+        weight, lag = (self.values[a].reshape(-1, width) for a in (operation.weight, operation.lag))
+        y[:] = 0
+        if operation.start is not None:
+            y[:, :-width] = self.values[operation.start]
+        places = lag.astype(int) * width + np.arange(width)
+        for k, (to, w) in enumerate(zip(places, weight, strict=True)):
+            given = x[:, k // operation.rows, None]
+            y[:, to] = np.where(given != 0, y[:, to] + given * w, y[:, to])
 
     def _convolution(self, operation):
         """Sums in ascending order of input channels, rows and columns, as the C has them."""
@@ -113,6 +126,7 @@ def root(x: np.ndarray) -> np.ndarray:
 
 
 FloatRun.doing = {
-    Map: FloatRun._map, Linear: FloatRun._linear, Convolution: FloatRun._convolution,
+    Map: FloatRun._map, Linear: FloatRun._linear, Lagged: FloatRun._lagged,
+    Convolution: FloatRun._convolution,
     Windows: FloatRun._windows, Softmax: FloatRun._softmax, Normalise: FloatRun._normalise,
     Count: FloatRun._count, Copy: FloatRun._copy}

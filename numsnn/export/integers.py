@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from .program import (
     Array,
     Convolution,
     Copy,
+    Lagged,
     Linear,
     Map,
     Normalise,
@@ -32,6 +33,7 @@ from .program import (
     Read,
     Softmax,
     Windows,
+    place_type,
 )
 
 STEPS = 1 << 28         # up to which steps are counted and summed
@@ -111,6 +113,9 @@ class IntegerProgram:
         return self.formats[array]
 
     def _format(self, array):
+        if array.kind == "place":
+            kind = place_type(array)
+            return Format(kind, 0, *LIMITS[kind])
         if array.kind == "count":
             return Format("uint32_t", 0, 0, STEPS)
         if array.kind == "token":
@@ -206,6 +211,25 @@ class IntegerProgram:
         self.weights[operation] = self._weights(operation, values, 0)
         self._start(operation.start, operation.y)
 
+    def plan_lagged(self, operation: Lagged) -> None:
+        """Sums that wait for their step are whole, in one scale, that of the product of x and weights."""
+        x, values = self.format(operation.x), operation.weight.values.reshape(-1, operation.width)
+        q, (fraction,) = rounded_weights(values.reshape(-1, 1), self.bits)
+        q = q.reshape(values.shape)
+        largest = int(np.abs(q).sum(0).max(initial=0)) * max(abs(x.low), x.high)
+        if largest > 1 << (self.word - 2):
+            self._too_large(operation, self.word)
+        kind = Format(f"int{self.word}_t", x.fraction + int(fraction), -largest, largest)
+        self.formats[operation.y] = kind
+        if operation.start is not None:
+            self.formats[operation.start] = kind
+        of_outputs = np.full(operation.width, fraction)
+        self.weights[operation] = Weights(q, of_outputs, np.zeros_like(of_outputs), self.word)
+
+    def _too_large(self, operation, word) -> NoReturn:
+        raise ValueError(f"layer {self.program.layer_of[operation]}: sums of its weights do not fit "
+                         f"{word} bits; quantise with fewer bits for weights or states")
+
     def plan_convolution(self, operation: Convolution) -> None:
         g = operation.geometry
         values = operation.weight.values.reshape(operation.bias.n, g.channels, *g.kernel)
@@ -226,8 +250,7 @@ class IntegerProgram:
         word = self.word if (sums <= 1 << (self.word - 2)).all() else 64
         limit = 1 << (word - 2)
         if (sums > limit).any():
-            raise ValueError(f"layer {self.program.layer_of[operation]}: sums of its weights do not fit "
-                             f"{word} bits; quantise with fewer bits for weights or states")
+            self._too_large(operation, word)
         while True:
             shift = of_x + fraction - self.format(y).fraction
             if (sums * 2.0 ** np.maximum(-shift, 0) <= limit).all():
@@ -280,7 +303,7 @@ def _nothing(integers: IntegerProgram, operation: Operation) -> None:
 
 
 PLANNED: dict[type, Callable] = {
-    Map: IntegerProgram.plan_map, Linear: IntegerProgram.plan_linear,
+    Map: IntegerProgram.plan_map, Linear: IntegerProgram.plan_linear, Lagged: IntegerProgram.plan_lagged,
     Convolution: IntegerProgram.plan_convolution, Windows: IntegerProgram.plan_windows,
     Copy: IntegerProgram.plan_copy, Softmax: IntegerProgram.plan_softmax,
     Normalise: IntegerProgram.plan_normalise}

@@ -151,6 +151,9 @@ class Lowering:
         values = np.asarray(values, np.float32)
         return self.array(name, values.size, "constant", values)
 
+    def place(self, name: str, values: np.ndarray) -> Array:
+        return self.array(name, values.size, "place", values)
+
     def do(self, operation: Operation) -> None:
         self.operations.append(operation)
         self.layer_of[operation] = self.layer

@@ -14,6 +14,7 @@ from .program import (
     Convolution,
     Copy,
     Count,
+    Lagged,
     Linear,
     MeanOf,
     Normalise,
@@ -55,8 +56,28 @@ def _dense(lowering, name, layer, sources):
 
 @lowers(kinds.DelayedDense)
 def _delayed_dense(lowering, name, layer, sources):
-    raise ExportError(f"layer {lowering.layer}: delays of single synapses cannot be exported; "
-                      f"ns.Delay, one for each unit, can")
+    """What is on its way is a state; whole delays take one addition of each synapse."""
+    lagged, n = layer.prepare(None), layer.n_out
+    if lagged.lag is None:
+        raise ExportError(f"layer {lowering.layer}: delays that are spread over steps cannot be exported; "
+                          f"net.round_delays() makes them whole")
+    longest, kernels = int(lagged.lag.max()), len(lagged.lag)
+    sums = lowering.array(f"{name}_sums", (longest + 1) * n)
+    coming = lowering.state(f"{name}_coming", np.zeros(longest * n)) if longest else None
+    weight = lowering.constant(f"{name}_weight", _by_input(lagged.weight))
+    lag = lowering.place(f"{name}_lag", _by_input(lagged.lag))
+    lowering.do(Lagged(sums, sources[0], weight, lag, coming, n, kernels))
+    y, trace = lowering.array(name, n), Trace()
+    lowering.map(n, trace, (y, trace.input(Read(sums)) + lowering.number(trace, f"{name}_bias", lagged.bias)))
+    if coming is not None:
+        trace = Trace()
+        lowering.map(longest * n, trace, (coming, trace.input(Read(sums, n))))
+    return y
+
+
+def _by_input(a):
+    """(n_in kernels, n_out) of (kernels, n_in, n_out)."""
+    return np.ascontiguousarray(a.swapaxes(0, 1)).reshape(-1, a.shape[2])
 
 
 @lowers(kinds.Embedding)

@@ -19,7 +19,8 @@ class Array:
     """n numbers.
 
     kind: "input" (what the network is given), "token" (its one number), "state" (kept from step to step, and
-    begun with `values`), "work" (of one step), "constant" (`values`), "count" (steps so far).
+    begun with `values`), "work" (of one step), "constant" (`values`), "place" (a constant that says where, of
+    whole numbers from 0 on), "count" (steps so far).
     binary: whether it holds zeros and ones only.  like: an array whose unit and precision it shares.  sums:
     whether it adds up what `like` holds over many steps.
     """
@@ -69,6 +70,21 @@ class Linear:
     x: Array
     weight: Array               # constant, (len x, len y)
     start: Array | None
+
+
+@dataclass(eq=False)
+class Lagged:
+    """y = start, and zeros for one step more; then y[lag[k, n], n] += x[k // rows] weight[k, n].
+
+    k ascend; zeros of x are skipped.  y: (steps, width), what arrives now and in the steps ahead.
+    """
+    y: Array
+    x: Array
+    weight: Array               # constant, (rows len x, width)
+    lag: Array                  # place, alike
+    start: Array | None         # what was on its way, (steps - 1, width); None of one step
+    width: int
+    rows: int                   # of an element of x
 
 
 @dataclass(eq=False)
@@ -129,7 +145,8 @@ class Loop:
     inside: list[Operation] = field(default_factory=list)
 
 
-Operation: TypeAlias = Map | Linear | Convolution | Windows | Softmax | Normalise | Count | Copy | Loop
+Operation: TypeAlias = (Map | Linear | Lagged | Convolution | Windows | Softmax | Normalise | Count | Copy
+                        | Loop)
 
 
 class MeanOf(NamedTuple):
@@ -178,7 +195,7 @@ def taken(operation: Operation) -> list[Array]:
         return [operation.array]
     if isinstance(operation, Loop):
         return [array for inner in operation.inside for array in taken(inner)]
-    names = ("x", "weight", "start", "bias", "gain")
+    names = ("x", "weight", "lag", "start", "bias", "gain")
     return [array for name in names if (array := getattr(operation, name, None)) is not None]
 
 
@@ -191,3 +208,9 @@ def given(operation: Operation) -> list[Array]:
     if isinstance(operation, Loop):
         return [array for inner in operation.inside for array in given(inner)]
     return [operation.y]
+
+
+def place_type(array: Array) -> str:
+    """The C type of a "place"."""
+    largest = int(array.values.max(initial=0))
+    return next(f"uint{bits}_t" for bits in (8, 16, 32) if largest >> bits == 0)

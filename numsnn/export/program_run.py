@@ -25,7 +25,7 @@ class ProgramRun:
         self.values: dict[Array, Any] = {}
         for array in program.arrays:
             first = begin(array)
-            self.values[array] = first if array.kind == "constant" else np.tile(first, (batch, 1))
+            self.values[array] = first if array.kind in ("constant", "place") else np.tile(first, (batch, 1))
         loops = [operation for operation in program.operations if isinstance(operation, Loop)]
         self.answering = [loop for loop in loops if any(program.output in given(op) for op in loop.inside)]
         self.turns: list[np.ndarray] = []

@@ -126,9 +126,9 @@ def quantise(net: Network, calibration: Any, *, weights: int = 8, states: int = 
     """A trained network in whole numbers: weights of `weights` bits, states of `states` bits.
 
     The arithmetic is that of the neuron's one definition, taken apart and done with whole numbers of fixed
-    fraction bits: a weight is q 2^-shift with one shift for each output neuron, sums are of 32 bits, decays
-    have 15 bits, functions such as the soft-max's exp are tables; what does not fit is saturated where it is
-    stored, and counted.
+    fraction bits: a weight is q 2^-shift with one shift for each output neuron (one for all where synapses
+    have delays), sums are of 32 bits, decays have 15 bits, functions such as the soft-max's exp are tables;
+    what does not fit is saturated where it is stored, and counted.
 
     calibration: a Dataset, or an array or Spikes (T, B, N), on which ranges are measured (up to 256
     sequences).  weights: 4 to 16.  states: 8 to 16, or 32 (sums are then of 64 bits).  headroom: how much

@@ -12,7 +12,7 @@ import numpy as np
 from ..formats.whole import write_text
 from .c_code import WIDTH, CCode
 from .c_integers import Integers
-from .program import Array, Convolution, Linear, Map, given
+from .program import Array, Convolution, Lagged, Linear, Map, given
 from .whole_run import IntegerRun
 
 
@@ -93,7 +93,7 @@ def report(made: Any, measured: Any, x: np.ndarray, lengths: Any, labels: Any, m
             row.saturated = max(row.saturated, run.saturated.get(array, 0) / max(run.stores.get(array, 1), 1))
     for array, layer in _owners(program):
         width = 0 if array.kind == "work" else _bytes(integers, array)
-        if array.kind == "constant":
+        if array.kind in ("constant", "place"):
             rows[layer].constants += width
         elif array.kind in ("state", "count"):
             rows[layer].state += width
@@ -126,8 +126,8 @@ def _agreement(found, made, x, lengths, labels, mask):
 
 def _add_operations(row, operation, active, times):
     """Additions and multiplications of a step that does it `times` times, at the measured activity."""
-    if isinstance(operation, (Linear, Convolution)):
-        taps = operation.y.n
+    if isinstance(operation, (Linear, Lagged, Convolution)):
+        taps = operation.width * operation.rows if isinstance(operation, Lagged) else operation.y.n
         if isinstance(operation, Convolution):
             g = operation.geometry
             taps = operation.bias.n * g.kernel[0] * g.kernel[1] / (g.stride[0] * g.stride[1])

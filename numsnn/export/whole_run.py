@@ -11,6 +11,7 @@ from .program import (
     Convolution,
     Copy,
     Count,
+    Lagged,
     Linear,
     Map,
     Normalise,
@@ -53,6 +54,16 @@ class IntegerRun(ProgramRun):
         total = w.q[x[:, 0]] if operation.x.kind == "token" else x @ w.q
         start = 0 if operation.start is None else self.values[operation.start]
         self._store(operation.y, start + shifted(total, w.shift))
+
+    def _lagged(self, operation):
+        x, w = self.values[operation.x], self.integers.weights[operation].q
+        total = np.zeros((self.batch, operation.y.n), np.int64)
+        if operation.start is not None:
+            total[:, :-operation.width] = self.values[operation.start]
+        lag = self.integers.numbers(operation.lag).reshape(w.shape)
+        for k, to in enumerate(lag * operation.width + np.arange(operation.width)):
+            total[:, to] += x[:, k // operation.rows, None] * w[k]
+        self._store(operation.y, total)
 
     def _convolution(self, operation):
         w, g = self.integers.weights[operation], operation.geometry
@@ -118,7 +129,8 @@ class IntegerRun(ProgramRun):
 
 
 IntegerRun.doing = {
-    Map: IntegerRun._map, Linear: IntegerRun._linear, Convolution: IntegerRun._convolution,
+    Map: IntegerRun._map, Linear: IntegerRun._linear, Lagged: IntegerRun._lagged,
+    Convolution: IntegerRun._convolution,
     Windows: IntegerRun._windows, Softmax: IntegerRun._softmax, Normalise: IntegerRun._normalise,
     Count: IntegerRun._count, Copy: IntegerRun._copy}
 

@@ -212,10 +212,10 @@ class DelayedDense(Dense):
         return Result(y, Coming(coming), x if context.tape else None)
 
     def step(self, loops: Any) -> tuple:
-        lagged, changing = self.prepare(None), (self.params["delay"], self.fixed["sigma"])
-        if lagged.lag is None:
-            changing += (self.params["weight"],)
-        return loops.lagged_step(lagged, changing)
+        lagged, spread = self.prepare(None), (self.params["delay"], self.fixed["sigma"])
+        # with whole delays it is read where it lies
+        weight = () if lagged.lag is not None else (self.params["weight"],)
+        return loops.lagged_step(lagged, spread + weight)
 
     def backward(self, tape: Arriving, dy: np.ndarray, dstate: Coming, dhidden: dict | None,
                  prepared: Lagged, context: Context) -> Gradients:

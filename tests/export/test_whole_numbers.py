@@ -45,7 +45,8 @@ def test_c_has_the_numbers_of_the_twin(name, rng, tmp_path):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["ALIF_recurrent", "pictures", "sequences", "mean_softmax_3", "feedback"])
+@pytest.mark.parametrize("name", ["ALIF_recurrent", "pictures", "sequences", "mean_softmax_3", "feedback",
+                                  "delays_of_synapses"])
 def test_nothing_overflows(name, rng, tmp_path):
     net, integers = whole(name, rng)
     compiled = Compiled(integers.program, Integers(integers, "net"), tmp_path, flags=SANITIZED)
@@ -78,7 +79,7 @@ def test_mutants_are_found(mutant, rng, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["ALIF_recurrent", "LSTM_recurrent", "LIAFGRU", "pictures", "residual",
-                                  "mean_softmax_3", "conv_lstm"])
+                                  "mean_softmax_3", "conv_lstm", "delays_of_synapses"])
 def test_answers_are_near_those_of_floats(name, rng):
     net = NETWORKS[name]()
     x = inputs(net, rng, 20, 16)
@@ -135,6 +136,12 @@ def test_operations_and_bytes_are_counted_by_hand(rng):
     assert of_8[1].multiplications == 4 * once[1].multiplications > 0
     assert of_8[2].additions == 4 * 3 * 5
     assert of_8[2].constants - of_4[2].constants == 15 - 8                  # 15 weights, two in a byte
+    late = network(ns.Dense(2, 3, delays=ns.Delays(4, kernels=2), bias=False), ns.LI(3))
+    late.layers["dense0"].params["delay"][...] = 4
+    late.round_delays()
+    layer = quantise(late, x).report.layers[0]
+    assert layer.additions == layer.multiplications == 2 * 2 * 3
+    assert (layer.constants, layer.state) == (2 * 12, 4 * 4 * 3)            # weights and lags; on its way
     y, (whole, _) = net.run(x[:, :3])[0], quantise(net, x).run(x[:, :3], lengths=[6, 2, 6])
     assert whole.shape == y.shape == (24, 3, 5)                             # an answer for each turn
     np.testing.assert_allclose(whole[:, 0], y[:, 0], atol=0.05)

@@ -41,7 +41,7 @@ def of_resonators():
 
 def rounded(*layers):
     net = network(*layers)
-    assert net.round_delays() == 7
+    assert net.round_delays() >= 7
     return net
 
 
@@ -79,6 +79,11 @@ NETWORKS = {
     "delays_rounded": lambda: rounded(
         ns.Dense(5, 6, **WIDE), ns.LIF(6), ns.Delay(max=4), ns.Dense(6, 3), ns.Delay(max=3, per="layer"),
         ns.LIF(3)),
+    "delays_of_synapses": lambda: rounded(
+        ns.Dense(5, 6, **WIDE, delays=ns.Delays(6, kernels=2)), ns.LIF(6),
+        ns.Dense(6, 4, **WIDE, delays=ns.Delays(3)), ns.LIF(4),
+        ns.Dense(4, 3, delays=ns.Delays(2, position=0.0), bias=False), ns.LI(3)),
+    "delays_long": lambda: rounded(ns.Dense(60, 20, delays=ns.Delays(300)), ns.LI(20)),
     "groups": lambda: network(
         ns.Conv2d(2, 4, 3, padding=1, groups=2, bias=("uniform", -1, 1)), ns.LIF(v_threshold=0.2),
         ns.Conv2d(4, 4, 3, groups=4), input_shape=(2, 5, 5)),
