@@ -3,14 +3,18 @@
     python tests/benchmarks/learning_rules.py cosines --ecg qtdb_coded [--fsdd fsdd_recordings.zip]
     python tests/benchmarks/learning_rules.py costs
     python tests/benchmarks/learning_rules.py results --ecg qtdb_coded [--epochs 100] [--rules bptt eprop]
-    python tests/benchmarks/learning_rules.py recall [--epochs 100] [--rules bptt eprop]
+        [--seeds 0 1]
+    python tests/benchmarks/learning_rules.py digits --fsdd fsdd_recordings.zip [the same]
+    python tests/benchmarks/learning_rules.py recall [the same]
 
 cosines: between the gradient of a rule and that of BPTT, parameter by parameter, of the network of recipe
 srnn-ecg (as it is drawn, and trained: model srnn-ecg) and of 128 recurrent ALIF neurons that hear spoken
 digits; loss in each step.  costs: time of a step of the ECG network, a batch of 64 and a stream of one, and
-the peak of traced memory.  results: the ECG network trained by each rule.  recall: 50 adaptive neurons that
-learn to say which of two kinds of cue came more often, some time after the last (Bellec et al. 2020, evidence
-accumulation, of another length).  One thread.
+the peak of traced memory.  results: the ECG network trained by each rule.  digits: 128 recurrent ALIF neurons
+behind 140 channels hear spoken digits, say at each step which it is, and are judged by the sum over steps.
+recall: 50 adaptive neurons that learn to say which of two kinds of cue came more often, some time after the
+last (Bellec et al. 2020, evidence accumulation, of another length).  Of each rule: test accuracy, CPU seconds
+of an epoch, and the peak of traced memory of a training of one batch.  One thread.
 """
 
 import argparse
@@ -29,9 +33,8 @@ from numsnn.rules.batch import Rule, named
 
 RANDOM = {"name": "eprop", "feedback": "random"}
 ADAPTIVE = {"name": "eprop", "feedback": "adaptive"}
-PIECES = {"name": "fptt", "every": 100}
 RULES = {"bptt": "bptt", "eprop": "eprop", "random": RANDOM, "adaptive": ADAPTIVE, "ottt": "ottt",
-         "sltt": "sltt", "fptt": PIECES}
+         "sltt": "sltt", "fptt": "fptt"}
 LOSS = ns.loss.CrossEntropy()
 
 
@@ -157,19 +160,72 @@ def streamed(net, x, labels):
 # ---- results
 
 
+def table_of_rules(options, make, sets, accuracy, every, batch_size, loss=LOSS):
+    """make(rule, seed) -> (network, optimiser); accuracy(network): of the test part; every: steps of FPTT."""
+    train, valid = sets
+    print(f"{options.epochs} epochs, seeds {options.seeds}\n")
+    print("| rule | test accuracy | seconds an epoch | memory of a batch, MB |\n| --- | --- | --- | --- |")
+    for name in options.rules:
+        rule = {"name": "fptt", "every": every} if name == "fptt" else RULES[name]
+        found, started = [], time.thread_time()
+        for seed in options.seeds:
+            net, optimizer = make(name, seed)
+            ns.fit(net, train, valid, loss=loss, optimizer=optimizer, epochs=options.epochs,
+                   batch_size=batch_size, seed=seed, progress=False, rule=rule)
+            found.append(accuracy(net))
+        seconds = (time.thread_time() - started) / options.epochs / len(options.seeds)
+        net, optimizer = make(name, 0)
+        some = train[np.arange(0, len(train), len(train) // batch_size)[:batch_size]]
+        tracemalloc.start()
+        ns.fit(net, some, loss=loss, optimizer=optimizer, epochs=1, batch_size=batch_size,
+               progress=False, rule=rule)
+        peak = tracemalloc.get_traced_memory()[1] / 1e6
+        tracemalloc.stop()
+        each = ", ".join(f"{a:.4f}" for a in found)
+        print(f"| {name} | {each} | {seconds:.2f} | {peak:.1f} |", flush=True)
+
+
 def results(options):
     data = srnn_ecg.data(options.ecg)
-    print(f"{options.epochs} epochs\n\n| rule | test accuracy | seconds an epoch |\n| --- | --- | --- |")
-    for name in options.rules:
-        net = ecg(learn=name not in ("ottt", "sltt"))
-        factors = {"alif0.tau_*": 3.0, "alif1.tau_*": 2.0} if name not in ("ottt", "sltt") else {}
-        optimizer = ns.optim.Adam(options.lr, schedule=ns.optim.Cosine(options.epochs), factors=factors)
-        started = time.thread_time()
-        ns.fit(net, data.train, data.valid, loss=LOSS, optimizer=optimizer, epochs=options.epochs,
-               batch_size=64, progress=False, rule=RULES[name])
-        seconds = (time.thread_time() - started) / options.epochs
-        accuracy = ns.evaluate(net, data.test).accuracy
-        print(f"| {name} | {accuracy:.4f} | {seconds:.2f} |", flush=True)
+
+    def make(rule, seed):
+        learns = rule not in ("ottt", "sltt")
+        factors = {"alif0.tau_*": 3.0, "alif1.tau_*": 2.0} if learns else {}
+        return ecg(learns, seed), ns.optim.Adam(options.lr, schedule=ns.optim.Cosine(options.epochs),
+                                                factors=factors)
+    table_of_rules(options, make, (data.train, data.valid), lambda net: ns.evaluate(net, data.test).accuracy,
+                   100, 64)
+
+
+def spoken(path):
+    """Training, validation and test part as arrays, 140 channels, with the digit at each step."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("train", "valid", "test"):
+            file = Path(folder) / f"{part}.h5"
+            speech.fsdd_spikes(path, file, part, hold_out="index")
+            data = shd.layout(file).dataset(Bins(dt=20e-3, counts=True), memory=True,
+                                            prepare=lambda events: events.pool(5))
+            batch = next(data.batches(len(data)))
+            steps = np.repeat(batch.y[None], batch.x.shape[0], 0)
+            found.append(ns.Dataset(batch.x, steps, lengths=batch.lengths, time_first=True))
+    return found
+
+
+def digits_by_rule(options):
+    train, valid, test = spoken(options.fsdd)
+
+    def make(rule, seed):
+        learn = () if rule in ("ottt", "sltt") else ("tau_mem", "tau_adp")
+        hidden = ns.ALIF(128, recurrent=True, tau_mem=10, tau_adp=50, v_threshold=0.1, learn=learn)
+        net = ns.Network(ns.Dense(140, 128), hidden, ns.Dense(128, 10), ns.LI(10, tau_mem=10), seed=seed)
+        return net, ns.optim.Adam(5e-3, schedule=ns.optim.Cosine(options.epochs))
+
+    def accuracy(net):
+        batch = next(test.batches(len(test)))
+        y = net.run(batch.x, lengths=batch.lengths)[0]      # 0 behind the end of a recording
+        return float((y.sum(0).argmax(-1) == batch.y[0]).mean())
+    table_of_rules(options, make, (train, valid), accuracy, 10, 32, ns.loss.CrossEntropy("mean"))
 
 
 CUES, CUE, PAUSE, DELAY, ANSWER, GROUP = 5, 6, 3, 30, 10, 10
@@ -196,29 +252,28 @@ def evidence(n, seed):
 
 
 def recall(options):
-    print(f"{options.epochs} epochs\n\n| rule | test accuracy | seconds an epoch |\n| --- | --- | --- |")
     train, valid, test = evidence(1024, 1), evidence(256, 2), evidence(1024, 3)
-    for name in options.rules:
+
+    def make(rule, seed):
         hidden = ns.ALIF(50, recurrent=True, tau_mem=20, tau_adp=100, v_threshold=0.1)
-        net = ns.Network(ns.Dense(40, 50), hidden, ns.Dense(50, 2), ns.LI(2, tau_mem=20), seed=0)
-        rule = {"name": "fptt", "every": 17} if name == "fptt" else RULES[name]
-        started = time.thread_time()
-        ns.fit(net, train, valid, loss=ns.loss.CrossEntropy("mean"), optimizer=ns.optim.Adam(5e-3), rule=rule,
-               epochs=options.epochs, batch_size=64, progress=False)
-        seconds = (time.thread_time() - started) / options.epochs
-        print(f"| {name} | {ns.evaluate(net, test).accuracy:.4f} | {seconds:.2f} |", flush=True)
+        net = ns.Network(ns.Dense(40, 50), hidden, ns.Dense(50, 2), ns.LI(2, tau_mem=20), seed=seed)
+        return net, ns.optim.Adam(5e-3)
+    table_of_rules(options, make, (train, valid), lambda net: ns.evaluate(net, test).accuracy, 17, 64,
+                   ns.loss.CrossEntropy("mean"))
 
 
 if __name__ == "__main__":
     shown = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=shown)
-    parser.add_argument("what", choices=("cosines", "costs", "results", "recall"))
+    parser.add_argument("what", choices=("cosines", "costs", "results", "digits", "recall"))
     parser.add_argument("--ecg", help="folder of the coded QT Database; None: synthetic")
     parser.add_argument("--fsdd", help="recordings of spoken digits, a zip file or folder")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--lr", type=float, default=2e-2)
     parser.add_argument("--rules", nargs="+", default=list(RULES), choices=list(RULES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     ns.set_num_threads(1)
     chosen = parser.parse_args()
-    commands = {"cosines": cosines, "costs": costs, "results": results, "recall": recall}
+    commands = {"cosines": cosines, "costs": costs, "results": results, "digits": digits_by_rule,
+                "recall": recall}
     commands[chosen.what](chosen)
