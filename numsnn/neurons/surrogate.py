@@ -31,6 +31,7 @@ spiking networks.  Every slope is finite for every x, infinities included.
 
 from __future__ import annotations
 
+from inspect import signature
 from math import pi
 from typing import Any, NamedTuple
 
@@ -299,4 +300,9 @@ def get(surrogate: str | dict[str, Any] | Surrogate) -> Surrogate:
     if name not in SURROGATES | ANALOG:
         raise ValueError(f"unknown surrogate {name!r}; there are {', '.join(SURROGATES)}, "
                          f"or a Surrogate, such as ns.surrogate.gaussian(sigma=0.3)")
-    return (SURROGATES | ANALOG)[name](**settings)
+    make = (SURROGATES | ANALOG)[name]
+    known = signature(make).parameters
+    for key in settings:
+        if key not in known:
+            raise TypeError(f"surrogate {name!r} has no setting {key!r}; it has {', '.join(known) or 'none'}")
+    return make(**settings)

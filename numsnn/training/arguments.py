@@ -111,6 +111,16 @@ def check_numbers(train: Dataset, *, epochs: Any, batch_size: Any, seed: Any, pa
             positive_integer(value, what)
 
 
+def skippable(skip: Any, tbptt: int | None) -> int:
+    """`skip`; ValueError where it is no number of batches, or batches are not updated as a whole."""
+    if not is_whole(skip, least=0):
+        raise ValueError(f"skip must be a number of batches of an epoch, from 0 on; got {skip!r}")
+    if skip and tbptt is not None:
+        raise ValueError("skip leaves out whole batches, and tbptt (as rule \"fptt\") updates within them; "
+                         "leave one of both out")
+    return int(skip)
+
+
 def bits(weight_bits: Any) -> int | None:
     """ValueError where `weight_bits` is no number of bits that weights can have."""
     if weight_bits is not None and not (is_whole(weight_bits, least=4) and weight_bits <= 16):

@@ -44,8 +44,10 @@ class History:
     epoch           its index, from 0; what is shown to people (progress, plots, messages) counts from 1
     loss            of the training set: the mean over its sequences, each measured in its batch's turn
     learning_rate   of parameters without a factor of their own
-    gradient_norm   Euclidean norm of all gradients before clipping, the mean over the epoch's batches
+    gradient_norm   Euclidean norm of all gradients before clipping, the mean over the epoch's batches that
+                    updated something
     projected       values that an update put back on their lower bound
+    skipped         batches that updated nothing, where `fit` was told to skip such
     valid_loss, valid_accuracy
                     of the validation set, after the epoch; of a regression valid_mse, valid_mae, valid_r2,
                     valid_correlation in place of the accuracy; NAME_loss ... of each watched set

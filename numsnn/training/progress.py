@@ -56,6 +56,8 @@ class Progress:
         facts = [f"loss {row['loss']:.4g}{self.unit}", *(_fact(key, row[key]) for key in self.shown)]
         if row["projected"]:
             facts.append(f"{row['projected']} values projected to their bound")
+        if row.get("skipped"):
+            facts.append(f"{row['skipped']} of {self.batches} batches skipped, gradients not finite")
         facts.append(f"{row['seconds']:.2f} s")
         seconds_left = self._of_the_next(row["seconds"]) * (self.epochs - self.epoch - 1)
         if seconds_left > 5:

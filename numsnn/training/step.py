@@ -24,6 +24,8 @@ from .regularise import Regulariser
 from .sharing import initial_state
 
 LAYER = "it begins in layer"
+ON_THE_WAY_BACK = "the loss is finite: gradients grow on the way back through time"
+GROWS = ", a shorter way back (tbptt=), or leave out such batches (skip=)"
 
 
 class TrainingDiverged(ArithmeticError):
@@ -62,10 +64,15 @@ class Done(NamedTuple):
     loss: float
     projected: int              # values that updates put on their bound
     norm: float                 # of the gradients before clipping; of several updates the mean
+    skipped: bool = False       # it updated nothing, because its gradients overflowed
 
 
-def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: str) -> Done:
-    """Gradients and update(s) of one batch.  where: the place, for a message."""
+def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: str,
+                may_skip: bool = False) -> Done:
+    """Gradients and update(s) of one batch.
+
+    where: the place, for a message.  may_skip: leave it out where its gradients are not finite, but its loss.
+    """
     share = None
     if batch.whole is not None:
         share = chunking.share(step.net, len(batch.whole.samples), step.ranks)
@@ -74,6 +81,8 @@ def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: st
     net = step.net
     state = None if share is None else initial_state(net, share, batch, rng)
     result = _gradients(step, batch, share, state=state, rng=rng)
+    if may_skip and _overflows(net, result):
+        return Done(result.loss, 0, 0.0, skipped=True)
     norm = _norm_or_stop(step, result, batch, where)
     return Done(result.loss, step.optimizer.update(net.params, result.grads), norm)
 
@@ -139,6 +148,11 @@ def _steps_of(batch, part):
 # ---- divergence
 
 
+def _overflows(net, result):
+    """Whether gradients of a finite loss are not finite."""
+    return math.isfinite(result.loss) and not all(net.loops.finite(list(result.grads.values())))
+
+
 def _norm_or_stop(step, result, batch, where):
     """The norm of all gradients together; TrainingDiverged where one of them or the loss is not finite."""
     net = step.net
@@ -152,18 +166,18 @@ def _norm_or_stop(step, result, batch, where):
     if loss_is_finite and not bad:
         return norm             # finite gradients whose squares are too large for a number
     reason = f"the gradient of {bad[-1]} is not finite" if loss_is_finite else f"the loss is {result.loss}"
-    origin = _first_told(step.ranks, _origin(net, batch))
-    raise TrainingDiverged(f"{where}: {reason}; {origin}. Try a smaller learning rate or clip_norm")
+    origin = _first_told(step.ranks, _origin(net, batch, loss_is_finite))
+    raise TrainingDiverged(f"{where}: {reason}; {origin}")
 
 
 def _stop_if_state_is_not_finite(step, state, batch, where):
     """The next segment would refuse it."""
     bad = [name for name, fields in state.items()
            if fields is not None and not all(step.net.loops.finite(list(fields)))]
-    told = f"the state of layer {bad[0]} is not finite; {_origin(step.net, batch)}" if bad else ""
+    told = f"the state of layer {bad[0]} is not finite; {_origin(step.net, batch, False)}" if bad else ""
     told = _first_told(step.ranks, told)
     if told:
-        raise TrainingDiverged(f"{where}: {told}. Try a smaller learning rate or clip_norm")
+        raise TrainingDiverged(f"{where}: {told}")
 
 
 def _first_told(ranks, text):
@@ -172,8 +186,14 @@ def _first_told(ranks, text):
     return next((one for one in told if LAYER in one), next(filter(None, told), ""))
 
 
-def _origin(net, batch):
-    """Where the first number that is none appears in the forward pass."""
+def _origin(net, batch, loss_is_finite):
+    """Where the first number that is none appears, and what to try."""
+    place = _first_in_forward(net, batch, loss_is_finite)
+    return f"{place}. Try a smaller learning rate or clip_norm" + GROWS * (place == ON_THE_WAY_BACK)
+
+
+def _first_in_forward(net, batch, loss_is_finite):
+    """Where the first number that is none appears in the forward pass, or behind it."""
     for name, p in net.params.items():
         if not np.isfinite(p).all():
             return f"parameter {name} holds {p[~np.isfinite(p)].flat[0]} already"
@@ -189,5 +209,5 @@ def _origin(net, batch):
             first = int(wrong.reshape(len(wrong), -1).any(1).argmax())
             return f"{LAYER} {name} at time step {first}"
     if np.isfinite(y).all():
-        return "the forward pass is finite: it begins in the loss"
+        return ON_THE_WAY_BACK if loss_is_finite else "the forward pass is finite: it begins in the loss"
     return "it begins in the answer of the last layer"

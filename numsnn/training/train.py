@@ -68,6 +68,7 @@ class _Course(NamedTuple):
     checkpoint: Path | str | None
     facts: dict
     memory: int | None
+    skip: int
 
 
 @dataclass
@@ -87,7 +88,7 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
         checkpoint: Path | str | None = None, resume: bool = False, facts: dict | None = None,
         regularisers: Sequence[Regulariser] = (), checkpoint_every: int | None = None,
         memory: int | None = None, weight_bits: int | None = None, comm: Any = None,
-        sums: str = "exact", rule: str | dict = "bptt") -> History:
+        sums: str = "exact", rule: str | dict = "bptt", skip: int = 0) -> History:
     """Train a network; the history of its epochs.
 
     train, valid, watch: data sets; loss and accuracy on `valid`, and on those of `watch` by their names, are
@@ -101,16 +102,17 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     tbptt: truncated BPTT: sequences are cut into segments of so many steps; the state goes on, the gradient
     does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
-    weight_bits: train for weights of so many bits, as ns.quantise rounds them: gradients are those of the
-    rounded weights.  checkpoint_every: less memory for more time, see Network.loss_and_gradients.
-    memory: bytes that the arrays of a training step may take; checkpoint_every (on a GPU first the samples of
-    a chunk) is chosen for each size of batch, or a ValueError says what is needed.
+    weight_bits: train for weights of so many bits, by gradients of weights that ns.quantise has rounded.
+    checkpoint_every: less memory for more time, see Network.loss_and_gradients.  memory: bytes that the arrays
+    of a step may take; checkpoint_every (on a GPU first the samples of a chunk) is chosen for each size of
+    batch, or a ValueError says what is needed.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
     as if never interrupted.  It is tried before the first epoch; a warning says where a training is
     overwritten, or none is there to resume.  facts: what else the file is to say of the training.  comm: an
     mpi4py communicator whose ranks work on each batch together, all given the same; rank 0 writes and speaks.
     sums: "exact", the same bytes for any number of ranks, or "fast" (see numsnn.ranks).
     rule: "bptt", or of numsnn.rules "eprop", "ottt", "sltt", "fptt", or a dict of "name" and its settings.
+    skip: so many batches of an epoch whose loss is finite, but not their gradients, update nothing.
 
     A TrainingWarning says before the first epoch what is odd.  Whatever ends it early, with keep_best the
     network has the weights of the best epoch until then.  TrainingDiverged: where a number is not finite.
@@ -127,7 +129,8 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
         step = Step(net, loss, optimizer, tbptt, step_inside, regularisers, plan, arguments.bits(weight_bits),
                     ranks, how)
         course = _Course(step, train, arguments.measured(valid, watch), epochs, batch_size, seed, patience,
-                         callbacks, progress and ranks.root, checkpoint, arguments.own_facts(facts), memory)
+                         callbacks, progress and ranks.root, checkpoint, arguments.own_facts(facts), memory,
+                         arguments.skippable(skip, tbptt))
         return _run(course, _start(course, History(monitor=monitor, direction=direction), resume), keep_best)
 
 
@@ -238,18 +241,23 @@ def _trained(course, epoch, bar):
     """One pass through the training set."""
     step, train, optimizer = course.step, course.train, course.step.optimizer
     row = {"epoch": epoch, "loss": 0.0, "learning_rate": float(optimizer.lr * optimizer.schedule(epoch)),
-           "gradient_norm": 0.0, "projected": 0}
-    order = np.random.default_rng([course.seed, epoch])
+           "gradient_norm": 0.0, "projected": 0} | ({"skipped": 0} if course.skip else {})
+    order, left_out = np.random.default_rng([course.seed, epoch]), 0
     step.begin()
     batches = sharing.batches(train, course.batch_size, order, step.ranks, step.share)
     for number, batch in enumerate(plans.sent(step.net, batches, step.plan, course.memory is None)):
         rng = np.random.default_rng([course.seed, epoch, number])
-        done = train_batch(step, batch, rng, f"epoch {epoch + 1}, batch {number + 1}")
+        may_skip = row.get("skipped", 0) < course.skip
+        done = train_batch(step, batch, rng, f"epoch {epoch + 1}, batch {number + 1}", may_skip)
         samples = len((batch.whole or batch).samples)
         row["loss"] += done.loss * samples / len(train)
         row["gradient_norm"] += done.norm * samples / len(train)
         row["projected"] += done.projected
+        if done.skipped:
+            row["skipped"] += 1
+            left_out += samples
         bar.batch(number, done.loss)
+    row["gradient_norm"] *= len(train) / max(len(train) - left_out, 1)
     return row
 
 
@@ -321,7 +329,7 @@ def _agree(course, monitor):
     settings = {"seed": course.seed, "batch size": course.batch_size, "number of epochs": course.epochs,
                 "loss": step.loss.config(), "setting of fit": [
                     step.tbptt, step.step_inside, [r.config() for r in step.regularisers], step.weight_bits,
-                    course.patience, monitor, course.memory, ranks.sums]}
+                    course.patience, monitor, course.memory, course.skip, ranks.sums]}
     sets = {"training": course.train, **course.measured}
     ranks.agree(sharing.facts(step.net, step.optimizer, sets, settings))
     chunks = chunking.share(step.net, course.batch_size, ranks).chunks
