@@ -103,14 +103,12 @@ def fit(net: Network, train: Dataset, valid: Dataset | None = None, *, loss: Any
     does not.  step_inside: update after each segment, or after the sequence with their sum.
     regularisers: penalties on rates and weights that are added to the loss (numsnn.regularise).
     weight_bits: train for weights of so many bits, by gradients of weights that ns.quantise has rounded.
-    checkpoint_every: less memory for more time, see Network.loss_and_gradients.  memory: bytes that the arrays
-    of a step may take; checkpoint_every (on a GPU first the samples of a chunk) is chosen for each size of
-    batch, or a ValueError says what is needed.
+    checkpoint_every: less memory for more time, see Network.loss_and_gradients.  memory: bytes that a step's
+    arrays may take; it chooses checkpoint_every (on a GPU first the samples of a chunk) for each batch size.
     checkpoint: file that holds the whole training after every epoch; resume=True goes on from it, bit for bit
-    as if never interrupted.  It is tried before the first epoch; a warning says where a training is
-    overwritten, or none is there to resume.  facts: what else the file is to say of the training.  comm: an
-    mpi4py communicator whose ranks work on each batch together, all given the same; rank 0 writes and speaks.
-    sums: "exact", the same bytes for any number of ranks, or "fast" (see numsnn.ranks).
+    as if never interrupted.  A warning says where a training is overwritten, or none is there to resume.
+    facts: what else it is to say.  comm: an mpi4py communicator whose ranks work on each batch together; rank
+    0 writes and speaks.  sums: "exact", the same bytes for any number of ranks, or "fast" (see numsnn.ranks).
     rule: "bptt", or of numsnn.rules "eprop", "ottt", "sltt", "fptt", or a dict of "name" and its settings.
     skip: so many batches of an epoch whose loss is finite, but not their gradients, update nothing.
 
