@@ -49,13 +49,15 @@ def _train(options, ranks):
     recipe = recipes.get(options.recipe)
     if options.published:
         recipe = recipe.as_published()
+    elif options.data is None and options.epochs is None:
+        recipe = recipe.rehearsed()
     settings = recipe.configured(pairs(options.set))
     about = about_run(options, recipe, settings, options.seed)
     set_threads(options)
     out = Path(options.out or f"runs/{recipe.name}-seed{options.seed}")
     checkpoint = out / "checkpoint.h5"
     ranks.on_root(partial(_claim, out, checkpoint, about, options.resume))
-    _announce(options, ranks)
+    _announce(options, ranks, about["epochs_asked"])
     data = recipe.data(options.data, options.seed, settings)
     net = recipe.network(sized(recipe, settings, data), options.seed, options.device)
     print(net.summary(), end="\n\n")
@@ -102,7 +104,7 @@ def _begun(out: Path, checkpoint: Path, about: dict) -> Iterator[None]:
         raise
 
 
-def _announce(options, ranks):
+def _announce(options, ranks, epochs):
     from ..devices import notice
     from ..devices.threads import get_num_threads
     if ranks.size > 1:
@@ -110,7 +112,8 @@ def _announce(options, ranks):
     if options.data is None:
         print("NOTE: no --data given. The data are SYNTHETIC: made by a model, recorded from nobody. "
               "Accuracies say nothing about the\n"
-              "real task; see data/README.md for where the real data come from.\n")
+              "real task; see data/README.md for where the real data come from. "
+              f"Trained for {epochs} epochs; --epochs says otherwise.\n")
     if notice(options.device):
         print(notice(options.device), end="\n\n")
 

@@ -28,6 +28,7 @@ class Recipe(NamedTuple):
     fit: further keywords of `numsnn.fit`, such as tbptt, or None.
     sizes(data): options of the network that only the data tell, or None.
     published: the authors' epochs, batch_size and options, where epochs and batch_size are not theirs.
+    rehearsal: (epochs, optimizer) on synthetic data, where the whole training is too long for a first look.
     """
     name: str
     summary: str
@@ -43,6 +44,7 @@ class Recipe(NamedTuple):
     fit: dict | None = None
     sizes: Callable[[Data], dict] | None = None
     published: dict | None = None
+    rehearsal: tuple[int, Callable[[dict], Optimizer]] | None = None
 
     def as_published(self) -> Recipe:
         """The same experiment with the authors' training."""
@@ -51,6 +53,13 @@ class Recipe(NamedTuple):
         given = self.published
         return self._replace(epochs=given["epochs"], batch_size=given["batch_size"],
                              options=self.options | given["options"], published=None)
+
+    def rehearsed(self) -> Recipe:
+        """The same experiment as it is trained on synthetic data where nothing else is said."""
+        if self.rehearsal is None:
+            return self
+        epochs, optimizer = self.rehearsal
+        return self._replace(epochs=epochs, optimizer=optimizer, rehearsal=None)
 
     def configured(self, settings: dict) -> dict:
         """The options with `settings` (name -> text or value) in place of defaults."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import numsnn as ns
-from numsnn import recipes
+from numsnn import cli, recipes
 from numsnn.datasets import synthetic
 
 RESONATORS = 36 * 4 + 36 * 36 + 2 * 36 + 6 * 36 + 6
@@ -48,3 +48,21 @@ def test_two_layers():
     assert [layer.kind for layer in net.layers.values()] == ["dense", "adlif", "dropout", "dense", "adlif",
                                                              "dense", "li"]
     assert net.n_params == 1842 + 36 * 36 + 36 + 36 * 36 + 4 * 36
+
+
+@pytest.mark.parametrize(("arguments", "epochs", "until"), [
+    ([], 80, 80), (["--epochs", "3"], 3, 400), (["--data", "qtdb"], 400, 400)])
+def test_synthetic_data_are_for_a_rehearsal(arguments, epochs, until, monkeypatch, tmp_path, capsys):
+    """Fewer epochs, over which the rate falls as far."""
+    told = {}
+
+    def fit(*_, optimizer, **more):
+        told.update(more, falls=[optimizer.schedule(epoch) for epoch in (0, until // 2, until)])
+        raise RuntimeError("seen")
+    monkeypatch.setattr("numsnn.training.train.fit", fit)
+    monkeypatch.setattr("numsnn.datasets.qtdb.coded", lambda _, part: synthetic.ecg(20, seed=3, part=part))
+    with pytest.raises(RuntimeError, match="seen"):
+        cli.main(["train", "srnn-ecg", "--out", str(tmp_path / "out"), *arguments])
+    assert told["epochs"] == epochs
+    assert told["falls"] == pytest.approx([1, 0.5, 0], abs=1e-12)
+    assert (f"for {epochs} epochs" in capsys.readouterr().out) == ("--data" not in arguments)
