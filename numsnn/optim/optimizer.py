@@ -21,6 +21,10 @@ from .schedules import Constant, Schedule, schedule_of
 PRECISIONS = (np.float32, np.float64)
 
 
+class TooLarge(ValueError):
+    """A gradient that is not finite, or whose square is not where the rule needs it."""
+
+
 class Optimizer:
     """Base: learning rate, schedule, factors, clipping, and the state (arrays by slot and parameter name).
 
@@ -180,10 +184,10 @@ class Optimizer:
         for name, g in grads.items():
             size, most = sizes[name], float(np.finfo(g.dtype).max)
             if not size <= most:
-                raise ValueError(f"the gradient of {name} is not finite; nothing was updated")
+                raise TooLarge(f"the gradient of {name} is not finite; nothing was updated")
             if self.squares and size > most ** 0.5:
-                raise ValueError(f"the gradient of {name} reaches {size:.3g}, whose square is too large for "
-                                 f"{g.dtype}; nothing was updated. clip_norm keeps gradients small")
+                raise TooLarge(f"the gradient of {name} reaches {size:.3g}, whose square is too large for "
+                               f"{g.dtype}; nothing was updated. clip_norm keeps gradients small")
 
     def _sizes_there(self, arrays):
         """Of arrays of a device: 0 where all numbers, or the sum of squares, are finite; else infinity."""

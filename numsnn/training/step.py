@@ -18,6 +18,7 @@ from ..network.gradients import loss_and_gradients
 from ..network.memory import Plan
 from ..network.network import Network
 from ..optim import Optimizer
+from ..optim.optimizer import TooLarge
 from ..ranks import ALONE, Ranks
 from ..rules.batch import Pieces, Rule
 from .regularise import Regulariser
@@ -84,7 +85,20 @@ def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: st
     if may_skip and _overflows(net, result):
         return Done(result.loss, 0, 0.0, skipped=True)
     norm = _norm_or_stop(step, result, batch, where)
-    return Done(result.loss, step.optimizer.update(net.params, result.grads), norm)
+    try:
+        return Done(result.loss, _updated(step, result.grads, where), norm)
+    except TrainingDiverged:
+        if may_skip:
+            return Done(result.loss, 0, 0.0, skipped=True)
+        raise
+
+
+def _updated(step, grads, where):
+    """The values that an update puts on their bound; TrainingDiverged where squares of gradients overflow."""
+    try:
+        return step.optimizer.update(step.net.params, grads)
+    except TooLarge as error:
+        raise TrainingDiverged(f"{where}: {error}") from error
 
 
 def _gradients(step, batch, share, **begin):
@@ -103,7 +117,7 @@ def _gradients(step, batch, share, **begin):
 
 def _truncated(step, tbptt, batch, rng, where, share):
     """train_batch, the sequences cut into segments of so many steps."""
-    net, optimizer = step.net, step.optimizer
+    net = step.net
     steps = batch.x.shape[0]
     label_per_step = is_per_step(batch.y)
     total, projected, sums, norms = 0.0, 0, None, []
@@ -116,17 +130,17 @@ def _truncated(step, tbptt, batch, rng, where, share):
         state = result.state
         _stop_if_state_is_not_finite(step, state, batch, f"{where}, steps {first} to {last - 1}")
         if isinstance(step.rule, Pieces):
-            projected += optimizer.update(net.params, step.rule.fptt.gradients(result.grads))
+            projected += _updated(step, step.rule.fptt.gradients(result.grads), where)
             step.rule.fptt.updated()
         elif step.step_inside:
-            projected += optimizer.update(net.params, result.grads)
+            projected += _updated(step, result.grads, where)
         elif sums is None:
             sums = result.grads
         else:
             sums = {name: sums[name] + grad for name, grad in result.grads.items()}
     if not step.step_inside:
         norms = [net.loops.euclidean(list(sums.values()))]
-        projected += optimizer.update(net.params, sums)
+        projected += _updated(step, sums, where)
     return Done(total, projected, math.fsum(norms) / len(norms))
 
 

@@ -34,6 +34,13 @@ def test_it_updates_nothing():
         np.testing.assert_array_equal(array, before[name], name)
 
 
+def test_finite_gradients_whose_squares_are_not():
+    steps = [13, 13]        # on the way to the overflow
+    with pytest.raises(ns.TrainingDiverged, match=r"batch 1: .* whose square is too large for float32"):
+        fit(network(), steps)
+    assert fit(network(), steps, skip=1)["skipped"] == [1]
+
+
 def test_the_others_do():
     """Each batch's gradients from the weights that the one before left, those of long ones left out."""
     steps = np.where(np.arange(12) % 6 == 0, MANY, FEW)
