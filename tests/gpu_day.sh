@@ -24,8 +24,8 @@ part() {    # name, seconds, file
 
 chosen=${*:-about correctness sanitize speed profile}
 part about "${ABOUT_SECONDS:-20}" about.py
-part correctness "${CORRECTNESS_SECONDS:-120}" correctness.py
-part sanitize "${SANITIZE_SECONDS:-60}" sanitize.py
-part speed "${SPEED_SECONDS:-120}" speed.py
-part profile "${PROFILE_SECONDS:-40}" kernel_times.py
+part correctness "${CORRECTNESS_SECONDS:-150}" correctness.py
+part sanitize "${SANITIZE_SECONDS:-50}" sanitize.py
+part speed "${SPEED_SECONDS:-110}" speed.py
+part profile "${PROFILE_SECONDS:-30}" kernel_times.py
 "${PYTHON:-python3}" tests/gpu_day/summary.py "$OUT" | tee "$OUT/summary.txt"

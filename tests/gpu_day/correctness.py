@@ -95,6 +95,7 @@ def of_networks(processes):
             "samples": sum(row.get("samples", 0) for row in rows),
             "flips": sum(row.get("flips", 0) for row in rows), "spiking": len(rates),
             "silent": sum(rate < 1e-3 for rate in rates),
+            "overflow": sum("overflows" in row for row in rows),
             "largest": {key: largest(key) for key in ("distance", "answer", "loss", "gradient")},
             "twice": sum(row.get("twice") is True for row in rows),
             "pieces": sum(row.get("pieces") is True for row in rows)}

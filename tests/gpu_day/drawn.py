@@ -76,7 +76,8 @@ def features(rng, name, most, shape):
 
 def tokens(rng, name, most, shape):
     n_tokens, n = 1 + many(rng, most.units), many(rng, most.units)
-    embedding = ns.Embedding(n_tokens, n, weight=("normal", 0, 1.0))
+    padding = 0 if rng.random() < 0.3 else None
+    embedding = ns.Embedding(n_tokens, n, weight=("normal", 0, 1.0), padding=padding)
     return [embedding, *hidden(rng, name, most, n)], rng.integers(0, n_tokens, shape), None
 
 
@@ -102,6 +103,7 @@ def around(rng, n, still):
     """What may stand behind a population."""
     extra = {"delay": lambda: ns.Delay(int(rng.integers(3))), "learned delay": lambda: ns.Delay(max=3),
              "scale": lambda: ns.Scale(("normal", 1, 0.3)), "tanh": lambda: ns.Activation("tanh"),
+             "step by step": lambda: ns.TimeDistributed(ns.Dense(n, n, weight=("normal", 0, 1 / n ** 0.5))),
              "residual": lambda: ns.Residual(ns.Dense(n, n, weight=("normal", 0, 1 / n ** 0.5)))}
     if still:
         extra["dropout"] = lambda: ns.Dropout(0.3, per_step=bool(rng.integers(2)))

@@ -39,8 +39,11 @@ KINDS = {
     "delays": (SPIKES, lambda: (
         ns.Delay(2), ns.Dense(33, 35, delays=ns.Delays(2)), ns.LIF(35, v_threshold=0.2), ns.Delay(max=2),
         ns.Dense(35, 4, delays=ns.Delays(2, kernels=2)))),
-    "tokens": (TOKENS, lambda: (ns.Embedding(5, 35, weight=("normal", 0, 1)),
+    "tokens": (TOKENS, lambda: (ns.Embedding(5, 35, weight=("normal", 0, 1), padding=0),
                                 ns.Residual(ns.LIF(35, v_threshold=0.2), ns.Dense(35, 35)), ns.Dense(35, 4))),
+    "side by side": (SPIKES, lambda: (
+        ns.Dense(33, 35), ns.LIF(35, v_threshold=0.2), ns.Concatenate("input", "lif0"), ns.Ternary(0.5),
+        ns.TimeDistributed(ns.Dense(68, 35)), ns.MembraneNorm(ns.LIAF(35), ns.LayerNorm()), ns.Dense(35, 4))),
 }
 
 

@@ -22,6 +22,7 @@ from drawn import FEW, FULL, network
 import numsnn as ns
 
 LOSS, FAR = ns.loss.CrossEntropy(), 16
+NOTHING = 1e-20         # a device may take exp of less than -60 for zero: what is smaller tells nothing
 LIMITS = {"distance": "a spike flips far from its threshold", "answer": "answers differ",
           "loss": "losses differ", "gradient": "gradients differ, most that of"}
 
@@ -109,6 +110,8 @@ def same_gradients(nets, drawn, seed):
                                       rng=np.random.default_rng(seed))
 
     here, there, exact = map(result, nets)
+    if not all(np.isfinite(a).all() for a in (here.loss, here.y, *here.grads.values())):
+        return {"overflows": True}      # a resonator that grows: nothing can be said
     again = result(nets[1])
     steps, batch = drawn.x.shape[:2]
     n = additions(nets[0], steps)
@@ -129,7 +132,7 @@ def far(here, there, exact, n):
     """The largest distance from the float64 numbers, in bounds."""
     here, there, exact = (np.asarray(a, np.float64) for a in (here, there, exact))
     own, largest = np.abs(here - exact).max(initial=0.0), np.abs(exact).max(initial=0.0)
-    bound = FAR * own + 4 * n ** 0.5 * EPS * largest + np.finfo(np.float32).tiny
+    bound = FAR * own + 4 * n ** 0.5 * EPS * largest + NOTHING
     return float(np.abs(there - exact).max(initial=0.0) / bound)
 
 

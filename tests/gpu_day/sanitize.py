@@ -36,8 +36,7 @@ def ended(process, text):
     said = text.read_text()
     summary, kinds = SUMMARY.search(said), len(re.findall(": loss ", said))
     print(f"\n---- {text.stem}: {status}\n{said[:1500]}\n...\n{said[-3000:]}")
-    result = summary[1] if summary else f"no summary ({status})"
-    return f"{result}; {kinds} kinds of network ran"
+    return f"{summary[1] if summary else f'ended ({status})'}; {kinds} kinds of network ran"
 
 
 def main(folder):

@@ -28,7 +28,7 @@ def correctness(found):
     if nets:
         yield (f"random networks: {nets['done']} of {nets['of']}, {len(nets['wrong'])} wrong; "
                f"{nets['flips']} of {nets['samples']} samples with a flip; "
-               f"{nets['silent']} of {nets['spiking']} spiking ones silent")
+               f"{nets['silent']} of {nets['spiking']} spiking ones silent, {nets['overflow']} overflow")
         yield "largest, in bounds: " + ", ".join(f"{key} {value:.3f} (network {seed})"
                                                  for key, (value, seed) in nets["largest"].items())
         yield f"the same bytes twice: {nets['twice']}; in pieces: {nets['pieces']}"

@@ -168,13 +168,16 @@ class Array:
     def __add__(self, other):
         return _sum(self, other, 1.0, 1.0)
 
+    def __sub__(self, other):
+        return _sum(self, other, 1.0, -1.0)
+
     def __mul__(self, factor):
         return _sum(self, self, float(factor), 0.0)
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __isub__(self, other):
-        fill(self, _sum(self, other, 1.0, -1.0))
+        fill(self, self - other)
         return self
 
     def __repr__(self):
