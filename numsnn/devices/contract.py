@@ -45,6 +45,10 @@
     activation_forward(activation, x, tape) -> (y, tape or None)
         a function of each value
     activation_backward(activation, tape, dy) -> dx
+    ternary_forward(surrogate, x, v_threshold) -> y
+        H(x - v_threshold) - H(-v_threshold - x) of each value (neurons/ternary.py); v_threshold (1,), on the
+        host
+    ternary_backward(surrogate, x, v_threshold, dy) -> (dx, dv_threshold (1,), on the host)
     delay_forward(delays, x, past, lengths, want_slope) -> (y, past, slope or None)
         each feature of x, array (T, B, N), delayed; past (B, sum of lengths): what arrived before, and what
         is still on its way (layers/delay.py); slope (T, B, N): of y by the delay of its feature
@@ -70,8 +74,9 @@
     finish() waits until the device has done all it was told
     busy(run) -> seconds of kernels in run(), None where that is not known
     name() -> str
-    parted(a, n) -> the parts (..., n) of an array (..., G n), one after the other on its last axis
-    beside(parts) -> such an array
+    parted(a, n) -> the parts (..., n) of an array (..., G n), one after the other on its last axis; n may be
+        a list of widths, of a part each
+    beside(parts) -> such an array, or Spikes where all parts are Spikes
     joined(parts) -> pieces (T, ...) of a sequence, one after the other
     held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
     finite(arrays) -> whether all values are finite, of each

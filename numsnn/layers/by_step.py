@@ -24,7 +24,7 @@ def together(seen: list[dict], context: Context) -> dict[str, np.ndarray]:
     if not seen:
         return {}
     fields = [field for field in seen[0] if field != "rate"]
-    found = {field: np.concatenate([step[field] for step in seen]) for field in fields}
+    found = {field: context.loops.joined([step[field] for step in seen]) for field in fields}
     if "rate" in seen[0]:
         found["rate"] = sum(step["rate"] for step in seen) / _n_valid(context, len(seen))
     return found

@@ -60,6 +60,14 @@ class TimeDistributed(Layer):
             self.refuse("it is part of a network already; make a new one for each place")
 
     @property
+    def needs(self) -> tuple[str, ...] | None:      # type: ignore[override]
+        return self.layer.needs
+
+    @property
+    def settings_of_host(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.layer.settings_of_host
+
+    @property
     def n_in(self) -> int:
         """Number of inputs, where the layer knows it."""
         inner: Any = self.layer
@@ -142,6 +150,4 @@ class TimeDistributed(Layer):
 
 def _reshaped(x, steps, batch):
     """The rows of a sequence as (steps, batch, N)."""
-    if isinstance(x, Spikes):
-        return Spikes.of_rows((steps, batch, x.shape[2]), x.start, x.count, x.index, x.multiplicity)
-    return x.reshape(steps, batch, x.shape[2])
+    return x.reshaped(steps, batch) if isinstance(x, Spikes) else x.reshape(steps, batch, x.shape[2])

@@ -30,6 +30,7 @@ class Embedding(Layer):
 
     kind = "embedding"
     reads_tokens = True
+    needs = ("dense_forward", "dense_backward")
 
     @checked
     def __init__(self, n_tokens: int, n_out: int, *, weight: Value = ("uniform", -0.05, 0.05),
@@ -44,10 +45,6 @@ class Embedding(Layer):
 
     def _is_token(self, value):
         return is_whole(value, least=0) and value < self.n_tokens
-
-    @property
-    def needs(self) -> tuple[str, ...] | None:      # type: ignore[override]
-        return ("dense_forward", "dense_backward") if self.padding is None else None
 
     @property
     def n_in(self) -> int:
@@ -87,8 +84,7 @@ class Embedding(Layer):
     def prepare(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         weight = self.params["weight"]
         if self.padding is not None:
-            weight = weight.copy()
-            weight[self.padding] = 0
+            weight = self._without_padding(weight.copy())
         return weight, np.zeros(self.n_out, weight.dtype)
 
     def forward(self, x: Arriving, state: None, prepared: tuple[np.ndarray, np.ndarray],
@@ -99,8 +95,14 @@ class Embedding(Layer):
                  prepared: tuple[np.ndarray, np.ndarray], context: Context) -> Gradients:
         dweight, _, dx = context.loops.dense_backward(tape, prepared[0], dy, context.want_dx)
         if self.padding is not None:
-            dweight[self.padding] = 0
+            dweight = self._without_padding(dweight)
         return Gradients(dx, None, {"weight": dweight})
+
+    def _without_padding(self, a):
+        """Zeros, in their place, for the vector of the padding."""
+        vector = a[self.padding:self.padding + 1]
+        vector[...] = 0
+        return a
 
     def config(self) -> dict[str, Any]:
         return {"n_tokens": self.n_tokens, "n_out": self.n_out, "weight": plain(self.weight),

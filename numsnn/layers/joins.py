@@ -115,6 +115,7 @@ class Concatenate(_Join):
     """
 
     kind = "concatenate"
+    needs = ("parted", "beside")
 
     def connect(self, *shapes: Shape | None) -> Shape:
         picture = self.same("size of pictures", [None if s is None else s[1:] for s in shapes])
@@ -123,15 +124,12 @@ class Concatenate(_Join):
         return (sum(s[0] for s in known), *picture)
 
     def forward(self, x: list[Arriving], state: None, prepared: None, context: Context) -> Result:
-        spikes = [a for a in x if isinstance(a, Spikes)]
-        if len(spikes) == len(x):
-            return Result(Spikes.join(spikes, 2), None)
-        return Result(np.concatenate([values(a, self.dtype) for a in x], 2), None)
+        all_spike = all(isinstance(a, Spikes) for a in x)
+        return Result(context.loops.beside(x if all_spike else [values(a, self.dtype) for a in x]), None)
 
     def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
                  context: Context) -> Gradients:
-        ends = np.cumsum(self.sizes)[:-1]
-        return Gradients(tuple(map(np.ascontiguousarray, np.split(dy, ends, 2))), None, {})
+        return Gradients(context.loops.parted(dy, self.sizes), None, {})
 
 
 class Last(NamedTuple):

@@ -58,6 +58,15 @@ class MembraneNorm(Layer):
             self.params |= inner.params
             self.fixed |= inner.fixed
 
+    @property
+    def needs(self) -> tuple[str, ...] | None:      # type: ignore[override]
+        of_both = (*(self.population.needs or ()), *(self.norm.needs or ()))
+        return (*of_both, "joined")
+
+    @property
+    def settings_of_host(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.population.settings_of_host
+
     def inside(self) -> tuple[Layer, Layer]:
         return self.population, self.norm
 
@@ -77,20 +86,23 @@ class MembraneNorm(Layer):
         x = values(x, self.dtype)
         of_population, of_norm = prepared
         tapes, parts, seen = [], [], []
-        for current, inner in zip(x, by_step.contexts(context, *x.shape[:2]), strict=True):
-            normal = self.norm.forward((current + state.v)[None], None, of_norm, inner)
-            current = np.ascontiguousarray(normal.y - state.v)      # the population adds v to what it gets
-            done = self.population.forward(current, state, of_population, inner)
+        for t, inner in enumerate(by_step.contexts(context, *x.shape[:2])):
+            current = x[t:t + 1]
+            v = state.v.reshape(current.shape)
+            normal = self.norm.forward(current + v, None, of_norm, inner)
+            # the population adds v to what it gets
+            done = self.population.forward(normal.y - v, state, of_population, inner)
             state = done.state
             tapes.append((done.tape, normal.tape))
             parts.append(values(done.y, self.dtype))
             seen.append(done.seen or {})
-        return Result(np.concatenate(parts) if parts else x, state, tapes, by_step.together(seen, context))
+        y = context.loops.joined(parts) if parts else x
+        return Result(y, state, tapes, by_step.together(seen, context))
 
     def backward(self, tape: list, dy: np.ndarray, dstate: Any, dhidden: dict | None, prepared: tuple,
                  context: Context) -> Gradients:
         of_population, of_norm = prepared
-        dx = np.empty_like(dy)
+        parts: list = []
         params: dict[str, np.ndarray] = {}
         hidden = by_step.hidden(dhidden, context, len(dy))
         contexts = by_step.contexts(context._replace(want_dx=True), *dy.shape[:2])
@@ -99,12 +111,14 @@ class MembraneNorm(Layer):
             spiking = self.population.backward(spiked, dy[t:t + 1], dstate, hidden[t], of_population,
                                                contexts[t])
             normal = self.norm.backward(normed, spiking.dx, None, None, of_norm, contexts[t])
-            dx[t] = normal.dx[0]
-            dstate = spiking.dstate._replace(v=spiking.dstate.v + dx[t] - spiking.dx[0])
+            v = spiking.dstate.v
+            through = v.reshape(normal.dx.shape) + normal.dx - spiking.dx
+            dstate = spiking.dstate._replace(v=through.reshape(v.shape))
+            parts.insert(0, normal.dx)
             by_step.add_to(params, spiking.params | normal.params)
         if not params:
-            params = {key: np.zeros_like(p) for key, p in self.params.items()}
-        return Gradients(dx, dstate, params)
+            params = {key: context.loops.zeros(p.shape, p.dtype) for key, p in self.params.items()}
+        return Gradients(context.loops.joined(parts) if parts else dy, dstate, params)
 
     def config(self) -> dict[str, Any]:
         population, norm = ({"layer": type(inner).__name__, **inner.config(), "name": None}

@@ -23,6 +23,8 @@ class Ternary(Layer):
     """
 
     kind = "ternary"
+    needs = ("ternary_forward", "ternary_backward")
+    settings_of_host = ("v_threshold",)
 
     @checked
     def __init__(self, v_threshold: float = 0.05, *,
@@ -44,22 +46,15 @@ class Ternary(Layer):
     def smoothed(self) -> None:
         self.surrogate = self.surrogate.smoothed()
 
-    def prepare(self, context: Context) -> tuple[np.ndarray, Any]:
-        return self.params["v_threshold"], self.surrogate.typed(self.dtype)
-
-    def forward(self, x: Arriving, state: None, prepared: tuple[np.ndarray, Any], context: Context) -> Result:
+    def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
         x = values(x, self.dtype)
-        threshold, k = prepared
-        above = x - threshold
-        below = -threshold - x
-        y = self.surrogate.spike(above, k) - self.surrogate.spike(below, k)
-        return Result(y.astype(self.dtype), None, (above, below) if context.tape else None)
+        y = context.loops.ternary_forward(self.surrogate, x, self.params["v_threshold"])
+        return Result(y, None, x if context.tape else None)
 
-    def backward(self, tape: tuple[np.ndarray, np.ndarray], dy: np.ndarray, dstate: None,
-                 dhidden: dict | None, prepared: tuple[np.ndarray, Any], context: Context) -> Gradients:
-        rise, fall = (dy * self.surrogate.slope(side, prepared[1]) for side in tape)
-        dx = np.ascontiguousarray(rise + fall, self.dtype)
-        dthreshold = np.array([(fall - rise).sum(dtype=np.float64)], self.dtype)
+    def backward(self, tape: np.ndarray, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
+                 context: Context) -> Gradients:
+        threshold = self.params["v_threshold"]
+        dx, dthreshold = context.loops.ternary_backward(self.surrogate, tape, threshold, dy)
         return Gradients(dx, None, {"v_threshold": dthreshold})
 
     def config(self) -> dict[str, Any]:

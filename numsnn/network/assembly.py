@@ -96,14 +96,23 @@ def put_on_device(layers: dict[str, Layer], loops: Any, device: str, dtype: np.d
     if loops.HOST:
         return
     for name, layer in layers.items():
-        why = loops.refusal(layer.dynamics(), layer.n, dtype) if isinstance(layer, Population) else ""
+        inside = _all_inside(layer)
+        populations = [own for own in inside if isinstance(own, Population)]
+        why = "".join(loops.refusal(own.dynamics(), own.n, dtype) for own in populations)
         unknown = layer.needs is None or not all(hasattr(loops, function) for function in layer.needs)
         if why or unknown:
             reason = f": {why}" if why else ""
             raise ValueError(f"device={device!r} cannot run layer {name}, {layer.describe()}{reason}; "
                              f'use device="cpu"')
-        layer.params = {key: a if key in layer.settings_of_host else loops.put(a)
-                        for key, a in layer.params.items()}
+        there = {key: a if key in layer.settings_of_host else loops.put(a)
+                 for key, a in layer.params.items()}
+        for own in inside:
+            own.params |= {key: there[key] for key in own.params}
+
+
+def _all_inside(layer):
+    """The layer, those that it is made of, theirs: parameters of one name are the same ones."""
+    return [layer, *(own for inner in layer.inside() for own in _all_inside(inner))]
 
 
 def _shape(given) -> tuple | None:

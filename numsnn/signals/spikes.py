@@ -142,6 +142,14 @@ class Spikes:
         count = np.repeat(self.count.reshape(steps, batch), times, 0)
         return self._sharing((steps * times, batch, units), start.ravel(), count.ravel())
 
+    @checked
+    def reshaped(self, steps: int, batch: int) -> Spikes:
+        """The same rows as so many steps of so many samples, sharing the buffers."""
+        steps, batch = whole("steps", steps, 0), whole("batch", batch, 0)
+        if steps * batch != self.count.size:
+            raise ValueError(f"{self.count.size} rows are not {steps} steps of {batch} samples")
+        return self._sharing((steps, batch, self.shape[2]), self.start, self.count)
+
     def parted(self, n: int) -> list[Spikes]:
         """The units in groups of n, each a train of its own; n divides their number."""
         steps, batch, units = self.shape

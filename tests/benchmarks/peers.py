@@ -6,6 +6,8 @@ PyTorch, eager, as the SRNN's authors write it: a loop over time, two Linear lay
 recurrent population, the surrogate as an autograd.Function, all layers within a step.  The convolutional
 networks: conv2d of a step's pictures, layer by layer within the step.
 
+PyTorch CUDA graphs, on a GPU: the same step, captured once and replayed, with no Python between its kernels.
+
 JAX, one jitted function for loss, gradients and update: a lax.scan over time with the state of all layers as
 its carry; what the first layer makes of the input is one product before the scan.
 
@@ -39,9 +41,24 @@ def pytorch(case, problem):
     except ImportError:
         return None
     torch.set_num_threads(ns.get_num_threads())
+    return _torch_of(torch, problem, _torch_step)
+
+
+def pytorch_graphs(case, problem):
+    try:
+        import torch
+    except ImportError:
+        return None
+    if place(torch, problem).type != "cuda" or not problem.trains:
+        return None
+    return _torch_of(torch, problem, _torch_graph)
+
+
+def _torch_of(torch, problem, step_of):
+    """step_of(torch, problem, forward, loss_of) of the network, None where it is not written here."""
     if isinstance(problem.net.layers[next(iter(problem.net.layers))], ns.Conv2d):
-        return _torch_conv(torch, problem)
-    return _torch_srnn(torch, problem) if supported(problem.net) else None
+        return step_of(torch, problem, *_torch_conv(torch, problem))
+    return step_of(torch, problem, *_torch_srnn(torch, problem)) if supported(problem.net) else None
 
 
 def _torch_spike(torch, surrogate):
@@ -59,11 +76,15 @@ def _torch_spike(torch, surrogate):
     return Spike.apply
 
 
+def _parameters(torch, problem):
+    there = place(torch, problem)
+    return {name: torch.tensor(np.asarray(a), requires_grad=True, device=there)
+            for name, a in problem.net.params.items()}
+
+
 def _torch_step(torch, problem, forward, loss_of):
     """The step around `loss_of(forward(p))`, or the run of forward."""
-    there = place(torch, problem)
-    p = {name: torch.tensor(np.asarray(a), requires_grad=True, device=there)
-         for name, a in problem.net.params.items()}
+    p = _parameters(torch, problem)
     optimizer = torch.optim.Adam(p.values(), LR)
 
     def run():
@@ -77,6 +98,34 @@ def _torch_step(torch, problem, forward, loss_of):
         optimizer.step()
         return float(loss.detach()), {name: a.grad for name, a in p.items()}
     return step if problem.trains else run
+
+
+def _torch_graph(torch, problem, forward, loss_of):
+    """The same step as a CUDA graph; what it allocates, gradients too, stays at its places."""
+    p = _parameters(torch, problem)
+    optimizer = torch.optim.Adam(p.values(), LR, capturable=True)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(forward(p))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):      # what happens in the first steps only must not be captured
+        for _ in range(2):
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replayed():
+        graph.replay()
+        return float(loss.detach()), {name: a.grad for name, a in p.items()}
+    return replayed
 
 
 def _torch_srnn(torch, problem):
@@ -108,7 +157,7 @@ def _torch_srnn(torch, problem):
             return cross_entropy(y, labels)
         return cross_entropy(y.flatten(0, 1), labels.flatten(), reduction="sum") / y.shape[1]
 
-    return _torch_step(torch, problem, forward, loss_of)
+    return forward, loss_of
 
 
 def _torch_population(torch, name, layer, have, current, state, spike):
@@ -165,7 +214,7 @@ def _torch_conv(torch, problem):
             total = total + y
         return total / len(x)
 
-    return _torch_step(torch, problem, forward, lambda y: f.cross_entropy(y, labels))
+    return forward, lambda y: f.cross_entropy(y, labels)
 
 
 # ---- JAX
@@ -196,7 +245,7 @@ def jax_scan(case, problem):
 
     def step():
         value, grads, *have[:] = update(*have)
-        return float(value), {name: np.asarray(jax.block_until_ready(g)) for name, g in grads.items()}
+        return float(value), jax.block_until_ready(grads)
 
     run = jax.jit(answers)
     return step if problem.trains else lambda: np.asarray(run(params))
@@ -261,6 +310,6 @@ def _jax_spike(jax, jnp, surrogate):
     return spike
 
 
-PEERS = {"PyTorch eager": pytorch, "JAX scan": jax_scan}
+PEERS = {"PyTorch eager": pytorch, "PyTorch CUDA graphs": pytorch_graphs, "JAX scan": jax_scan}
 
 __all__ = ["OTHERS", "PEERS"]

@@ -29,6 +29,7 @@ from numsnn.devices.cuda import (
     population as cuda_population,
     product as cuda_product,
     recurrent as cuda_recurrent,
+    spikes as cuda_spikes,
     two_stage as cuda_two_stage,
 )
 from numsnn.neurons import NEURONS
@@ -146,6 +147,11 @@ for lanes, across, keeps in ((128, 1, True), (4, 32, True), (1, 32, False)):
 for activation in ACTIVATIONS.values():
     check(activation.name, cuda_pointwise.value_kernel(activation.value), many, many, index)
     check(activation.name + " slope", cuda_pointwise.slope_kernel(activation.slope), many, many, many, index)
+for name, kernel in zip(("ternary", "ternary backward"), cuda_pointwise.ternary_kernels(s.spike, s.slope),
+                        strict=True):
+    gradients = () if name == "ternary" else (many, many)
+    check(name, kernel, many, real, k, many, *gradients, index)
+check("spikes beside", cuda_spikes.shifted_kernel(), words, index, index, words, index, index, index)
 check("factors", cuda_pointwise.factors_kernel("float32"),
       many, index, index, types.uint32, real, many, index)
 check("times", cuda_pointwise.times_kernel(), many, many, index, many, index)

@@ -215,10 +215,11 @@ def test_parameters_are_set_and_copied():
 
 
 def test_what_the_device_cannot_do_is_refused():
-    beside = ns.Dense(4, 4), ns.Concatenate("input", "dense0")
+    loop = ns.Dense(4, 4), ns.Previous("add0", shape=4), ns.Add("dense0", "previous0")
     wide = ns.LIF(6145, recurrent=True, recurrent_init="zeros")
-    for layers, shape, match in (((ns.ARLIF(4),), 4, "arlif0"), (beside, 4, "concatenate0"),
-                                 ((ns.Embedding(5, 3, padding=0),), None, "embedding0"),
+    for layers, shape, match in (((ns.ARLIF(4),), 4, "arlif0"), (loop, 4, "previous0"),
+                                 ((ns.TimeDistributed(ns.ARLIF(4)),), 4, "timedistributed0"),
+                                 ((ns.Reverse(),), 4, "reverse0"),
                                  ((wide,), 6145, "lif0.*6144 neurons")):
         with pytest.raises(ValueError, match=f'cannot run layer {match}.*use device="cpu"'):
             ns.Network(*layers, device="cuda", input_shape=shape)

@@ -38,16 +38,16 @@ if SIMULATED:
 EPS = np.finfo(np.float32).eps
 
 
+# blocks, tiles and segments so small that little data has edges, tails and several of each
+LITTLE = (
+    (cuda_array, "BLOCK", 32), (cuda_product, "TILE", 4), (cuda_dense, "SEGMENT", 16),
+    (cuda_dense, "TOGETHER", 4), (cuda_dense, "SHARE", 24), (cuda_population, "WIDEST", 4))
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Blocks, tiles and segments so small that little data has edges, tails and several of each."""
-    if SMALL:
-        monkeypatch.setattr(cuda_array, "BLOCK", 32)
-        monkeypatch.setattr(cuda_product, "TILE", 4)
-        monkeypatch.setattr(cuda_dense, "SEGMENT", 16)
-        monkeypatch.setattr(cuda_dense, "TOGETHER", 4)
-        monkeypatch.setattr(cuda_dense, "SHARE", 24)
-        monkeypatch.setattr(cuda_population, "WIDEST", 4)
+    for module, name, value in LITTLE if SMALL else ():
+        monkeypatch.setattr(module, name, value)
 
 
 def same(found, wanted, terms=1):

@@ -36,6 +36,8 @@ from ..reference.pointwise import (
     activation_backward,
     activation_forward,
     random_factors,
+    ternary_backward,
+    ternary_forward,
     times,
 )
 from .blas import one_thread
@@ -86,4 +88,4 @@ __all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "acti
            "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
            "population_backward", "population_forward", "population_step", "put", "random_factors",
            "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
-           "sum_pool_forward", "times", "update", "zeros"]
+           "sum_pool_forward", "ternary_backward", "ternary_forward", "times", "update", "zeros"]

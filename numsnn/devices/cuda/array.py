@@ -168,13 +168,16 @@ class Array:
     def __add__(self, other):
         return _sum(self, other, 1.0, 1.0)
 
+    def __sub__(self, other):
+        return _sum(self, other, 1.0, -1.0)
+
     def __mul__(self, factor):
         return _sum(self, self, float(factor), 0.0)
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __isub__(self, other):
-        fill(self, _sum(self, other, 1.0, -1.0))
+        fill(self, self - other)
         return self
 
     def __repr__(self):
@@ -265,7 +268,14 @@ def zeros(shape: int | Iterable[int], dtype: DTypeLike) -> Array:
 # ---- kernels
 
 
-_timed: list[list] = []     # while `busy` runs: lists of pairs of events
+class Launched(NamedTuple):
+    """A kernel that ran, in seconds after the first one began."""
+    name: str
+    begin: float
+    end: float
+
+
+_timed: list[list] = []     # while `launched` runs: lists of kernels with the events around them
 
 
 def launch(kernel: cuda_driver.Kernel, grid: int | tuple, block: int | tuple, *arguments) -> None:
@@ -281,7 +291,7 @@ def launch(kernel: cuda_driver.Kernel, grid: int | tuple, block: int | tuple, *a
     cuda_driver.launch(kernel, grid, block, stream, words, kinds, lambda: list(map(_taken, arguments)))
     if _timed:
         pair[1].record(stream)
-        _timed[-1].append(pair)
+        _timed[-1].append((kernel, *pair))
 
 
 def finish() -> None:
@@ -289,15 +299,30 @@ def finish() -> None:
     current().synchronize()
 
 
-def busy(run: Callable[[], object]) -> float:
-    """Seconds that kernels take in run(), each from an event before it to one after it."""
+def launched(run: Callable[[], object]) -> list[Launched]:
+    """The kernels that run() starts, each timed from an event before it to one after it."""
     _timed.append([])
     try:
         run()
         finish()
     finally:
-        pairs = _timed.pop()
-    return sum(first.elapsed_time(last) for first, last in pairs) / 1e3
+        found = _timed.pop()
+
+    def since_first(event):
+        return found[0][1].elapsed_time(event) / 1e3
+
+    return [Launched(_name_of(kernel), since_first(begin), since_first(end)) for kernel, begin, end in found]
+
+
+def _name_of(kernel):
+    """The file and the function that a kernel is made of."""
+    function = kernel.fn if cuda_driver.SIMULATED else kernel.py_func
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+
+def busy(run: Callable[[], object]) -> float:
+    """Seconds that kernels take in run()."""
+    return sum(kernel.end - kernel.begin for kernel in launched(run))
 
 
 def name() -> str:
@@ -360,6 +385,6 @@ def _sum(a, b, factor_a, factor_b):
 
 
 __all__ = [
-    "BLOCK", "WORD", "Array", "Values", "busy", "fill", "finish", "held", "host_all", "joined", "launch",
-    "name", "put", "put_all", "start", "transfers", "zeros",
+    "BLOCK", "WORD", "Array", "Launched", "Values", "busy", "fill", "finish", "held", "host_all", "joined",
+    "launch", "launched", "name", "put", "put_all", "start", "transfers", "zeros",
 ]

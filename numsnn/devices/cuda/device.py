@@ -24,7 +24,14 @@ from .lagged import lagged_backward, lagged_forward
 from .layer_norm import layer_norm_backward, layer_norm_forward
 from .norm import batch_norm_backward, batch_norm_forward
 from .over_time import over_time_backward, over_time_forward
-from .pointwise import activation_backward, activation_forward, random_factors, times
+from .pointwise import (
+    activation_backward,
+    activation_forward,
+    random_factors,
+    ternary_backward,
+    ternary_forward,
+    times,
+)
 from .pool import (
     max_pool_backward,
     max_pool_forward,
@@ -48,5 +55,5 @@ __all__ = [
     "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
     "over_time_forward", "parted", "population_backward", "population_forward", "put", "random_factors",
     "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
-    "sum_pool_forward", "take_gpu", "times", "update", "zeros",
+    "sum_pool_forward", "take_gpu", "ternary_backward", "ternary_forward", "times", "update", "zeros",
 ]

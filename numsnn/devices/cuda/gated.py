@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from ...neurons.model import Model
 from ..access import absent, gather
 from ..jit import INLINE, jitable, prepare, present_fields, written_function
 from .array import Array, Values, put, start
+from .spikes import DeviceSpikes, spikes_beside
 
 U = np.uint64
 ONE = U(1)
@@ -167,28 +169,37 @@ def _columns():
     return columns
 
 
-def parted(a: Values, n: int) -> tuple[Array, ...]:
-    """The parts (..., n) of an array, one after the other on its last axis."""
+def parted(a: Values, n: int | Sequence[int]) -> tuple[Array, ...]:
+    """The parts (..., n) of an array, one after the other on its last axis; n: one width, or one for each."""
     a = put(a)
     width = a.shape[-1]
-    if width == n:
+    widths = [n] * (width // n) if isinstance(n, int) else n
+    if len(widths) == 1:
         return (a,)
-    parts = tuple(Array((*a.shape[:-1], n), a.dtype) for _ in range(width // n))
-    for g, part in enumerate(parts):
-        start(_columns(), part.size, a, width, g * n, part, n, 0, n, part.size)
+    parts = tuple(Array((*a.shape[:-1], own), a.dtype) for own in widths)
+    for first, part in zip(_firsts(widths), parts, strict=True):
+        own = part.shape[-1]
+        start(_columns(), part.size, a, width, first, part, own, 0, own, part.size)
     return parts
 
 
-def beside(parts: Sequence[Array]) -> Array:
-    """Arrays (..., n) one after the other on the last axis."""
+def beside(parts: Sequence[Any]) -> Any:
+    """Arrays (..., n), or spikes (T, B, n), one after the other on the last axis."""
     if len(parts) == 1:
         return parts[0]
-    *others, n = parts[0].shape
-    width = len(parts) * n
-    whole = Array((*others, width), parts[0].dtype)
-    for g, part in enumerate(parts):
-        start(_columns(), part.size, part, n, 0, whole, width, g * n, n, part.size)
+    if isinstance(parts[0], DeviceSpikes):
+        return spikes_beside(parts)
+    widths = [part.shape[-1] for part in parts]
+    width = sum(widths)
+    whole = Array((*parts[0].shape[:-1], width), parts[0].dtype)
+    for first, own, part in zip(_firsts(widths), widths, parts, strict=True):
+        start(_columns(), part.size, part, own, 0, whole, width, first, own, part.size)
     return whole
+
+
+def _firsts(widths):
+    """Where each part begins."""
+    return accumulate(widths[:-1], initial=0)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Activations and dropout on the GPU: a thread for each value."""
+"""Activations, ternary values and dropout on the GPU: a thread for each value."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from ...neurons.activation import Activation
+from ...neurons.activation import ACTIVATIONS, Activation
+from ...neurons.model import Functions
+from ...neurons.surrogate import Surrogate
+from ...neurons.ternary import ternary, ternary_adjoint
 from ..jit import jitable, prepare
 from .array import Array, Values, put, start
+from .dense import sum_rows
 from .driver import Kernel
+from .gated import captured
 
 # of lowbias32: the factors, and by how many bits it shifts
 LOW = np.uint64(0xFFFFFFFF)
@@ -49,6 +54,28 @@ def slope_kernel(function: Callable) -> Kernel:
             dx[i] = dy[i] * function(x[i])
 
     return slope
+
+
+@lru_cache(None)
+def ternary_kernels(spike: Callable, slope: Callable) -> tuple[Kernel, Kernel]:
+    """(forward, backward), value by value."""
+    spike, slope, act, act_slope = captured(spike, slope, ACTIVATIONS["identity"])
+    value, adjoint = jitable(ternary), jitable(ternary_adjoint)
+
+    @cuda.jit
+    def forward(x, v_threshold, k, y, n):
+        i = cuda.grid(1)
+        if i < n:
+            y[i] = value(x[i], v_threshold, Functions(spike, slope, k, act, act_slope))
+
+    @cuda.jit
+    def backward(x, v_threshold, k, dy, dx, dthreshold, n):
+        i = cuda.grid(1)
+        if i < n:
+            f = Functions(spike, slope, k, act, act_slope)
+            dx[i], dthreshold[i] = adjoint(x[i], v_threshold, f, dy[i])
+
+    return forward, backward
 
 
 @lru_cache(None)
@@ -107,6 +134,25 @@ def activation_backward(activation: Activation, x: Array, dy: Values) -> Array:
     return dx
 
 
+def ternary_forward(surrogate: Surrogate, x: Values, v_threshold: np.ndarray) -> Array:
+    x = put(x)
+    y = Array(x.shape, x.dtype)
+    kernel, _ = ternary_kernels(surrogate.spike, surrogate.slope)
+    start(kernel, y.size, x, x.dtype.type(v_threshold[0]), surrogate.typed(x.dtype), y, y.size)
+    return y
+
+
+def ternary_backward(surrogate: Surrogate, x: Array, v_threshold: np.ndarray,
+                     dy: Values) -> tuple[Array, np.ndarray]:
+    dy = put(dy, x.dtype)
+    dx, of_each = Array(x.shape, x.dtype), Array(x.shape, x.dtype)
+    _, kernel = ternary_kernels(surrogate.spike, surrogate.slope)
+    threshold, k = x.dtype.type(v_threshold[0]), surrogate.typed(x.dtype)
+    start(kernel, dx.size, x, threshold, k, dy, dx, of_each, dx.size)
+    of_features = sum_rows(of_each.reshape(-1, x.shape[-1]))
+    return dx, np.asarray(sum_rows(of_features.reshape(-1, 1)))
+
+
 def random_factors(key: Values, done: Values, shape: tuple[int, int, int], probability: float) -> Array:
     """Factors (T, B, N) that drop values with a probability (see contract.py)."""
     factors = Array(shape, key.dtype)
@@ -127,4 +173,5 @@ def times(x: Values, factors: Values) -> Array:
     return y
 
 
-__all__ = ["activation_backward", "activation_forward", "random_factors", "times"]
+__all__ = ["activation_backward", "activation_forward", "random_factors", "ternary_backward",
+           "ternary_forward", "times"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, TypeGuard, overload
 
@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from ...signals.spikes import Spikes, index_dtype
 from ..jit import OPTIONS
 from ..threads import run as on_threads
-from .array import WORD, Array, Values, put, start
+from .array import WORD, Array, Values, put, start, zeros
+from .driver import Kernel
 from .streams import ahead
 
 GATHERED = 1 << 16      # entries of lists that one thread puts together
@@ -52,6 +53,10 @@ class DeviceSpikes(Spikes):
         units = self.shape[2]
         start(_unpack(), y.size, self.bits, units, words(units), y, y.size)
         return y
+
+    def reshaped(self, steps: int, batch: int) -> DeviceSpikes:
+        """The same rows as so many steps of so many samples, in their place."""
+        return DeviceSpikes((steps, batch, self.shape[2]), self.bits)
 
     def __getitem__(self, time: slice) -> DeviceSpikes:
         """A slice in time, in its place."""
@@ -115,6 +120,39 @@ def packed(values: Array) -> DeviceSpikes:
     bits = Array((steps * batch, words(units)), np.uint32)
     start(_pack_values(), bits.size, values, units, words(units), bits, bits.size)
     return DeviceSpikes(values.shape, bits)
+
+
+@lru_cache(None)
+def shifted_kernel() -> Kernel:
+    @cuda.jit
+    def shifted(bits, n_words, first, out, out_words, own_words, n):
+        """Each row of out holds bits, too, from its bit `first` on: in so many of its words."""
+        i = cuda.grid(1)
+        if i < n:
+            r, w, shift = i // own_words, i % own_words, np.uint32(first % 32)
+            word = np.uint32(0)
+            if w < n_words:
+                word = np.uint32(bits[r * n_words + w] << shift)
+            if w > 0 and shift > 0:
+                word |= np.uint32(bits[r * n_words + w - 1] >> (np.uint32(32) - shift))
+            out[r * out_words + first // 32 + w] |= word
+
+    return shifted
+
+
+def spikes_beside(parts: Sequence[DeviceSpikes]) -> DeviceSpikes:
+    """The units of all parts (T, B, n), one after the other: the bits of a row move as far as others stand
+    before them."""
+    steps, batch, _ = parts[0].shape
+    rows, units = steps * batch, sum(part.shape[2] for part in parts)
+    bits, first = zeros((rows, words(units)), np.uint32), 0
+    for part in parts:
+        own = part.shape[2]
+        own_words = words(first % WORD + own)
+        start(shifted_kernel(), rows * own_words, part.bits, words(own), first, bits, words(units), own_words,
+              rows * own_words)
+        first += own
+    return DeviceSpikes((steps, batch, units), bits)
 
 
 @njit(**OPTIONS)
@@ -181,4 +219,4 @@ def holds(a: object) -> TypeGuard[Array | DeviceSpikes]:
     return isinstance(a, (Array, DeviceSpikes))
 
 
-__all__ = ["DeviceSpikes", "holds", "packed", "placed", "put_spikes", "send", "words"]
+__all__ = ["DeviceSpikes", "holds", "packed", "placed", "put_spikes", "send", "spikes_beside", "words"]

@@ -5,7 +5,7 @@ the same elementwise functions and sum over ascending inputs with one accumulato
 """
 
 import platform
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import nullcontext as one_thread
 from functools import partial
 from typing import Any
@@ -42,7 +42,15 @@ from .delay import delay_backward, delay_forward, delay_spikes
 from .eligibility import eligibility_forward as _eligibility_forward, eligibility_step
 from .lagged import lagged_backward, lagged_forward
 from .over_time import over_time_backward, over_time_forward as _over_time_forward
-from .pointwise import activation_backward, activation_forward, random_factors, times
+from .parts import beside, joined, parted
+from .pointwise import (
+    activation_backward,
+    activation_forward,
+    random_factors,
+    ternary_backward,
+    ternary_forward,
+    times,
+)
 from .totals import euclidean, finite, square_sums
 
 HOST = True         # arrays are NumPy's
@@ -349,21 +357,6 @@ def holds(a: object) -> bool:
     return False
 
 
-def parted(a: np.ndarray, n: int) -> tuple[np.ndarray, ...]:
-    width = a.shape[-1]
-    if width == n:
-        return (a,)
-    return tuple(np.ascontiguousarray(a[..., first:first + n]) for first in range(0, width, n))
-
-
-def beside(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-
-
-def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
 def refusal(dynamics: Dynamics, units: int, dtype: DTypeLike) -> str:
     return ""
 
@@ -397,4 +390,5 @@ __all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forwar
            "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
            "over_time_forward", "parted", "population_backward", "population_forward", "put",
            "random_factors", "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums",
-           "sum_pool_backward", "sum_pool_forward", "times", "update", "zeros"]
+           "sum_pool_backward", "sum_pool_forward", "ternary_backward", "ternary_forward", "times", "update",
+           "zeros"]

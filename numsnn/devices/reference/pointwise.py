@@ -1,8 +1,11 @@
-"""Activations and dropout in NumPy, shared by the devices of the host (see contract.py)."""
+"""Activations, ternary values and dropout in NumPy, shared by the devices of the host (see contract.py)."""
 
 import numpy as np
 
 from ...neurons.activation import Activation
+from ...neurons.model import Functions
+from ...neurons.surrogate import Surrogate
+from ...neurons.ternary import ternary, ternary_adjoint
 
 
 def activation_forward(
@@ -12,6 +15,20 @@ def activation_forward(
 
 def activation_backward(activation: Activation, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(dy * activation.slope(x), x.dtype)
+
+
+def ternary_forward(surrogate: Surrogate, x: np.ndarray, v_threshold: np.ndarray) -> np.ndarray:
+    return ternary(x, v_threshold, _functions(surrogate, x.dtype)).astype(x.dtype)
+
+
+def ternary_backward(surrogate: Surrogate, x: np.ndarray, v_threshold: np.ndarray,
+                     dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    dx, dthreshold = ternary_adjoint(x, v_threshold, _functions(surrogate, x.dtype), dy)
+    return np.ascontiguousarray(dx, x.dtype), np.array([dthreshold.sum(dtype=np.float64)], x.dtype)
+
+
+def _functions(surrogate, dtype):
+    return Functions(surrogate.spike, surrogate.slope, surrogate.typed(dtype))
 
 
 def random_factors(
@@ -51,4 +68,5 @@ def _mixed(h, key=0):
     return h
 
 
-__all__ = ["activation_backward", "activation_forward", "random_bits", "random_factors", "times"]
+__all__ = ["activation_backward", "activation_forward", "random_bits", "random_factors", "ternary_backward",
+           "ternary_forward", "times"]
