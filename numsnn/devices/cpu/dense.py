@@ -10,12 +10,13 @@ from ...signals.spikes import Spikes
 from .. import buffers
 from ..jit import OPTIONS, fingerprint, jitable, prepare
 from ..tiny import flush_tiny, restore
-from . import blas, lanes
+from . import blas
 from .fields import private
 from .rows import (
+    BAND,
     U,
+    add_band,
     add_outer_rows,
-    add_values,
     multiply,
     multiply_blas,
     outer_space,
@@ -25,17 +26,7 @@ from .rows import (
 # A class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is
 # slow.
 NEGLIGIBLE = np.float32(-60)
-BAND = 16           # rows of values that go together: by rows of weights where most of them are zero
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
-
-
-@jitable
-def nonzeros(x, first, n):
-    """How many of x[first : first + n] are not zero."""
-    found = U(0)
-    for i in range(first, first + n):
-        found += U(x[i] != 0)
-    return found
 
 
 @lru_cache(None)
@@ -67,12 +58,7 @@ def forward_kernels():
             for i in range(r, r + band):
                 for n in range(n_out):
                     y[i * n_out + n] = bias[n]
-            if U(2) * nonzeros(x, r * n_in, band * n_in) > band * n_in:
-                lanes.add_products((x, r * n_in, n_in), (weight, U(0), n_out), (y, r * n_out, n_out), band,
-                                   n_in, n_out)
-            else:
-                for i in range(r, r + band):
-                    add_values(y, i * n_out, weight, n_in, n_out, x, i * n_in)
+            add_band(y, r * n_out, weight, n_in, n_out, x, r * n_in, band)
         restore(word)
 
     return from_events, from_values
