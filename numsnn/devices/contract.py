@@ -217,7 +217,7 @@ class OverState(NamedTuple):
 
 
 class Late(NamedTuple):
-    """How late what recurs comes back: of what neuron n hands out in step t, share[k, n] in step t + 1 + k."""
+    """How late what recurs comes back: of what neuron n hands out in step t, share[k, n] in t + 1 + k."""
     share: np.ndarray           # (L, N)
     begin: np.ndarray           # (N,) of int64: the first lag k with a share,
     end: np.ndarray             # and the one after the last

@@ -42,8 +42,8 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Delays:
-    """Delays that are learned: of synapses, `ns.Dense(n_in, n_out, delays=ns.Delays(max=25))`, or of what comes
-    back to a population, `ns.LIF(n, recurrent=ns.Delays(max=25, axonal=True))`.
+    """Delays that are learned: of synapses, `ns.Dense(n_in, n_out, delays=ns.Delays(max=25))`, or of what
+    comes back to a population, `ns.LIF(n, recurrent=ns.Delays(max=25, axonal=True))`.
 
     A delay is a position d within [0, max], a real number.  It is spread over the lags k = 0 ... max, so that
     the loss changes with it:

@@ -38,27 +38,25 @@ class LateRecurrence(SpreadDelays, WithSettings):
         """The steps into which a spike may come back."""
         return self.delays.max + 1 if self.delays else 1
 
-    def _late(self) -> Late | None:
+    def late(self) -> Late | None:
         """How what recurs is spread, from the present delays."""
         if self.delays is None:
             return None
-        share = self.delays.expanded(*self._positions(), self.sigma)[:, :, 0]
+        ones, position = self._positions()
+        share = self.delays.expanded(ones, position, self.sigma)[:, :, 0]
         return Late.of(np.ascontiguousarray(share.T), learned=self.sigma > 0)
 
-    def _positions(self):
-        """(weights of one, positions), each (kernels, from, to) as `Delays` takes them: of axons, (1, n, 1)."""
+    def _positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """(weights of one, positions), each (kernels, from, to) as `Delays` takes them: (1, n, 1)."""
         position = self.params["delay"].reshape(1, -1, 1)
         return np.ones_like(position), position
 
     def _delay_gradient(self, dshare: np.ndarray) -> dict[str, np.ndarray]:
         """That of the positions, from the one of the shares (L, n)."""
         assert self.delays is not None
-        _, d = self.delays.gathered(dshare.T[:, :, None], *self._positions(), self.sigma)
+        ones, position = self._positions()
+        _, d = self.delays.gathered(dshare.T[:, :, None], ones, position, self.sigma)
         return {"delay": d.reshape(-1).astype(self.dtype)}
-
-    def in_steps(self) -> np.ndarray:
-        """(n,) float64: by how many steps more than one what recurs comes back."""
-        return np.asarray(self.params["delay"], np.float64)
 
     def learned_within(self) -> list[str]:
         return [*super().learned_within(), *([f"delay {self.bounds()['delay']}"] if self.delays else [])]

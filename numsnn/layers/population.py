@@ -267,7 +267,7 @@ class Population(LateRecurrence):
         recurrent = None
         if self.recur:
             recurrent = Recurrent(self._gates("recurrent", context), self._gates("recurrent_bias", context),
-                                  self._late())
+                                  self.late())
         settings = self._settings()
         return Prepared(self._coefficients(settings), recurrent, settings)
 
@@ -280,7 +280,7 @@ class Population(LateRecurrence):
         watched = tuple(a for name, a in arrays.items() if not name.startswith("recurrent"))
         weight, bias = self.params.get("recurrent"), self.params.get("recurrent_bias")
         return loops.population_step(self.dynamics(), self.n, self.dtype, self._coefficients(), weight, bias,
-                                     self.output, watched, self._late())
+                                     self.output, watched, self.late())
 
     def _currents(self, x, loops):
         """Inputs of arrays (T, B, N) from (T, B, G N); what only the recurrence feeds begins with zeros."""

@@ -108,25 +108,25 @@ class Coming:
     def __init__(self, late: Late, start: Start, steps: int):
         assert start.last is not None
         batch, lags, units = start.last.shape
-        self.late, self.start, self.steps = late, start, steps
+        self.late, self.coming, self.lengths, self.steps = late, start.last, start.lengths, steps
         self.sums = buffers.zeros((steps + lags, batch, units), start.last.dtype)
         self.sums[:lags] = start.last.swapaxes(0, 1)
 
     def currents(self, fed: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> Call:
         """Add to the currents of step t what comes into it; fed: as in recurrence.currents."""
         _, batch, units = self.sums.shape
-        code = _currents(self.sums.dtype.type)
+        code = _currents(kinds(self.sums.dtype, None)[0])
         return call_of(code, batch, units, len(fed), self.sums, *(a for each in fed for a in each))
 
     def spreading(self, now: np.ndarray) -> Call:
         """Add what step t has handed out, `now` (B, N), to what comes into the steps after it."""
         late, (_, batch, units) = self.late, self.sums.shape
-        code = _spreading(self.sums.dtype.type)
+        code = _spreading(kinds(self.sums.dtype, None)[0])
         return call_of(code, batch, units, now, self.sums, late.share, late.begin, late.end)
 
     def last(self) -> np.ndarray:
         """(B, L, N): what is on its way after the last step of each sample."""
-        return self.sums[after(self.start.last, self.steps, self.start.lengths)]
+        return self.sums[after(self.coming, self.steps, self.lengths)]
 
     def arrived(self) -> np.ndarray:
         """(T, B, N): what came into each step."""

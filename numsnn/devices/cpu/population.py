@@ -219,7 +219,7 @@ def one_stage_backward(
         dx = model.Inputs(gradients.into)
     dstate = copied(gradients.state)
     lengths = valid_lengths(tape.start.lengths, steps, batch)
-    way_back = None
+    way_back: Any = None
     biased: tuple[str, ...] = ()
     if recur:
         assert recurrent is not None and gradients.last is not None

@@ -102,7 +102,7 @@ def nonzeros(x, first, n):
 
 @jitable
 def add_band(y, o, weight, n_in, n_out, values, v, rows):
-    """add_values of so many rows, BAND at most, of y (rows, n_out) and of values (rows, n_in): the same bits."""
+    """add_values of so many rows, BAND at most, of y (rows, n_out) and values (rows, n_in): the same bits."""
     if TWO * nonzeros(values, v, rows * n_in) > rows * n_in:
         lanes.add_products((values, v, n_in), (weight, ZERO, n_out), (y, o, n_out), rows, n_in, n_out)
     else:

@@ -34,9 +34,10 @@ class Coming:
 
     def __init__(self, late: Late, start: Start, steps: int):
         assert start.last is not None
-        self.share, self.start, self.steps = late.share[:, None], start, steps
-        rest = np.zeros((steps, *start.last.swapaxes(0, 1).shape[1:]), start.last.dtype)
-        self.sums = np.concatenate((start.last.swapaxes(0, 1), rest))
+        self.share, self.steps = late.share[:, None], steps
+        self.coming, self.lengths = start.last, start.lengths
+        first = self.coming.swapaxes(0, 1)
+        self.sums = np.concatenate((first, np.zeros((steps, *first.shape[1:]), first.dtype)))
 
     def into(self, t: int) -> np.ndarray:
         return self.sums[t]
@@ -47,7 +48,7 @@ class Coming:
     @property
     def last(self) -> np.ndarray:
         """(B, L, N): what is on its way after the last step of each sample."""
-        return self.sums[after(self.start.last, self.steps, self.start.lengths)]
+        return self.sums[after(self.coming, self.steps, self.lengths)]
 
     def arrived(self) -> np.ndarray:
         return self.sums[:self.steps]
