@@ -181,6 +181,15 @@ def test_gradients_of_spikes(width):
         assert all(np.abs(grad - other[name]).max() < 1e-13 for other in found)
 
 
+def test_gradients_without_blas(monkeypatch):
+    loss, found = ns.loss.CrossEntropy(), []
+    for usable in (True, False):
+        monkeypatch.setattr("numsnn.devices.cpu.blas.usable", lambda usable=usable: usable)
+        net = stack("triangle", 2.5, "cpu", dtype="float64")
+        found.append(net.loss_and_gradients(loss, data(), LABELS).grads)
+    assert all(np.abs(g - found[1][name]).max() < 1e-13 for name, g in found[0].items())
+
+
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_gradients_of_what_is_on_its_way(device):
     """Of the state before the first step, by differences, and of that after the last."""

@@ -10,15 +10,16 @@ from ...signals.spikes import Spikes
 from .. import buffers
 from ..jit import OPTIONS, fingerprint, jitable, prepare
 from ..tiny import flush_tiny, restore
-from . import blas
+from . import blas, lanes
 from .fields import private
 from .rows import (
     BAND,
     U,
-    add_band,
     add_outer_rows,
+    add_values,
     multiply,
     multiply_blas,
+    nonzeros,
     outer_space,
     sum_entries,
 )
@@ -58,7 +59,12 @@ def forward_kernels():
             for i in range(r, r + band):
                 for n in range(n_out):
                     y[i * n_out + n] = bias[n]
-            add_band(y, r * n_out, weight, n_in, n_out, x, r * n_in, band)
+            if U(2) * nonzeros(x, r * n_in, band * n_in) > band * n_in:
+                lanes.add_products((x, r * n_in, n_in), (weight, U(0), n_out), (y, r * n_out, n_out), band,
+                                   n_in, n_out)
+            else:
+                for i in range(r, r + band):
+                    add_values(y, i * n_out, weight, n_in, n_out, x, i * n_in)
         restore(word)
 
     return from_events, from_values

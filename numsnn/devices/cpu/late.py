@@ -25,11 +25,12 @@ from .recurrence import (
     call_of,
     carry_rows,
     compiled_call,
+    compress,
     kinds,
     rows_of,
     turned,
 )
-from .rows import BAND, U, add_band
+from .rows import BAND, TWO, ZERO, U, nonzeros
 
 GATES = U(9)        # where the arrays of the currents stand in the table of the way back
 
@@ -58,24 +59,39 @@ def in_turn(*calls: Call | None) -> Call | None:
 # ---- forward
 
 
+@jitable
+def add_arrived(y, o, weight, sums, units, rows, index):
+    """y += sums times the weight, for so many rows, BAND at most, from place o on in both.
+
+    Most of a row is zero where delays are whole, hardly anything where they are wide: the same bits.
+    index: space for the places in a row that are not zero.
+    """
+    if TWO * nonzeros(sums, o, rows * units) > rows * units:
+        lanes.add_products((sums, o, units), (weight, ZERO, units), (y, o, units), rows, units, units)
+    else:
+        for r in range(rows):
+            at = o + r * units
+            there = compress(sums, at, units, index, ZERO)
+            lanes.add_listed_products((y, at), (weight, ZERO), (sums, at), (index, there), units)
+
+
 @lru_cache(None)
 def _currents(real):
     prepare()
-    mark = fingerprint()
+    mark = fingerprint(compress)
 
     def currents(table, t, first, last):
         mark  # noqa: B018  part of the cache key
         batch, units, sums = U(table[0]), U(table[1]), values_at(real, table[3])
-        row, samples = (t * batch + first) * units, last - first
-        for g in range(U(4), U(4) + U(3) * U(table[2]), U(3)):
+        row, samples, index = (t * batch + first) * units, last - first, values_at(np.uint32, table[4])
+        for g in range(U(5), U(5) + U(3) * U(table[2]), U(3)):
             y, weight = values_at(real, table[g]), values_at(real, table[g + U(1)])
             if table[g + U(2)] != 0:
                 bias = values_at(real, table[g + U(2)])
                 for s in range(samples):
                     add_bias(y, row + s * units, bias, units)
             for s in range(U(0), samples, U(BAND)):
-                at = row + s * units
-                add_band(y, at, weight, units, units, sums, at, min(samples - s, U(BAND)))
+                add_arrived(y, row + s * units, weight, sums, units, min(samples - s, U(BAND)), index)
 
     return compiled_call(currents)
 
@@ -116,7 +132,9 @@ class Coming:
         """Add to the currents of step t what comes into it; fed: as in recurrence.currents."""
         _, batch, units = self.sums.shape
         code = _currents(kinds(self.sums.dtype, None)[0])
-        return call_of(code, batch, units, len(fed), self.sums, *(a for each in fed for a in each))
+        self.index = np.empty(units + lanes.WIDE, np.uint32)
+        return call_of(code, batch, units, len(fed), self.sums, self.index,
+                       *(a for each in fed for a in each))
 
     def spreading(self, now: np.ndarray) -> Call:
         """Add what step t has handed out, `now` (B, N), to what comes into the steps after it."""
@@ -271,8 +289,7 @@ class ComingBack:
         self.turned = turned(weight, 1 if with_blas else lanes.lanes(dtype))
         width = self.turned[0].shape[1]
         self.product = np.empty((batch, width), dtype)
-        of_spikes = self.late.whole and tape.values is None
-        code = _way_back(dtype.type, with_blas, of_spikes or not blas.usable())
+        code = _way_back(dtype.type, with_blas, not blas.usable())
         each = zip(dx, self.turned, self._dweight, strict=True)
         return call_of(code, batch, units, len(dx), lengths, width, self.dsums, self.product, tape.arrived,
                        steps, *(a for arrays in each for a in arrays))

@@ -100,16 +100,6 @@ def nonzeros(x, first, n):
     return found
 
 
-@jitable
-def add_band(y, o, weight, n_in, n_out, values, v, rows):
-    """add_values of so many rows, BAND at most, of y (rows, n_out) and values (rows, n_in): the same bits."""
-    if TWO * nonzeros(values, v, rows * n_in) > rows * n_in:
-        lanes.add_products((values, v, n_in), (weight, ZERO, n_out), (y, o, n_out), rows, n_in, n_out)
-    else:
-        for r in range(rows):
-            add_values(y, o + r * n_out, weight, n_in, n_out, values, v + r * n_in)
-
-
 def outer_space(
         n_in: int, n_out: int, dtype: DTypeLike, entries: int,
         multiplicity: np.ndarray | None = None) -> tuple[np.ndarray, tuple | None]:
