@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from ..neurons import surrogate as surrogates
+from .delays import Delays
 from .initialise import Value
 from .population import Names, Population
 

@@ -25,7 +25,7 @@ class Recipe(NamedTuple):
     optimizer(options), loss: of the training.  epochs, batch_size: of the paper.
     expected: what the paper and we got, for reports.
     figure(net, data): a figure of one test sequence, or None.
-    fit: further keywords of `numsnn.fit`, such as tbptt, or None.
+    fit: further keywords of `numsnn.fit`, such as tbptt, a function of the options that gives them, or None.
     sizes(data): options of the network that only the data tell, or None.
     published: the authors' epochs, batch_size and options, where epochs and batch_size are not theirs.
     """
@@ -40,7 +40,7 @@ class Recipe(NamedTuple):
     batch_size: int
     expected: str
     figure: Callable | None = None
-    fit: dict | None = None
+    fit: dict | Callable[[dict], dict] | None = None
     sizes: Callable[[Data], dict] | None = None
     published: dict | None = None
 
@@ -51,6 +51,10 @@ class Recipe(NamedTuple):
         given = self.published
         return self._replace(epochs=given["epochs"], batch_size=given["batch_size"],
                              options=self.options | given["options"], published=None)
+
+    def further(self, options: dict) -> dict:
+        """The further keywords of `numsnn.fit`."""
+        return self.fit(options) if callable(self.fit) else self.fit or {}
 
     def configured(self, settings: dict) -> dict:
         """The options with `settings` (name -> text or value) in place of defaults."""
