@@ -122,8 +122,10 @@ def test_devices_pieces_and_steps_have_the_same_bits(sigma):
 def test_a_compiled_step_sees_new_delays():
     net = network().clone()
     x = data()
-    for change in (lambda: None, lambda: net.params["late.delay"].fill(1.25), net.round_delays):
-        change()
+    for delay in (2.75, 1.25, 1):
+        net.params["late.delay"].fill(delay)
+        if delay == 1:
+            net.round_delays()
         whole, state = net.run(x)[0], None
         for now, then in zip(x, whole, strict=True):
             y, state = net.step(now, state)
