@@ -110,7 +110,7 @@ def _warmup(options):
         data = recipe.data(None, 0, settings)
         net = recipe.network(sized(recipe, settings, data), 0, "cpu")
         seconds = train.warm_up(net, data.train, loss=recipe.loss, optimizer=recipe.optimizer(settings),
-                                **(recipe.fit or {}))
+                                **recipe.further(settings))
         print(f"{recipe.name}: {seconds:.1f} s")
 
 

@@ -66,7 +66,8 @@ def _train(options, ranks):
                       epochs=about["epochs_asked"], batch_size=about["batch_size"], seed=options.seed,
                       watch={"test": data.test}, checkpoint=checkpoint,
                       resume=options.resume and checkpoint.exists(),
-                      facts={"recipe": recipe.name, "options": settings}, comm=ranks, **(recipe.fit or {}))
+                      facts={"recipe": recipe.name, "options": settings}, comm=ranks,
+                      **recipe.further(settings))
     if ranks.root:
         print(report.write(out, recipe, net, history, data, about))
         written = sorted(path.name for path in out.iterdir() if not path.name.endswith(".part"))

@@ -99,6 +99,8 @@
 
 One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then
 `step`; where the model has a SECOND current, its product comes after the others and takes `between` of them.
+What recurs may come late (Late): what goes into step t is then a sum over earlier steps t' of their shares,
+with one accumulator, to which the steps t' add in their order; zeros add nothing.
 Arrays are (T, B, N) and contiguous; the currents x, one array for each field of the model's Inputs, are
 overwritten by the total currents, which the tape keeps.  Padded steps, t >= lengths[b], change no state, hand
 out zeros and have no gradient.
@@ -186,6 +188,7 @@ class Dynamics(NamedTuple):
     surrogate: Surrogate
     recur: str | None           # the field of Out that recurs, or None
     activation: Activation = ACTIVATIONS["identity"]
+    late: bool = False          # whether what recurs comes back late: see Late
 
     @property
     def in_two_stages(self) -> bool:
@@ -219,16 +222,38 @@ class OverState(NamedTuple):
     rounds: np.ndarray          # (B, 1) full rounds of ROUND steps so far
 
 
+class Late(NamedTuple):
+    """How late what recurs comes back: of what neuron n hands out in step t, share[k, n] in t + 1 + k."""
+    share: np.ndarray           # (L, N)
+    begin: np.ndarray           # (N,) of int64: the first lag k with a share,
+    end: np.ndarray             # and the one after the last
+    learned: bool               # whether the gradient of the shares is wanted
+
+    @classmethod
+    def of(cls, share: np.ndarray, learned: bool) -> "Late":
+        """Of shares, of which each neuron has one at least."""
+        there, most = share != 0, len(share)
+        return cls(share, there.argmax(0), most - there[::-1].argmax(0), learned)
+
+    @property
+    def whole(self) -> bool:
+        """Whether each neuron has one lag."""
+        return bool((self.end - self.begin == 1).all())
+
+
 class Recurrent(NamedTuple):
     weight: tuple               # a matrix (N, N), from, to, for each current that the recurrence feeds
     bias: tuple | None          # (N,) for each of them
+    late: Late | None = None    # None: what recurs comes back in the next step
 
 
 class Start(NamedTuple):
     """What a run starts from; nothing of it is changed."""
     coefficients: Any           # Params of (N,) arrays
     state: Any                  # State of (B, N) arrays
-    last: np.ndarray | None     # (B, N): what recurred last, None without recurrence
+    # (B, N): what recurred last, None without recurrence; where it comes late, (B, L, N): what is on its way
+    # into the next L steps
+    last: np.ndarray | None
     lengths: np.ndarray | None  # (B,) int64
 
 
@@ -264,6 +289,7 @@ class Tape(NamedTuple):
     start: Start
     events: Spikes | None       # what the population handed out as spikes
     values: np.ndarray | None   # (T, B, N): what recurred, where it is not spikes
+    arrived: np.ndarray | None = None   # (T, B, N): where it comes late, what came into each step
 
 
 class Gradients(NamedTuple):
@@ -283,6 +309,7 @@ class PopulationGradients(NamedTuple):
     coefficients: Any           # Params of (N,) arrays, None where not learned
     weight: tuple | None        # as in Recurrent
     bias: tuple | None
+    share: np.ndarray | None = None     # (L, N), where what recurs comes late
 
 
 def with_fields(cls: Any, wanted: Collection, array_of: Callable[[str], Any]) -> Any:

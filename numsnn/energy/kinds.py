@@ -186,7 +186,16 @@ def _population(layer, signals, here):
 
 
 def _recurrence(layer, here, by_spikes):
-    synapses = layer.params["recurrent"].size
+    """Whole delays cost nothing, and spikes on their way at the end count as if they had come back.
+
+    While delays are spread what comes back are real numbers, each spike a part of as many as it has lags.
+    """
+    synapses, late = layer.params["recurrent"].size, layer.late()
+    if late and not (late.whole and by_spikes):
+        lags, products = late.end - late.begin, Count(mac=synapses * here.steps)
+        if by_spikes:
+            return products + Count(ac=int(here.fired @ lags))
+        return products + Count(mac=int(lags.sum()) * here.steps)
     if by_spikes:
         return Count(ac=int(here.read.sum()) * (synapses // layer.n))
     return Count(mac=synapses * here.steps)

@@ -118,6 +118,9 @@ def _group(lowering, name, k, groups, arrays):
 
 @lowers(kinds.Population)
 def _population(lowering, name, layer, sources):
+    if layer.delays:
+        raise ExportError(f"layer {lowering.layer}: delays in a recurrence cannot be exported; ns.Delay, "
+                          f"between layers, can")
     return _neurons(lowering, name, layer, sources[0], *_state(lowering, name, layer))
 
 

@@ -42,7 +42,8 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Delays:
-    """Delays of synapses that are learned, for `ns.Dense(n_in, n_out, delays=ns.Delays(max=25))`.
+    """Delays that are learned: of synapses, `ns.Dense(n_in, n_out, delays=ns.Delays(max=25))`, or of what
+    comes back to a population, `ns.LIF(n, recurrent=ns.Delays(max=25, axonal=True))`.
 
     A delay is a position d within [0, max], a real number.  It is spread over the lags k = 0 ... max, so that
     the loss changes with it:
@@ -54,7 +55,9 @@ class Delays:
 
     With e' = de/dd the gradient is dK(k)/dd = (e'(k) - K(k) sum_m e'(m)) / sum_m e(m).
 
-    max: the longest delay, in steps; each synapse has a position within [0, max].
+    max: the longest delay, in steps; each position lies within [0, max].
+    axonal: one delay for all synapses of a neuron, that of its axon, where it comes back to its population;
+    False: one for each synapse.
     kernels: delays, each with a weight of its own, of every pair of an input and an output.
     shape: how a position is spread over the steps around it, "gaussian" or "triangle".
     sigma: its width in steps at first, the standard deviation of the Gaussian (0.1 or more) or half the base
@@ -67,6 +70,7 @@ class Delays:
     half a step after a quarter of the epochs; the triangle: DelRec, 2025, with sigma = 1 + its own.
     """
     max: int
+    axonal: bool = field(default=False, kw_only=True)
     kernels: int = field(default=1, kw_only=True)
     shape: str = field(default="gaussian", kw_only=True)
     sigma: float | None = field(default=None, kw_only=True)
@@ -75,13 +79,16 @@ class Delays:
     def __post_init__(self):
         if positive_integer(self.max, "Delays: max") > LONGEST:
             self._refuse(f"max must be {LONGEST:,} steps at most; got {self.max!r}. Take longer time steps")
+        if not isinstance(self.axonal, (bool, np.bool_)):
+            self._refuse(f"axonal must be True or False; got {what_it_is(self.axonal)}")
         positive_integer(self.kernels, "Delays: kernels")
         if not isinstance(self.shape, str) or self.shape not in SHAPES:
             self._refuse(f"shape must be one of {', '.join(map(repr, SHAPES))}; got {what_it_is(self.shape)}")
         sigma = max(self.max / 2, SHAPES[self.shape].least) if self.sigma is None else self.sigma
         sigma = number(sigma, "Delays: sigma", self.widths, self.is_width)
         position = ("uniform", 0.0, float(self.max)) if self.position is None else self.position
-        for name, value in (("max", int(self.max)), ("kernels", int(self.kernels)), ("sigma", sigma),
+        for name, value in (("max", int(self.max)), ("axonal", bool(self.axonal)), ("sigma", sigma),
+                            ("kernels", int(self.kernels)),
                             ("position", position if callable(position) else plain(position))):
             object.__setattr__(self, name, value)
 
@@ -106,12 +113,14 @@ class Delays:
 
     def config(self) -> dict[str, Any]:
         """The arguments that make it again; JSON."""
-        return {"max": self.max, "kernels": self.kernels, "shape": self.shape, "sigma": self.sigma,
+        axonal = {"axonal": True} if self.axonal else {}
+        return {"max": self.max, **axonal, "kernels": self.kernels, "shape": self.shape, "sigma": self.sigma,
                 "position": plain(self.position)}
 
     def __str__(self) -> str:
         kernels = f", kernels={self.kernels}" if self.kernels > 1 else ""
-        return f"Delays({self.max}{kernels}, {self.shape!r})"
+        axonal = ", axonal=True" if self.axonal else ""
+        return f"Delays({self.max}{axonal}{kernels}, {self.shape!r})"
 
     def _refuse(self, message) -> NoReturn:
         raise ValueError(f"Delays: {message}")

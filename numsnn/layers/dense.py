@@ -9,10 +9,10 @@ from numpy.typing import DTypeLike
 
 from ..checked import checked
 from ..devices.contract import Lagged
-from ..neurons.bounds import Bound
-from .delays import SHAPES, Delays
-from .initialise import REPLACED, Value, initial, plain
+from .delays import Delays
+from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size
+from .spread import SpreadDelays
 
 LARGEST = 1 << 28       # weights of all lags
 
@@ -105,7 +105,7 @@ class Coming(NamedTuple):
     current: np.ndarray
 
 
-class DelayedDense(Dense):
+class DelayedDense(SpreadDelays, Dense):
     """All-to-all synapses with delays, `Dense(n_in, n_out, delays=ns.Delays(max=25))`:
 
         y_t[j] = b[j] + sum_{k, i, q} w[q, i, j] K(k; d[q, i, j], sigma) x_{t-k}[i]
@@ -140,6 +140,9 @@ class DelayedDense(Dense):
 
     def _delay(self, delays):
         self.delays = delays
+        if delays.axonal:
+            self.refuse(f"its delays are of synapses; one for each input is a layer of its own before it, "
+                        f"ns.Delay(max={delays.max})")
         if self.n_in * (delays.max + 1) * self.n_out > LARGEST:
             self.refuse(f"its delays have {self.n_in * (delays.max + 1) * self.n_out:,} weights of all lags, "
                         f"more than {LARGEST:,}; take longer time steps, a smaller max or fewer units")
@@ -147,48 +150,8 @@ class DelayedDense(Dense):
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         label, shape = self.name or "Dense", (self.delays.kernels * self.n_in, self.n_out)
         self.params["weight"] = initial(self.weight, rng, shape, f"{label}.weight").astype(dtype)
-        self.params["delay"] = initial(self.delays.position, rng, shape, f"{label}.delay").astype(dtype)
+        self._build_delay(rng, shape, dtype)
         self._build_bias(rng, dtype)
-        self.fixed["sigma"] = np.full(1, self.delays.sigma, dtype)
-        why = self.impossible("delay", self.params["delay"])
-        if why and not REPLACED.get():
-            self.refuse(why)
-
-    def bounds(self) -> dict[str, Bound]:
-        return {"delay": Bound(0.0, float(self.delays.max))}
-
-    def impossible(self, name: str, array: np.ndarray) -> str:
-        if name == "sigma" and not self.delays.is_width(float(array[0])):
-            return f"must be {self.delays.widths}; got {array[0]:g}"
-        return super().impossible(name, array)
-
-    @property
-    def sigma(self) -> float:
-        """The present width of the delays in steps; 0: each is the nearest whole one."""
-        return float(self.fixed["sigma"][0])
-
-    def narrow_delays(self, progress: float, end: float | None = None) -> None:
-        """sigma = sigma_0^(1 - progress) end^progress, sigma_0 as `ns.Delays` gave it; progress: 0 ... 1.
-
-        end: in steps; None: half a step for a Gaussian, a whole one for a triangle.
-        """
-        first = self.delays.sigma
-        if first:
-            last = SHAPES[self.delays.shape].end if end is None else end
-            sigma = np.full(1, first ** (1 - progress) * last ** progress)
-            why = self.impossible("sigma", sigma)
-            if why:
-                self.refuse(f"sigma {why}")
-            self.fixed["sigma"][...] = sigma
-
-    def round_delays(self) -> int:
-        """Each synapse gets the one lag that is nearest to its delay; how many were not whole."""
-        delay = self.params["delay"]
-        whole = np.rint(delay)
-        changed = int(np.count_nonzero(whole != delay))
-        delay[...] = whole
-        self.fixed["sigma"][...] = 0
-        return changed
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Coming:
         return Coming(np.zeros((batch, self.delays.max, self.n_out), self.fixed["sigma"].dtype))

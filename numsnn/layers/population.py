@@ -11,10 +11,11 @@ from ..checked import checked
 from ..devices import buffers
 from ..devices.contract import Dynamics, Gradients as Incoming, Recurrent, Start, Want
 from ..neurons import activation as activations, surrogate as surrogates
+from .delays import Delays
 from .initialise import Value, initial, plain
+from .late import LateRecurrence
 from .layer import Arriving, Context, Gradients, Result, Shape, positive_integer, size, values
 from .rates import rates, spikes_gradient
-from .settings import WithSettings
 from .states import state_type
 
 Names = tuple[str, ...] | list[str] | str
@@ -27,7 +28,7 @@ class Prepared(NamedTuple):
     settings: Any               # Settings of float64 arrays (N,)
 
 
-class Population(WithSettings):
+class Population(LateRecurrence):
     """n neurons of one model, optionally with all-to-all recurrence within the population.
 
     x: (T, B, n) input current or Spikes; y: (T, B, n).  With recurrence the current of step t is I_t = x_t +
@@ -40,8 +41,9 @@ class Population(WithSettings):
 
     n               number of neurons, or their shape (channels, rows, columns); None: as many, and of the
                     shape, as what arrives
-    recurrent       False; True (what recurs is the spike, or what the model's description says); or the name
-                    of the field that recurs ("v"); None: the model's own, False for most
+    recurrent       False; True (what recurs is the spike, or what the model's description says); the name of
+                    the field that recurs ("v"); `ns.Delays(max=..., axonal=True)`: it comes back late, see
+                    below; None: the model's own, False for most
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
     per_channel     names of settings with one value for each channel of a picture
@@ -63,12 +65,22 @@ class Population(WithSettings):
                     initial values of the recurrence; recurrent_bias_init=False: no bias; None: the model's
                     own
     further keywords: the model's settings (numbers, arrays (n,), initialisers) and options
+
+    With `recurrent=ns.Delays(max=..., axonal=True)` what neuron i hands out comes back after 1 + d_i steps:
+
+        I_t = x_t + recurrent_bias + a_t recurrent,   a_t[i] = sum_{k=0 ... max} K(k; d_i, sigma) y_{t-1-k}[i]
+
+    d: `params["delay"]`, (n,), in steps, within [0, max], learned; K: the share of lag k, see `ns.Delays`;
+    sigma: its width, a setting that `ns.AnnealDelays` narrows; `round_delays` makes delays whole.  What is on
+    its way is part of the state, `coming`, (B, max + 1, n).  Source: DelRec, 2025, whose triangle goes beyond
+    [0, max] and is not scaled to a sum of 1 there.
     """
 
     needs = ("population_forward", "population_backward")
 
     @checked
-    def __init__(self, n: int | tuple[int, ...] | None = None, *, recurrent: bool | str | None = None,
+    def __init__(self, n: int | tuple[int, ...] | None = None, *, 
+                 recurrent: bool | str | Delays | dict[str, Any] | None = None,
                  learn: Names = (), shared: Names = (), per_channel: Names = (),
                  bounds: dict[str, Any] | None = None, learn_as: str | dict[str, str] | None = None,
                  surrogate: str | dict[str, Any] | surrogates.Surrogate | None = None,
@@ -91,6 +103,7 @@ class Population(WithSettings):
         self.activation = activations.get(activation or own.get("activation", "identity"))
         self.output = output or self.model.output
         recurring: Any = own["recurrent"] if recurrent is None else recurrent
+        recurring = self._take_delays(recurring)
         self.recur: str | None = {False: None, True: self.model.recurs}.get(recurring, recurring)
         self.recurrent_init = recurrent_init
         of_bias: Any = own["recurrent_bias_init"] if recurrent_bias_init is None else recurrent_bias_init
@@ -137,6 +150,7 @@ class Population(WithSettings):
         if self.init_state not in model.initial_state:
             known = ", ".join(map(repr, model.initial_state))
             self.refuse(f"init_state: {model.name} knows {known}; got {self.init_state!r}")
+        self._check_late()
         conflict = model.conflict(self.learn, self.options, self.output)
         if conflict:
             self.refuse(conflict)
@@ -163,6 +177,8 @@ class Population(WithSettings):
             if self.recurrent_bias_init is not False:
                 bias = initial(self.recurrent_bias_init, rng, (n_out,), f"{label}.recurrent_bias")
                 self.params["recurrent_bias"] = bias.astype(dtype)
+        if self.delays:
+            self._build_delay(rng, (self.n,), dtype)
         self._needed = self._coefficients_of(self.learn)
 
     def _shape_of(self, setting) -> tuple:
@@ -208,14 +224,15 @@ class Population(WithSettings):
     @property
     def State(self) -> Any:
         """The model's State, with what recurs where the model does not carry it."""
-        return state_type(self.model, self.recur)
+        return state_type(self.model, self.recur, self.delays is not None)
 
     def initial_state(self, batch: int, rng: np.random.Generator | None = None) -> Any:
         draw = np.zeros((batch, self.n)) if rng is None else rng.random((batch, self.n))
         state = self.model.initial_state[self.init_state](self._settings(), draw)
         state = [np.ascontiguousarray(np.broadcast_to(a, draw.shape), self.dtype) for a in state]
         extra = len(self.State._fields) - len(state)
-        return self.State(*state, *(np.zeros(draw.shape, self.dtype) for _ in range(extra)))
+        shape = (batch, self.n_lags, self.n) if self.delays else draw.shape
+        return self.State(*state, *(np.zeros(shape, self.dtype) for _ in range(extra)))
 
     def _split(self, state):
         """(the model's state, what recurs)."""
@@ -231,7 +248,7 @@ class Population(WithSettings):
 
     def dynamics(self) -> Dynamics:
         """What the loops need to know of this population."""
-        return Dynamics(self.model, self.surrogate, self.recur, self.activation)
+        return Dynamics(self.model, self.surrogate, self.recur, self.activation, self.delays is not None)
 
     @property
     def borrows(self) -> bool:      # type: ignore[override]
@@ -249,7 +266,8 @@ class Population(WithSettings):
     def prepare(self, context: Context) -> Prepared:
         recurrent = None
         if self.recur:
-            recurrent = Recurrent(self._gates("recurrent", context), self._gates("recurrent_bias", context))
+            recurrent = Recurrent(self._gates("recurrent", context), self._gates("recurrent_bias", context),
+                                  self.late())
         settings = self._settings()
         return Prepared(self._coefficients(settings), recurrent, settings)
 
@@ -262,7 +280,7 @@ class Population(WithSettings):
         watched = tuple(a for name, a in arrays.items() if not name.startswith("recurrent"))
         weight, bias = self.params.get("recurrent"), self.params.get("recurrent_bias")
         return loops.population_step(self.dynamics(), self.n, self.dtype, self._coefficients(), weight, bias,
-                                     self.output, watched)
+                                     self.output, watched, self.late())
 
     def _currents(self, x, loops):
         """Inputs of arrays (T, B, N) from (T, B, G N); what only the recurrence feeds begins with zeros."""
@@ -316,7 +334,7 @@ class Population(WithSettings):
             dy = buffers.contiguous(dy)
         out = self._out_gradient(dy, dict(dhidden or {}), tape, context)
         dbefore, dlast = self._split(dstate)
-        carried = self.model.carries(self.recur)
+        carried = self.model.carries(self.recur) and not self.delays
         if carried:
             dlast = context.loops.zeros(dlast.shape, dlast.dtype)       # it is counted in dbefore
         g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent,
@@ -326,6 +344,8 @@ class Population(WithSettings):
             params["recurrent"] = context.loops.beside(g.weight)
             if g.bias is not None:
                 params["recurrent_bias"] = context.loops.beside(g.bias)
+            if self.delays:
+                params |= self._delay_gradient(g.share)
             if carried:
                 recurring = getattr(g.state, self.recur) + g.last
                 g = g._replace(state=g.state._replace(**{self.recur: recurring}))
@@ -352,7 +372,8 @@ class Population(WithSettings):
     def config(self) -> dict[str, Any]:
         settings = {name: plain(value) for name, value in self._given_settings()._asdict().items()}
         analog = {"activation": self.activation.name} if "activation" in self.model.defaults else {}
-        return {"n": self.n if self.shape is None else self.shape, "recurrent": self.recur or False,
+        recurrent = self.delays.config() if self.delays else self.recur or False
+        return {"n": self.n if self.shape is None else self.shape, "recurrent": recurrent,
                 "learn": self.learn, "shared": self.shared, "per_channel": self.per_channel,
                 **self._config_of_bounds(),
                 "surrogate": {"name": self.surrogate.name, **self.surrogate.parameters},
@@ -365,6 +386,8 @@ class Population(WithSettings):
         flat = self.shape is None or len(self.shape) == 1
         usual = bool(self.model.defaults["recurrent"]) == bool(self.recur)
         unusual = ", recurrent" if self.recur else ", not recurrent"
+        if self.delays:
+            usual, unusual = False, f", recurrent={self.delays}"
         return f"{type(self).__name__}({self.n if flat else self.shape}{'' if usual else unusual})"
 
 

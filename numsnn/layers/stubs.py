@@ -19,6 +19,7 @@ HEAD = '''"""Written by `python -m numsnn.layers.stubs` from numsnn.neurons; do 
 from typing import Any, Literal
 
 from ..neurons import surrogate as surrogates
+from .delays import Delays
 from .initialise import Value
 from .population import Names, Population
 '''

@@ -164,6 +164,8 @@ class _Writer:
             output = layer.model.output
             if layer.output != output or layer.recur not in (None, output):
                 return f"NIR's {kind} hands out, and feeds back, {output} only"
+            if layer.delays:
+                return "delays in its recurrence have no place in NIR, where ns.Previous and ns.Delay have"
             return ""
         known = kind in TERMS or kind in ("Add", "Flatten", "Previous", "Reshape")
         return "" if known or self._is_passing(name) else "NIR has no such node"

@@ -25,7 +25,7 @@ class Recipe(NamedTuple):
     optimizer(options), loss: of the training.  epochs, batch_size: of the paper.
     expected: what the paper and we got, for reports.
     figure(net, data): a figure of one test sequence, or None.
-    fit: further keywords of `numsnn.fit`, such as tbptt, or None.
+    fit: further keywords of `numsnn.fit`, such as tbptt, a function of the options that gives them, or None.
     sizes(data): options of the network that only the data tell, or None.
     published: the authors' epochs, batch_size and options, where epochs and batch_size are not theirs.
     rehearsal: (epochs, optimizer) on synthetic data, where the whole training is too long for a first look.
@@ -41,7 +41,7 @@ class Recipe(NamedTuple):
     batch_size: int
     expected: str
     figure: Callable | None = None
-    fit: dict | None = None
+    fit: dict | Callable[[dict], dict] | None = None
     sizes: Callable[[Data], dict] | None = None
     published: dict | None = None
     rehearsal: tuple[int, Callable[[dict], Optimizer]] | None = None
@@ -60,6 +60,10 @@ class Recipe(NamedTuple):
             return self
         epochs, optimizer = self.rehearsal
         return self._replace(epochs=epochs, optimizer=optimizer, rehearsal=None)
+
+    def further(self, options: dict) -> dict:
+        """The further keywords of `numsnn.fit`."""
+        return self.fit(options) if callable(self.fit) else self.fit or {}
 
     def configured(self, settings: dict) -> dict:
         """The options with `settings` (name -> text or value) in place of defaults."""

@@ -61,6 +61,8 @@ def _why_not(net, name, layer, before, dense) -> str:
         return "follows another Dense layer without a population between them" if dense else ""
     if not isinstance(layer, Population) or type(layer).forward is not Population.forward:
         return "has no traces: they are kept of Dense layers and of populations"
+    if layer.delays:
+        return "has delays in its recurrence, for which there are no traces"
     return "has two products in a step, one inside the other" if layer.dynamics().in_two_stages else ""
 
 

@@ -204,6 +204,10 @@ def _sources(net, synapse, population, rate, mean_square, recurrent_share):
     if layer.recur != "spike":
         raise ValueError(f"layer {population}: recurs through {layer.recur!r}, whose fluctuations are not "
                          f"known; use ns.init.lsuv, which leaves recurrent weights as they are")
+    if layer.sigma:
+        raise ValueError(f"layer {population}: while its delays are spread over steps, the fluctuations of "
+                         f"what recurs are not known; use ns.init.lsuv, which leaves recurrent weights as "
+                         f"they are")
     return {synapse: forward._replace(share=1 - recurrent_share),
             population: _spikes(layer.n, rate, population)._replace(share=recurrent_share)}
 

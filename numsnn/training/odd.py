@@ -141,11 +141,21 @@ def of_delays(net: Network, batch: Batch) -> Iterator[str]:
     """Sentences on delays that are as long as the sequences of a batch, or longer."""
     for name, layer in net.layers.items():
         steps = net.graph.nodes[name].steps(batch.x.shape[0])
+        if isinstance(layer, Population) and layer.delays:
+            yield from _of_recurrent_delays(name, layer, steps)
         late = int((layer.in_steps() >= steps).sum()) if isinstance(layer, Delay) else 0
         if late:
             yield (f"{name}: {late} of {layer.size_out} delays are no shorter than the sequences, {steps} "
                    f"steps: of these features nothing comes out but zeros, and nothing is learned; a lower "
                    f"max, or other delays at first")
+
+
+def _of_recurrent_delays(name, layer, steps):
+    late = int((layer.late().begin + 1 >= steps).sum())       # spread ones may reach back
+    if late:
+        yield (f"{name}: {late} of {layer.n} delays are so long that what recurs never comes back within the "
+               f"{steps} steps of the sequences, and nothing is learned of them; a lower max, or other "
+               f"delays at first")
 
 
 def of_time_constants(net: Network, batch: Batch) -> Iterator[str]:

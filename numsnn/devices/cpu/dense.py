@@ -13,11 +13,13 @@ from ..tiny import flush_tiny, restore
 from . import blas, lanes
 from .fields import private
 from .rows import (
+    BAND,
     U,
     add_outer_rows,
     add_values,
     multiply,
     multiply_blas,
+    nonzeros,
     outer_space,
     sum_entries,
 )
@@ -25,17 +27,7 @@ from .rows import (
 # A class so far behind counts nothing; exp of less, times a small weight, is not a normal number, which is
 # slow.
 NEGLIGIBLE = np.float32(-60)
-BAND = 16           # rows of values that go together: by rows of weights where most of them are zero
 BLOCK = 512         # rows (t, b) whose weight gradient is added in one go
-
-
-@jitable
-def nonzeros(x, first, n):
-    """How many of x[first : first + n] are not zero."""
-    found = U(0)
-    for i in range(first, first + n):
-        found += U(x[i] != 0)
-    return found
 
 
 @lru_cache(None)

@@ -130,6 +130,26 @@ def sum_rows(code, y, start, weight, index, n):
 
 
 @instruction()
+def add_listed_products(code, y, weight, values, index, n):
+    """y[j] += values[i] weight[i, j] for i = index[0], index[1] ... index[last - 1] in this order, j < n.
+
+    Each product is rounded before it is added.  y, weight, values: (array, first), index: (array, last).
+    """
+    def write(first, load, store):
+        at = code.add(y[1], first)
+        sums = [code.variable(value) for value in load(y[0], at)]
+        with code.loop(0, index[1]) as (e, _):
+            i = code.index(index[0], e)
+            factor = code.splat(code.number(values[0], code.add(values[1], i)))
+            row = load(weight[0], code.add(weight[1], code.times(i, n), first))
+            for place, value in zip(sums, row, strict=True):
+                term = code.builder.fmul(factor, value)
+                code.increase(place, lambda s, term=term: code.builder.fadd(s, term))
+        store(map(code.builder.load, sums), y[0], at)
+    code.by_columns(n, write)
+
+
+@instruction()
 def add_to_rows(code, x, out, index, n):
     """out[index[e], j] += x[j] for first <= e < last, j < n.
 
@@ -288,6 +308,6 @@ def listed(code, values, n, index):
     return builder.load(taken)
 
 
-__all__ = ["COLUMNS", "COMPRESSES", "REGISTER", "ROWS", "WIDE", "accumulate", "add_products",
-           "add_to_rows", "copy", "correlations", "lanes", "listed", "product", "products", "sum_rows",
-           "total", "transpose"]
+__all__ = ["COLUMNS", "COMPRESSES", "REGISTER", "ROWS", "WIDE", "accumulate", "add_listed_products",
+           "add_products", "add_to_rows", "copy", "correlations", "lanes", "listed", "product", "products",
+           "sum_rows", "total", "transpose"]

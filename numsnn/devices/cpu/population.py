@@ -22,6 +22,7 @@ from ..contract import (
     with_fields,
 )
 from . import blas, lanes
+from .late import Coming, ComingBack, in_turn
 from .population_kernels import (
     Carried,
     Incoming,
@@ -123,18 +124,22 @@ def one_stage_forward(
         index = slack(buffers.empty, steps * batch * units, index_dtype(units))
         lists = np.zeros(steps * batch, np.int32), index
     shape = shape_of(x, want.into)
+    into, after, coming = _between_steps(dynamics, x, start, recurrent, now, lists)
     kernel = forward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
     kernel(shape, flat_steps(x), tiled(start.coefficients, shape.group), surrogate.typed(dtype),
-           Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)),
-           recurrent_currents(dynamics, x, recurrent, now, lists),
-           listing(now.spike, lists) if lists else None, valid_lengths(start.lengths, steps, batch))
+           Carried(flat(state), flat(now)), Stored(flat(states), flat_steps(out)), into, in_turn(*after),
+           valid_lengths(start.lengths, steps, batch))
     events = None
     if lists is not None:
         first = np.arange(steps * batch, dtype=np.int64) * units
         events = Spikes.of_rows((steps, batch, units), first, *lists)
     values = getattr(out, as_values) if as_values else None
-    tape = Tape(x, states, start, events, values) if want.tape else None
-    last = getattr(now, recur) if recur else None
+    arrived = coming.arrived() if coming else None
+    tape = Tape(x, states, start, events, values, arrived) if want.tape else None
+    if coming:
+        last = coming.last()
+    else:
+        last = getattr(now, recur) if recur else None
     return Run(want.of(out), events if want.events else None, state, last, tape)
 
 
@@ -153,6 +158,16 @@ def recurrent_currents(dynamics: Dynamics, x: Any, recurrent: Recurrent | None, 
     fed = fed_currents(dynamics.model, x, recurrent).values()
     recurs = dynamics.recur or ""
     return currents(getattr(now, recurs), lists if recurs == "spike" else None, list(fed))
+
+
+def _between_steps(dynamics, x, start, recurrent, now, lists):
+    """(what adds what recurs to the currents, what is done after a step, Coming where it comes late)."""
+    listed = listing(now.spike, lists) if lists else None
+    if recurrent is None or recurrent.late is None:
+        return recurrent_currents(dynamics, x, recurrent, now, lists), (listed,), None
+    coming = Coming(recurrent.late, start, len(x[0]))
+    fed = fed_currents(dynamics.model, x, recurrent).values()
+    return coming.currents(list(fed)), (listed, coming.spreading(getattr(now, dynamics.recur))), coming
 
 
 def _handed_out(dynamics, shape, dtype, want, as_values, padded):
@@ -175,7 +190,7 @@ def _last_handed_out(dynamics, start, shape, dtype, listed):
         return slack(np.zeros, shape[0] * shape[1], dtype).reshape(shape)
 
     now = with_fields(dynamics.model.Out, buffered, array_of)
-    if dynamics.recur:
+    if dynamics.recur and not dynamics.late:
         getattr(now, dynamics.recur)[:] = start.last
     return now
 
@@ -204,27 +219,29 @@ def one_stage_backward(
         dx = model.Inputs(gradients.into)
     dstate = copied(gradients.state)
     lengths = valid_lengths(tape.start.lengths, steps, batch)
-    dlast = way_back = None
+    way_back: Any = None
     biased: tuple[str, ...] = ()
     if recur:
         assert recurrent is not None and gradients.last is not None
-        dlast = gradients.last.copy()
-        way_back = _way_back(dynamics, tape, recurrent, dx, Back(dlast, lengths, in_place(units)))
+        way_back = _way_back(dynamics, tape, recurrent, dx, gradients.last, lengths)
         biased = model.recurrent if recurrent.bias else ()
     shape = shape_of(tape.current, gradients.into)
     unlist, previous = _listed_spikes(dynamics, tape, shape.group, (batch, units), dtype)
     sums = sums_of(dynamics, learn, biased, batch * units, dtype)
-    returned = with_fields(model.Out, (recur,), lambda name: dlast)
+    returned = with_fields(model.Out, (recur,), lambda name: way_back.returned)
+    before = unlist, way_back.gathering if way_back else None
     kernel = backward_kernel(model, surrogate.spike, surrogate.slope, dynamics.activation)
     kernel(shape, Kept(flat_steps(tape.current), flat(tape.states), previous),
            tiled(tape.start.coefficients, shape.group), surrogate.typed(dtype),
            Incoming(flat_steps(gradients.out), flat(returned), flat(dstate)),
-           flat(dx) if recur else flat_steps(dx), sums, unlist, way_back.call if way_back else None, lengths)
+           flat(dx) if recur else flat_steps(dx), sums, in_turn(*before), way_back.call if way_back else None,
+           lengths)
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a if a.ndim == 3 else a.reshape(steps, batch, units) for a in dx))
     dbias = tuple(getattr(dinputs, name) for name in biased) or None
-    dweight = way_back.dweight() if way_back else None
-    return PopulationGradients(current, dstate, dlast, dparams, dweight, dbias)
+    of_way = (way_back.dlast(), way_back.dweight(), way_back.share) if way_back else (None, None, None)
+    dlast, dweight, dshare = of_way
+    return PopulationGradients(current, dstate, dlast, dparams, dweight, dbias, dshare)
 
 
 def _listed_spikes(dynamics, tape, group, shape, dtype):
@@ -239,15 +256,19 @@ def _listed_spikes(dynamics, tape, group, shape, dtype):
     return unlisting(buffer, group, lists, shape), nothing._replace(spike=buffer)
 
 
-def _way_back(dynamics, tape, recurrent, dx, back):
-    """The gradients that go back through the recurrence."""
+def _way_back(dynamics, tape, recurrent, dx, last, lengths):
+    """The gradients that go back through the recurrence; last: of what recurs after the last step."""
+    units = tape.current[0].shape[2]
+    fed = [getattr(dx, name) for name in dynamics.model.recurrent]
+    if recurrent.late:
+        return ComingBack(recurrent, tape, last, lengths, fed, in_place(units))
     listed = values = None
     if dynamics.recurs_as_events:
         listed = tape.events.start, tape.events.count, tape.events.index
     else:
-        values = tape.values.reshape(-1, back.returned.shape[1])
+        values = tape.values.reshape(-1, units)
     recurred = Recurred(tape.start.last.reshape(-1), listed, values)
-    return WayBack(recurred, back, [getattr(dx, name) for name in dynamics.model.recurrent], recurrent.weight)
+    return WayBack(recurred, Back(last.copy(), lengths, in_place(units)), fed, recurrent.weight)
 
 
 def sums_of(

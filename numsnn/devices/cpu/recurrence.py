@@ -28,8 +28,8 @@ class Call(NamedTuple):
     table: np.ndarray       # int64: numbers, and addresses of arrays, which whoever calls keeps
 
 
-def _call(code: Any, *table: Any) -> Call:
-    """Arrays, and None, are their addresses in the table."""
+def call_of(code: Any, *table: Any) -> Call:
+    """A call of compiled code; arrays, and None, are their addresses in its table."""
     plain = [a if isinstance(a, int) else address(a) for a in table]
     return Call(code.address, np.array(plain, np.int64))
 
@@ -41,11 +41,12 @@ def _of(real: DTypeLike, *arrays: np.ndarray | None) -> None:
         raise TypeError(f"a recurrence of {np.dtype(real)} got {', '.join(sorted(wrong))}")
 
 
-def _compiled(function: Callable) -> Any:
+def compiled_call(function: Callable) -> Any:
+    """Code for a Call, of a function (table, t, first, last)."""
     return code_of(function, types.CPointer(types.int64), types.uint64, types.uint64, types.uint64)
 
 
-def _kinds(real: DTypeLike, index: np.ndarray | None) -> tuple[Any, Any]:
+def kinds(real: DTypeLike, index: np.ndarray | None) -> tuple[Any, Any]:
     """The classes of numbers of values and of indices."""
     return np.dtype(real).type, np.uint16 if index is None else index.dtype.type
 
@@ -103,7 +104,7 @@ def _listing(real, place):
             r = t * batch + s
             count[r] = compress(spike, s * units, units, index, r * units)
 
-    return _compiled(listing)
+    return compiled_call(listing)
 
 
 def listing(spike: np.ndarray, lists: tuple[np.ndarray, np.ndarray]) -> Call:
@@ -112,7 +113,7 @@ def listing(spike: np.ndarray, lists: tuple[np.ndarray, np.ndarray]) -> Call:
     lists: (count (T * B,), index (T * B * N,)).
     """
     batch, units = spike.shape
-    return _call(_listing(*_kinds(spike.dtype, lists[1])), batch, units, spike, *lists)
+    return call_of(_listing(*kinds(spike.dtype, lists[1])), batch, units, spike, *lists)
 
 
 @lru_cache(None)
@@ -137,7 +138,7 @@ def _unlisting(real, place):
                 for e in range(r * units, r * units + U(count[r])):
                     spike[s * units + U(index[e])] = 1
 
-    return _compiled(unlisting)
+    return compiled_call(unlisting)
 
 
 def unlisting(spike: np.ndarray, group: int, lists: tuple, shape: tuple[int, int]) -> Call:
@@ -145,7 +146,7 @@ def unlisting(spike: np.ndarray, group: int, lists: tuple, shape: tuple[int, int
 
     spike: (group * N + B * N), which has behind the group those before the first step.  shape: (B, N).
     """
-    return _call(_unlisting(*_kinds(spike.dtype, lists[1])), *shape, group, spike, *lists)
+    return call_of(_unlisting(*kinds(spike.dtype, lists[1])), *shape, group, spike, *lists)
 
 
 # ---- recurrent currents
@@ -182,7 +183,7 @@ def _currents(real, place):
                 else:
                     add_values(y, r * units, weight, units, units, now, s * units)
 
-    return _compiled(currents)
+    return compiled_call(currents)
 
 
 def currents(
@@ -195,8 +196,8 @@ def currents(
     """
     _of(now.dtype, *(a for each in fed for a in each))
     count, index = lists or (None, None)
-    code = _currents(*_kinds(now.dtype, index))
-    return _call(code, *now.shape, len(fed), int(lists is not None), now, count, index,
+    code = _currents(*kinds(now.dtype, index))
+    return call_of(code, *now.shape, len(fed), int(lists is not None), now, count, index,
                  *(a for each in fed for a in each))
 
 
@@ -301,7 +302,7 @@ def _way_back(real, place, with_blas, of_spikes):
                     add_first_rows(dweight, wide, initial, dx, batch, units)
             table[8] = t
 
-    return _compiled(way_back)
+    return compiled_call(way_back)
 
 
 GATES = U(17)       # where the arrays of the currents stand in the table of the way back
@@ -322,6 +323,15 @@ class Back(NamedTuple):
     with_blas: bool
 
 
+def turned(weight: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
+    """The matrices (N, N) transposed, with zeros behind their rows up to a multiple of a size."""
+    units = len(weight[0])
+    found = [np.zeros((units, -(-units // size) * size), w.dtype) for w in weight]
+    for wide, w in zip(found, weight, strict=True):
+        wide[:, :units] = w.T
+    return found
+
+
 class WayBack:
     """The gradients that go back through the recurrence at each step, and those of its weights.
 
@@ -329,23 +339,27 @@ class WayBack:
     current that the recurrence feeds.
     """
 
+    gathering = share = None        # of what recurs late: see late.ComingBack
+
     def __init__(self, recurred: Recurred | None, back: Back, dx: Sequence[np.ndarray],
                  weight: Sequence[np.ndarray]):
         (batch, units), dtype = back.returned.shape, back.returned.dtype
         _of(dtype, *dx, *weight)
         steps = len(dx[0]) // batch if batch else 0
-        size = 1 if back.with_blas else lanes.lanes(dtype)
-        width = -(-units // size) * size
-        weight_t = [np.zeros((units, width), dtype) for _ in weight]
-        for wide, w in zip(weight_t, weight, strict=True):
-            wide[:, :units] = w.T
+        weight_t = turned(weight, 1 if back.with_blas else lanes.lanes(dtype))
+        width = weight_t[0].shape[1]
         product = np.empty((batch, width), dtype)
         self._dweight, of_weights = _sums(recurred, len(weight), (batch, units), dtype)
-        code = _way_back(*_kinds(dtype, of_weights[4]), back.with_blas, bool(recurred and recurred.listed))
+        code = _way_back(*kinds(dtype, of_weights[4]), back.with_blas, bool(recurred and recurred.listed))
         each = zip(dx, weight_t, self._dweight, strict=True)
-        self.call = _call(code, batch, units, steps, len(dx), back.lengths, width, back.returned, product,
+        self.call = call_of(code, batch, units, steps, len(dx), back.lengths, width, back.returned, product,
                           steps, *of_weights, *(a for arrays in each for a in arrays))
         self.kept = recurred, back, dx, weight_t, product, of_weights
+        self.returned = back.returned
+
+    def dlast(self) -> np.ndarray:
+        """(B, N): the gradient of what recurred into the first step."""
+        return self.returned
 
     def dweight(self) -> tuple[np.ndarray, ...]:
         """The sums over all steps, (N, N) each."""

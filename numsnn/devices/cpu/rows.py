@@ -12,6 +12,7 @@ from . import lanes
 
 U = np.uint64
 ZERO, ONE, TWO, THREE, FOUR = U(0), U(1), U(2), U(3), U(4)
+BAND = 16           # rows of values that go together: by rows of weights where most of them are zero
 NARROW = 64         # outputs up to which gradient rows are added as they come, not sorted by input
 
 
@@ -88,6 +89,15 @@ def add_single_values(y, o, weight, k, end, n_out, values, v):
         if value != 0:
             for n in range(n_out):
                 y[o + n] += value * weight[j * n_out + n]
+
+
+@jitable
+def nonzeros(x, first, n):
+    """How many of x[first : first + n] are not zero."""
+    found = U(0)
+    for i in range(first, first + n):
+        found += U(x[i] != 0)
+    return found
 
 
 def outer_space(

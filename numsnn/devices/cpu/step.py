@@ -22,7 +22,7 @@ from numba.extending import overload
 from numpy.typing import DTypeLike
 
 from ...neurons.model import Functions
-from ..contract import ROUND, Dynamics
+from ..contract import ROUND, Dynamics, Late
 from ..jit import (
     INLINE,
     OPTIONS,
@@ -164,9 +164,26 @@ def add_strided(y, weight, first, stride, units, values, v):
                 y[n] += value * weight[w + n]
 
 
+@jitable
+def move_on(handing, before, first, share, lags, units):
+    """What is on its way, a step later, with the shares of what row 0 of `handing` hands out.
+
+    handing, before: (lags, units) from `first` on; share: (lags, units).
+    """
+    last = (lags - U(1)) * units
+    for n in range(units):
+        handing[first + last + n] = handing[first + n] * share[last + n]
+    for ago in range(U(1), lags):
+        row = last - ago * units            # row 0 is the last that is written
+        for n in range(units):
+            value = handing[first + n] * share[row + n]
+            handing[first + row + n] = before[first + row + units + n] + value
+
+
 @lru_cache(None)
-def _population(model, spike, slope, activation, constants, recur, output, real):
-    """fixed: n, recurrent weight or 0, its bias or 0, constants of the surrogate, coefficients."""
+def _population(model, spike, slope, activation, constants, recur, late, output, real):
+    """fixed: n, recurrent weight or 0, its bias or 0, shares of what recurs late or 0, their number or 1,
+    constants of the surrogate, coefficients."""
     prepare()
     functions = model.step, spike, slope, activation.value, activation.slope
     mark = fingerprint(*functions)
@@ -175,7 +192,8 @@ def _population(model, spike, slope, activation, constants, recur, output, real)
     fed, gates = tuple(map(Inputs._fields.index, model.feedforward)), model.gates
     n_fields, output = len(State._fields), Out._fields.index(output)
     recurs = recur is not None
-    in_state = recurs and model.carries(recur)      # else what recurs is one more field of the state
+    # else what recurs is one more field of the state
+    in_state = recurs and model.carries(recur) and not late
     last = State._fields.index(recur) if in_state else n_fields
     handed = Out._fields.index(recur) if recurs else 0
     beside_state = recurs and not in_state
@@ -184,22 +202,26 @@ def _population(model, spike, slope, activation, constants, recur, output, real)
         mark  # noqa: B018  part of the cache key
         word = flush_tiny()
         units = U(fixed[0])
-        f = Functions(spike, slope, scalars(constants, at(x, fixed[3])), act, act_slope)
-        p, total, size = pointed(Params, x, fixed, 4), spread(Inputs, work, units), batch * units
+        f = Functions(spike, slope, scalars(constants, at(x, fixed[5])), act, act_slope)
+        p, total, size = pointed(Params, x, fixed, 6), spread(Inputs, work, units), batch * units
+        share, lags = at(x, fixed[3]), U(fixed[4])
         x, y = shifted(x, U(0)), shifted(y, U(0))
         state, new = spread(State, before, size), spread(State, after, size)
         recurring, handing = shifted(before, last * size), shifted(after, n_fields * size)
         for b in range(batch):
             feed(total, fed, x, b, units)
+            on_way = b * lags * units
             if recurs:
                 weight, bias = at(x, fixed[1]), at(x, fixed[2])
-                add_recurrence(total, gates, weight, bias, fixed[2] != 0, units, recurring, b * units)
+                add_recurrence(total, gates, weight, bias, fixed[2] != 0, units, recurring, on_way)
             for n in range(units):
                 o, s = step(gather(total, n), gather(state, b * units + n), gather(p, n), f)
                 scatter(new, b * units + n, s)
                 y[b * units + n] = o[output]
                 if beside_state:
-                    handing[b * units + n] = o[handed]
+                    handing[on_way + n] = o[handed]
+            if late:
+                move_on(handing, recurring, on_way, share, lags, units)
         restore(word)
 
     return kernel_of(in_own_index(population, mark, (model.State, *functions)), real)
@@ -207,18 +229,19 @@ def _population(model, spike, slope, activation, constants, recur, output, real)
 
 def population_step(
         dynamics: Dynamics, n: int, dtype: DTypeLike, coefficients: Any, recurrent: np.ndarray | None,
-        bias: np.ndarray | None, output: str, watched: tuple) -> StepLayer | None:
+        bias: np.ndarray | None, output: str, watched: tuple, late: Late | None = None) -> StepLayer | None:
     """recurrent (n, G n), bias (G n,) or None.  None for a population with two products a step."""
     model, surrogate = dynamics.model, dynamics.surrogate
     if dynamics.in_two_stages:
         return None
     constants = np.array(surrogate.typed(dtype), dtype)
     kernel = _population(model, surrogate.spike, surrogate.slope, dynamics.activation,
-                         type(surrogate.constants), dynamics.recur, output, real_of(dtype))
+                         type(surrogate.constants), dynamics.recur, late is not None, output, real_of(dtype))
     weight, biases = 0 if recurrent is None else recurrent, 0 if bias is None else bias
-    fixed = (n, weight, biases, constants, *coefficients)
-    beside_state = dynamics.recur is not None and not model.carries(dynamics.recur)
-    state = (n,) * (len(model.State._fields) + beside_state)
+    shares, lags = (0, 1) if late is None else (late.share, len(late.share))
+    fixed = (n, weight, biases, shares, lags, constants, *coefficients)
+    beside_state = dynamics.recur is not None and (late is not None or not model.carries(dynamics.recur))
+    state = (n,) * len(model.State._fields) + (lags * n,) * beside_state
     return StepLayer(kernel, fixed, state, n, n * len(model.Inputs._fields), watched)
 
 

@@ -57,6 +57,8 @@ def refusal(dynamics: Dynamics, units: int, dtype: DTypeLike) -> str:
     """Why there are no kernels for a population; "" where there are."""
     if dynamics.recur is None:
         return ""
+    if dynamics.late:
+        return "there are no kernels for what recurs after more than one step"
     n_currents = len(dynamics.model.recurrent)
     numbers = max(n_currents, 2) if dynamics.in_two_stages else 2 * n_currents
     most = SHARED // (numbers * np.dtype(dtype).itemsize)

@@ -5,7 +5,7 @@ the same elementwise functions and sum over ascending inputs with one accumulato
 """
 
 import platform
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import nullcontext as one_thread
 from functools import partial
 from typing import Any
@@ -15,23 +15,9 @@ from numpy import zeros
 from numpy.typing import DTypeLike
 
 from ...neurons.elementwise import exp
-from ...neurons.model import Functions
 from ...signals.spikes import Spikes
-from ..access import gather, gather_sum, scatter
 from ..buffers import held
-from ..contract import (
-    Dynamics,
-    Geometry,
-    Gradients,
-    PopulationGradients,
-    Recurrent,
-    Run,
-    Start,
-    Tape,
-    Want,
-    valid_steps,
-    with_fields,
-)
+from ..contract import Dynamics, Geometry
 from ..norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -51,21 +37,13 @@ from .pointwise import (
     ternary_forward,
     times,
 )
+from .population import population_backward, population_forward
+from .rows import add_rows
 from .totals import euclidean, finite, square_sums
 
 HOST = True         # arrays are NumPy's
 CHUNKED = False     # a batch goes through the layers as a whole
 STEPS = False
-
-
-def add_rows(current: np.ndarray, weight: np.ndarray, values: np.ndarray) -> None:
-    """current[b] += sum over ascending k of values[b, k] * weight[k], one accumulator per output.
-
-    Zeros are skipped.
-    """
-    for k in np.flatnonzero(values.any(0)):
-        b = np.flatnonzero(values[:, k])
-        current[b] += values[b, k, None] * weight[k]
 
 
 def dense_forward(x: Spikes | np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -192,133 +170,7 @@ def _values(x, dtype):
     return values.reshape(-1, x.shape[2])
 
 
-def population_forward(
-        dynamics: Dynamics, x: Any, start: Start, recurrent: Recurrent | None, want: Want) -> Run:
-    """One Python loop over time; see contract.py."""
-    model, (steps, batch), shape, dtype = dynamics.model, x[0].shape[:2], x[0].shape, x[0].dtype
-    recur, f = dynamics.recur, _functions(dynamics, dtype)
-    active = valid_steps(steps, batch, start.lengths)
-    state = model.State(*(a.copy() for a in start.state))
-    last = None if start.last is None else start.last.copy()
-    stored = want.stored(recur) | ({"spike"} if want.events else set())
-    out = with_fields(model.Out, stored, lambda name: np.zeros(shape, dtype))
-    states = model.State(*(np.empty(shape, dtype) if want.tape else None for _ in model.State._fields))
-    for t in range(steps):
-        on = active[t]
-        if recurrent is not None:
-            _add_recurrence(dynamics, x, t, state, start.coefficients, f, recurrent, last)
-        scatter(states, t, state)
-        o, new = model.step(gather(x, t), state, start.coefficients, f)
-        scatter(out, t, type(o)(*(np.where(on, a, 0) for a in o)))
-        state = _where(on, new, state)
-        if recurrent is not None:
-            assert recur is not None
-            last = np.where(on, getattr(o, recur), last)
-    events = Spikes.from_dense(out.spike) if want.events else None
-    tape = Tape(x, states, start, None, getattr(out, recur) if recur else None) if want.tape else None
-    return Run(want.of(out), events, state, last, tape)
-
-
 eligibility_forward = partial(_eligibility_forward, population_forward)
-
-
-def _add_recurrence(dynamics, x, t, state, coefficients, f, recurrent, last):
-    """The currents of a step += bias + what recurs times the weights; SECOND's comes after the others."""
-    model = dynamics.model
-    for g, name in enumerate(model.recurrent):
-        if name != model.second:
-            _recur(getattr(x, name)[t], recurrent, g, last)
-    if model.second:
-        middle = model.between(gather(x, t), state, coefficients, f)
-        _recur(getattr(x, model.second)[t], recurrent, model.recurrent.index(model.second), middle)
-
-
-def _recur(current, recurrent, g, values):
-    """current += bias + values V, of one of the currents that the recurrence feeds."""
-    current += 0 if recurrent.bias is None else recurrent.bias[g]
-    add_rows(current, recurrent.weight[g], values)
-
-
-def _where(on, a, b):
-    """The fields of the tuple a where a step is one, else those of b."""
-    return type(a)(*(np.where(on, v, w) for v, w in zip(a, b, strict=True)))
-
-
-def population_backward(
-        dynamics: Dynamics, tape: Tape, recurrent: Recurrent | None, gradients: Gradients,
-        learn: Collection[str]) -> PopulationGradients:
-    """The same loop backwards; see contract.py."""
-    model, (steps, batch, units), dtype = dynamics.model, tape.current[0].shape, tape.current[0].dtype
-    recur, coefficients, f = dynamics.recur, tape.start.coefficients, _functions(dynamics, dtype)
-    active = valid_steps(steps, batch, tape.start.lengths)
-    dx = type(tape.current)(*map(np.empty_like, tape.current))
-    dstate, dlast = gradients.state, gradients.last
-    dparams = with_fields(model.Params, learn, lambda name: np.zeros(units, dtype))
-    dweight = None if recurrent is None else tuple(map(np.zeros_like, recurrent.weight))
-    dbias = None if recurrent is None or recurrent.bias is None else tuple(map(np.zeros_like, recurrent.bias))
-    for t in reversed(range(steps)):
-        on = active[t]
-        back = None if dlast is None else dlast[None]
-        dout = gather_sum(gradients.out, t, with_fields(model.Out, (recur,), {recur: back}.get), 0)
-        inputs, state = gather(tape.current, t), gather(tape.states, t)
-        dstep = model.step_adjoint(inputs, state, coefficients, f, dout, dstate)
-        if recurrent is not None and model.second:
-            dstep = _through_second(model, recurrent, inputs, state, coefficients, f, dstep)
-        dinputs, dbefore, dp = dstep
-        scatter(dx, t, type(dx)(*(np.where(on, d, 0) for d in dinputs)))
-        dstate = _where(on, dbefore, dstate)
-        for total, d in zip(dparams, dp, strict=True):
-            if total is not None:
-                total += np.where(on, d, 0).sum(0)
-        if recurrent is not None:
-            assert dlast is not None
-            taken = _taken(model, tape, t, on, inputs, state, f)
-            currents = [getattr(dx, name)[t] for name in model.recurrent]
-            _add_weight_gradients(dweight, dbias, taken, currents)
-            dlast = np.where(on, _returned(model, recurrent, currents), dlast)
-    return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
-
-
-def _through_second(model, recurrent, inputs, state, coefficients, f, dstep):
-    """The gradients of a step, and those that go through the product of SECOND and `between` on top."""
-    weight = recurrent.weight[model.recurrent.index(model.second)]
-    d = getattr(dstep[0], model.second) @ weight.T
-    more = model.between_adjoint(inputs, state, coefficients, f, d)
-    return tuple(map(_added, dstep, more))
-
-
-def _added(a, b):
-    """The sums of the fields of two tuples."""
-    return type(a)(*(v + w for v, w in zip(a, b, strict=True)))
-
-
-def _taken(model, tape, t, on, inputs, state, f):
-    """What the product of each current took in step t."""
-    recurred = tape.values[t - 1] if t > 0 else tape.start.last
-    taken = dict.fromkeys(model.recurrent, recurred)
-    if model.second:
-        between = model.between(inputs, state, tape.start.coefficients, f)
-        taken[model.second] = np.where(on, between, 0)
-    return taken.values()
-
-
-def _add_weight_gradients(dweight, dbias, taken, currents):
-    """What a step adds, from what each current took and from the gradient of each current."""
-    for g, (values, d) in enumerate(zip(taken, currents, strict=True)):
-        dweight[g][...] += values.T @ d
-        if dbias is not None:
-            dbias[g][...] += d.sum(0)
-
-
-def _returned(model, recurrent, currents):
-    """What the currents of a step give back to what recurred."""
-    fed = zip(model.recurrent, currents, recurrent.weight, strict=True)
-    return sum(d @ weight.T for name, d, weight in fed if name != model.second)
-
-
-def _functions(dynamics, dtype):
-    s = dynamics.surrogate
-    return Functions(s.spike, s.slope, s.typed(dtype), dynamics.activation.value, dynamics.activation.slope)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
