@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 
 from .. import layers as kinds
@@ -59,8 +61,7 @@ def _delayed_dense(lowering, name, layer, sources):
     """What is on its way is a state; whole delays take one addition of each synapse."""
     lagged, n = layer.prepare(None), layer.n_out
     if lagged.lag is None:
-        raise ExportError(f"layer {lowering.layer}: delays that are spread over steps cannot be exported; "
-                          f"net.round_delays() makes them whole")
+        _refuse_spread(lowering)
     longest, kernels = int(lagged.lag.max()), len(lagged.lag)
     sums = lowering.array(f"{name}_sums", (longest + 1) * n)
     coming = lowering.state(f"{name}_coming", np.zeros(longest * n)) if longest else None
@@ -73,6 +74,11 @@ def _delayed_dense(lowering, name, layer, sources):
         trace = Trace()
         lowering.map(longest * n, trace, (coming, trace.input(Read(sums, n))))
     return y
+
+
+def _refuse_spread(lowering) -> NoReturn:
+    raise ExportError(f"layer {lowering.layer}: delays that are not whole steps cannot be exported; "
+                      f"net.round_delays() makes them whole")
 
 
 def _by_input(a):
@@ -118,9 +124,8 @@ def _group(lowering, name, k, groups, arrays):
 
 @lowers(kinds.Population)
 def _population(lowering, name, layer, sources):
-    if layer.delays:
-        raise ExportError(f"layer {lowering.layer}: delays in a recurrence cannot be exported; ns.Delay, "
-                          f"between layers, can")
+    if layer.delays and layer.sigma:
+        _refuse_spread(lowering)
     return _neurons(lowering, name, layer, sources[0], *_state(lowering, name, layer))
 
 
@@ -140,9 +145,15 @@ def _neurons(lowering, name, layer, x, state, recurring=None):
     out, after = trace.call(model.step, inputs, before, values, _functions(trace, layer))
     y = lowering.array(name, layer.n, binary=layer.output == "spike" and layer.surrogate.hard)
     writes = [(state[field], value) for field, value in zip(after._fields, after, strict=True)]
-    if recur and not model.carries(recur):
-        writes.append((recurring, getattr(out, recur)))
+    handed = recurring
+    if layer.delays:
+        handed = lowering.array(f"{name}_handed", layer.n, binary=recurring.binary)
+    if layer.delays or recur and not model.carries(recur):
+        writes.append((handed, getattr(out, recur)))
     lowering.map(layer.n, trace, (y, getattr(out, layer.output)), *writes)
+    if layer.delays:
+        steps = np.rint(layer.params["delay"]).astype(int)
+        lowering.do(Copy(recurring, _late(lowering, f"{name}_late", handed, steps)))
     return y
 
 
@@ -168,6 +179,8 @@ def _state(lowering, name, layer):
         return lowering.state(f"{name}_{what}", a[0], binary)
     fields = {field: state(field, field, a)
               for field, a in zip(layer.model.State._fields, begin, strict=False)}
+    if layer.delays:
+        return fields, state(recur, f"late_{recur}", np.zeros((1, layer.n)))
     if recur and not layer.model.carries(recur):
         return fields, state(recur, f"last_{recur}", begin[-1])
     return fields, fields[recur] if recur else None
@@ -273,12 +286,18 @@ def _layer_norm(lowering, name, layer, sources):
 
 @lowers(kinds.Delay)
 def _delay(lowering, name, layer, sources):
-    """The past of all features, as long as the longest delay needs, and x behind it: y is read from there."""
-    x, shift, n = sources[0], layer.shift(), sources[0].n
+    shift = layer.shift()
     if shift is None:
-        raise ExportError(f"layer {lowering.layer}: delays between two steps cannot be exported; "
-                          f"net.round_delays() makes them whole")
-    lengths = np.unique(shift).tolist()
+        _refuse_spread(lowering)
+    return _late(lowering, name, sources[0], shift)
+
+
+def _late(lowering, name, x, shift):
+    """Features of x, each as it was `shift` steps ago.
+
+    The past of all of them, as long as the longest delay needs, and x behind it: y is read from there.
+    """
+    n, lengths = x.n, np.unique(shift).tolist()
     longest = lengths[-1]
     if not longest:
         return x

@@ -83,6 +83,9 @@ NETWORKS = {
         ns.Dense(5, 6, **WIDE, delays=ns.Delays(6, kernels=2)), ns.LIF(6),
         ns.Dense(6, 4, **WIDE, delays=ns.Delays(3)), ns.LIF(4),
         ns.Dense(4, 3, delays=ns.Delays(2, position=0.0), bias=False), ns.LI(3)),
+    "delays_recurrent": lambda: rounded(
+        ns.Dense(5, 9, **WIDE), ns.ALIF(9, recurrent=ns.Delays(6, axonal=True)), ns.Dense(9, 7, **WIDE),
+        ns.LIAF(7, recurrent=ns.Delays(3, axonal=True)), ns.Dense(7, 3), ns.LI(3)),
     "delays_long": lambda: rounded(ns.Dense(60, 20, delays=ns.Delays(300)), ns.LI(20)),
     "groups": lambda: network(
         ns.Conv2d(2, 4, 3, padding=1, groups=2, bias=("uniform", -1, 1)), ns.LIF(v_threshold=0.2),

@@ -356,7 +356,7 @@ def test_warned_of():
     (lambda: ns.Network(ns.LIF(4, recurrent=late(position=4))), r"delay lies within \(0, 3\); got 4"),
     (lambda: ns.MembraneNorm(ns.LIAF(4, recurrent=late()), ns.LayerNorm()), "must not be recurrent"),
     (lambda: ns.rules.EProp(network()), "it has delays in its recurrence, for which there are no traces"),
-    (lambda: ns.export_c(network(), "never"), "late: delays in a recurrence cannot be exported"),
+    (lambda: ns.export_c(network(), "never"), "late: delays that are not whole steps cannot be"),
     (lambda: ns.nir.write(network(), "never.nir"), "delays in its recurrence have no place in NIR"),
     (lambda: network().run(data(), {"dense0": None, "late": network().initial_state(5)["late"]._replace(
         coming=np.zeros((5, N)))}), r"coming must have shape \(5, 4, 6\); got shape \(5, 6\)"),
