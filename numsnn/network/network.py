@@ -305,7 +305,7 @@ class Network(Door):
         put_arrays(self.layers, arrays)
 
     def round_delays(self) -> int:
-        """Make all real delays of its layers (ns.Delay) whole steps, each the nearest, halves the even one.
+        """Make all real delays of its layers whole steps, each the nearest, halves the even one.
 
         What a training has learned is then handed on without being spread over two steps: Spikes stay Spikes,
         and an exported program can hold it.  In place; the number of delays that were not whole before.

@@ -27,6 +27,7 @@ from .recurrence import (
     compiled_call,
     compress,
     kinds,
+    of_one_kind,
     rows_of,
     turned,
 )
@@ -125,13 +126,16 @@ class Coming:
         assert start.last is not None
         batch, lags, units = start.last.shape
         self.late, self.coming, self.lengths, self.steps = late, start.last, start.lengths, steps
-        self.sums = buffers.zeros((steps + lags, batch, units), start.last.dtype)
+        size = (steps + lags) * batch * units
+        of_vectors = buffers.zeros(size + lanes.WIDE, start.last.dtype)     # `compress` reads behind the end
+        self.sums = of_vectors[:size].reshape(steps + lags, batch, units)
         self.sums[:lags] = start.last.swapaxes(0, 1)
 
     def currents(self, fed: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]]) -> Call:
         """Add to the currents of step t what comes into it; fed: as in recurrence.currents."""
         _, batch, units = self.sums.shape
         code = _currents(kinds(self.sums.dtype, None)[0])
+        of_one_kind(self.sums.dtype, self.late.share, *(a for each in fed for a in each))
         self.index = np.empty(units + lanes.WIDE, np.uint32)
         return call_of(code, batch, units, len(fed), self.sums, self.index,
                        *(a for each in fed for a in each))
@@ -272,6 +276,7 @@ class ComingBack:
         self.share = np.zeros_like(self.late.share)
         self.gathering = self._gathering(tape)
         self.kept = tape, lengths, dx
+        of_one_kind(last.dtype, self.late.share, tape.arrived, *dx, *recurrent.weight)
         self._dweight = tuple(map(np.zeros_like, recurrent.weight))
         self.call = self._way_back(tape, lengths, dx, recurrent.weight, with_blas)
 

@@ -34,7 +34,7 @@ def call_of(code: Any, *table: Any) -> Call:
     return Call(code.address, np.array(plain, np.int64))
 
 
-def _of(real: DTypeLike, *arrays: np.ndarray | None) -> None:
+def of_one_kind(real: DTypeLike, *arrays: np.ndarray | None) -> None:
     """Code at an address reads what it was compiled for."""
     wrong = {str(a.dtype) for a in arrays if a is not None and a.dtype != real}
     if wrong:
@@ -194,7 +194,7 @@ def currents(
     now (B, N): what recurs; lists: its spikes, as `listing` wrote them, where it is spikes.  fed: the current
     (T * B * N,), the weight (N, N) and the bias (N,) of each current that the recurrence feeds.
     """
-    _of(now.dtype, *(a for each in fed for a in each))
+    of_one_kind(now.dtype, *(a for each in fed for a in each))
     count, index = lists or (None, None)
     code = _currents(*kinds(now.dtype, index))
     return call_of(code, *now.shape, len(fed), int(lists is not None), now, count, index,
@@ -344,7 +344,7 @@ class WayBack:
     def __init__(self, recurred: Recurred | None, back: Back, dx: Sequence[np.ndarray],
                  weight: Sequence[np.ndarray]):
         (batch, units), dtype = back.returned.shape, back.returned.dtype
-        _of(dtype, *dx, *weight)
+        of_one_kind(dtype, *dx, *weight)
         steps = len(dx[0]) // batch if batch else 0
         weight_t = turned(weight, 1 if back.with_blas else lanes.lanes(dtype))
         width = weight_t[0].shape[1]
@@ -371,7 +371,7 @@ def _sums(recurred, number, shape, dtype):
     batch, units = shape
     if recurred is None:
         return [None] * number, (0, *[None] * 7)
-    _of(dtype, recurred.initial, recurred.values)
+    of_one_kind(dtype, recurred.initial, recurred.values)
     if recurred.listed is None:
         sums = [np.zeros((units, units), dtype) for _ in range(number)]
         return sums, (units, recurred.initial, *[None] * 5, recurred.values)
