@@ -77,6 +77,9 @@
     parted(a, n) -> the parts (..., n) of an array (..., G n), one after the other on its last axis; n may be
         a list of widths, of a part each
     beside(parts) -> such an array, or Spikes where all parts are Spikes
+    reordered(x, order) -> y
+        y[t, b] = x[order[t, b], b]; x (T, B, N) array or Spikes, order (T', B) integers on the host
+    sum_steps(x, k) -> (T / k, B, N), the sums of k steps, in the order of time
     joined(parts) -> pieces (T, ...) of a sequence, one after the other
     held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
     finite(arrays) -> whether all values are finite, of each

@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..checked import checked
-from ..signals.spikes import Spikes
 from .layer import Arriving, Context, Gradients, Layer, Result, positive_integer, values
+
+
+def several_times(shape: tuple[int, ...], times: int) -> np.ndarray:
+    """(k T, B): the step that comes to each place where each comes k times in a row."""
+    return np.repeat(np.arange(shape[0])[:, None], times, 0) + np.zeros(shape[1], np.int64)
 
 
 class Repeat(Layer):
@@ -25,6 +29,7 @@ class Repeat(Layer):
 
     kind = "repeat"
     keeps_shape = True
+    needs = ("reordered", "sum_steps")
     times: int
 
     @checked
@@ -33,11 +38,11 @@ class Repeat(Layer):
         self.times = positive_integer(times, "Repeat: times")
 
     def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
-        return Result(x.repeated(self.times) if isinstance(x, Spikes) else np.repeat(x, self.times, 0), None)
+        return Result(context.loops.reordered(x, several_times(x.shape, self.times)), None)
 
     def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
                  context: Context) -> Gradients:
-        return Gradients(dy.reshape(-1, self.times, *dy.shape[1:]).sum(1), None, {})
+        return Gradients(context.loops.sum_steps(dy, self.times), None, {})
 
     def config(self) -> dict[str, Any]:
         return {"times": self.times, "name": self.name}
@@ -68,6 +73,10 @@ class PoolTime(Layer):
         self.reduce = reduce
         self.times = Fraction(1, self.k)
 
+    @property
+    def needs(self) -> tuple[str, ...] | None:      # type: ignore[override]
+        return None if self.reduce == "max" else ("reordered", "sum_steps")
+
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
 
@@ -75,12 +84,12 @@ class PoolTime(Layer):
         if x.shape[0] % self.k:
             self.refuse(f"makes one step of {self.k}, but {x.shape[0]} steps arrive, which is no multiple; "
                         f"pad the sequence or cut it")
-        groups = values(x, self.dtype).reshape(-1, self.k, *x.shape[1:])
+        x = values(x, self.dtype)
         if self.reduce == "max":
+            groups = x.reshape(-1, self.k, *x.shape[1:])
             taken = groups.argmax(1)[:, None]
             return Result(np.take_along_axis(groups, taken, 1)[:, 0], None, taken)
-        total = np.add.accumulate(groups, 1)[:, -1]         # in the order of time
-        return Result(self._averaged(total), None)
+        return Result(self._averaged(context.loops.sum_steps(x, self.k)), None)
 
     def backward(self, tape: Any, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
                  context: Context) -> Gradients:
@@ -88,7 +97,8 @@ class PoolTime(Layer):
             dx = np.zeros((len(dy), self.k, *dy.shape[1:]), self.dtype)
             np.put_along_axis(dx, tape, dy[:, None], 1)
             return Gradients(dx.reshape(-1, *dy.shape[1:]), None, {})
-        return Gradients(np.repeat(self._averaged(dy), self.k, 0), None, {})
+        order = several_times(dy.shape, self.k)
+        return Gradients(context.loops.reordered(self._averaged(dy), order), None, {})
 
     def _averaged(self, a):
         """A sum of k steps, or its gradient, divided by k where the mean is asked for."""
@@ -112,28 +122,20 @@ class Reverse(Layer):
     kind = "reverse"
     keeps_shape = True
     causal = False
-
-    def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
-        self.dtype = np.dtype(dtype)
+    needs = ("reordered",)
 
     @staticmethod
-    def _order(steps, batch, lengths):
+    def _order(shape, lengths):
         """(T, B): the step that comes to each place; its own inverse."""
+        steps, batch, _ = shape
         t = np.arange(steps)[:, None]
         lengths = np.full(batch, steps) if lengths is None else lengths
         return np.where(t < lengths, lengths - 1 - t, t)
 
     def forward(self, x: Arriving, state: None, prepared: None, context: Context) -> Result:
-        steps, batch = x.shape[:2]
-        order = self._order(steps, batch, context.lengths)
-        if isinstance(x, Spikes):
-            rows = (order * batch + np.arange(batch)).ravel()
-            turned = Spikes.of_rows(x.shape, x.start[rows], x.count[rows], x.index, x.multiplicity)
-            return Result(turned, None)
-        return Result(x[order, np.arange(batch)], None)
+        return Result(context.loops.reordered(x, self._order(x.shape, context.lengths)), None)
 
     def backward(self, tape: None, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
                  context: Context) -> Gradients:
-        steps, batch = dy.shape[:2]
-        order = self._order(steps, batch, context.lengths)
-        return Gradients(dy[order, np.arange(batch)], None, {})
+        order = self._order(dy.shape, context.lengths)
+        return Gradients(context.loops.reordered(dy, order), None, {})

@@ -22,6 +22,22 @@ def place(torch, problem):
     return torch.device("cuda" if problem.net.device == "cuda" and torch.cuda.is_available() else "cpu")
 
 
+def attempted(peer, make):
+    """make(case, problem); on a GPU its step is tried once, and what fails there is said and left out."""
+    def tried(case, problem):
+        if problem.net.device != "cuda":
+            return make(case, problem)
+        try:
+            step = make(case, problem)
+            if step is not None:
+                step()
+        except Exception as error:      # noqa: BLE001  whatever the library says of this machine
+            print(f"{peer} does not work here ({case}): {type(error).__name__}: {str(error)[:500]}")
+            return None
+        return step
+    return tried
+
+
 def slope(surrogate, x, exp):
     """Of the surrogates that the cases use."""
     def normal(mean, deviation):

@@ -15,10 +15,10 @@ snnTorch, Norse, SpikingJelly (OTHERS): recurrent LIF layers of theirs with the 
 readout, the same loss on the same input; other neurons and other weights, so only their time is told.
 
 PyTorch and JAX start from the same weights and states, take the same dense float32 input, compute the same
-loss, and update with Adam at the same rate.  Data are on the device before the clock starts.  Threads are as
-many as numsnn has; with --device cuda PyTorch, and what builds on it, runs on the same GPU, JAX where its own
-installation puts it.  SpikingJelly's LIF node stands beside the case lif, there on the fastest of its
-backends that works.
+loss in full float32 (on a GPU not in TF32, which flips spikes), and update with Adam at the same rate.  Data
+are on the device before the clock starts.  Threads are as many as numsnn has; with --device cuda PyTorch, and
+what builds on it, runs on the same GPU, JAX where its own installation puts it.  SpikingJelly's LIF node
+stands beside the case lif, there on the fastest of its backends that works.
 """
 
 import sys
@@ -28,7 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from peer_libraries import OTHERS
-from peer_problems import LR, constants, dense, place, populations, slope, supported
+from peer_problems import LR, attempted, constants, dense, place, populations, slope, supported
 
 import numsnn as ns
 
@@ -56,6 +56,7 @@ def pytorch_graphs(case, problem):
 
 def _torch_of(torch, problem, step_of):
     """step_of(torch, problem, forward, loss_of) of the network, None where it is not written here."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if isinstance(problem.net.layers[next(iter(problem.net.layers))], ns.Conv2d):
         return step_of(torch, problem, *_torch_conv(torch, problem))
     return step_of(torch, problem, *_torch_srnn(torch, problem)) if supported(problem.net) else None
@@ -228,6 +229,7 @@ def jax_scan(case, problem):
     if not supported(problem.net):
         return None
     import jax.numpy as jnp
+    jax.config.update("jax_default_matmul_precision", "highest")
     answers, loss = _jax_loss(jax, jnp, problem)
 
     def moment(old, grads, decay, power):
@@ -311,5 +313,6 @@ def _jax_spike(jax, jnp, surrogate):
 
 
 PEERS = {"PyTorch eager": pytorch, "PyTorch CUDA graphs": pytorch_graphs, "JAX scan": jax_scan}
+PEERS, OTHERS = ({peer: attempted(peer, make) for peer, make in of.items()} for of in (PEERS, OTHERS))
 
 __all__ = ["OTHERS", "PEERS"]

@@ -30,6 +30,7 @@ from numsnn.devices.cuda import (
     product as cuda_product,
     recurrent as cuda_recurrent,
     spikes as cuda_spikes,
+    steps as cuda_steps,
     two_stage as cuda_two_stage,
 )
 from numsnn.neurons import NEURONS
@@ -151,6 +152,8 @@ for name, kernel in zip(("ternary", "ternary backward"), cuda_pointwise.ternary_
                         strict=True):
     gradients = () if name == "ternary" else (many, many)
     check(name, kernel, many, real, k, many, *gradients, index)
+for of in (many, words):
+    check("rows", cuda_steps.rows_kernel(), of, counts, index, of, index)
 check("spikes beside", cuda_spikes.shifted_kernel(), words, index, index, words, index, index, index)
 check("factors", cuda_pointwise.factors_kernel("float32"),
       many, index, index, types.uint32, real, many, index)

@@ -1,5 +1,5 @@
 """Layers that need little of the CUDA device against the reference (see on_cuda.py): what stands beside each
-other, signs, steps by themselves, padding, norms within the membrane.
+other, signs, steps by themselves or in another order, padding, norms within the membrane.
 """
 
 import numpy as np
@@ -16,14 +16,15 @@ VALUES = RNG.standard_normal((5, 3, 5), np.float32)
 LABELS, LENGTHS = np.array([0, 2, 1]), np.array([5, 2, 5])
 
 
-def agreed(layers, x, exactly=True, **more):
+def agreed(layers, x, exactly=True, causal=True, **more):
     """The reference's loss and gradients, with which those of the GPU agree, twice; in two pieces, too."""
     here, there = (ns.Network(*layers(), device=device, seed=3, input_shape=x.shape[2:] or None)
                    for device in ("reference", "cuda"))
     whole, _ = there.run(x)
     assert (same if exactly else close)(whole, here.run(x)[0], 100)
-    parts, _ = there.run(x[2:], there.run(x[:2])[1])
-    assert np.array_equal(parts, whole)
+    if causal:
+        parts, _ = there.run(x[2:], there.run(x[:2])[1])
+        assert np.array_equal(parts, whole)
     loss = ns.loss.CrossEntropy()
     wanted, found, again = (net.loss_and_gradients(loss, x, LABELS, **more) for net in (here, there, there))
     assert close(found.y, wanted.y, 100) and found.grads.keys() == wanted.grads.keys()
@@ -100,6 +101,30 @@ def test_tokens_with_padding():
 
     wanted = agreed(layers, tokens, lengths=np.array([4, 1, 3]))
     assert not np.any(wanted.grads["embedding0.weight"][0])
+
+
+@pytest.mark.parametrize("x", [SPIKES, VALUES], ids=["spikes", "values"])
+def test_both_directions(x):
+    """Spikes and values in reverse order, each sample within its length."""
+    def layers():
+        def one():
+            return ns.Dense(5, 33, weight=("normal", 0, 1)), ns.ALIF(33, recurrent=True, v_threshold=0.1)
+
+        return (ns.Bidirectional(one), ns.Dense(66, 4), ns.Bidirectional(lambda: ns.LI(4), merge="sum"),
+                ns.OverTime("mean"))
+
+    agreed(layers, x, causal=False, lengths=LENGTHS)
+
+
+@pytest.mark.parametrize("x", [SPIKES, VALUES], ids=["spikes", "values"])
+@pytest.mark.parametrize("reduce", ["mean", "sum"])
+def test_other_steps(x, reduce):
+    """Several inner steps for each that comes in, and their mean or sum."""
+    def layers():
+        return (ns.Repeat(3), ns.Dense(5, 6, weight=("normal", 0, 1)), ns.LIF(6, v_threshold=0.2),
+                ns.PoolTime(3, reduce), ns.Dense(6, 3), ns.OverTime("mean"))
+
+    agreed(layers, x, lengths=LENGTHS)
 
 
 @pytest.mark.parametrize(("norm", "output"), [(ns.LayerNorm, "analog"), (ns.BatchNorm, "spike")])

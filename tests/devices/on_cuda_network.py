@@ -219,7 +219,7 @@ def test_what_the_device_cannot_do_is_refused():
     wide = ns.LIF(6145, recurrent=True, recurrent_init="zeros")
     for layers, shape, match in (((ns.ARLIF(4),), 4, "arlif0"), (loop, 4, "previous0"),
                                  ((ns.TimeDistributed(ns.ARLIF(4)),), 4, "timedistributed0"),
-                                 ((ns.Reverse(),), 4, "reverse0"),
+                                 ((ns.PoolTime(2, "max"),), 4, "pooltime0"),
                                  ((wide,), 6145, "lif0.*6144 neurons")):
         with pytest.raises(ValueError, match=f'cannot run layer {match}.*use device="cpu"'):
             ns.Network(*layers, device="cuda", input_shape=shape)

@@ -44,17 +44,18 @@ COMPILES = sys.platform == "linux" and find_spec("numba_cuda") and shutil.which(
 
 
 @pytest.mark.skipif(_gpu() or not COMPILES, reason="needs numba-cuda and a C compiler on Linux, and no GPU")
-@pytest.mark.parametrize("sizes", ["as it is", "small"])
+@pytest.mark.parametrize("sizes", ["as it is", "small", "fused"])
 def test_compiled_kernels_on_the_host(sizes, tmp_path):
     """What numba-cuda compiles and how it is started, without a GPU.
 
-    Threads in an order that is drawn, memory that begins with no numbers and ends where it ends.
+    Threads in an order that is drawn, memory that begins with no numbers and ends where it ends.  fused:
+    products and sums together, as on a GPU.
     """
     driver, library = HERE / "host_gpu" / "driver.c", tmp_path / "libcuda.so.1"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, driver, "-ldl"], check=True)
     path = os.pathsep.join(map(str, (driver.parent, HERE.parents[1])))
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HOST_GPU": sizes, "PYTHONPATH": path,
-                   "LD_LIBRARY_PATH": str(tmp_path)}
+                   "LD_LIBRARY_PATH": str(tmp_path), **({"HOST_GPU_FUSED": "1"} if sizes == "fused" else {})}
     files = sorted(HERE.glob("on_cuda*.py"))
     running = []
     for name, share in (("one", files[::2]), ("two", files[1::2])):

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from notes import SMALL, note, seconds_left
+from notes import SMALL, note, own_cache, seconds_left
 
 DAY = Path(__file__).resolve().parent
 HALF = max((os.cpu_count() or 1) // 2, 1)       # of the cores are for the tests, half for the networks
@@ -27,10 +27,10 @@ def tests(folder):
     plugin += ["-m", "gpu"] if SMALL else []
     files = map(str, sorted(DAY.parent.glob("devices/on_cuda*.py")))
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "share", *plugin, *files]
+    path = f"{DAY}{os.pathsep}{os.environ['PYTHONPATH']}"
     for own in range(HALF):
-        environment = {**os.environ, "GPU_DAY_SHARE": f"{own}/{HALF}",
-                       "PYTHONPATH": f"{DAY}{os.pathsep}{os.environ['PYTHONPATH']}"}
-        yield f"tests {own}", started(command, Path(folder, f"tests{own}.txt"), environment)
+        more = {"GPU_DAY_SHARE": f"{own}/{HALF}", "PYTHONPATH": path}
+        yield f"tests {own}", started(command, Path(folder, f"tests{own}.txt"), **more)
 
 
 def networks(folder):
@@ -43,7 +43,8 @@ def networks(folder):
         yield f"networks {worker}", (process, results)
 
 
-def started(command, text, environment=None):
+def started(command, text, **more):
+    environment = {**os.environ, **own_cache(text), **more}
     with text.open("w") as out:
         return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment), text
 

@@ -21,6 +21,11 @@ def seconds_left():
     return float(os.environ.get("GPU_DAY_SECONDS", "inf")) - 4 - (time.monotonic() - BEGUN)
 
 
+def own_cache(text):
+    """For the environment of a process whose text goes there: two that write Numba's cache mix it up."""
+    return {"NUMBA_CACHE_DIR": str(text.with_suffix(".numba"))}
+
+
 def read(folder):
     """{part: what it found} of all parts so far."""
     path = Path(folder, "found.json")

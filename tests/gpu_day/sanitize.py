@@ -2,6 +2,7 @@
 it is written; and the same networks without it, whose numbers stand in the log.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from notes import note, seconds_left
+from notes import note, own_cache, seconds_left
 
 TOOLS = ("memcheck", "racecheck", "synccheck", "initcheck")
 KINDS = str(Path(__file__).with_name("kinds.py"))
@@ -46,7 +47,8 @@ def main(folder):
     note(folder, "sanitize", program=program or "compute-sanitizer is not there: it needs a GPU machine's")
     with tempfile.TemporaryDirectory() as own:
         texts = {tool: Path(own, f"{tool}.txt") for tool in commands}
-        running = {tool: subprocess.Popen(command, stdout=texts[tool].open("w"), stderr=subprocess.STDOUT)
+        running = {tool: subprocess.Popen(command, stdout=texts[tool].open("w"), stderr=subprocess.STDOUT,
+                                          env={**os.environ, **own_cache(texts[tool])})
                    for tool, command in commands.items()}
         results = {tool: ended(process, texts[tool]) for tool, process in running.items()}
         note(folder, "sanitize", tools=results)

@@ -12,20 +12,21 @@ import time
 from pathlib import Path
 
 import numpy as np
-from notes import SMALL, note, read, seconds_left
+from notes import SMALL, note, seconds_left
 
 import numsnn as ns
 
 PEERS = str(Path(__file__).resolve().parents[1] / "benchmarks" / "peers.py")
-# case, numbers of samples, timed runs
-CASES = (("shd", (64, 256, 1024), 3), ("lif", (64,), 5), ("ecg", (64, 256, 1024), 2),
-         ("convlif", (64, 256, 1024), 3), ("convliaf", (256,), 3), ("smnist", (64, 256), 2), ("adam", (), 5))
+# what is run, in this order: a case, its numbers of samples, timed runs
+CASES = (("shd", (64, 256), 3), ("lif", (64,), 5), ("ecg", (64, 256), 2), ("epoch",),
+         ("convlif", (64, 256), 3), ("shd", (1024,), 3), ("ecg", (1024,), 2), ("convlif", (1024,), 3),
+         ("convliaf", (256,), 3), ("smnist", (64, 256), 2), ("adam", (), 5))
 IMAGES, BATCH = 60_000, 256
 
 
 def benched(case, batches, runs, folder):
     """What `numsnn bench` finds of a case, {} where it did not get there."""
-    file = Path(folder, f"{case}.json")
+    file = Path(folder, f"{case}{batches}.json")
     how = ["--runs", str(runs), *(["--batch", *map(str, batches)] if batches else [])]
     command = ["bench", case, "--device", "cuda", *(["--tiny", "--runs", "1"] if SMALL else how),
                "--peers", PEERS, "--json", str(file)]
@@ -66,19 +67,19 @@ def epoch(folder):
     begun = time.perf_counter()
     trained()
     seconds = time.perf_counter() - begun
-    whole = IMAGES / BATCH / batches
-    note(folder, "speed", epoch={"seconds": whole * seconds, "batch": batch, "batches": batches,
-                                 "in_kernels": busy(trained) / seconds})
+    note(folder, "speed", epoch={"seconds": seconds * IMAGES / len(pixels), "batch": batch,
+                                 "batches": batches, "in_kernels": busy(trained) / seconds})
 
 
 def main(folder):
     with tempfile.TemporaryDirectory() as own:
-        cases = read(folder).get("speed", {}).get("cases", {})
-        for case, *how in CASES[:2] if SMALL else CASES:
-            cases[case] = benched(case, *how, own)
-            note(folder, "speed", cases=cases)
-            if case == "ecg" or SMALL and case == "lif":
+        cases = {}
+        for case, *how in (CASES[0], CASES[1], CASES[3]) if SMALL else CASES:
+            if case == "epoch":
                 note(folder, "speed", epoch_ended=child(__file__, folder, "epoch"))
+            else:
+                cases[" ".join(map(str, (case, *how[0])))] = benched(case, *how, own)
+                note(folder, "speed", cases=cases)
 
 
 if sys.argv[2:] == ["epoch"]:

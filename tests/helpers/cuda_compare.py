@@ -18,7 +18,8 @@ from numsnn.devices.reference import device as reference
 from numsnn.layers.layer import Context
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-HOST = "HOST_GPU" in os.environ         # host_gpu/driver.c: compiled, but by a compiler that fuses nothing
+# host_gpu/driver.c: compiled, but by a compiler that fuses nothing unless it is told to
+HOST = "HOST_GPU" in os.environ and "HOST_GPU_FUSED" not in os.environ
 SMALL = SIMULATED or os.environ.get("HOST_GPU") == "small"
 if SIMULATED:
     # The simulator asks its threads in a busy loop; each waits for the interpreter, by default 5 ms.

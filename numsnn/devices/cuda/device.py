@@ -40,6 +40,7 @@ from .pool import (
 )
 from .population import population_backward, population_forward, refusal
 from .spikes import holds, placed as put, send
+from .steps import reordered, sum_steps
 
 HOST = False        # arrays are Arrays; layers may do with them what the functions here do, and no more
 CHUNKED = False     # a batch goes through the layers as a whole
@@ -54,6 +55,7 @@ __all__ = [
     "holds", "joined", "lagged_backward", "lagged_forward", "layer_norm_backward", "layer_norm_forward",
     "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
     "over_time_forward", "parted", "population_backward", "population_forward", "put", "random_factors",
-    "refusal", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
-    "sum_pool_forward", "take_gpu", "ternary_backward", "ternary_forward", "times", "update", "zeros",
+    "refusal", "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
+    "sum_pool_forward", "sum_steps", "take_gpu", "ternary_backward", "ternary_forward", "times", "update",
+    "zeros",
 ]

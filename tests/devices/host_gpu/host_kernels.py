@@ -3,8 +3,8 @@
 numba-cuda does all that it does for a GPU, down to the machine code and the words that a kernel is started
 with.  The code between Numba's front end and NVIDIA's compiler (LLVM's) is compiled for the host as well:
 registers of a thread, barriers and a few functions of the GPU become calls of driver.c and of the C library.
-So the arithmetic, its types and its indices are those that a GPU runs; products and sums are not fused, and
-exp is the C library's.
+So the arithmetic, its types and its indices are those that a GPU runs, and exp is the C library's.  Products
+and sums are fused, as NVIDIA's compiler fuses them, where HOST_GPU_FUSED is set and the host's processor can.
 """
 
 import ctypes
@@ -40,7 +40,10 @@ text, address, number, size = ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int, ct
 driver.host_register.argtypes = [text, address, number, number, text]
 driver.host_shared.argtypes = [text, address, size]
 driver.host_order(ORDERS.index(os.environ.get("HOST_GPU_ORDER", "drawn")))
-machine = llvm.Target.from_default_triple().create_target_machine(opt=2, jit=True)
+FUSED = "HOST_GPU_FUSED" in os.environ
+processor = {"cpu": llvm.get_host_cpu_name(), "features": llvm.get_host_cpu_features().flatten()}
+machine = llvm.Target.from_default_triple().create_target_machine(
+    opt=2, jit=True, **(processor if FUSED else {}))
 engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
 
@@ -54,6 +57,8 @@ def translated(code):
     code = re.sub(barrier, "@host_barrier()", code)
     if re.search(r'define .*@"?__nv_ffs|declare .*@"?__nv_ffs', code):
         code = re.sub(r'^declare .*@"?__nv_ffs.*$', OWN, code, flags=re.MULTILINE)
+    if FUSED:
+        code = re.sub(r"= (fadd|fsub|fmul) ", r"= \1 contract ", code)
     left = set(re.findall(r'@"?(llvm\.nvvm[\w.]*|__nv_\w+)"?', code)) - {"__nv_ffs"}
     if left:
         raise NotImplementedError(f"host_kernels.py lacks {', '.join(left)}")
