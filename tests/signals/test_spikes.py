@@ -72,3 +72,12 @@ def test_what_cannot_be_joined_is_refused(rng):
 def test_no_units():
     spikes = Spikes.from_dense(np.zeros((4, 3, 0)))
     assert spikes.shape == (4, 3, 0) and spikes.dense().shape == (4, 3, 0)
+
+
+def test_the_same_rows_as_other_steps():
+    x = np.random.default_rng(2).integers(0, 3, (4, 3, 5))
+    spikes = Spikes.from_dense(x)
+    other = spikes.reshaped(2, 6)
+    assert np.array_equal(other.dense(), x.reshape(2, 6, 5)) and other.index is spikes.index
+    with pytest.raises(ValueError, match="12 rows are not 5 steps of 2 samples"):
+        spikes.reshaped(5, 2)
