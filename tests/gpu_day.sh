@@ -23,9 +23,9 @@ part() {    # name, seconds, file
 }
 
 chosen=${*:-about correctness sanitize speed profile}
-part about "${ABOUT_SECONDS:-20}" about.py
-part correctness "${CORRECTNESS_SECONDS:-150}" correctness.py
+part about "${ABOUT_SECONDS:-35}" about.py
+part correctness "${CORRECTNESS_SECONDS:-140}" correctness.py
 part sanitize "${SANITIZE_SECONDS:-50}" sanitize.py
-part speed "${SPEED_SECONDS:-110}" speed.py
+part speed "${SPEED_SECONDS:-105}" speed.py
 part profile "${PROFILE_SECONDS:-30}" kernel_times.py
 "${PYTHON:-python3}" tests/gpu_day/summary.py "$OUT" | tee "$OUT/summary.txt"
