@@ -114,11 +114,11 @@ class MembraneNorm(Layer):
             v = spiking.dstate.v
             through = v.reshape(normal.dx.shape) + normal.dx - spiking.dx
             dstate = spiking.dstate._replace(v=through.reshape(v.shape))
-            parts.insert(0, normal.dx)
+            parts.append(normal.dx)
             by_step.add_to(params, spiking.params | normal.params)
         if not params:
             params = {key: context.loops.zeros(p.shape, p.dtype) for key, p in self.params.items()}
-        return Gradients(context.loops.joined(parts) if parts else dy, dstate, params)
+        return Gradients(context.loops.joined(parts[::-1]) if parts else dy, dstate, params)
 
     def config(self) -> dict[str, Any]:
         population, norm = ({"layer": type(inner).__name__, **inner.config(), "name": None}

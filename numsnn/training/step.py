@@ -82,13 +82,11 @@ def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: st
     net = step.net
     state = None if share is None else initial_state(net, share, batch, rng)
     result = _gradients(step, batch, share, state=state, rng=rng)
-    if may_skip and _overflows(net, result):
-        return Done(result.loss, 0, 0.0, skipped=True)
-    norm = _norm_or_stop(step, result, batch, where)
     try:
+        norm = _norm_or_stop(step, result, batch, where)
         return Done(result.loss, _updated(step, result.grads, where), norm)
     except TrainingDiverged:
-        if may_skip:
+        if may_skip and math.isfinite(result.loss):
             return Done(result.loss, 0, 0.0, skipped=True)
         raise
 
@@ -160,11 +158,6 @@ def _steps_of(batch, part):
 
 
 # ---- divergence
-
-
-def _overflows(net, result):
-    """Whether gradients of a finite loss are not finite."""
-    return math.isfinite(result.loss) and not all(net.loops.finite(list(result.grads.values())))
 
 
 def _norm_or_stop(step, result, batch, where):

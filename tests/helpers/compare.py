@@ -1,6 +1,8 @@
-"""What several tests compare: states bit for bit, gradients with central differences."""
+"""What several tests compare: states bit for bit, one thread with two, gradients with central differences."""
 
 import numpy as np
+
+import numsnn as ns
 
 
 def same_states(states, others):
@@ -48,3 +50,17 @@ def check_gradients_of(value, pairs, rng, places):
         for i in rng.permutation(array.size)[:places]:
             at = np.unravel_index(i, array.shape)
             assert abs(central_difference(value, array, at) - gradient[at]) < bound
+
+
+def by_threads(run):
+    """What run(), a loss_and_gradients, gives with one thread and with two: the same bytes."""
+    before, found = ns.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            ns.set_num_threads(n)
+            done = run()
+            found.append(done.y.tobytes() + b"".join(g.tobytes() for g in done.grads.values()))
+    finally:
+        ns.set_num_threads(before)
+    assert found[0] == found[1]
+    return done

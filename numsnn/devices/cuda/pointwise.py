@@ -135,6 +135,7 @@ def activation_backward(activation: Activation, x: Array, dy: Values) -> Array:
 
 
 def ternary_forward(surrogate: Surrogate, x: Values, v_threshold: np.ndarray) -> Array:
+    """1 above the threshold, -1 below its negative, 0 between."""
     x = put(x)
     y = Array(x.shape, x.dtype)
     kernel, _ = ternary_kernels(surrogate.spike, surrogate.slope)
@@ -144,6 +145,7 @@ def ternary_forward(surrogate: Surrogate, x: Values, v_threshold: np.ndarray) ->
 
 def ternary_backward(surrogate: Surrogate, x: Array, v_threshold: np.ndarray,
                      dy: Values) -> tuple[Array, np.ndarray]:
+    """(dx, gradient of the threshold), the features summed first."""
     dy = put(dy, x.dtype)
     dx, of_each = Array(x.shape, x.dtype), Array(x.shape, x.dtype)
     _, kernel = ternary_kernels(surrogate.spike, surrogate.slope)

@@ -124,6 +124,8 @@ def packed(values: Array) -> DeviceSpikes:
 
 @lru_cache(None)
 def shifted_kernel() -> Kernel:
+    """The kernel that puts the bits of rows behind those of others."""
+
     @cuda.jit
     def shifted(bits, n_words, first, out, out_words, own_words, n):
         """Each row of out holds bits, too, from its bit `first` on: in so many of its words."""

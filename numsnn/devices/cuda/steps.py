@@ -28,6 +28,7 @@ def rows_kernel() -> Kernel:
 
 
 def reordered(x: Any, order: np.ndarray) -> Any:
+    """Steps of values or spikes in another order, that of each sample its own."""
     x = placed(x)
     (steps, batch), units = order.shape, x.shape[2]
     rows = put((order * batch + np.arange(batch)).ravel(), np.int64)
@@ -39,6 +40,7 @@ def reordered(x: Any, order: np.ndarray) -> Any:
 
 
 def sum_steps(x: Array, k: int) -> Array:
+    """The sums of k steps each, in the order of time."""
     steps, batch, units = x.shape
     return sum_rows(x.reshape(steps // k, k, batch * units)).reshape(steps // k, batch, units)
 
