@@ -103,7 +103,8 @@
 One time step of a recurrent population: current += bias + (what it handed out in the last step) V, then
 `step`; where the model has a SECOND current, its product comes after the others and takes `between` of them.
 What recurs may come late (Late): what goes into step t is then a sum over earlier steps t' of their shares,
-with one accumulator, to which the steps t' add in their order; zeros add nothing.
+with one accumulator, to which the steps t' add in their order; zeros add nothing.  With delays of synapses
+(Lagged) it is a sum of currents instead, made as by lagged_forward, and added after the bias.
 Arrays are (T, B, N) and contiguous; the currents x, one array for each field of the model's Inputs, are
 overwritten by the total currents, which the tape keeps.  Padded steps, t >= lengths[b], change no state, hand
 out zeros and have no gradient.
@@ -181,7 +182,7 @@ class Lagged(NamedTuple):
     """Dense synapses with delays of 0 ... most steps: the weights of all lags, or one lag of each synapse."""
     weight: Any                 # (N, most + 1, M); with lags (kernels, N, M)
     lag: Any                    # (kernels, N, M) of int32, or None
-    bias: Any                   # (M,)
+    bias: Any                   # (M,), or None
     most: int
 
 
@@ -245,9 +246,17 @@ class Late(NamedTuple):
 
 
 class Recurrent(NamedTuple):
-    weight: tuple               # a matrix (N, N), from, to, for each current that the recurrence feeds
+    # a matrix (N, N), from, to, for each current that the recurrence feeds; none where `late` is Lagged
+    weight: tuple
     bias: tuple | None          # (N,) for each of them
-    late: Late | None = None    # None: what recurs comes back in the next step
+    # None: what recurs comes back in the next step.  Lagged: with delays of synapses, into all currents
+    # together, (N, most + 1, G N); lag 0 is the next step, and there is no bias in it
+    late: Late | Lagged | None = None
+
+    @property
+    def by_synapse(self) -> bool:
+        """Whether it has delays of synapses."""
+        return isinstance(self.late, Lagged)
 
 
 class Start(NamedTuple):
@@ -255,7 +264,7 @@ class Start(NamedTuple):
     coefficients: Any           # Params of (N,) arrays
     state: Any                  # State of (B, N) arrays
     # (B, N): what recurred last, None without recurrence; where it comes late, (B, L, N): what is on its way
-    # into the next L steps
+    # into the next L steps, and with delays of synapses (B, L, G N): the currents that are
     last: np.ndarray | None
     lengths: np.ndarray | None  # (B,) int64
 
@@ -292,7 +301,7 @@ class Tape(NamedTuple):
     start: Start
     events: Spikes | None       # what the population handed out as spikes
     values: np.ndarray | None   # (T, B, N): what recurred, where it is not spikes
-    arrived: np.ndarray | None = None   # (T, B, N): where it comes late, what came into each step
+    arrived: np.ndarray | None = None   # (T, B, N): where it comes Late, what came into each step
 
 
 class Gradients(NamedTuple):
@@ -312,7 +321,7 @@ class PopulationGradients(NamedTuple):
     coefficients: Any           # Params of (N,) arrays, None where not learned
     weight: tuple | None        # as in Recurrent
     bias: tuple | None
-    share: np.ndarray | None = None     # (L, N), where what recurs comes late
+    late: np.ndarray | None = None      # of the shares of Late, (L, N), or of the weight of Lagged
 
 
 def with_fields(cls: Any, wanted: Collection, array_of: Callable[[str], Any]) -> Any:

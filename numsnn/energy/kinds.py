@@ -133,12 +133,15 @@ def _dense(layer, signals, here):
 
 def _delayed_dense(layer, signals, here):
     """A delay costs no operation, and a spread one as many as it has lags."""
-    lagged = layer.prepare(None)
+    return _synapses(_of_all_lags(layer.prepare(None)), signals[0], here.steps)
+
+
+def _of_all_lags(lagged):
+    """(N,): the currents to which each input adds."""
     if lagged.lag is None:
-        reach = np.count_nonzero(lagged.weight, axis=(1, 2))
-    else:
-        reach = np.full(layer.n_in, len(lagged.lag) * layer.n_out)
-    return _synapses(reach, signals[0], here.steps)
+        return np.count_nonzero(lagged.weight, axis=(1, 2))
+    kernels, n_in, n_out = lagged.lag.shape
+    return np.full(n_in, kernels * n_out)
 
 
 def _embedding(layer, signals, here):
@@ -188,9 +191,13 @@ def _population(layer, signals, here):
 def _recurrence(layer, here, by_spikes):
     """Whole delays cost nothing, and spikes on their way at the end count as if they had come back.
 
-    While delays are spread what comes back are real numbers, each spike a part of as many as it has lags.
+    While delays of neurons are spread what comes back are real numbers, each spike a part of as many as it
+    has lags; of synapses, each spike adds as many weights.
     """
     synapses, late = layer.params["recurrent"].size, layer.late()
+    if layer.by_synapse:
+        reach = _of_all_lags(late)
+        return Count(ac=int(here.read @ reach)) if by_spikes else Count(mac=int(reach.sum()) * here.steps)
     if late and not (late.whole and by_spikes):
         lags, products = late.end - late.begin, Count(mac=synapses * here.steps)
         if by_spikes:

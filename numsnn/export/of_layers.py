@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import numpy as np
 
 from .. import layers as kinds
@@ -12,11 +10,11 @@ from ..layers.membrane_norm import MembraneNorm
 from ..neurons.model import Functions
 from .expression import Trace
 from .lowering import ExportError, lowers
+from .of_delays import arriving, late, refuse_spread
 from .program import (
     Convolution,
     Copy,
     Count,
-    Lagged,
     Linear,
     MeanOf,
     Normalise,
@@ -24,9 +22,6 @@ from .program import (
     Softmax,
     Windows,
 )
-
-DELAYS = 64         # different ones of a layer, each of which is an operation on every feature
-
 
 # ---- layers that hand on what they get
 
@@ -54,36 +49,6 @@ def _dense(lowering, name, layer, sources):
     start = lowering.constant(f"{name}_bias", bias) if bias.any() else None
     lowering.do(Linear(y, sources[0], lowering.constant(f"{name}_weight", weight), start))
     return y
-
-
-@lowers(kinds.DelayedDense)
-def _delayed_dense(lowering, name, layer, sources):
-    """What is on its way is a state; whole delays take one addition of each synapse."""
-    lagged, n = layer.prepare(None), layer.n_out
-    if lagged.lag is None:
-        _refuse_spread(lowering)
-    longest, kernels = int(lagged.lag.max()), len(lagged.lag)
-    sums = lowering.array(f"{name}_sums", (longest + 1) * n)
-    coming = lowering.state(f"{name}_coming", np.zeros(longest * n)) if longest else None
-    weight = lowering.constant(f"{name}_weight", _by_input(lagged.weight))
-    lag = lowering.place(f"{name}_lag", _by_input(lagged.lag))
-    lowering.do(Lagged(sums, sources[0], weight, lag, coming, n, kernels))
-    y, trace = lowering.array(name, n), Trace()
-    lowering.map(n, trace, (y, trace.input(Read(sums)) + lowering.number(trace, f"{name}_bias", lagged.bias)))
-    if coming is not None:
-        trace = Trace()
-        lowering.map(longest * n, trace, (coming, trace.input(Read(sums, n))))
-    return y
-
-
-def _refuse_spread(lowering) -> NoReturn:
-    raise ExportError(f"layer {lowering.layer}: delays that are not whole steps cannot be exported; "
-                      f"net.round_delays() makes them whole")
-
-
-def _by_input(a):
-    """(n_in kernels, n_out) of (kernels, n_in, n_out)."""
-    return np.ascontiguousarray(a.swapaxes(0, 1)).reshape(-1, a.shape[2])
 
 
 @lowers(kinds.Embedding)
@@ -125,7 +90,7 @@ def _group(lowering, name, k, groups, arrays):
 @lowers(kinds.Population)
 def _population(lowering, name, layer, sources):
     if layer.delays and layer.sigma:
-        _refuse_spread(lowering)
+        refuse_spread(lowering)
     return _neurons(lowering, name, layer, sources[0], *_state(lowering, name, layer))
 
 
@@ -145,15 +110,15 @@ def _neurons(lowering, name, layer, x, state, recurring=None):
     out, after = trace.call(model.step, inputs, before, values, _functions(trace, layer))
     y = lowering.array(name, layer.n, binary=layer.output == "spike" and layer.surrogate.hard)
     writes = [(state[field], value) for field, value in zip(after._fields, after, strict=True)]
-    handed = recurring
-    if layer.delays:
+    handed, by_neuron = recurring, layer.delays and not layer.by_synapse
+    if by_neuron:
         handed = lowering.array(f"{name}_handed", layer.n, binary=recurring.binary)
-    if layer.delays or recur and not model.carries(recur):
+    if by_neuron or recur and not model.carries(recur):
         writes.append((handed, getattr(out, recur)))
     lowering.map(layer.n, trace, (y, getattr(out, layer.output)), *writes)
-    if layer.delays:
+    if by_neuron:
         steps = np.rint(layer.params["delay"]).astype(int)
-        lowering.do(Copy(recurring, _late(lowering, f"{name}_late", handed, steps)))
+        lowering.do(Copy(recurring, late(lowering, f"{name}_late", handed, steps)))
     return y
 
 
@@ -179,10 +144,10 @@ def _state(lowering, name, layer):
         return lowering.state(f"{name}_{what}", a[0], binary)
     fields = {field: state(field, field, a)
               for field, a in zip(layer.model.State._fields, begin, strict=False)}
-    if layer.delays:
+    if layer.delays and not layer.by_synapse:
         return fields, state(recur, f"late_{recur}", np.zeros((1, layer.n)))
     if recur and not layer.model.carries(recur):
-        return fields, state(recur, f"last_{recur}", begin[-1])
+        return fields, state(recur, f"last_{recur}", np.zeros((1, layer.n)))
     return fields, fields[recur] if recur else None
 
 
@@ -193,13 +158,17 @@ def _currents(lowering, name, layer, x, recurring):
     places |= {field: (x, i * n) for i, field in enumerate(model.feedforward)}
     if recurring is None:
         return places
+    sums = arriving(lowering, f"{name}_recurrent", layer.late(), recurring) if layer.by_synapse else None
     bias = layer.params.get("recurrent_bias", np.zeros(len(model.recurrent) * n, np.float32))
     for g, field in enumerate(model.recurrent):
         trace = Trace()
         total = lowering.array(f"{name}_{field}", n)
         added = lowering.number(trace, f"{name}_{field}_bias", bias[g * n:(g + 1) * n])
-        lowering.map(n, trace, (total, _read(trace, places[field]) + added))
-        if field != model.second:
+        fed = _read(trace, places[field]) + added
+        if sums is not None:
+            fed = fed + trace.input(Read(sums, g * n))
+        lowering.map(n, trace, (total, fed))
+        if field != model.second and sums is None:
             lowering.do(Linear(total, recurring, _gate(lowering, name, layer, g), total))
         places[field] = total, 0
     return places
@@ -281,43 +250,6 @@ def _layer_norm(lowering, name, layer, sources):
     gain = lowering.constant(f"{name}_gain", layer.params["gain"])
     bias = lowering.constant(f"{name}_bias", layer.params["bias"])
     lowering.do(Normalise(y, sources[0], gain, bias, layer.eps, layer.n // layer.width))
-    return y
-
-
-@lowers(kinds.Delay)
-def _delay(lowering, name, layer, sources):
-    shift = layer.shift()
-    if shift is None:
-        _refuse_spread(lowering)
-    return _late(lowering, name, sources[0], shift)
-
-
-def _late(lowering, name, x, shift):
-    """Features of x, each as it was `shift` steps ago.
-
-    The past of all of them, as long as the longest delay needs, and x behind it: y is read from there.
-    """
-    n, lengths = x.n, np.unique(shift).tolist()
-    longest = lengths[-1]
-    if not longest:
-        return x
-    if len(lengths) > DELAYS:
-        raise ExportError(f"layer {lowering.layer}: {len(lengths)} different delays cannot be exported; "
-                          f"up to {DELAYS} can")
-    past = lowering.state(f"{name}_past", np.zeros(longest * n), x.binary)
-    whole = lowering.array(f"{name}_whole", (longest + 1) * n, binary=x.binary)
-    y = lowering.array(name, n, binary=x.binary)
-    past.like = whole.like = y.like = x
-    lowering.do(Copy(whole, past))
-    lowering.do(Copy(whole, x, longest * n))
-    trace = Trace()
-    value = trace.input(Read(whole))
-    for d in reversed(lengths[:-1]):
-        shorter = lowering.number(trace, f"{name}_at_most_{d}", shift <= d)
-        value = trace.where(shorter, trace.input(Read(whole, (longest - d) * n)), value)
-    lowering.map(n, trace, (y, value))
-    trace = Trace()
-    lowering.map(longest * n, trace, (past, trace.input(Read(whole, n))))
     return y
 
 

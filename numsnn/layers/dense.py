@@ -12,9 +12,7 @@ from ..devices.contract import Lagged
 from .delays import Delays
 from .initialise import Value, initial, plain
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size
-from .spread import SpreadDelays
-
-LARGEST = 1 << 28       # weights of all lags
+from .spread import LARGEST, SpreadDelays
 
 
 class Dense(Layer):

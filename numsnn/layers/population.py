@@ -42,8 +42,8 @@ class Population(LateRecurrence):
     n               number of neurons, or their shape (channels, rows, columns); None: as many, and of the
                     shape, as what arrives
     recurrent       False; True (what recurs is the spike, or what the model's description says); the name of
-                    the field that recurs ("v"); `ns.Delays(max=..., axonal=True)`: it comes back late, see
-                    below; None: the model's own, False for most
+                    the field that recurs ("v"); `ns.Delays(max=...)`: it comes back late, see below; None:
+                    the model's own, False for most
     learn           names of the model's settings that are learned; the others stay fixed
     shared          names of settings with one value for the population instead of one per neuron
     per_channel     names of settings with one value for each channel of a picture
@@ -66,14 +66,17 @@ class Population(LateRecurrence):
                     own
     further keywords: the model's settings (numbers, arrays (n,), initialisers) and options
 
-    With `recurrent=ns.Delays(max=..., axonal=True)` what neuron i hands out comes back after 1 + d_i steps:
+    With `recurrent=ns.Delays(max=..., axonal=True)` what neuron i hands out comes back after 1 + d_i steps,
+    with `recurrent=ns.Delays(max=...)` to neuron j after 1 + d_ij steps:
 
-        I_t = x_t + recurrent_bias + a_t recurrent,   a_t[i] = sum_{k=0 ... max} K(k; d_i, sigma) y_{t-1-k}[i]
+        I_t[j] = x_t[j] + recurrent_bias[j] + sum_{k=0 ... max, i} recurrent[i, j] K(k; d, sigma) y_{t-1-k}[i]
 
-    d: `params["delay"]`, (n,), in steps, within [0, max], learned; K: the share of lag k, see `ns.Delays`;
-    sigma: its width, a setting that `ns.AnnealDelays` narrows; `round_delays` makes delays whole.  What is on
-    its way is part of the state, `coming`, (B, max + 1, n).  Source: DelRec, 2025, whose triangle goes beyond
-    [0, max] and is not scaled to a sum of 1 there.
+    d: `params["delay"]`, (n,) or, of synapses, (n, G n), in steps, within [0, max], learned; K: the share of
+    lag k, see `ns.Delays`; sigma: its width, a setting that `ns.AnnealDelays` narrows; `round_delays` makes
+    delays whole.  What is on its way is part of the state, `coming`: of neurons what they handed out,
+    (B, max + 1, n), of synapses the currents that it gives, (B, max + 1, G n).  A spike adds to n (max + 1)
+    currents while delays of synapses are spread, to n once they are whole; those of neurons cost a product a
+    step.  Source: DelRec, 2025, whose triangle goes beyond [0, max] and is not scaled to a sum of 1 there.
     """
 
     needs = ("population_forward", "population_backward")
@@ -156,10 +159,6 @@ class Population(LateRecurrence):
             self.refuse(conflict)
 
     @property
-    def settings_of_host(self) -> tuple[str, ...]:      # type: ignore[override]
-        return tuple(map(self.key, self.learn))
-
-    @property
     def kind(self) -> str:      # type: ignore[override]
         return type(self).__name__.lower()
 
@@ -178,7 +177,7 @@ class Population(LateRecurrence):
                 bias = initial(self.recurrent_bias_init, rng, (n_out,), f"{label}.recurrent_bias")
                 self.params["recurrent_bias"] = bias.astype(dtype)
         if self.delays:
-            self._build_delay(rng, (self.n,), dtype)
+            self._build_late(rng, dtype)
         self._needed = self._coefficients_of(self.learn)
 
     def _shape_of(self, setting) -> tuple:
@@ -231,7 +230,7 @@ class Population(LateRecurrence):
         state = self.model.initial_state[self.init_state](self._settings(), draw)
         state = [np.ascontiguousarray(np.broadcast_to(a, draw.shape), self.dtype) for a in state]
         extra = len(self.State._fields) - len(state)
-        shape = (batch, self.n_lags, self.n) if self.delays else draw.shape
+        shape = (batch, self.n_lags, self.n_coming) if self.delays else draw.shape
         return self.State(*state, *(np.zeros(shape, self.dtype) for _ in range(extra)))
 
     def _split(self, state):
@@ -264,20 +263,13 @@ class Population(LateRecurrence):
         return (*self.model.Out._fields, *(("rate",) if self.model.spiking else ()))
 
     def prepare(self, context: Context) -> Prepared:
-        recurrent = None
-        if self.recur:
-            recurrent = Recurrent(self._gates("recurrent", context), self._gates("recurrent_bias", context),
-                                  self.late())
         settings = self._settings()
-        return Prepared(self._coefficients(settings), recurrent, settings)
-
-    def _gates(self, name, context):
-        """A parameter of the recurrence, gate by gate."""
-        return context.loops.parted(self.params[name], self.n) if name in self.params else None
+        return Prepared(self._coefficients(settings), self.recurrence(context), settings)
 
     def step(self, loops: Any) -> tuple | None:
+        read_in_place = {"recurrent_bias"} | (set() if self.by_synapse and self.sigma else {"recurrent"})
         arrays = {**self.params, **self.fixed}
-        watched = tuple(a for name, a in arrays.items() if not name.startswith("recurrent"))
+        watched = tuple(a for name, a in arrays.items() if name not in read_in_place)
         weight, bias = self.params.get("recurrent"), self.params.get("recurrent_bias")
         return loops.population_step(self.dynamics(), self.n, self.dtype, self._coefficients(), weight, bias,
                                      self.output, watched, self.late())
@@ -341,11 +333,12 @@ class Population(LateRecurrence):
                                               Incoming(out, dbefore, dlast, into), self._needed)
         params = self._settings_gradient(g.coefficients, prepared.settings)
         if self.recur:
-            params["recurrent"] = context.loops.beside(g.weight)
+            if g.weight:
+                params["recurrent"] = context.loops.beside(g.weight)
             if g.bias is not None:
                 params["recurrent_bias"] = context.loops.beside(g.bias)
             if self.delays:
-                params |= self._delay_gradient(g.share)
+                params |= self._late_gradients(g)
             if carried:
                 recurring = getattr(g.state, self.recur) + g.last
                 g = g._replace(state=g.state._replace(**{self.recur: recurring}))

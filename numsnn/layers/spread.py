@@ -10,6 +10,8 @@ from .delays import SHAPES, Delays
 from .initialise import REPLACED, initial
 from .layer import Layer
 
+LARGEST = 1 << 28       # weights of all lags
+
 
 class SpreadDelays(Layer):
     """A layer with positions of delays, `params["delay"]`, and their width, `fixed["sigma"]`, (1,), in steps.
@@ -68,4 +70,4 @@ class SpreadDelays(Layer):
         return changed
 
 
-__all__ = ["SpreadDelays"]
+__all__ = ["LARGEST", "SpreadDelays"]

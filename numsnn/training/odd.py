@@ -151,11 +151,11 @@ def of_delays(net: Network, batch: Batch) -> Iterator[str]:
 
 
 def _of_recurrent_delays(name, layer, steps):
-    late = int((layer.late().begin + 1 >= steps).sum())       # spread ones may reach back
+    late = int((layer.first_lags() + 1 >= steps).sum())         # spread ones may reach back
     if late:
-        yield (f"{name}: {late} of {layer.n} delays are so long that what recurs never comes back within the "
-               f"{steps} steps of the sequences, and nothing is learned of them; a lower max, or other "
-               f"delays at first")
+        yield (f"{name}: {late} of {layer.params['delay'].size} delays are so long that what recurs never "
+               f"comes back within the {steps} steps of the sequences, and nothing is learned of them; a "
+               f"lower max, or other delays at first")
 
 
 def of_time_constants(net: Network, batch: Batch) -> Iterator[str]:

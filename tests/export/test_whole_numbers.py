@@ -46,7 +46,7 @@ def test_c_has_the_numbers_of_the_twin(name, rng, tmp_path):
 
 @needs_compiler
 @pytest.mark.parametrize("name", ["ALIF_recurrent", "pictures", "sequences", "mean_softmax_3", "feedback",
-                                  "delays_of_synapses"])
+                                  "delays_of_synapses", "delays_recurrent_of_synapses"])
 def test_nothing_overflows(name, rng, tmp_path):
     net, integers = whole(name, rng)
     compiled = Compiled(integers.program, Integers(integers, "net"), tmp_path, flags=SANITIZED)
@@ -79,7 +79,8 @@ def test_mutants_are_found(mutant, rng, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["ALIF_recurrent", "LSTM_recurrent", "LIAFGRU", "pictures", "residual",
-                                  "mean_softmax_3", "conv_lstm", "delays_of_synapses"])
+                                  "mean_softmax_3", "conv_lstm", "delays_of_synapses",
+                                  "delays_recurrent_of_synapses"])
 def test_answers_are_near_those_of_floats(name, rng):
     net = NETWORKS[name]()
     x = inputs(net, rng, 20, 16)

@@ -86,6 +86,10 @@ NETWORKS = {
     "delays_recurrent": lambda: rounded(
         ns.Dense(5, 9, **WIDE), ns.ALIF(9, recurrent=ns.Delays(6, axonal=True)), ns.Dense(9, 7, **WIDE),
         ns.LIAF(7, recurrent=ns.Delays(3, axonal=True)), ns.Dense(7, 3), ns.LI(3)),
+    "delays_recurrent_of_synapses": lambda: rounded(
+        ns.Dense(5, 9, **WIDE), ns.ALIF(9, recurrent=ns.Delays(6)),
+        ns.LIF(9, recurrent=ns.Delays(1, position=0.0), v_threshold=0.5), ns.Dense(9, 28, **WIDE),
+        ns.LSTM(7, recurrent=ns.Delays(2)), ns.Dense(7, 3, **WIDE), ns.LI(3)),
     "delays_long": lambda: rounded(ns.Dense(60, 20, delays=ns.Delays(300)), ns.LI(20)),
     "groups": lambda: network(
         ns.Conv2d(2, 4, 3, padding=1, groups=2, bias=("uniform", -1, 1)), ns.LIF(v_threshold=0.2),

@@ -18,15 +18,16 @@ LABELS = np.array([0, 1, 2, 1, 0])
 MOST, N = 3, 6
 
 
-def late(shape="triangle", sigma=2.5, **more):
-    return ns.Delays(MOST, axonal=True, shape=shape, sigma=sigma, **more)
+def late(shape="triangle", sigma=2.5, axonal=True, **more):
+    return ns.Delays(MOST, axonal=axonal, shape=shape, sigma=sigma, **more)
 
 
 @lru_cache(None)
-def network(shape="triangle", sigma=2.5, device="cpu", **more):
+def network(shape="triangle", sigma=2.5, axonal=True, device="cpu", **more):
     """Shared, because nothing here changes it."""
     return ns.Network(ns.Dense(4, N, weight=("normal", 0, 1)),
-                      ns.LIF(N, v_threshold=0.4, tau_mem=5, recurrent=late(shape, sigma), name="late"),
+                      ns.LIF(N, v_threshold=0.4, tau_mem=5, name="late",
+                             recurrent=late(shape, sigma, axonal)),
                       device=device, **{"seed": 3, "chunk": 2, **more})
 
 
@@ -39,33 +40,40 @@ def plain(net, x, shape, sigma, lengths):
     """(spikes, what is on its way), neuron by neuron from the text of `Population`, in float64."""
     p = {name: a.astype(float) for name, a in net.params.items()}
     steps, batch = x.shape[:2]
+    delay, v_of = p["late.delay"], p["late.recurrent"]
+    axonal = delay.ndim == 1
     spikes, coming = np.zeros((steps, batch, N)), np.zeros((batch, MOST + 1, N))
-    e = np.array([[share(k, d, shape, sigma) for d in p["late.delay"]] for k in range(MOST + 1)])
-    e /= e.sum(0)
+    e = np.array([[share(k, d, shape, sigma) for d in delay.ravel()] for k in range(MOST + 1)])
+    e = (e / e.sum(0)).reshape(MOST + 1, *delay.shape)
+
+    def given(k, spiked):
+        """What so many steps later arrives of it: of neurons what they handed out, of synapses currents."""
+        return e[k] * spiked if axonal else spiked @ (e[k] * v_of)
 
     def arriving(t, b):
         """What the steps before step t give to it; as if the sample ended where it does."""
-        return sum((e[k] * spikes[t - 1 - k, b] for k in range(MOST + 1) if 0 <= t - 1 - k < lengths[b]),
+        return sum((given(k, spikes[t - 1 - k, b]) for k in range(MOST + 1) if 0 <= t - 1 - k < lengths[b]),
                    np.zeros(N))
 
     for b in range(batch):
         v = np.zeros(N)
         for t in range(lengths[b]):
-            current = x[t, b] @ p["dense0.weight"] + p["dense0.bias"]
-            current = current + arriving(t, b) @ p["late.recurrent"] + p["late.recurrent_bias"]
+            current = x[t, b] @ p["dense0.weight"] + p["dense0.bias"] + p["late.recurrent_bias"]
+            current = current + (arriving(t, b) @ v_of if axonal else arriving(t, b))
             v = np.exp(-1 / 5) * v + current
             spikes[t, b] = v > 0.4
             v = v - spikes[t, b] * 0.4
         for k in range(MOST + 1):
-            coming[b, k] = sum((e[j] * spikes[lengths[b] + k - 1 - j, b] for j in range(k, MOST + 1)
+            coming[b, k] = sum((given(j, spikes[lengths[b] + k - 1 - j, b]) for j in range(k, MOST + 1)
                                 if lengths[b] + k - 1 - j >= 0), np.zeros(N))
     return spikes, coming
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("axonal", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_against_a_plain_loop(width, device):
-    net = network(*width, device=device, dtype="float64")
+def test_against_a_plain_loop(width, axonal, device):
+    net = network(*width, axonal, device, dtype="float64")
     for x in (data(), data("values")):
         for lengths in (None, LENGTHS):
             y, state = net.run(x, lengths=lengths)
@@ -76,9 +84,10 @@ def test_against_a_plain_loop(width, device):
             assert np.abs(state["late"].coming - coming).max() < 1e-14
 
 
-def test_a_delay_of_nothing_is_a_recurrence_without_delays():
+@pytest.mark.parametrize("axonal", [True, False])
+def test_a_delay_of_nothing_is_a_recurrence_without_delays(axonal):
     at_once = ns.Network(ns.Dense(4, N), ns.LIF(N, v_threshold=0.3, recurrent=True, name="late"), seed=3)
-    whole = late(sigma=0, position=0)
+    whole = late(sigma=0, position=0, axonal=axonal)
     net = ns.Network(ns.Dense(4, N), ns.LIF(N, v_threshold=0.3, recurrent=whole, name="late"), seed=3)
     for name in at_once.params:
         net.params[name] = at_once.params[name]
@@ -92,13 +101,14 @@ def test_a_delay_of_nothing_is_a_recurrence_without_delays():
 # ---- bits
 
 
+@pytest.mark.parametrize("axonal", [True, False])
 @pytest.mark.parametrize("sigma", [2.5, 0])
-def test_devices_pieces_and_steps_have_the_same_bits(sigma):
+def test_devices_pieces_and_steps_have_the_same_bits(sigma, axonal):
     x = data()
-    whole, after = network(sigma=sigma).run(x)
+    whole, after = network(sigma=sigma, axonal=axonal).run(x)
     assert after["late"].coming.any() and after["late"].coming.shape == (5, MOST + 1, N)
     for device in ("reference", "cpu"):
-        net = network(sigma=sigma, device=device)
+        net = network(sigma=sigma, axonal=axonal, device=device)
         for ends in ([0, 9], [0, 1, 5, 9]):
             state, parts = None, []
             for first, last in pairwise(ends):
@@ -119,11 +129,13 @@ def test_devices_pieces_and_steps_have_the_same_bits(sigma):
     assert net._steppers[5] is not None
 
 
-def test_a_compiled_step_sees_new_delays():
-    net = network().clone()
+@pytest.mark.parametrize("axonal", [True, False])
+def test_a_compiled_step_sees_new_delays(axonal):
+    net = network(axonal=axonal).clone()
     x = data()
-    for delay in (2.75, 1.25, 1):
+    for delay in (2.75, 1.25, 1, 1):
         net.params["late.delay"].fill(delay)
+        net.params["late.recurrent"][...] *= -1.5
         if delay == 1:
             net.round_delays()
         whole, state = net.run(x)[0], None
@@ -133,11 +145,12 @@ def test_a_compiled_step_sees_new_delays():
     assert net.layers["late"].sigma == 0 and (net.params["late.delay"] == 1).all()
 
 
-def test_threads_change_nothing():
+@pytest.mark.parametrize("axonal", [True, False])
+def test_threads_change_nothing(axonal):
     rng = np.random.default_rng(4)
     x, labels = rng.random((40, 24, 30)) < 0.2, rng.integers(0, 4, 24)
-    net = ns.Network(ns.Dense(30, 70), ns.LIF(70, v_threshold=0.5, recurrent=late()), ns.Dense(70, 4),
-                     ns.OverTime("mean"))
+    net = ns.Network(ns.Dense(30, 70), ns.LIF(70, v_threshold=0.5, recurrent=late(axonal=axonal)),
+                     ns.Dense(70, 4), ns.OverTime("mean"))
     done = by_threads(lambda: net.loss_and_gradients(ns.loss.CrossEntropy(), x, labels))
     reference = net.to("reference").loss_and_gradients(ns.loss.CrossEntropy(), x, labels)
     assert reference.y.tobytes() == done.y.tobytes()
@@ -149,24 +162,27 @@ def test_threads_change_nothing():
 
 
 @lru_cache(None)
-def stack(shape, sigma, device, **more):
-    return network(shape, sigma, device, **more).extended(ns.Dense(N, 3), ns.OverTime("sum"))
+def stack(shape, sigma, axonal, device, **more):
+    return network(shape, sigma, axonal, device, **more).extended(ns.Dense(N, 3), ns.OverTime("sum"))
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
+@pytest.mark.parametrize("axonal", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_gradients(width, device):
+def test_gradients(width, axonal, device):
     for lengths in (None, LENGTHS):
-        errors = ns.check_gradients(stack(*width, device), data(), LABELS, lengths=lengths, samples=30)
+        net = stack(*width, axonal, device)
+        errors = ns.check_gradients(net, data(), LABELS, lengths=lengths, samples=30)
         assert "late.delay" in errors and max(errors.values()) < 1e-7
 
 
+@pytest.mark.parametrize("axonal", [True, False])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_gradients_of_spikes(width):
+def test_gradients_of_spikes(width, axonal):
     """The same on both devices, and in pieces; those of delays where these are not whole."""
     loss, found = ns.loss.CrossEntropy(), []
     for device in ("reference", "cpu"):
-        net = stack(*width, device, dtype="float64")
+        net = stack(*width, axonal, device, dtype="float64")
         for pieces in (None, 2):
             done = net.loss_and_gradients(loss, data(), LABELS, lengths=LENGTHS, checkpoint_every=pieces)
             found.append(done.grads)
@@ -175,19 +191,21 @@ def test_gradients_of_spikes(width):
         assert all(np.abs(grad - other[name]).max() < 1e-13 for other in found)
 
 
-def test_gradients_without_blas(monkeypatch):
+@pytest.mark.parametrize("axonal", [True, False])
+def test_gradients_without_blas(axonal, monkeypatch):
     loss, found = ns.loss.CrossEntropy(), []
     for usable in (True, False):
         monkeypatch.setattr("numsnn.devices.cpu.blas.usable", lambda usable=usable: usable)
-        net = stack("triangle", 2.5, "cpu", dtype="float64")
+        net = stack("triangle", 2.5, axonal, "cpu", dtype="float64")
         found.append(net.loss_and_gradients(loss, data(), LABELS).grads)
     assert all(np.abs(g - found[1][name]).max() < 1e-13 for name, g in found[0].items())
 
 
 @pytest.mark.parametrize("device", ["reference", "cpu"])
-def test_gradients_of_what_is_on_its_way(device):
+@pytest.mark.parametrize("axonal", [True, False])
+def test_gradients_of_what_is_on_its_way(device, axonal):
     """Of the state before the first step, by differences, and of that after the last."""
-    net, rng = network(device=device, dtype="float64").smoothed(), np.random.default_rng(5)
+    net, rng = network(axonal=axonal, device=device, dtype="float64").smoothed(), np.random.default_rng(5)
     state, x = net.initial_state(5), data("values")
     state["late"] = normal_like(state["late"], rng)
     dy, d = rng.normal(size=(9, 5, N)), normal_like(state["late"], rng)
@@ -208,14 +226,15 @@ def test_gradients_of_what_is_on_its_way(device):
             assert abs((found[0] - found[1]) / 2e-5 - gradient[at]) < 1e-7
 
 
-OTHERS = {"a model that carries its spikes": lambda: ns.ALIF(N, recurrent=late(), learn="tau_adp"),
-          "four currents, and values that recur": lambda: ns.LSTM(N, recurrent=late()),
-          "a threshold that follows the rate": lambda: ns.ARLIF(N, recurrent=late(), rate_low=0.4)}
+OTHERS = {"a model that carries its spikes": lambda by: ns.ALIF(N, recurrent=by, learn="tau_adp"),
+          "four currents, and values that recur": lambda by: ns.LSTM(N, recurrent=by),
+          "a threshold that follows the rate": lambda by: ns.ARLIF(N, recurrent=by, rate_low=0.4)}
 
 
+@pytest.mark.parametrize("delays", [late(), late(axonal=False), late(axonal=False, sigma=0)])
 @pytest.mark.parametrize("kind", OTHERS)
-def test_other_models(kind):
-    layer = OTHERS[kind]()
+def test_other_models(kind, delays):
+    layer = OTHERS[kind](delays)
     net = ns.Network(ns.Dense(4, N * len(layer.model.feedforward)), layer, ns.Dense(N, 3), ns.OverTime("sum"))
     x = data()
     assert max(ns.check_gradients(net, x, LABELS, lengths=LENGTHS, samples=20).values()) < 1e-7
@@ -223,9 +242,13 @@ def test_other_models(kind):
     there, state = net.to("reference").run(x[:4])
     there, state = net.to("reference").run(x[4:], state)
     assert same_states(state, after) and there.shape == y.shape
-    grads = net.loss_and_gradients(ns.loss.CrossEntropy(), x, LABELS).grads
-    assert all(np.isfinite(g).all() for g in grads.values())
-
+    state = None
+    for now in x:
+        _, state = net.step(now, state)
+    assert same_states(state, after)
+    ones, others = (n.loss_and_gradients(ns.loss.CrossEntropy(), x, LABELS).grads
+                    for n in (net, net.to("reference")))
+    assert all(np.abs(g - others[name]).max() <= 1e-5 * np.abs(g).max() for name, g in ones.items())
 
 # ---- training
 
@@ -296,6 +319,11 @@ def test_saved_copied_and_described(tmp_path):
     assert ns.LIF.from_config(layer.config()).config() == layer.config()
     assert "spikes come back after 1 ... 4 steps, sigma 1.58114: 0.1 kB" in net.summary()
     assert "6 delays" in net.summary() and "late.delay (0, 3)" in net.summary()
+    of_synapses = network(axonal=False)
+    assert "late.delay (0, 3)" in of_synapses.summary() and "36 delays" in of_synapses.summary()
+    assert "0.1 kB of each sample are on their way, weights of all lags 0.0 MB" in of_synapses.summary()
+    ns.save(of_synapses, tmp_path / "s.h5")
+    assert ns.load(tmp_path / "s.h5").run(x)[0].tobytes() == of_synapses.run(x)[0].tobytes()
     without = ns.LIF(4, recurrent=True)
     assert without.delays is None and without.config()["recurrent"] == "spike"
     given = np.array([0.0, 1, 2, 3, 0.5, 2.5])
@@ -341,7 +369,8 @@ def test_warned_of():
 @pytest.mark.parametrize(("make", "said"), [
     (lambda: ns.Delays(3, axonal=1), "axonal must be True or False; got 1"),
     (lambda: ns.Dense(2, 3, delays=late()), r"of synapses; one for each input .* ns\.Delay\(max=3\)"),
-    (lambda: ns.LIF(4, recurrent=ns.Delays(3)), r"say axonal=True for one of each neuron"),
+    (lambda: ns.Network(ns.LIF(1 << 10, recurrent=ns.Delays(1 << 10))), "have 1,074,790,400 weights of all"),
+    (lambda: ns.export_c(network(axonal=False), "never"), "late: delays that are not whole steps cannot be"),
     (lambda: ns.LIF(4, recurrent=late(kernels=2)), "comes back once, but its delays have kernels=2"),
     (lambda: ns.GRU(4, reset_after=False, recurrent=late()), "delays cannot be in the recurrence of GRUBe"),
     (lambda: ns.LIF(4, recurrent={"max": 0}), "Delays: max must be a positive integer; got 0"),

@@ -55,7 +55,8 @@ from .eligibility import eligibility_forward, eligibility_step
 from .lagged import lagged_backward, lagged_forward, lagged_step
 from .pool import max_pool_backward, max_pool_forward
 from .population import one_stage_backward, one_stage_forward
-from .step import StepTable, dense_step, over_time_step, population_step
+from .population_step import population_step
+from .step import StepTable, dense_step, over_time_step
 from .two_stage import two_stage_backward, two_stage_forward
 from .update import update
 

@@ -195,10 +195,8 @@ def lagged_backward(
     dsums, dbias = sums_gradient(dy, dcoming, lengths), np.zeros_like(lagged.bias)
     dense_kernels(blas.usable())[1](buffers.contiguous(dy).reshape(-1, dy.shape[2]), dbias)
     of_samples = buffers.copy(dsums.swapaxes(0, 1))
-    dweight = buffers.zeros(lagged.weight.shape, dy.dtype)
-    ends, sizes = _lengths(x, lengths), _sizes(lagged, x)
-    kernel, given = _chosen(x, backward_kernels())
-    kernel(given, ends, of_samples, lagged.lag, dweight, sizes)
+    ends = _lengths(x, lengths)
+    dweight = weight_gradient(lagged, x, ends, of_samples, len(x))
     dx = None
     if want_dx and lagged.lag is None:
         dx = _through_all_lags(lagged, dsums, x.shape)
@@ -206,8 +204,21 @@ def lagged_backward(
             dx *= valid_steps(len(dy), dy.shape[1], lengths)
     elif want_dx:
         dx = buffers.zeros(x.shape, dy.dtype)
-        input_kernel()(of_samples, ends, lagged.weight, lagged.lag, dx, sizes)
+        input_kernel()(of_samples, ends, lagged.weight, lagged.lag, dx, _sizes(lagged, x))
     return dweight, dbias, before(dsums, lagged.most), dx
+
+
+def weight_gradient(
+        lagged: Lagged, x: Spikes | np.ndarray, lengths: np.ndarray, dsums: np.ndarray,
+        steps: int) -> np.ndarray:
+    """From what went in and the gradient of what it gave, dsums (B, steps + most, M): x[t] gave to rows t ...
+
+    lengths (B,): valid steps of x.
+    """
+    dweight = buffers.zeros(lagged.weight.shape, dsums.dtype)
+    kernel, given = _chosen(x, backward_kernels())
+    kernel(given, lengths, dsums.reshape(-1), lagged.lag, dweight, (U(steps), *_sizes(lagged, x)[1:]))
+    return dweight
 
 
 def _through_all_lags(lagged, dsums, shape):
@@ -235,7 +246,7 @@ def _lengths(x, lengths):
 
 def _sizes(lagged, x):
     kernels = 1 if lagged.lag is None else len(lagged.lag)
-    return tuple(map(U, (*x.shape, len(lagged.bias), lagged.most, kernels)))
+    return tuple(map(U, (*x.shape, lagged.weight.shape[2], lagged.most, kernels)))
 
 
 # ---- one step
@@ -291,4 +302,5 @@ def lagged_step(lagged: Lagged, watched: tuple) -> StepLayer:
     return StepLayer(kernel, fixed, (held,), n_out, held + n_out, watched)
 
 
-__all__ = ["lagged_backward", "lagged_forward", "lagged_step"]
+__all__ = ["add_step_to_all", "add_step_to_one", "lagged_backward", "lagged_forward", "lagged_step",
+           "weight_gradient"]

@@ -269,11 +269,11 @@ class ComingBack:
 
     def __init__(self, recurrent: Recurrent, tape: Tape, last: np.ndarray, lengths: np.ndarray,
                  dx: Sequence[np.ndarray], with_blas: bool):
-        assert recurrent.late is not None and tape.arrived is not None
+        assert isinstance(recurrent.late, Late) and tape.arrived is not None
         self.late, shape = recurrent.late, tape.arrived.shape
         self.dsums = sums_gradient(buffers.zeros(shape, last.dtype), last, tape.start.lengths)
         self.returned = np.zeros(shape[1:], last.dtype)
-        self.share = np.zeros_like(self.late.share)
+        self.dlate = np.zeros_like(self.late.share)
         self.gathering = self._gathering(tape)
         self.kept = tape, lengths, dx
         of_one_kind(last.dtype, self.late.share, tape.arrived, *dx, *recurrent.weight)
@@ -286,7 +286,7 @@ class ComingBack:
         listed = (tape.events.count, tape.events.index) if tape.values is None else (None, None)
         dtype = self.dsums.dtype
         return call_of(_gathering(*kinds(dtype, listed[1])), batch, units, lags, self.returned, self.dsums,
-                       late.share, late.begin, late.end, self.share if late.learned else None, tape.values,
+                       late.share, late.begin, late.end, self.dlate if late.learned else None, tape.values,
                        *listed)
 
     def _way_back(self, tape, lengths, dx, weight, with_blas):

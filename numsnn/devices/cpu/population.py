@@ -23,6 +23,7 @@ from ..contract import (
 )
 from . import blas, lanes
 from .late import Coming, ComingBack, in_turn
+from .late_synapses import Currents, CurrentsBack
 from .population_kernels import (
     Carried,
     Incoming,
@@ -165,8 +166,14 @@ def _between_steps(dynamics, x, start, recurrent, now, lists):
     listed = listing(now.spike, lists) if lists else None
     if recurrent is None or recurrent.late is None:
         return recurrent_currents(dynamics, x, recurrent, now, lists), (listed,), None
-    coming = Coming(recurrent.late, start, len(x[0]))
-    fed = fed_currents(dynamics.model, x, recurrent).values()
+    if recurrent.by_synapse:
+        coming = Currents(recurrent.late, start, len(x[0]))
+        names = dynamics.model.recurrent
+        biases = recurrent.bias or (None,) * len(names)
+        fed = zip([getattr(x, name) for name in names], biases, strict=True)
+    else:
+        coming = Coming(recurrent.late, start, len(x[0]))
+        fed = fed_currents(dynamics.model, x, recurrent).values()
     return coming.currents(list(fed)), (listed, coming.spreading(getattr(now, dynamics.recur))), coming
 
 
@@ -239,9 +246,9 @@ def one_stage_backward(
     dparams, dinputs = (summed(s, (batch, units)) for s in sums)
     current = model.Inputs(*(a if a.ndim == 3 else a.reshape(steps, batch, units) for a in dx))
     dbias = tuple(getattr(dinputs, name) for name in biased) or None
-    of_way = (way_back.dlast(), way_back.dweight(), way_back.share) if way_back else (None, None, None)
-    dlast, dweight, dshare = of_way
-    return PopulationGradients(current, dstate, dlast, dparams, dweight, dbias, dshare)
+    of_way = (way_back.dlast(), way_back.dweight(), way_back.dlate) if way_back else (None, None, None)
+    dlast, dweight, dlate = of_way
+    return PopulationGradients(current, dstate, dlast, dparams, dweight, dbias, dlate)
 
 
 def _listed_spikes(dynamics, tape, group, shape, dtype):
@@ -260,6 +267,8 @@ def _way_back(dynamics, tape, recurrent, dx, last, lengths):
     """The gradients that go back through the recurrence; last: of what recurs after the last step."""
     units = tape.current[0].shape[2]
     fed = [getattr(dx, name) for name in dynamics.model.recurrent]
+    if recurrent.by_synapse:
+        return CurrentsBack(recurrent, tape, last, lengths, fed)
     if recurrent.late:
         return ComingBack(recurrent, tape, last, lengths, fed, in_place(units))
     listed = values = None

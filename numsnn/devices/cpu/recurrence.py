@@ -339,7 +339,7 @@ class WayBack:
     current that the recurrence feeds.
     """
 
-    gathering = share = None        # of what recurs late: see late.ComingBack
+    gathering = dlate = None        # of what recurs late: see late.ComingBack
 
     def __init__(self, recurred: Recurred | None, back: Back, dx: Sequence[np.ndarray],
                  weight: Sequence[np.ndarray]):

@@ -21,21 +21,18 @@ from numba import njit, types
 from numba.extending import overload
 from numpy.typing import DTypeLike
 
-from ...neurons.model import Functions
-from ..contract import ROUND, Dynamics, Late
+from ..contract import ROUND
 from ..jit import (
     INLINE,
     OPTIONS,
     fingerprint,
-    in_own_index,
-    jitable,
     prepare,
     written_function,
 )
 from ..tiny import flush_tiny, restore
 from .addresses import ahead, at, call, code_of, numbers_at, shifted
 from .dense import soften
-from .fields import gather, pointer, scatter
+from .fields import pointer
 from .rows import U, add_values, all_finite
 
 # of drive's table: kernel, fixed, and the places of x (-1: the input), before, after, y, work
@@ -121,128 +118,6 @@ def _dense(real):
 def dense_step(weight: np.ndarray, bias: np.ndarray) -> StepLayer:
     n_in, n_out = weight.shape
     return StepLayer(_dense(real_of(weight.dtype)), (weight, bias, n_in, n_out), (), n_out, 0)
-
-
-@jitable
-def feed(total, fed, x, b, units):
-    """The currents of sample b: what the layer before feeds, and zeros."""
-    n_fed = len(fed)
-    for i in range(len(total)):
-        for n in range(units):
-            total[i][n] = 0
-    for i in range(n_fed):
-        for n in range(units):
-            total[fed[i]][n] = x[(b * U(n_fed) + U(i)) * units + n]
-
-
-@jitable
-def add_recurrence(total, gates, weight, bias, biased, units, recurring, first):
-    """The currents += bias, and what recurred, recurring[first :], times the weights (N, G, N) or (N, N)."""
-    n_gates = len(gates)
-    for g in range(n_gates):
-        current = total[gates[g]]
-        if biased:
-            for n in range(units):
-                current[n] += bias[U(g) * units + n]
-        if n_gates == 1:
-            add_values(current, U(0), weight, units, units, recurring, first)
-        else:
-            add_strided(current, weight, U(g) * units, units * U(n_gates), units, recurring, first)
-
-
-@jitable
-def add_strided(y, weight, first, stride, units, values, v):
-    """y[0 : units] += values[v + k] * weight[first + k * stride :] for k = 0, 1, ... units - 1.
-
-    In this order; zeros are skipped.
-    """
-    for k in range(units):
-        value = values[v + k]
-        if value != 0:
-            w = first + k * stride
-            for n in range(units):
-                y[n] += value * weight[w + n]
-
-
-@jitable
-def move_on(handing, before, first, share, lags, units):
-    """What is on its way, a step later, with the shares of what row 0 of `handing` hands out.
-
-    handing, before: (lags, units) from `first` on; share: (lags, units).
-    """
-    last = (lags - U(1)) * units
-    for n in range(units):
-        handing[first + last + n] = handing[first + n] * share[last + n]
-    for ago in range(U(1), lags):
-        row = last - ago * units            # row 0 is the last that is written
-        for n in range(units):
-            value = handing[first + n] * share[row + n]
-            handing[first + row + n] = before[first + row + units + n] + value
-
-
-@lru_cache(None)
-def _population(model, spike, slope, activation, constants, recur, late, output, real):
-    """fixed: n, recurrent weight or 0, its bias or 0, shares of what recurs late or 0, their number or 1,
-    constants of the surrogate, coefficients."""
-    prepare()
-    functions = model.step, spike, slope, activation.value, activation.slope
-    mark = fingerprint(*functions)
-    step, spike, slope, act, act_slope = map(jitable, functions)
-    Inputs, State, Params, Out = model.Inputs, model.State, model.Params, model.Out
-    fed, gates = tuple(map(Inputs._fields.index, model.feedforward)), model.gates
-    n_fields, output = len(State._fields), Out._fields.index(output)
-    recurs = recur is not None
-    # else what recurs is one more field of the state
-    in_state = recurs and model.carries(recur) and not late
-    last = State._fields.index(recur) if in_state else n_fields
-    handed = Out._fields.index(recur) if recurs else 0
-    beside_state = recurs and not in_state
-
-    def population(fixed, x, before, after, y, work, batch):
-        mark  # noqa: B018  part of the cache key
-        word = flush_tiny()
-        units = U(fixed[0])
-        f = Functions(spike, slope, scalars(constants, at(x, fixed[5])), act, act_slope)
-        p, total, size = pointed(Params, x, fixed, 6), spread(Inputs, work, units), batch * units
-        share, lags = at(x, fixed[3]), U(fixed[4])
-        x, y = shifted(x, U(0)), shifted(y, U(0))
-        state, new = spread(State, before, size), spread(State, after, size)
-        recurring, handing = shifted(before, last * size), shifted(after, n_fields * size)
-        for b in range(batch):
-            feed(total, fed, x, b, units)
-            on_way = b * lags * units
-            if recurs:
-                weight, bias = at(x, fixed[1]), at(x, fixed[2])
-                add_recurrence(total, gates, weight, bias, fixed[2] != 0, units, recurring, on_way)
-            for n in range(units):
-                o, s = step(gather(total, n), gather(state, b * units + n), gather(p, n), f)
-                scatter(new, b * units + n, s)
-                y[b * units + n] = o[output]
-                if beside_state:
-                    handing[on_way + n] = o[handed]
-            if late:
-                move_on(handing, recurring, on_way, share, lags, units)
-        restore(word)
-
-    return kernel_of(in_own_index(population, mark, (model.State, *functions)), real)
-
-
-def population_step(
-        dynamics: Dynamics, n: int, dtype: DTypeLike, coefficients: Any, recurrent: np.ndarray | None,
-        bias: np.ndarray | None, output: str, watched: tuple, late: Late | None = None) -> StepLayer | None:
-    """recurrent (n, G n), bias (G n,) or None.  None for a population with two products a step."""
-    model, surrogate = dynamics.model, dynamics.surrogate
-    if dynamics.in_two_stages:
-        return None
-    constants = np.array(surrogate.typed(dtype), dtype)
-    kernel = _population(model, surrogate.spike, surrogate.slope, dynamics.activation,
-                         type(surrogate.constants), dynamics.recur, late is not None, output, real_of(dtype))
-    weight, biases = 0 if recurrent is None else recurrent, 0 if bias is None else bias
-    shares, lags = (0, 1) if late is None else (late.share, len(late.share))
-    fixed = (n, weight, biases, shares, lags, constants, *coefficients)
-    beside_state = dynamics.recur is not None and (late is not None or not model.carries(dynamics.recur))
-    state = (n,) * len(model.State._fields) + (lags * n,) * beside_state
-    return StepLayer(kernel, fixed, state, n, n * len(model.Inputs._fields), watched)
 
 
 @lru_cache(None)

@@ -19,20 +19,21 @@ def lagged_forward(
     sums = np.zeros((steps + most, *coming.swapaxes(0, 1).shape[1:]), coming.dtype)
     sums[:most] = coming.swapaxes(0, 1)
     for t in range(steps):
-        for i in np.flatnonzero(values[t].any(0)):
-            samples = np.flatnonzero(values[t, :, i])
-            _add(sums[t:t + most + 1], lagged, i, samples, values[t, samples, i])
+        add_step(sums[t:t + most + 1], lagged, values[t])
     return sums[:steps] + lagged.bias, sums[after(coming, steps, lengths)]
 
 
-def _add(window, lagged, i, samples, values):
-    """What input i gives to the steps of a window, (most + 1, B, M)."""
-    if lagged.lag is None:
-        window[:, samples] += values[:, None] * lagged.weight[i][:, None]
-        return
+def add_step(window: np.ndarray, lagged: Lagged, values: np.ndarray) -> None:
+    """What the values (B, N) of a step give to a window (most + 1, B, M) of steps, input by input."""
     outputs = np.arange(window.shape[2])
-    for lag, weight in zip(lagged.lag[:, i], lagged.weight[:, i], strict=True):
-        window[lag, samples[:, None], outputs] += values[:, None] * weight
+    for i in np.flatnonzero(values.any(0)):
+        samples = np.flatnonzero(values[:, i])
+        given = values[samples, i]
+        if lagged.lag is None:
+            window[:, samples] += given[:, None] * lagged.weight[i][:, None]
+            continue
+        for lag, weight in zip(lagged.lag[:, i], lagged.weight[:, i], strict=True):
+            window[lag, samples[:, None], outputs] += given[:, None] * weight
 
 
 def lagged_backward(
@@ -42,23 +43,32 @@ def lagged_backward(
     """A product for each lag; see contract.py."""
     values = valid_values(x, lengths, dy.dtype)
     dsums = sums_gradient(dy, dcoming, lengths)
+    dx = None
+    if want_dx:
+        dx = np.zeros(x.shape, dy.dtype)
+        for k in range(lagged.most + 1):
+            dx += dsums[k:k + len(dy)] @ of_lag(lagged, k).T
+        dx *= valid_steps(len(dy), dy.shape[1], lengths)
+    return weight_gradient(lagged, values, dsums), dy.sum((0, 1)), before(dsums, lagged.most), dx
+
+
+def of_lag(lagged: Lagged, k: int) -> np.ndarray:
+    """The weights of lag k, (N, M)."""
+    if lagged.lag is None:
+        return lagged.weight[:, k]
+    return ((lagged.lag == k) * lagged.weight).sum(0)
+
+
+def weight_gradient(lagged: Lagged, values: np.ndarray, dsums: np.ndarray) -> np.ndarray:
+    """From what went in, (T, B, N), and from the gradient of what the steps t ... t + most got of step t."""
     dweight = np.zeros_like(lagged.weight)
-    dx = np.zeros(x.shape, dy.dtype) if want_dx else None
     for k in range(lagged.most + 1):
-        of_lag = dsums[k:k + len(dy)]           # what the steps gave to those k later
-        whole = np.tensordot(values, of_lag, ((0, 1), (0, 1)))
+        whole = np.tensordot(values, dsums[k:k + len(values)], ((0, 1), (0, 1)))
         if lagged.lag is None:
             dweight[:, k] = whole
-            weight = lagged.weight[:, k]
         else:
-            here = lagged.lag == k
-            dweight += here * whole
-            weight = (here * lagged.weight).sum(0)
-        if dx is not None:
-            dx += of_lag @ weight.T
-    if dx is not None:
-        dx *= valid_steps(len(dy), dy.shape[1], lengths)
-    return dweight, dy.sum((0, 1)), before(dsums, lagged.most), dx
+            dweight += (lagged.lag == k) * whole
+    return dweight
 
 
 # ---- what devices of the host share
@@ -90,4 +100,5 @@ def before(dsums: np.ndarray, most: int) -> np.ndarray:
     return np.ascontiguousarray(dsums[:most].swapaxes(0, 1))
 
 
-__all__ = ["after", "before", "lagged_backward", "lagged_forward", "sums_gradient", "valid_values"]
+__all__ = ["add_step", "after", "before", "lagged_backward", "lagged_forward", "of_lag", "sums_gradient",
+           "valid_values", "weight_gradient"]

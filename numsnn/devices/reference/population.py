@@ -38,7 +38,7 @@ def population_forward(
     for t in range(steps):
         on = active[t]
         if recurrent is not None:
-            _add_recurrence(dynamics, x, t, state, start.coefficients, f, recurrent, way.into(t))
+            _add_recurrence(dynamics, x, t, state, start.coefficients, f, recurrent, way)
         scatter(states, t, state)
         o, new = model.step(gather(x, t), state, start.coefficients, f)
         scatter(out, t, type(o)(*(np.where(on, a, 0) for a in o)))
@@ -54,21 +54,18 @@ def population_forward(
     return Run(want.of(out), events, state, way.last if way else None, tape)
 
 
-def _add_recurrence(dynamics, x, t, state, coefficients, f, recurrent, last):
+def _add_recurrence(dynamics, x, t, state, coefficients, f, recurrent, way):
     """The currents of a step += bias + what recurs times the weights; SECOND's comes after the others."""
     model = dynamics.model
     for g, name in enumerate(model.recurrent):
+        current = getattr(x, name)[t]
+        current += 0 if recurrent.bias is None else recurrent.bias[g]
         if name != model.second:
-            _recur(getattr(x, name)[t], recurrent, g, last)
+            way.into(t, g, current)
     if model.second:
         middle = model.between(gather(x, t), state, coefficients, f)
-        _recur(getattr(x, model.second)[t], recurrent, model.recurrent.index(model.second), middle)
-
-
-def _recur(current, recurrent, g, values):
-    """current += bias + values V, of one of the currents that the recurrence feeds."""
-    current += 0 if recurrent.bias is None else recurrent.bias[g]
-    add_rows(current, recurrent.weight[g], values)
+        second = model.recurrent.index(model.second)
+        add_rows(getattr(x, model.second)[t], recurrent.weight[second], middle)
 
 
 def _where(on, a, b):
@@ -103,12 +100,16 @@ def population_backward(
             if total is not None:
                 total += np.where(on, d, 0).sum(0)
         if recurrent is not None:
-            taken = _taken(model, tape, t, on, inputs, state, f)
-            currents = [getattr(dx, name)[t] for name in model.recurrent]
-            _add_weight_gradients(dweight, dbias, taken, currents)
-            way.into(t, on, _returned(model, recurrent, currents))
-    dlast, dshare = (way.dlast, way.share) if way else (None, None)
-    return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias, dshare)
+            currents = {name: getattr(dx, name)[t] for name in model.recurrent}
+            for total, d in zip(dbias or (), currents.values(), strict=False):
+                total += d.sum(0)
+            if not recurrent.by_synapse:
+                taken = _taken(model, tape, t, on, inputs, state, f)
+                for total, values, d in zip(dweight or (), taken, currents.values(), strict=True):
+                    total += values.T @ d
+            way.into(t, on, [None if name == model.second else d for name, d in currents.items()])
+    dlast, dlate = (way.dlast, way.dlate) if way else (None, None)
+    return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias, dlate)
 
 
 def _through_second(model, recurrent, inputs, state, coefficients, f, dstep):
@@ -135,20 +136,6 @@ def _taken(model, tape, t, on, inputs, state, f):
         between = model.between(inputs, state, tape.start.coefficients, f)
         taken[model.second] = np.where(on, between, 0)
     return taken.values()
-
-
-def _add_weight_gradients(dweight, dbias, taken, currents):
-    """What a step adds, from what each current took and from the gradient of each current."""
-    for g, (values, d) in enumerate(zip(taken, currents, strict=True)):
-        dweight[g][...] += values.T @ d
-        if dbias is not None:
-            dbias[g][...] += d.sum(0)
-
-
-def _returned(model, recurrent, currents):
-    """What the currents of a step give back to what recurred."""
-    fed = zip(model.recurrent, currents, recurrent.weight, strict=True)
-    return sum(d @ weight.T for name, d, weight in fed if name != model.second)
 
 
 def _functions(dynamics, dtype):
