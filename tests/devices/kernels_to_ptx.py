@@ -13,6 +13,7 @@ from numba import cuda, types
 GPU = (8, 0)        # its compute capability
 numba.cuda.dispatcher.get_current_device = lambda: python.SimpleNamespace(compute_capability=GPU)
 from numsnn import optim, surrogate
+from numsnn.devices.contract import Dynamics, Lagged, Late
 from numsnn.devices.cuda import (
     alone as cuda_alone,
     conv as cuda_conv,
@@ -21,6 +22,7 @@ from numsnn.devices.cuda import (
     dense as cuda_dense,
     gated as cuda_gated,
     lagged as cuda_lagged,
+    late as cuda_late,
     layer_norm as cuda_layer_norm,
     norm as cuda_norm,
     over_time as cuda_over_time,
@@ -96,12 +98,38 @@ def check_recurrent(model, recur):
           sizes, x, neuron, kept, state, x, p, weights, ints)
 
 
+def check_late(model, recur):
+    """What comes late, of neurons and of synapses."""
+    x, p, state = (each(cls, many) for cls in (model.Inputs, model.Params, model.State))
+    neuron, out = named(cuda_population.Neuron, p, k), some(model.Out, {model.output})
+    incoming = named(cuda_population.Incoming, out, some(model.Out, {recur}))
+    incoming = named(cuda_population.Kept, state, incoming)
+    fed, biases = some(model.Inputs, model.recurrent), some(model.Inputs, model.recurrent)
+    neurons = named(cuda_late.Way, named(cuda_late.Shares, many, ints, ints), many, index)
+    synapses = named(cuda_late.Way, fed, fed, index)
+    ones = np.ones((2, 3), np.float32)
+    for late, way in ((Late.of(ones, True), neurons), (Lagged(ones, None, None, 1), synapses)):
+        dynamics = Dynamics(model, s, recur, ACTIVATIONS["tanh"], True)
+        forward, backward = cuda_late.late_kernels(dynamics, 100, late, "float32")
+        weights = named(cuda_gated.Weights, fed if way is neurons else some(model.Inputs, ()), biases,
+                        some(model.Inputs, ()), absent)
+        shares = named(cuda_late.OfShares, *((many, many) if way is neurons else (absent, absent)))
+        check(model.name + " late forward", forward,
+              sizes, x, neuron, state, named(cuda_population.Kept, state, out), way, weights, ints)
+        check(model.name + " late backward", backward,
+              sizes, x, neuron, incoming, state, x, p, way, shares, weights, ints)
+
+
 for model in NEURONS.values():
     check_alone(model)
+    if model.name in ("LIF", "ALIF", "LSTM"):
+        check_late(model, model.recurs)
     for recur in sorted({model.recurs, *({"spike"} if model.spiking else ())}):
         check_recurrent(model, recur)
 check("columns", cuda_gated._columns(), many, index, index, many, index, index, index, index)
-check("turned", cuda_gated._turned(), many, index, many, index)
+check("turned", cuda_gated._turned(), many, index, index, many, index)
+check("begin", cuda_late._begin(), many, index, ints, index, index, index, index, many, index)
+check("end", cuda_late._end(), many, index, ints, index, index, index, index, many, index)
 square, flat = cuda_product.Cut(16, 16, 16), cuda_product.Cut(4, 64, 16)
 for tiles, turned in ((square, (False, True)), (flat, (True, False))):
     kernel = cuda_product.product_kernel(tiles, "float32", turned, True)

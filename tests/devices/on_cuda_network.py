@@ -150,6 +150,35 @@ def test_delays_of_synapses(sigma):
     assert np.array_equal(after["dense0"].current, state["dense0"].current)
 
 
+@pytest.mark.parametrize("axonal", [True, False])
+@pytest.mark.parametrize("sigma", [2.5, 0])
+def test_delays_in_a_recurrence(sigma, axonal):
+    """Spikes and four currents, padded; in one go and in two; the same bytes again."""
+    def made(device):
+        first, second = (ns.Delays(most, axonal=axonal, shape="triangle", sigma=sigma) for most in (3, 2))
+        return ns.Network(ns.Dense(5, 40, weight=("normal", 0, 1)),
+                          ns.LIF(40, v_threshold=0.3, recurrent=first, learn="tau_mem"), ns.Dense(40, 12),
+                          ns.LSTM(3, recurrent=second), ns.OverTime("mean"), device=device, seed=5)
+
+    labels, lengths = np.array([0, 2, 1]), np.array([5, 2, 4])
+    wanted = agreed(made, ns.Spikes.from_dense(X), labels, lengths=lengths)
+    assert np.any(wanted.grads["lif0.recurrent"])
+    assert all(np.any(wanted.grads[f"{name}.delay"]) == (sigma > 0) for name in ("lif0", "lstm0"))
+    host, there, x = made("reference"), made("cuda"), np.random.default_rng(3).random(X.shape, np.float32)
+    whole, state = there.run(x)
+    assert close(whole, host.run(x)[0], 100)
+    parts, after = there.run(x[2:], there.run(x[:2])[1])
+    assert np.array_equal(parts, whole)
+    assert all(np.array_equal(a, b) for a, b in zip(after["lif0"], state["lif0"], strict=True))
+    one, other = (there.loss_and_gradients(ns.loss.CrossEntropy(), x, labels).grads for _ in range(2))
+    assert all(np.asarray(g).tobytes() == np.asarray(other[name]).tobytes() for name, g in one.items())
+    for net in (host, there):
+        ns.optim.Adam(0.1).update(net.params, wanted.grads)
+        net.round_delays()
+    assert np.array_equal(np.asarray(there.params["lif0.delay"]), host.params["lif0.delay"])
+    assert close(there.run(x)[0], host.run(x)[0], 100)
+
+
 def test_tokens():
     def made(device):
         return ns.Network(ns.Embedding(5, 6, weight=("normal", 0, 1)), ns.LIAF(6, recurrent=True),

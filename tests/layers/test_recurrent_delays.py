@@ -386,9 +386,3 @@ def test_warned_of():
 def test_refused(make, said):
     with pytest.raises((ValueError, TypeError, ns.ExportError), match=said):
         make()
-
-
-def test_a_gpu_refuses_it_by_name():
-    cuda = pytest.importorskip("numsnn.devices.cuda.population", reason="numba-cuda is not installed")
-    layer = network().layers["late"]
-    assert "after more than one step" in cuda.refusal(layer.dynamics(), N, np.float32)

@@ -140,17 +140,17 @@ def sum_products(nothing, weights, values, first, units, n):
 @lru_cache(None)
 def _turned():
     @cuda.jit
-    def turn(a, n, out, size):
+    def turn(a, rows, columns, out, size):
         i = cuda.grid(1)
         if i < size:
-            out[i] = a[i % n * n + i // n]
+            out[i] = a[i % rows * columns + i // rows]
     return turn
 
 
 def turned(a: Array) -> Array:
-    """The transpose of a matrix (N, N)."""
-    out = Array(a.shape, a.dtype)
-    start(_turned(), a.size, a, len(a), out, a.size)
+    """The transpose of a matrix."""
+    out = Array(a.shape[::-1], a.dtype)
+    start(_turned(), a.size, a, *a.shape, out, a.size)
     return out
 
 
@@ -203,6 +203,6 @@ def _firsts(widths):
 
 
 __all__ = [
-    "U", "Weights", "add_times", "add_values", "beside", "by_name", "captured", "fed", "parted", "parts_of",
-    "sum_products", "total", "turned",
+    "U", "Weights", "add_products", "add_times", "add_values", "beside", "by_name", "captured", "fed",
+    "parted", "parts_of", "sum_products", "total", "turned",
 ]

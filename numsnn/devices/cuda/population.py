@@ -13,12 +13,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..contract import Dynamics, Gradients, PopulationGradients, Recurrent, Run, Start, Tape, Want
+from ..contract import (
+    Dynamics,
+    Gradients,
+    Late,
+    PopulationGradients,
+    Recurrent,
+    Run,
+    Start,
+    Tape,
+    Want,
+)
 from . import array as cuda_array
 from .alone import alone_kernels
 from .array import Array, Values, launch, put, put_all, zeros
 from .dense import outer, sum_rows
 from .gated import Weights, by_name, fed, turned
+from .late import OfShares, begun, ended, late_gradient, late_kernels, way_of
 from .product import product
 from .recurrent import recurrent_kernels
 from .spikes import DeviceSpikes, packed, words
@@ -57,8 +68,6 @@ def refusal(dynamics: Dynamics, units: int, dtype: DTypeLike) -> str:
     """Why there are no kernels for a population; "" where there are."""
     if dynamics.recur is None:
         return ""
-    if dynamics.late:
-        return "there are no kernels for what recurs after more than one step"
     n_currents = len(dynamics.model.recurrent)
     numbers = max(n_currents, 2) if dynamics.in_two_stages else 2 * n_currents
     most = SHARED // (numbers * np.dtype(dtype).itemsize)
@@ -131,7 +140,7 @@ def population_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Recu
     x = x._make(map(put, x))
     shape, dtype = x[0].shape, x[0].dtype
     steps, batch, units = shape
-    as_bits = dynamics.recurs_as_events and not dynamics.in_two_stages
+    as_bits = dynamics.recurs_as_events and not dynamics.in_two_stages and not dynamics.late
     bits_wanted = want.events and (as_bits or not recur) or as_bits and want.tape
     out = _new(model.Out, shape, dtype, _fields_to_write(dynamics, want, as_bits, bits_wanted))
     states = _new(model.State, shape, dtype, None if want.tape else ())
@@ -141,7 +150,10 @@ def population_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Recu
     sizes, kept = Sizes(steps, batch, units), Kept(states, out)
     neuron = Neuron(params, dynamics.surrogate.typed(dtype))
     last: Any = None
-    if recurrent is not None:
+    arrived = None
+    if recurrent is not None and recurrent.late is not None:
+        last, arrived = _late_forward(dynamics, sizes, (x, neuron, state, kept), start, recurrent, lengths)
+    elif recurrent is not None:
         first: Any = put(start.last)
         start = start._replace(last=first)
         last = first.copy()
@@ -160,9 +172,24 @@ def population_forward(dynamics: Dynamics, x: Any, start: Start, recurrent: Recu
     elif want.events:
         events = packed(out.spike)
     values: Any = getattr(out, recur) if recur and not as_bits else None
-    tape = Tape(x, states, start._replace(coefficients=params), events, values) if want.tape else None
+    start = start._replace(coefficients=params)
+    tape = Tape(x, states, start, events, values, arrived) if want.tape else None
     given = out._make(a if name in want.fields else None for name, a in zip(out._fields, out, strict=True))
     return Run(given, events if want.events else None, state, last, tape)
+
+
+def _late_forward(dynamics, sizes, arrays, start, recurrent, lengths):
+    """(what is on its way after the last step, what came into each step or None).  arrays: of the kernels."""
+    late, (steps, batch, units) = recurrent.late, sizes
+    first: Any = put(start.last)
+    coming = begun(first, zeros((batch,), np.int32), steps, units)
+    way = way_of(dynamics.model, late, coming)
+    weights = _weights(dynamics.model, map(put, recurrent.weight), map(put, recurrent.bias or ()))
+    if batch:
+        kernel, _ = late_kernels(dynamics, units, late, first.dtype.name)
+        launch(kernel, batch, threads_of(units), sizes, *arrays, way, weights, lengths)
+    arrived = coming.reshape(*coming.shape[1:])[:steps] if isinstance(late, Late) else None
+    return ended(coming, lengths, way.lags), arrived
 
 
 def population_backward(dynamics: Dynamics, tape: Tape, recurrent: Recurrent | None, gradients: Gradients,
@@ -182,27 +209,50 @@ def population_backward(dynamics: Dynamics, tape: Tape, recurrent: Recurrent | N
     neuron = Neuron(tape.start.coefficients, dynamics.surrogate.typed(dtype))
     lengths = lengths_of(steps, batch, tape.start.lengths)
     dlast: Any = None
-    dweight = dbias = None
-    if recurrent is not None:
+    dweight = dbias = dlate = None
+    between = Array(shape, dtype) if dynamics.in_two_stages else ()
+    biases = tuple(zeros((batch, units), dtype) for _ in (recurrent and recurrent.bias) or ())
+    if recurrent is not None and recurrent.late is not None:
+        dlast, dlate = _late_backward(dynamics, tape, recurrent, (sizes, neuron, dout, lengths),
+                                      (put(gradients.last), dstate, dx, sums, biases))
+    elif recurrent is not None:
         back: Any = put(gradients.last)
         dlast = back.copy()
-        biases = tuple(zeros((batch, units), dtype) for _ in recurrent.bias or ())
         incoming = Incoming(dout, by_name(model.Out, {dynamics.recur: dlast}))
-        between = Array(shape, dtype) if dynamics.in_two_stages else ()
         weights = _weights(model, (turned(put(w)) for w in recurrent.weight), biases, between)
         if batch:
             _, kernel = _kernels(dynamics, units, dtype)
             launch(kernel, batch, threads_of(units), sizes, tape.current, neuron, Kept(tape.states, incoming),
                    dstate, dx, sums, weights, lengths)
-        dweight = _weight_gradients(model, tape, dx, between)
-        dbias = tuple(map(sum_rows, biases)) or None
     elif batch:
         _, kernel = _alone_kernels(dynamics, _block_alone(units), False)
         kept = Kept(tape.states, dout)
         cuda_array.start(kernel, batch * units, sizes, tape.current, neuron, kept, dstate, dx, sums, lengths)
+    if recurrent is not None:
+        dweight = _weight_gradients(model, tape, recurrent, dx, between)
+        dbias = tuple(map(sum_rows, biases)) or None
     rows = np.asarray(sum_rows(totals)) if learned else ()
     dparams = by_name(model.Params, dict(zip(learned, rows, strict=True)))
-    return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
+    return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias, dlate)
+
+
+def _late_backward(dynamics, tape, recurrent, given, wanted):
+    """(the gradient of what was on its way before the first step, of the shares or weights of all lags)."""
+    (sizes, neuron, dout, lengths), (last, dstate, dx, sums, biases) = given, wanted
+    model, late, (steps, batch, units) = dynamics.model, recurrent.late, sizes
+    shares = isinstance(late, Late) and late.learned
+    dshare = zeros((len(late.share), batch, units), last.dtype) if shares else None
+    coming = begun(last, lengths, steps, units)
+    way = way_of(model, late, coming, backward=True)
+    weights = _weights(model, (turned(put(w)) for w in recurrent.weight), biases)
+    back = by_name(model.Out, {dynamics.recur: Array((batch, units), last.dtype)})
+    of_shares = OfShares(tape.values if shares else None, dshare)
+    if batch:
+        _, kernel = late_kernels(dynamics, units, late, last.dtype.name)
+        launch(kernel, batch, threads_of(units), sizes, tape.current, neuron,
+               Kept(tape.states, Incoming(dout, back)), dstate, dx, sums, way, of_shares, weights, lengths)
+    before = ended(coming, zeros((batch,), np.int32), way.lags)
+    return before, late_gradient(late, tape.values, coming, dshare, lengths)
 
 
 def _in_order(cls, names):
@@ -210,8 +260,13 @@ def _in_order(cls, names):
     return [name for name in cls._fields if name in names]
 
 
-def _weight_gradients(model, tape, dx, between):
+def _weight_gradients(model, tape, recurrent, dx, between):
     """Of the matrix of each current that the recurrence feeds."""
+    if recurrent.late is not None:
+        if tape.arrived is None:        # there is none but those of all lags
+            return ()
+        each = [getattr(dx, name).reshape(-1, dx[0].shape[2]) for name in model.recurrent]
+        return tuple(product(tape.arrived.reshape(*d.shape), d, a_turned=True) for d in each)
     gradients = []
     for name in model.recurrent:
         own = getattr(dx, name)
