@@ -43,7 +43,7 @@ SHAPES = {
 @dataclass(frozen=True)
 class Delays:
     """Delays that are learned: of synapses, `ns.Dense(n_in, n_out, delays=ns.Delays(max=25))`, or of what
-    comes back to a population, `ns.LIF(n, recurrent=ns.Delays(max=25, axonal=True))`.
+    comes back to a population, `ns.LIF(n, recurrent=ns.Delays(max=25))`.
 
     A delay is a position d within [0, max], a real number.  It is spread over the lags k = 0 ... max, so that
     the loss changes with it:
@@ -56,8 +56,8 @@ class Delays:
     With e' = de/dd the gradient is dK(k)/dd = (e'(k) - K(k) sum_m e'(m)) / sum_m e(m).
 
     max: the longest delay, in steps; each position lies within [0, max].
-    axonal: one delay for all synapses of a neuron, that of its axon, where it comes back to its population;
-    False: one for each synapse.
+    axonal: one delay for all synapses of a neuron, that of its axon, in a recurrence; False: one for each
+    synapse.
     kernels: delays, each with a weight of its own, of every pair of an input and an output.
     shape: how a position is spread over the steps around it, "gaussian" or "triangle".
     sigma: its width in steps at first, the standard deviation of the Gaussian (0.1 or more) or half the base

@@ -210,8 +210,14 @@ def _delay_back(layer, params, times):
     """Real delays; of those that are one for all the first."""
     if layer.max is None:
         return {}
+    found = steps_back(layer, params, times)
+    return {"delay": found["delay"][:1]} if layer.per == "layer" else found
+
+
+def steps_back(layer: Any, params: Params, times: Times) -> Arrays:
+    """The delays of n features, in steps."""
     steps = np.ravel(params["delay"]) / (times.dt * times.unit)
-    return {"delay": steps[:1 if layer.per == "layer" else layer.n].astype(layer.dtype)}
+    return {"delay": steps[:layer.n].astype(layer.dtype)}
 
 
 def flatten(shape: Shape) -> Node:

@@ -9,6 +9,7 @@ stand as JSON in the metadata `numsnn` of the graph and its nodes, which own.py 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -164,8 +165,10 @@ class _Writer:
             output = layer.model.output
             if layer.output != output or layer.recur not in (None, output):
                 return f"NIR's {kind} hands out, and feeds back, {output} only"
-            if layer.delays:
-                return "delays in its recurrence have no place in NIR, where ns.Previous and ns.Delay have"
+            if layer.by_synapse:
+                return "NIR has delays of neurons, axonal=True, but not of synapses"
+            if layer.delays and layer.sigma:
+                return "delays that are spread over steps have no place in NIR; net.round_delays() ends that"
             return ""
         known = kind in TERMS or kind in ("Add", "Flatten", "Previous", "Reshape")
         return "" if known or self._is_passing(name) else "NIR has no such node"
@@ -219,7 +222,12 @@ class _Writer:
         if recurs:
             back = f"{name}.w_rec"
             self._add_node(back, terms.recurrent(layer), after, of=name)
-            self.edges += [(name, back), (back, name)]
+            around = [name, back, name]
+            if layer.delays:
+                late = f"{name}.delay"
+                self._add_node(late, terms.delay(layer.params["delay"], self.times), after, of=name)
+                around.insert(1, late)
+            self.edges += pairwise(around)
 
     def _sum(self, name, layer):
         """The edges of all sources; a node where a Previous needs one."""
@@ -369,6 +377,8 @@ def read_back(layer: Layer, name: str, nodes: dict[str, Any], times: Times) -> t
     found = term.back(layer, node.params, times)
     if isinstance(layer, Population) and layer.recur:
         found |= terms.recurrent_back(layer, nodes[f"{name}.w_rec"].params)
+        if layer.delays:
+            found |= terms.steps_back(layer, nodes[f"{name}.delay"].params, times)
     return found
 
 

@@ -378,7 +378,7 @@ def test_warned_of():
     (lambda: ns.MembraneNorm(ns.LIAF(4, recurrent=late()), ns.LayerNorm()), "must not be recurrent"),
     (lambda: ns.rules.EProp(network()), "it has delays in its recurrence, for which there are no traces"),
     (lambda: ns.export_c(network(), "never"), "late: delays that are not whole steps cannot be"),
-    (lambda: ns.nir.write(network(), "never.nir"), "delays in its recurrence have no place in NIR"),
+    (lambda: ns.nir.write(network(), "never.nir"), "delays that are spread over steps have no place"),
     (lambda: network().run(data(), {"dense0": None, "late": network().initial_state(5)["late"]._replace(
         coming=np.zeros((5, N)))}), r"coming must have shape \(5, 4, 6\); got shape \(5, 6\)"),
     (lambda: network().layers["late"].fixed.__setitem__("sigma", [0.5]), "must be a number of steps from 1"),

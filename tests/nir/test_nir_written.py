@@ -24,6 +24,9 @@ EACH_LAYER = {
     "LIF, no reset": lambda: [ns.LIF(4, reset="none", init_state="uniform")],
     "LIF, recurrent": lambda: [ns.LIF(4, recurrent=True)],
     "LIF, recurrent without bias": lambda: [ns.LIF(4, recurrent=True, recurrent_bias_init=False)],
+    "LIF, recurrent with delays": lambda: [
+        ns.LIF(4, v_threshold=0.3, recurrent=ns.Delays(5, axonal=True, sigma=0, position=("uniform", 0, 3))),
+        ns.LIF(4, recurrent=ns.Delays(2, axonal=True, sigma=0), recurrent_bias_init=False)],
     "LI": lambda: [ns.LI(4, tau_mem=7, input_scale="1", v_leak=0.2)],
     "LI, recurrent": lambda: [ns.LI(4, recurrent=True)],
     "IF": lambda: [ns.IF(4, r=0.3, v_reset=0.2, reset="hard")],
@@ -180,6 +183,22 @@ def test_others_read_the_same_network(tmp_path):
     close(net, other)
 
 
+def test_others_read_delays_in_a_recurrence(tmp_path):
+    """As a cycle of layers, one of which is a Delay, with the same answers."""
+    net = network(4, [ns.Dense(4, 6, weight=("normal", 0, 1)),
+                      ns.LIF(6, v_threshold=0.3, recurrent=ns.Delays(4, axonal=True)), ns.LI(6)])
+    with pytest.raises(nir.NirError, match="delays that are spread over steps .*round_delays"):
+        nir.write(net, tmp_path / "net.nir")
+    net.round_delays()
+    assert len(set(net.params["lif0.delay"])) > 2
+    nir.write(net, tmp_path / "net.nir", unit=1e-3)
+    other = nir.read(tmp_path / "net.nir", dt=1e-3, integrator="exponential", reset="soft",
+                     device="reference")
+    assert {"Previous", "Delay", "Add"} < {type(layer).__name__ for layer in other.layers.values()}
+    assert len(np.unique(answers(net))) > 10
+    close(net, other)
+
+
 # ---- files that were changed since
 
 
@@ -240,6 +259,7 @@ REFUSED = {
     "norm0, BatchNorm.*nothing else takes": lambda: [
         ns.Dense(4, 4), ns.BatchNorm(), ns.Add("norm0", "dense0")],
     "lif0.*hands out, and feeds back, spike only": lambda: [ns.LIF(4, output="v")],
+    "lif0.*delays of neurons, axonal=True": lambda: [ns.LIF(4, recurrent=ns.Delays(2))],
     "activation0.*no such function": lambda: [ns.Activation("relu")],
     "5 layers.*reverse0.*reverse1.*concatenate0": lambda: [
         ns.Bidirectional(lambda: ns.ALIF(4, recurrent=False))],
