@@ -105,19 +105,18 @@ def check_late(model, recur):
     incoming = named(cuda_population.Incoming, out, some(model.Out, {recur}))
     incoming = named(cuda_population.Kept, state, incoming)
     fed, biases = some(model.Inputs, model.recurrent), some(model.Inputs, model.recurrent)
-    neurons = named(cuda_late.Way, named(cuda_late.Shares, many, ints, ints), many, index)
-    synapses = named(cuda_late.Way, fed, fed, index)
+    neurons = named(cuda_late.Way, named(cuda_late.Shares, many, ints, ints), many, index, many, many)
+    synapses = named(cuda_late.Way, fed, fed, index, absent, absent)
     ones = np.ones((2, 3), np.float32)
     for late, way in ((Late.of(ones, True), neurons), (Lagged(ones, None, None, 1), synapses)):
         dynamics = Dynamics(model, s, recur, ACTIVATIONS["tanh"], True)
         forward, backward = cuda_late.late_kernels(dynamics, 100, late, "float32")
         weights = named(cuda_gated.Weights, fed if way is neurons else some(model.Inputs, ()), biases,
                         some(model.Inputs, ()), absent)
-        shares = named(cuda_late.OfShares, *((many, many) if way is neurons else (absent, absent)))
         check(model.name + " late forward", forward,
               sizes, x, neuron, state, named(cuda_population.Kept, state, out), way, weights, ints)
         check(model.name + " late backward", backward,
-              sizes, x, neuron, incoming, state, x, p, way, shares, weights, ints)
+              sizes, x, neuron, incoming, state, x, p, way, weights, ints)
 
 
 for model in NEURONS.values():

@@ -16,9 +16,6 @@ from .lagged import add_step_to_all, add_step_to_one
 from .rows import U, add_values
 from .step import StepLayer, kernel_of, pointed, real_of, scalars, spread
 
-# what spreads over its lags what a step handed out, where delays are of synapses
-SPREAD_BY = {"synapses": add_step_to_all, "whole synapses": add_step_to_one}
-
 
 @jitable
 def feed(total, fed, x, b, units):
@@ -62,24 +59,8 @@ def add_strided(y, weight, first, stride, units, values, v):
 
 
 @jitable
-def move_on(handing, before, first, share, lags, units):
-    """What is on its way, a step later, with the shares of what row 0 of `handing` hands out.
-
-    handing, before: (lags, units) from `first` on; share: (lags, units).
-    """
-    last, nothing = (lags - U(1)) * units, share[0] - share[0]
-    for n in range(units):
-        handing[first + last + n] = nothing + handing[first + n] * share[last + n]      # never -0
-    for ago in range(U(1), lags):
-        row = last - ago * units            # row 0 is the last that is written
-        for n in range(units):
-            value = handing[first + n] * share[row + n]
-            handing[first + row + n] = before[first + row + units + n] + value
-
-
-@jitable
-def add_coming(total, gates, bias, biased, units, coming, first):
-    """The currents += bias, and those, (G, N), that come into this step."""
+def add_coming(total, gates, weight, bias, biased, units, coming, first):
+    """The currents += bias, and those, (G, N), that come into this step; they hold the weights already."""
     for g in range(len(gates)):
         current = total[gates[g]]
         for n in range(units):
@@ -88,37 +69,76 @@ def add_coming(total, gates, bias, biased, units, coming, first):
             current[n] += coming[first + U(g) * units + n]
 
 
+# ---- what goes on to the next step: (coming, before, first, handed, way); way: (weight, address of shares or
+# lags, number of lags, units, what comes into each step)
+
+
 @jitable
-def shift_on(coming, before, first, lags, width):
-    """The currents on their way, (lags, width) from `first` on, a step later."""
-    rest = (lags - U(1)) * width
+def hand_on(coming, before, first, handed, way):
+    """What was handed out, as it is."""
+    for n in range(way[3]):
+        coming[first + n] = handed[n]
+
+
+@jitable
+def by_neurons(coming, before, first, handed, way):
+    """What is on its way, (lags, units), a step later, with the shares of what was handed out."""
+    share, lags, units = at(handed, way[1]), way[2], way[3]
+    last, nothing = (lags - U(1)) * units, share[0] - share[0]
+    for n in range(units):
+        coming[first + last + n] = nothing + handed[n] * share[last + n]        # never -0
+    for row in range(U(0), last, units):
+        for n in range(units):
+            coming[first + row + n] = before[first + row + units + n] + handed[n] * share[row + n]
+
+
+@jitable
+def shift_on(coming, before, first, way):
+    """The currents on their way, (lags, width), a step later."""
+    width = way[4]
+    rest = (way[2] - U(1)) * width
     for n in range(rest):
         coming[first + n] = before[first + width + n]
     for n in range(width):
         coming[first + rest + n] = 0
 
 
+@jitable
+def by_synapses(coming, before, first, handed, way):
+    """The same with what was handed out, through the weights of all lags."""
+    shift_on(coming, before, first, way)
+    sizes = (U(0), U(0), way[3], way[4], way[2] - U(1), U(1))
+    add_step_to_all(shifted(coming, first), way[0], way[1], handed, U(0), sizes)
+
+
+@jitable
+def by_whole_synapses(coming, before, first, handed, way):
+    """The same through one lag of each synapse."""
+    shift_on(coming, before, first, way)
+    sizes = (U(0), U(0), way[3], way[4], way[2] - U(1), U(1))
+    add_step_to_one(shifted(coming, first), way[0], way[1], handed, U(0), sizes)
+
+
 @lru_cache(None)
-def _population(model, spike, slope, activation, constants, recur, late, output, real):
+def _population(model, spike, slope, activation, constants, recur, go_on, output, real):
     """fixed: n, recurrent weight or 0, its bias or 0, shares of what recurs late, lags of synapses, or 0, the
     number of lags or 1, constants of the surrogate, coefficients.
 
-    late: "", "neurons", or one of SPREAD_BY.
+    go_on: what is done with what recurs after a step; None: it is a field of the state.
     """
     prepare()
     functions = model.step, spike, slope, activation.value, activation.slope
-    mark = fingerprint(*functions)
+    by_synapse = go_on in (by_synapses, by_whole_synapses)
+    arrive, beside_state = add_coming if by_synapse else add_recurrence, go_on is not None
+    go_on = go_on or hand_on
+    mark = fingerprint(*functions, arrive, go_on)
     step, spike, slope, act, act_slope = map(jitable, functions)
     Inputs, State, Params, Out = model.Inputs, model.State, model.Params, model.Out
     fed, gates = tuple(map(Inputs._fields.index, model.feedforward)), model.gates
     n_fields, output = len(State._fields), Out._fields.index(output)
     recurs = recur is not None
-    # else what recurs is one more field of the state
-    in_state = recurs and model.carries(recur) and not late
-    last = State._fields.index(recur) if in_state else n_fields
-    handed = Out._fields.index(recur) if recurs else 0
-    beside_state, by_neuron, by_synapse = recurs and not in_state, late == "neurons", late in SPREAD_BY
-    spread_on = SPREAD_BY.get(late, add_step_to_all)
+    last = n_fields if beside_state or not recurs else State._fields.index(recur)
+    recurring_field, n_fed = Out._fields.index(recur) if recurs else 0, len(gates) if by_synapse else 1
 
     def population(fixed, x, before, after, y, work, batch):
         mark  # noqa: B018  part of the cache key
@@ -126,33 +146,25 @@ def _population(model, spike, slope, activation, constants, recur, late, output,
         units = U(fixed[0])
         f = Functions(spike, slope, scalars(constants, at(x, fixed[5])), act, act_slope)
         p, total, size = pointed(Params, x, fixed, 6), spread(Inputs, work, units), batch * units
-        share, lags = at(x, fixed[3]), U(fixed[4])
+        weight, bias, width = at(x, fixed[1]), at(x, fixed[2]), units * U(n_fed)
+        way = (weight, fixed[3], U(fixed[4]), units, width)
         x, y = shifted(x, U(0)), shifted(y, U(0))
         state, new = spread(State, before, size), spread(State, after, size)
-        recurring, handing = shifted(before, last * size), shifted(after, n_fields * size)
-        handed_out, width = shifted(work, U(len(total)) * units), units * U(len(gates) if by_synapse else 1)
+        recurring, coming = shifted(before, last * size), shifted(after, n_fields * size)
+        handed = shifted(work, U(len(total)) * units)
         for b in range(batch):
             feed(total, fed, x, b, units)
-            on_way = b * lags * width
-            weight, bias = at(x, fixed[1]), at(x, fixed[2])
-            if by_synapse:
-                add_coming(total, gates, bias, fixed[2] != 0, units, recurring, on_way)
-            elif recurs:
-                add_recurrence(total, gates, weight, bias, fixed[2] != 0, units, recurring, on_way)
+            first = b * way[2] * width
+            if recurs:
+                arrive(total, gates, weight, bias, fixed[2] != 0, units, recurring, first)
             for n in range(units):
                 o, s = step(gather(total, n), gather(state, b * units + n), gather(p, n), f)
                 scatter(new, b * units + n, s)
                 y[b * units + n] = o[output]
-                if by_synapse:
-                    handed_out[n] = o[handed]
-                elif beside_state:
-                    handing[on_way + n] = o[handed]
-            if by_synapse:
-                shift_on(handing, recurring, on_way, lags, width)
-                sizes = (U(0), U(0), units, width, lags - U(1), U(1))
-                spread_on(shifted(handing, on_way), weight, fixed[3], handed_out, U(0), sizes)
-            elif by_neuron:
-                move_on(handing, recurring, on_way, share, lags, units)
+                if beside_state:
+                    handed[n] = o[recurring_field]
+            if beside_state:
+                go_on(coming, recurring, first, handed, way)
         restore(word)
 
     return kernel_of(in_own_index(population, mark, (model.State, *functions)), real)
@@ -167,22 +179,24 @@ def population_step(
     if dynamics.in_two_stages:
         return None
     constants = np.array(surrogate.typed(dtype), dtype)
-    how, weight, places, lags, width = _way(late, recurrent, n)
+    go_on, weight, places, lags, width = _way(dynamics, late, recurrent, n)
     kernel = _population(model, surrogate.spike, surrogate.slope, dynamics.activation,
-                         type(surrogate.constants), dynamics.recur, how, output, real_of(dtype))
+                         type(surrogate.constants), dynamics.recur, go_on, output, real_of(dtype))
     fixed = (n, weight, 0 if bias is None else bias, places, lags, constants, *coefficients)
-    beside_state = dynamics.recur is not None and (late is not None or not model.carries(dynamics.recur))
-    state = (n,) * len(model.State._fields) + (lags * width,) * beside_state
+    state = (n,) * len(model.State._fields) + (lags * width,) * (go_on is not None)
     return StepLayer(kernel, fixed, state, n, n * (len(model.Inputs._fields) + 1), watched)
 
 
-def _way(late, recurrent, n):
-    """(how, weights or 0, shares or lags or 0, number of lags, what is on its way into each)."""
+def _way(dynamics, late, recurrent, n):
+    """(go_on, weights or 0, shares or lags or 0, number of lags, what comes into each step)."""
     if isinstance(late, Lagged):
-        how, lag = ("synapses", 0) if late.lag is None else ("whole synapses", late.lag)
-        return how, late.weight, lag, late.most + 1, late.weight.shape[2]
-    weight = 0 if recurrent is None else recurrent
-    return ("", weight, 0, 1, n) if late is None else ("neurons", weight, late.share, len(late.share), n)
+        go_on, lag = (by_synapses, 0) if late.lag is None else (by_whole_synapses, late.lag)
+        return go_on, late.weight, lag, late.most + 1, late.weight.shape[2]
+    if late is not None:
+        return by_neurons, recurrent, late.share, len(late.share), n
+    if dynamics.recur is None:
+        return None, 0, 0, 1, n
+    return None if dynamics.model.carries(dynamics.recur) else hand_on, recurrent, 0, 1, n
 
 
 __all__ = ["population_step"]

@@ -50,12 +50,8 @@ class Way(NamedTuple):
     of: Any                     # Shares; of synapses Inputs of the weights of all lags, backward transposed
     coming: Any                 # (T + L, B, N); of synapses Inputs of such arrays
     lags: int
-
-
-class OfShares(NamedTuple):
-    """What the gradient of shares takes and gives; both () where it is not wanted."""
-    values: Any                 # (T * B * N): what was handed out
-    dshare: Any                 # (L * B * N)
+    values: Any = None          # (T * B * N): what was handed out, where the gradient of shares is wanted,
+    dshare: Any = None          # (L * B * N)
 
 
 # ---- what is on its way before the first step and after the last
@@ -224,7 +220,7 @@ def _backward(model, spike, slope, activation, recur, units, real, learned):
     nothing = model.Inputs(*(zero for _ in model.Inputs._fields))
 
     @cuda.jit
-    def backward_late(sizes, x, neuron, kept, dstate, dx, sums, way, of_shares, recurrent, lengths):
+    def backward_late(sizes, x, neuron, kept, dstate, dx, sums, way, recurrent, lengths):
         """kept.out: population.Incoming; recurrent: Weights."""
         f, batch, back = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, kept.out.back
         memory = cuda.shared.array(n_shared, number)
@@ -240,7 +236,7 @@ def _backward(model, spike, slope, activation, recur, units, real, learned):
                     d = way.coming[(row + (k + 1) * batch) * units + n]
                     returned += way.of.share[k * units + n] * d
                     if learned:
-                        of_shares.dshare[(k * batch + b) * units + n] += of_shares.values[i] * d
+                        way.dshare[(k * batch + b) * units + n] += way.values[i] * d
                 back[recurs][s] = returned
                 inputs, before, p = gather(x, i), gather(kept.states, i), gather(neuron.params, U(n))
                 dout, dafter = gather_sum(kept.out.out, i, back, s), gather(dstate, s)
@@ -266,8 +262,7 @@ def _backward_synapses(model, spike, slope, activation, recur, units, real):
     nothing = model.Inputs(*(np.dtype(real).type(0) for _ in model.Inputs._fields))
 
     @cuda.jit
-    def backward_late_synapses(sizes, x, neuron, kept, dstate, dx, sums, way, of_shares, recurrent, lengths):
-        """of_shares: there are none."""
+    def backward_late_synapses(sizes, x, neuron, kept, dstate, dx, sums, way, recurrent, lengths):
         f, batch, back = Functions(spike, slope, neuron.k, act, act_slope), sizes.batch, kept.out.back
         thread, b, threads = cuda.threadIdx.x, cuda.blockIdx.x, cuda.blockDim.x
         length = lengths[b]
@@ -312,4 +307,4 @@ def late_gradient(late: Late | Lagged, values: Array, dcoming: Array, dshare: Ar
     return beside(parts)
 
 
-__all__ = ["OfShares", "begun", "ended", "late_gradient", "late_kernels", "way_of"]
+__all__ = ["begun", "ended", "late_gradient", "late_kernels", "way_of"]

@@ -29,7 +29,7 @@ from .alone import alone_kernels
 from .array import Array, Values, launch, put, put_all, zeros
 from .dense import outer, sum_rows
 from .gated import Weights, by_name, fed, turned
-from .late import OfShares, begun, ended, late_gradient, late_kernels, way_of
+from .late import begun, ended, late_gradient, late_kernels, way_of
 from .product import product
 from .recurrent import recurrent_kernels
 from .spikes import DeviceSpikes, packed, words
@@ -244,13 +244,13 @@ def _late_backward(dynamics, tape, recurrent, given, wanted):
     dshare = zeros((len(late.share), batch, units), last.dtype) if shares else None
     coming = begun(last, lengths, steps, units)
     way = way_of(model, late, coming, backward=True)
+    way = way._replace(values=tape.values if shares else None, dshare=dshare)
     weights = _weights(model, (turned(put(w)) for w in recurrent.weight), biases)
     back = by_name(model.Out, {dynamics.recur: Array((batch, units), last.dtype)})
-    of_shares = OfShares(tape.values if shares else None, dshare)
     if batch:
         _, kernel = late_kernels(dynamics, units, late, last.dtype.name)
         launch(kernel, batch, threads_of(units), sizes, tape.current, neuron,
-               Kept(tape.states, Incoming(dout, back)), dstate, dx, sums, way, of_shares, weights, lengths)
+               Kept(tape.states, Incoming(dout, back)), dstate, dx, sums, way, weights, lengths)
     before = ended(coming, zeros((batch,), np.int32), way.lags)
     return before, late_gradient(late, tape.values, coming, dshare, lengths)
 
