@@ -24,10 +24,10 @@ import numsnn as ns
 from numsnn.bench import Part, interleaved
 from numsnn.devices import threads
 from numsnn.devices.cpu import device as cpu
+from numsnn.network import chunking
 
 # in, out, kernel, rows, B, T
 SHAPES = [(1, 16, 3, 28, 64, 10), (16, 32, 3, 13, 64, 10), (2, 16, 5, 34, 16, 30), (32, 64, 3, 16, 64, 4)]
-CHUNK = 8           # samples of a chunk at most; fewer where layers are wide, as in Network
 
 
 def case(shape, events):
@@ -45,10 +45,9 @@ def case(shape, events):
 def of_loops(net, x, dy):
     """The step and what it gives: y of the first chunk, gradient of the weights, dx of the first chunk."""
     layer, batch = net.layers["conv0"], x.shape[1]
-    chunk = min(CHUNK, max(1, 1024 // layer.size_out))
     weight, bias = layer.prepare(None)
     events = isinstance(x, ns.Spikes)
-    parts = [slice(b, min(b + chunk, batch)) for b in range(0, batch, chunk)]
+    parts = [slice(*of) for of in chunking.bounds(net, batch, net.graph.stages(True)[0])]
     xs = [x.select(p) if events else x[:, p].copy() for p in parts]
     dys = [dy[:, p].copy() for p in parts]
     given = [None] * len(parts)
