@@ -137,8 +137,8 @@ check("rows", cuda_dense.rows_kernel("float32"), many, index, index, index, many
 check("from bits", cuda_dense.from_bits_kernel(), words, index, many, many, index, many, index)
 for of in ("squares", "values", "broken"):
     check("total", cuda_dense.total_kernel(of, 256), many, index, index, many, index)
-check("outer", cuda_dense.outer_kernel("float32"),
-      words, index, index, many, index, index, index, many, index)
+check("outer", cuda_dense.outer_kernel(96, "float32"),
+      words, index, index, many, index, index, index, many)
 check("softmax", cuda_dense.softmax_kernel(), many, many, index, index)
 check("cross-entropy", cuda_dense.cross_entropy_kernel("float32"),
       many, ints, many, many, many, index, index)

@@ -128,6 +128,23 @@ def test_products(shape, turned):
     assert close(found, a @ b, k)
 
 
+@pytest.mark.parametrize("units", [1, 32, 45])
+@pytest.mark.parametrize("columns", [3, 150])
+def test_weights_of_spikes_have_a_fixed_order(units, columns):
+    """The rows in which a unit spikes, segment by segment: what a plain loop adds."""
+    rng, rows, n_out = np.random.default_rng(4), 9 if SMALL else 600, min(columns, 40) if SMALL else columns
+    x, dy = rng.random((rows, 1, units)) < 0.3, rng.standard_normal((rows, n_out)).astype(np.float32)
+    wanted = np.zeros((units, n_out), np.float32)
+    for first in range(0, rows, cuda_dense.SEGMENT):
+        part = np.zeros_like(wanted)
+        for r in range(first, min(first + cuda_dense.SEGMENT, rows)):
+            part[x[r, 0]] += dy[r]
+        wanted += part
+    spikes = cuda.put(ns.Spikes.from_dense(x))
+    found = cuda_dense.outer(spikes.bits, units, cuda_array.put(dy))
+    assert np.asarray(found).tobytes() == wanted.tobytes()
+
+
 def test_sums_have_a_fixed_order():
     """Segments of rows, then their sums in order: what a plain loop adds."""
     a = np.random.default_rng(3).standard_normal((21 if SMALL else 777, 3)).astype(np.float32)

@@ -19,12 +19,13 @@ from ...signals.spikes import Spikes
 from ..access import gather, scatter
 from ..jit import jitable, prepare
 from ..reference import totals
-from .array import Array, Values, launch, put, start, zeros
+from .array import WORD, Array, Values, launch, put, start, zeros
 from .driver import Kernel
 from .product import U, product
 from .spikes import DeviceSpikes, placed, words
 
 SEGMENT = 256       # rows that one thread adds
+COLUMNS = 128       # of a gradient from bits that a block has: it keeps 32 times as many sums
 LARGEST = 1 << 22   # numbers in the segments of a gradient from bits: few segments of large matrices
 TOGETHER = 256      # threads that add up one array
 SHARE = 1 << 15     # numbers of it that one block adds
@@ -90,29 +91,31 @@ def from_bits_kernel() -> Kernel:
 
 
 @lru_cache(None)
-def outer_kernel(real: str) -> Kernel:
+def outer_kernel(columns: int, real: str) -> Kernel:
     """out[s, j, column] = the sum of dy[r, column] over the rows r of segment s in which unit j spikes.
 
-    In ascending order.
+    In ascending order.  A block has the 32 units of a word, and a thread for each of so many columns, which
+    keeps its sums of all units in shared memory: a word and a number of dy are read once for all of them.
     """
-    zero = np.dtype(real).type(0)
+    number, n_sums, zero = np.dtype(real).type, WORD * columns, np.dtype(real).type(0)
 
     @cuda.jit
-    def outer(bits, n_words, n_in, dy, n_out, rows, segment, out, n):
-        i = cuda.grid(1)
-        if i < n:
-            column, j, s = i % n_out, i // n_out % n_in, i // (n_out * n_in)
-            bit = np.uint32(1) << np.uint32(j % 32)
-            r, end = s * segment, min((s + 1) * segment, rows)
-            total = zero
-            w, d = U(r * n_words + j // 32), U(r * n_out + column)
-            while r < end:
-                if bits[w] & bit:
-                    total += dy[d]
-                w += U(n_words)
-                d += U(n_out)
-                r += 1
-            out[i] = total
+    def outer(bits, n_words, n_in, dy, n_out, rows, segment, out):
+        sums = cuda.shared.array(n_sums, number)
+        s, w, thread = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
+        column = cuda.blockIdx.z * columns + thread
+        if column < n_out:
+            for j in range(WORD):
+                sums[j * columns + thread] = zero
+            for r in range(s * segment, min((s + 1) * segment, rows)):
+                word = bits[U(r * n_words + w)]
+                if word != 0:
+                    value = dy[U(r * n_out + column)]
+                    while word != 0:
+                        sums[(cuda.ffs(word) - 1) * columns + thread] += value
+                        word = np.uint32(word & (word - np.uint32(1)))
+            for j in range(min(WORD, n_in - w * WORD)):
+                out[U((s * n_in + w * WORD + j) * n_out + column)] = sums[j * columns + thread]
 
     return outer
 
@@ -125,7 +128,11 @@ def outer(spikes: Array, n_in: int, dy: Array) -> Array:
     size = max(SEGMENT, -(-rows // most))
     segments = max(-(-rows // size), 1)
     out = Array((segments, n_in * n_out), dy.dtype)
-    start(outer_kernel(dy.dtype.name), out.size, spikes, n_words, n_in, dy, n_out, rows, size, out, out.size)
+    columns = min(COLUMNS, -(-n_out // WORD) * WORD)
+    if out.size:
+        grid = segments, n_words, -(-n_out // columns)
+        kernel = outer_kernel(columns, dy.dtype.name)
+        launch(kernel, grid, columns, spikes, n_words, n_in, dy, n_out, rows, size, out)
     return sum_rows(out).reshape(n_in, n_out)
 
 
