@@ -66,7 +66,8 @@
         0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample,
         step and feature, the same on all devices; done (B, 1): steps before the first; 1 where the key is
         (0, 0)
-    times(x, factors) -> x * factors, (T, B, N), factors of the same shape or (B, N)
+    times(x, factors) -> x * factors, (T, B, N) or (B, N), factors of the same shape, (B, N) or, one for each
+        sample, (B, 1)
     put(a) -> array where the device works, or the array itself
     zeros(shape, dtype) -> such an array
     holds(a) -> whether it lies there, not on the host
@@ -80,7 +81,11 @@
     reordered(x, order) -> y
         y[t, b] = x[order[t, b], b]; x (T, B, N) array or Spikes, order (T', B) integers on the host
     sum_steps(x, k) -> (T / k, B, N), the sums of k steps, in the order of time
-    joined(parts) -> pieces (T, ...) of a sequence, one after the other
+    rate_band(band, theta, spikes, samples) -> (theta, thresholds)
+        thresholds that follow the rate of spikes (1, B, N) of a step, of so many samples that have this step,
+        while the others do not spike; theta (G,) of float64: each of N / G neurons that lie side by side;
+        thresholds (N,) are those of the neurons.  band: (low, high, step, least, most), see layers/arlif.py
+    joined(parts) -> pieces (T, ...) of a sequence, one after the other: arrays, or Spikes
     held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
     finite(arrays) -> whether all values are finite, of each
     square_sums(arrays) -> the sum of the squares of each, in float64

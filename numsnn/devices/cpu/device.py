@@ -40,6 +40,7 @@ from ..reference.pointwise import (
     ternary_forward,
     times,
 )
+from ..reference.rate_band import rate_band
 from ..reference.steps import reordered, sum_steps
 from .blas import one_thread
 from .conv import conv_backward, conv_forward
@@ -88,6 +89,6 @@ __all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "acti
            "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
            "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
            "population_backward", "population_forward", "population_step", "put", "random_factors",
-           "refusal", "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums",
+           "rate_band", "refusal", "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums",
            "sum_pool_backward", "sum_pool_forward", "sum_steps", "ternary_backward", "ternary_forward",
            "times", "update", "zeros"]

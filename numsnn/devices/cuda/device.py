@@ -5,7 +5,7 @@ Arrays are Arrays (array.py) and stay on the GPU.
 
 from contextlib import nullcontext as one_thread
 
-from .array import busy, finish, held, joined, name, zeros
+from .array import busy, finish, held, name, zeros
 from .conv import conv_backward, conv_forward
 from .delay import delay_backward, delay_forward
 from .dense import (
@@ -39,7 +39,8 @@ from .pool import (
     sum_pool_forward,
 )
 from .population import population_backward, population_forward, refusal
-from .spikes import holds, placed as put, send
+from .rate_band import rate_band
+from .spikes import holds, in_time as joined, placed as put, send
 from .steps import reordered, sum_steps
 
 HOST = False        # arrays are Arrays; layers may do with them what the functions here do, and no more
@@ -55,7 +56,7 @@ __all__ = [
     "holds", "joined", "lagged_backward", "lagged_forward", "layer_norm_backward", "layer_norm_forward",
     "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
     "over_time_forward", "parted", "population_backward", "population_forward", "put", "random_factors",
-    "refusal", "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
-    "sum_pool_forward", "sum_steps", "take_gpu", "ternary_backward", "ternary_forward", "times", "update",
-    "zeros",
+    "rate_band", "refusal", "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums",
+    "sum_pool_backward", "sum_pool_forward", "sum_steps", "take_gpu", "ternary_backward", "ternary_forward",
+    "times", "update", "zeros",
 ]

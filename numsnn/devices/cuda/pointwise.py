@@ -80,11 +80,13 @@ def ternary_kernels(spike: Callable, slope: Callable) -> tuple[Kernel, Kernel]:
 
 @lru_cache(None)
 def times_kernel() -> Kernel:
+    """y = x times factors that come again, each for so many values in a row."""
+
     @cuda.jit
-    def times(x, factors, period, y, n):
+    def times(x, factors, values, period, y, n):
         i = cuda.grid(1)
         if i < n:
-            y[i] = x[i] * factors[i % period]
+            y[i] = x[i] * factors[i // values % period]
 
     return times
 
@@ -169,9 +171,10 @@ def random_factors(key: Values, done: Values, shape: tuple[int, int, int], proba
 
 
 def times(x: Values, factors: Values) -> Array:
-    x, factors = put(x, factors.dtype), put(factors)
-    y = Array(x.shape, x.dtype)
-    start(times_kernel(), y.size, x, factors, factors.size, y, y.size)
+    x = put(x)
+    factors, y = put(factors, x.dtype), Array(x.shape, x.dtype)
+    values = x.shape[-1] // max(factors.shape[-1], 1)
+    start(times_kernel(), y.size, x, factors, values, factors.size, y, y.size)
     return y
 
 

@@ -38,6 +38,7 @@ from .pointwise import (
     times,
 )
 from .population import population_backward, population_forward
+from .rate_band import rate_band
 from .rows import add_rows
 from .steps import reordered, sum_steps
 from .totals import euclidean, finite, square_sums
@@ -242,6 +243,6 @@ __all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forwar
            "lagged_backward", "lagged_forward", "layer_norm_backward", "layer_norm_forward",
            "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
            "over_time_forward", "parted", "population_backward", "population_forward", "put",
-           "random_factors", "refusal", "reordered", "send", "softmax", "softmax_cross_entropy",
+           "random_factors", "rate_band", "refusal", "reordered", "send", "softmax", "softmax_cross_entropy",
            "square_sums", "sum_pool_backward", "sum_pool_forward", "sum_steps", "ternary_backward",
            "ternary_forward", "times", "update", "zeros"]
