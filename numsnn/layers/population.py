@@ -339,7 +339,7 @@ class Population(LateRecurrence):
             dlast = context.loops.zeros(dlast.shape, dlast.dtype)       # it is counted in dbefore
         g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent,
                                               Incoming(out, dbefore, dlast, into), self._needed)
-        params = self._settings_gradient(g.coefficients, prepared.settings)
+        params = self._settings_gradient(g.coefficients, prepared.settings, context.loops)
         if self.recur:
             params["recurrent"] = context.loops.beside(g.weight)
             if g.bias is not None:

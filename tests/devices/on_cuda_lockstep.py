@@ -7,6 +7,7 @@ import pytest
 from cuda_compare import LABELS, agreed, close, small  # noqa: F401
 
 import numsnn as ns
+from numsnn.devices.cuda import array as cuda_array
 
 RNG = np.random.default_rng(17)
 SPIKES = ns.Spikes.from_dense(RNG.random((5, 3, 5)) < 0.4)
@@ -76,6 +77,22 @@ def test_a_state_that_is_given_stays_as_it_is():
         assert np.array_equal(y, step * x)
         assert state is None or np.array_equal(state["previous0"].last, (step - 1) * x[0])
         state = after
+
+
+def test_no_step_of_a_cycle_waits_for_the_host():
+    """The host waits once in the backward pass, for the loss and the gradients of all settings, and for moved
+    thresholds."""
+    def waits(layers, steps):
+        net, lengths = ns.Network(*layers(), device="cuda", seed=3), np.minimum(LENGTHS, steps)
+        cuda_array.transfers.clear()
+        net.loss_and_gradients(ns.loss.CrossEntropy(), VALUES[:steps], LABELS, lengths=lengths)
+        return cuda_array.transfers["down"]
+
+    def thresholds():
+        return ns.Dense(5, 6), moving(6, learn="decay"), ns.Dense(6, 3), ns.OverTime("mean")
+
+    assert waits(two_cycles, 2) == waits(two_cycles, 5) == 1
+    assert waits(thresholds, 2) == waits(thresholds, 5) == 2
 
 
 def test_a_cycle_without_steps():

@@ -173,8 +173,30 @@ def test_what_moves_between_host_and_gpu_in_a_training_step():
     step()
     on_gpu = sum(isinstance(p, cuda_array.Array) for p in net.params.values())
     assert on_gpu == 6
-    assert cuda_array.transfers["down"] == 2 + 1 + 1 + 1    # settings of two populations, loss, check, norm
+    assert cuda_array.transfers["down"] == 1 + 1 + 1    # loss and settings of two populations, check, norm
     assert cuda_array.transfers["up"] <= 14
+
+
+def test_what_is_made_once_arrays_have_come_down():
+    """In one copy; sums keep their order, whatever is added to what."""
+    a, b, c = (np.array(values, np.float32) for values in ([1e8, 1], [-5e7, 2], [1, 3]))
+
+    def late():
+        put = [cuda_array.put(values) for values in (a, b, c)]
+        found = cuda.later(("a", "b"), (put[0], None, put[1]), lambda a, _, b: {"a": a, "b": 2 * b})
+        return found["a"], found["b"], cuda.later(("c",), put[2:], lambda c: {"c": c})["c"]
+
+    x, y, z = late()
+    cuda_array.transfers.clear()
+    _, found = cuda.arrived(0.0, {"left": x + y + z, "right": x + (y + z), "host": a + (y + z), "own": a})
+    assert cuda_array.transfers["down"] == 1
+    wanted = {"left": a + 2 * b + c, "right": a + (2 * b + c), "host": a + (2 * b + c), "own": a}
+    assert all(np.array_equal(found[name], values) for name, values in wanted.items())
+    assert wanted["left"][0] != wanted["right"][0]
+    x, y, z = late()
+    assert np.array_equal(x, a) and np.array_equal(b + z, b + c)
+    loss, _ = cuda.softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, int), np.ones(1))
+    assert abs(float(loss + 1) - 1 - np.log(2)) < 1e-6
 
 
 @pytest.mark.parametrize("make", [

@@ -20,6 +20,7 @@ from ..access import gather, scatter
 from ..jit import jitable, prepare
 from ..reference import totals
 from .array import Array, Values, launch, put, start, zeros
+from .coming import Coming, later
 from .driver import Kernel
 from .product import U, product
 from .spikes import DeviceSpikes, placed, words
@@ -226,12 +227,12 @@ def cross_entropy_kernel(real: str) -> Kernel:
     return cross_entropy
 
 
-def softmax_cross_entropy(y: Values, labels: Values, weights: Values) -> tuple[float, Array]:
+def softmax_cross_entropy(y: Values, labels: Values, weights: Values) -> tuple[Coming, Array]:
     rows, n = y.shape
     y, labels, weights = put(y), put(labels, np.int32), put(weights, y.dtype)
     dy, loss = Array(y.shape, y.dtype), Array((rows, 1), y.dtype)
     start(cross_entropy_kernel(y.dtype.name), rows, y, labels, weights, dy, loss, rows, n)
-    return float(np.asarray(sum_rows(loss))[0]), dy
+    return later(("loss",), (sum_rows(loss),), lambda total: {"loss": float(total[0])})["loss"], dy
 
 
 @lru_cache(None)

@@ -146,7 +146,7 @@ def ternary_forward(surrogate: Surrogate, x: Values, v_threshold: np.ndarray) ->
 
 
 def ternary_backward(surrogate: Surrogate, x: Array, v_threshold: np.ndarray,
-                     dy: Values) -> tuple[Array, np.ndarray]:
+                     dy: Values) -> tuple[Array, Array]:
     """(dx, gradient of the threshold), the features summed first."""
     dy = put(dy, x.dtype)
     dx, of_each = Array(x.shape, x.dtype), Array(x.shape, x.dtype)
@@ -154,7 +154,7 @@ def ternary_backward(surrogate: Surrogate, x: Array, v_threshold: np.ndarray,
     threshold, k = x.dtype.type(v_threshold[0]), surrogate.typed(x.dtype)
     start(kernel, dx.size, x, threshold, k, dy, dx, of_each, dx.size)
     of_features = sum_rows(of_each.reshape(-1, x.shape[-1]))
-    return dx, np.asarray(sum_rows(of_features.reshape(-1, 1)))
+    return dx, sum_rows(of_features.reshape(-1, 1))
 
 
 def random_factors(key: Values, done: Values, shape: tuple[int, int, int], probability: float) -> Array:

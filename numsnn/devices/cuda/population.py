@@ -200,8 +200,9 @@ def population_backward(dynamics: Dynamics, tape: Tape, recurrent: Recurrent | N
         _, kernel = _alone_kernels(dynamics, _block_alone(units), False)
         kept = Kept(tape.states, dout)
         cuda_array.start(kernel, batch * units, sizes, tape.current, neuron, kept, dstate, dx, sums, lengths)
-    rows = np.asarray(sum_rows(totals)) if learned else ()
-    dparams = by_name(model.Params, dict(zip(learned, rows, strict=True)))
+    rows = sum_rows(totals)
+    of_each = (rows[i:i + 1].reshape(units) for i in range(len(learned)))
+    dparams = by_name(model.Params, dict(zip(learned, of_each, strict=True)))
     return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias)
 
 
