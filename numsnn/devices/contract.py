@@ -95,6 +95,7 @@
     square_sums(arrays) -> the sum of the squares of each, in float64
     euclidean(arrays) -> float, the norm of all values together, not finite where one of them is not: for
         reports, to a few digits, and cheap
+    norm_and_squares(arrays) -> (that of euclidean, those of square_sums where they come with it, else None)
     refusal(dynamics, units, dtype) -> str
         why the device cannot run a population; "" where it can
     update(rule, p, g, slots, k)

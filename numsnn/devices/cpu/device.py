@@ -23,6 +23,7 @@ from ..reference.device import (
     joined,
     later,
     name,
+    norm_and_squares,
     over_time_backward,
     parted,
     put,
@@ -89,8 +90,9 @@ __all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "acti
            "dense_backward", "dense_forward", "dense_step", "eligibility_forward", "eligibility_step",
            "euclidean", "finish", "finite", "held", "holds", "joined", "lagged_backward",
            "lagged_forward", "lagged_step", "later", "layer_norm_backward", "layer_norm_forward",
-           "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
-           "over_time_forward", "over_time_step", "parted", "population_backward", "population_forward",
-           "population_step", "put", "random_factors", "rate_band", "refusal", "reordered", "send",
-           "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward",
-           "sum_steps", "ternary_backward", "ternary_forward", "times", "update", "zeros"]
+           "max_pool_backward", "max_pool_forward", "name", "norm_and_squares", "one_thread",
+           "over_time_backward", "over_time_forward", "over_time_step", "parted", "population_backward",
+           "population_forward", "population_step", "put", "random_factors", "rate_band", "refusal",
+           "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
+           "sum_pool_forward", "sum_steps", "ternary_backward", "ternary_forward", "times", "update",
+           "zeros"]

@@ -307,10 +307,17 @@ def square_sums(arrays: Sequence[Values]) -> list[float]:
 
 
 def euclidean(arrays: Sequence[Values]) -> float:
+    return norm_and_squares(arrays)[0]
+
+
+def norm_and_squares(arrays: Sequence[Values]) -> tuple[float, list[float]]:
+    """The host waits once for both."""
     there = [a for a in arrays if isinstance(a, Array)]
-    of_host = totals.euclidean([a for a in arrays if not isinstance(a, Array)])
-    of_device = sum(map(float, _totals(there, "squares")[:len(there)]))
-    return (of_device + of_host ** 2) ** 0.5
+    here = [a for a in arrays if not isinstance(a, Array)]
+    of_device = list(map(float, _totals(there, "squares")[:len(there)]))
+    norm = (sum(of_device) + totals.euclidean(here) ** 2) ** 0.5
+    on_gpu, on_host = iter(of_device), iter(totals.square_sums(here))
+    return norm, [next(on_gpu if isinstance(a, Array) else on_host) for a in arrays]
 
 
 def finite(arrays: Sequence[Values]) -> list[bool]:
@@ -319,6 +326,6 @@ def finite(arrays: Sequence[Values]) -> list[bool]:
 
 
 __all__ = [
-    "dense_backward", "dense_forward", "euclidean", "finite", "outer", "product", "softmax",
-    "softmax_cross_entropy", "square_sums", "sum_rows", "update",
+    "dense_backward", "dense_forward", "euclidean", "finite", "norm_and_squares", "outer", "product",
+    "softmax", "softmax_cross_entropy", "square_sums", "sum_rows", "update",
 ]

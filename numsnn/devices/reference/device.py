@@ -41,7 +41,7 @@ from .population import population_backward, population_forward
 from .rate_band import rate_band
 from .rows import add_rows
 from .steps import reordered, sum_steps
-from .totals import euclidean, finite, square_sums
+from .totals import euclidean, finite, norm_and_squares, square_sums
 
 HOST = True         # arrays are NumPy's
 CHUNKED = False     # a batch goes through the layers as a whole
@@ -249,8 +249,8 @@ __all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forwar
            "delay_backward", "delay_forward", "delay_spikes", "dense_backward", "dense_forward",
            "eligibility_forward", "eligibility_step", "euclidean", "finish", "finite", "held", "holds",
            "joined", "lagged_backward", "lagged_forward", "later", "layer_norm_backward",
-           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "one_thread",
-           "over_time_backward", "over_time_forward", "parted", "population_backward",
+           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "norm_and_squares",
+           "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
            "population_forward", "put", "random_factors", "rate_band", "refusal", "reordered", "send",
            "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward",
            "sum_steps", "ternary_backward", "ternary_forward", "times", "update", "zeros"]
