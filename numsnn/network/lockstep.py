@@ -12,7 +12,7 @@ from .graph import Component
 
 
 def forward(component: Component, have: dict, state: dict, setting, done) -> dict:
-    """Run a cycle; what its layers hand out, by name.
+    """Run a cycle; what its layers hand out to others, by name.
 
     have: what layers before it hand out.  setting, done: of passes.py; done takes states, tapes and what is
     recorded.
@@ -21,13 +21,14 @@ def forward(component: Component, have: dict, state: dict, setting, done) -> dic
     outside = {s: have[s] for name in inside for s in _from_outside(nodes[name], inside)}
     loops = setting.loops
     state = {name: _begun(nodes[name].layer, state[name], loops) for name in inside}
-    out: dict = {name: [] for name in inside}
+    taken = {s for name, node in nodes.items() if name not in inside for s in node.sources}
+    out: dict = {name: [] for name in inside if name in taken or name == setting.graph.answer}
     tapes, seen = [], []
     steps, batch = next(iter(outside.values())).shape[:2]
     for t in range(steps):
         now, kept = _step(component, t, outside, state, setting, done)
-        for name in inside:
-            out[name].append(now[name])
+        for name, parts in out.items():
+            parts.append(now[name])
         tapes.append(kept)
         seen.append({name: done.seen.pop(name, {}) for name in inside})
     done.state.update(state)
