@@ -25,7 +25,7 @@
         rows (S, B, K): what comes into each neuron; signal (S, B, N); learned: indices of fields of Params;
         eligible is changed in place; the gradients of the currents by the signal of the same step come back.
         A device may lack both
-    softmax_cross_entropy(y, labels, weights) -> (loss, dy)
+    softmax_cross_entropy(y, labels, weights) -> (loss, which may come later, dy)
         sum over rows of weights[r] * -log softmax(y[r])[labels[r]], and its gradient; y (R, C), weights (R,)
         float64.  A device may take exp of less than -60 for zero
     softmax(x) -> z
@@ -48,12 +48,12 @@
     ternary_forward(surrogate, x, v_threshold) -> y
         H(x - v_threshold) - H(-v_threshold - x) of each value (neurons/ternary.py); v_threshold (1,), on the
         host
-    ternary_backward(surrogate, x, v_threshold, dy) -> (dx, dv_threshold (1,), on the host)
+    ternary_backward(surrogate, x, v_threshold, dy) -> (dx, dv_threshold (1,))
     delay_forward(delays, x, past, lengths, want_slope) -> (y, past, slope or None)
         each feature of x, array (T, B, N), delayed; past (B, sum of lengths): what arrived before, and what
         is still on its way (layers/delay.py); slope (T, B, N): of y by the delay of its feature
     delay_backward(delays, slope, dy, dpast, lengths) -> (dx, dpast, ddelay or None)
-        ddelay: (N,) on the host, where there is a slope
+        ddelay: (N,), where there is a slope
     delay_spikes(shift, delays, x, past, lengths) -> (y, past)
         the same of Spikes, by whole steps (N,) that are no longer than the pasts; of devices that are HOST
     lagged_forward(lagged, x, coming, lengths) -> (y, coming)
@@ -66,7 +66,12 @@
         0 with this probability, else 1 / (1 - probability): decided by a hash of the key (B, 2) of a sample,
         step and feature, the same on all devices; done (B, 1): steps before the first; 1 where the key is
         (0, 0)
-    times(x, factors) -> x * factors, (T, B, N), factors of the same shape or (B, N)
+    times(x, factors) -> x * factors, (T, B, N) or (B, N), factors of the same shape, (B, N) or, one for each
+        sample, (B, 1)
+    later(names, arrays, make) -> what make(*arrays), of arrays on the host or None, gives by these names: at
+        once, or what stands for it until they have come down, which can be added, and is an array where NumPy
+        asks for one
+    arrived(loss, grads) -> both, of which nothing is on its way any more: all has come down in one go
     put(a) -> array where the device works, or the array itself
     zeros(shape, dtype) -> such an array
     holds(a) -> whether it lies there, not on the host
@@ -80,12 +85,17 @@
     reordered(x, order) -> y
         y[t, b] = x[order[t, b], b]; x (T, B, N) array or Spikes, order (T', B) integers on the host
     sum_steps(x, k) -> (T / k, B, N), the sums of k steps, in the order of time
-    joined(parts) -> pieces (T, ...) of a sequence, one after the other
+    rate_band(band, theta, spikes, samples) -> (theta, thresholds)
+        thresholds that follow the rate of spikes (1, B, N) of a step, of so many samples that have this step,
+        while the others do not spike; theta (G,) of float64: each of N / G neurons that lie side by side;
+        thresholds (N,) are those of the neurons.  band: (low, high, step, least, most), see layers/arlif.py
+    joined(parts) -> pieces (T, ...) of a sequence, one after the other: arrays, or Spikes
     held(run) -> int, the most bytes of arrays there that run() holds on top of those before it
     finite(arrays) -> whether all values are finite, of each
     square_sums(arrays) -> the sum of the squares of each, in float64
     euclidean(arrays) -> float, the norm of all values together, not finite where one of them is not: for
         reports, to a few digits, and cheap
+    norm_and_squares(arrays) -> (that of euclidean, those of square_sums where they come with it, else None)
     refusal(dynamics, units, dtype) -> str
         why the device cannot run a population; "" where it can
     update(rule, p, g, slots, k)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..checked import checked
+from ..devices import buffers
 from ..neurons import NEURONS
 from . import by_step
 from .factory import POPULATIONS, population
@@ -73,8 +74,9 @@ class ARLIF(_Plain):
                         f"threshold_min <= threshold_max; got {self.band}")
 
     @property
-    def needs(self) -> tuple[str, ...] | None:
-        return None if self.threshold == "rate_band" else super().needs
+    def needs(self) -> tuple[str, ...]:
+        own = ("rate_band", "joined") if self.threshold == "rate_band" else ()
+        return (*super().needs, *own)
 
     @property
     def whole_batch(self) -> bool:
@@ -90,47 +92,40 @@ class ARLIF(_Plain):
             return super().forward(x, state, prepared, context)
         x = values(x, self.dtype)
         theta = self.fixed["v_threshold"].astype(np.float64)
+        of_each = np.repeat(theta, self.n // theta.size).astype(self.dtype)
         tapes, parts, seen = [], [], []
         watched = context._replace(record=tuple({*context.record, "spike"}))
         for t, inner in enumerate(by_step.contexts(watched, *x.shape[:2])):
-            of_each = np.repeat(theta, self.n // theta.size).astype(self.dtype)
             here = prepared._replace(coefficients=prepared.coefficients._replace(v_threshold=of_each))
             done = super().forward(x[t:t + 1].copy(), state, here, inner)
-            state, spikes = done.state, done.seen["spike"][0]
+            state = done.state
             tapes.append(done.tape)
             parts.append(values(done.y, self.dtype))
             seen.append({field: done.seen[field] for field in context.record})
-            theta = self._moved(theta, spikes, inner.lengths)
-        self.fixed["v_threshold"][...] = theta
-        return Result(np.concatenate(parts) if parts else x, state, tapes, by_step.together(seen, context))
-
-    def _moved(self, theta, spikes, valid):
-        """The thresholds of the next step; spikes (B, n) of this one."""
-        low, high, step, least, most = self.band
-        samples = len(spikes) if valid is None else int(valid.sum())
-        if not samples:
-            return theta
-        counted = spikes if valid is None else spikes[valid > 0]
-        count = np.count_nonzero(counted.reshape(samples, theta.size, -1), (0, 2))
-        rate = count / (samples * (self.n // theta.size))
-        return np.clip(theta + step * (rate > high) - step * (rate < low), least, most)
+            samples = x.shape[1] if inner.lengths is None else int(inner.lengths.sum())
+            theta, of_each = context.loops.rate_band(self.band, theta, done.seen["spike"], samples)
+        self.fixed["v_threshold"][...] = np.asarray(theta)
+        y = context.loops.joined(parts) if parts else x
+        return Result(y, state, tapes, by_step.together(seen, context))
 
     def backward(self, tape: Any, dy: np.ndarray, dstate: Any, dhidden: dict | None, prepared: Prepared,
                  context: Context) -> Gradients:
         if not isinstance(tape, list):
             return super().backward(tape, dy, dstate, dhidden, prepared, context)
+        dy = context.loops.put(dy)
         dx: list[Any] = [None] * len(dy)
-        params: dict[str, np.ndarray] = {}
+        params: dict[str, Any] = {}
         hidden = by_step.hidden(dhidden, context, len(dy))
         contexts = by_step.contexts(context, *dy.shape[:2])
         for t in reversed(range(len(dy))):
-            here = np.ascontiguousarray(dy[t:t + 1])
+            here = buffers.contiguous(dy[t:t + 1])
             g = super().backward(tape[t], here, dstate, hidden[t], prepared, contexts[t])
             dx[t], dstate = g.dx, g.dstate
             by_step.add_to(params, g.params)
         if not params:
-            params = {key: np.zeros_like(p) for key, p in self.params.items()}
-        return Gradients(np.concatenate(dx) if context.want_dx and dx else None, dstate, params)
+            params = by_step.no_gradients(self, context.loops)
+        of_x = (context.loops.joined(dx) if dx else dy) if context.want_dx else None
+        return Gradients(of_x, dstate, params)
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "threshold": self.threshold, **dict(zip(BAND, self.band, strict=True))}

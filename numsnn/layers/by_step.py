@@ -1,9 +1,11 @@
 """For layers that take their own time steps one by one: pieces of a sequence, and what comes back of them."""
 
+from typing import Any
+
 import numpy as np
 
 from ..devices.contract import valid_steps
-from .layer import Context
+from .layer import Context, Layer
 
 
 def contexts(context: Context, steps: int, batch: int) -> list[Context]:
@@ -32,11 +34,17 @@ def together(seen: list[dict], context: Context) -> dict[str, np.ndarray]:
 
 def hidden(dhidden: dict | None, context: Context, steps: int) -> list[dict]:
     """Gradients of hidden fields for each step."""
-    dhidden = dict(dhidden or {})
+    dhidden = {field: d if field == "rate" else context.loops.put(d) for field, d in (dhidden or {}).items()}
     if "rate" in dhidden:
         dhidden["rate"] = dhidden["rate"] / _n_valid(context, steps)
     return [{field: d if field == "rate" else d[t:t + 1] for field, d in dhidden.items()}
             for t in range(steps)]
+
+
+def no_gradients(layer: Layer, loops: Any) -> dict[str, Any]:
+    """A gradient of zero of each parameter, where that lies."""
+    return {key: (np if key in layer.settings_of_host else loops).zeros(p.shape, p.dtype)
+            for key, p in layer.params.items()}
 
 
 def add_to(sums: dict, more: dict) -> None:

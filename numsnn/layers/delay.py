@@ -204,8 +204,12 @@ class Delay(Sized):
         dx, dpast, d = context.loops.delay_backward(prepared.delays, tape, dy, dstate.past, context.lengths)
         if d is None:
             return Gradients(dx, Past(dpast), {})
-        shared = d.reshape(self._array.size, -1).sum(1, dtype=np.float64)
-        return Gradients(dx, Past(dpast), {"delay": shared.astype(self.dtype)})
+        return Gradients(dx, Past(dpast), context.loops.later(("delay",), (d,), self._shared))
+
+    def _shared(self, of_each):
+        """The gradient of the delays from that of each feature's."""
+        shared = of_each.reshape(self._array.size, -1).sum(1, dtype=np.float64)
+        return {"delay": shared.astype(self.dtype)}
 
     def config(self) -> dict[str, Any]:
         if self.max is None:

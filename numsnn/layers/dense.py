@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -182,14 +183,18 @@ class DelayedDense(SpreadDelays, Dense):
                  prepared: Lagged, context: Context) -> Gradients:
         dweight, dbias, dcoming, dx = context.loops.lagged_backward(
             prepared, tape, dy, dstate.current, context.lengths, context.want_dx)
-        dweight, (weight, position) = np.asarray(dweight), self._by_kernel()
+        learned = context.loops.later(("weight", "delay"), (dweight,), partial(self._of_kernels, prepared))
+        return Gradients(dx, Coming(dcoming), self._learned(learned, dbias))
+
+    def _of_kernels(self, prepared, dweight):
+        """The gradients of weights and delays from that of the weights of all lags, or of one of each."""
+        weight, position = self._by_kernel()
         if prepared.lag is None:
             dweight, ddelay = self.delays.gathered(dweight, weight, position, self.sigma)
         else:
             ddelay = np.zeros_like(position)
         shape = self.params["weight"].shape
-        learned = {"weight": dweight.reshape(shape), "delay": ddelay.reshape(shape)}
-        return Gradients(dx, Coming(dcoming), self._learned(learned, dbias))
+        return {"weight": dweight.reshape(shape), "delay": ddelay.reshape(shape)}
 
     def remark(self) -> str:
         lags, synapses = self.delays.max + 1, self.n_in * self.n_out

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..checked import checked
+from ..devices.contract import Delays
 from ..signals.spikes import Spikes
 from .layer import Arriving, Context, Gradients, Layer, Result, Shape, positive_integer, size, values
 from .steps import Reverse
@@ -150,6 +151,7 @@ class Previous(_Join):
 
     kind = "previous"
     delayed = True
+    needs = ("joined", "reordered", "delay_backward")
 
     @checked
     def __init__(self, source: str, *, shape: tuple[int, ...] | int | None = None,
@@ -171,16 +173,20 @@ class Previous(_Join):
         return Last(np.zeros((batch, self.n), self.dtype))
 
     def forward(self, x: list[Arriving], state: Last, prepared: None, context: Context) -> Result:
-        all_steps = np.concatenate((state.last[None], values(x[0], self.dtype)))
-        steps, batch = len(all_steps) - 1, all_steps.shape[1]
-        end = np.full(batch, steps) if context.lengths is None else context.lengths
-        return Result(all_steps[:-1], Last(all_steps[end, np.arange(batch)]), end)
+        loops, last = context.loops, context.loops.put(state.last)
+        all_steps = loops.joined((last.reshape(1, *last.shape), values(x[0], self.dtype)))
+        steps = len(all_steps) - 1
+        if context.lengths is None:
+            after = all_steps[steps:].copy()
+        else:
+            after = loops.reordered(all_steps, context.lengths[None])
+        return Result(all_steps[:steps], Last(after.reshape(last.shape)))
 
-    def backward(self, tape: np.ndarray, dy: np.ndarray, dstate: Last, dhidden: dict | None, prepared: None,
+    def backward(self, tape: None, dy: np.ndarray, dstate: Last, dhidden: dict | None, prepared: None,
                  context: Context) -> Gradients:
-        d = np.concatenate((dy, np.zeros_like(dy[:1])))
-        np.add.at(d, (tape, np.arange(d.shape[1])), dstate.last)
-        return Gradients((d[1:],), Last(d[0].copy()), {})
+        by_one = Delays.by_steps(np.ones(self.n), self.dtype)
+        dx, dlast, _ = context.loops.delay_backward(by_one, None, dy, dstate.last, context.lengths)
+        return Gradients((dx,), Last(dlast), {})
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "shape": self.shape, "like": self.like}

@@ -111,11 +111,15 @@ class LateRecurrence(SpreadDelays, WithSettings):
         position = self.params["delay"].reshape(1, -1, 1)
         return np.ones_like(position), position
 
-    def _late_gradients(self, g: PopulationGradients) -> dict[str, np.ndarray]:
+    def _late_gradients(self, g: PopulationGradients, loops: Any) -> dict[str, Any]:
         """Those of the positions, and with delays of synapses of their weights."""
-        assert self.delays is not None and g.late is not None
+        names = ("delay", "recurrent") if self.by_synapse else ("delay",)
+        return loops.later(names, (g.late,), self._gathered)
+
+    def _gathered(self, dlate: np.ndarray) -> dict[str, np.ndarray]:
+        assert self.delays is not None
         weight, position = self._by_kernel()
-        dweight = np.asarray(g.late) if self.by_synapse else np.asarray(g.late).T[:, :, None]
+        dweight = dlate if self.by_synapse else dlate.T[:, :, None]
         if dweight.shape == weight.shape:       # one lag of each synapse, at which delays do not move
             ddelay = np.zeros_like(position)
         else:

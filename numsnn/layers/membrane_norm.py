@@ -117,7 +117,7 @@ class MembraneNorm(Layer):
             parts.append(normal.dx)
             by_step.add_to(params, spiking.params | normal.params)
         if not params:
-            params = {key: context.loops.zeros(p.shape, p.dtype) for key, p in self.params.items()}
+            params = by_step.no_gradients(self, context.loops)
         return Gradients(context.loops.joined(parts[::-1]) if parts else dy, dstate, params)
 
     def config(self) -> dict[str, Any]:

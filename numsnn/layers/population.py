@@ -331,14 +331,14 @@ class Population(LateRecurrence):
             dlast = context.loops.zeros(dlast.shape, dlast.dtype)       # it is counted in dbefore
         g = context.loops.population_backward(self.dynamics(), tape, prepared.recurrent,
                                               Incoming(out, dbefore, dlast, into), self._needed)
-        params = self._settings_gradient(g.coefficients, prepared.settings)
+        params = self._settings_gradient(g.coefficients, prepared.settings, context.loops)
         if self.recur:
             if g.weight:
                 params["recurrent"] = context.loops.beside(g.weight)
             if g.bias is not None:
                 params["recurrent_bias"] = context.loops.beside(g.bias)
             if self.delays:
-                params |= self._late_gradients(g)
+                params |= self._late_gradients(g, context.loops)
             if carried:
                 recurring = getattr(g.state, self.recur) + g.last
                 g = g._replace(state=g.state._replace(**{self.recur: recurring}))

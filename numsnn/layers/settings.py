@@ -6,6 +6,7 @@ shape, and done again after them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -172,11 +173,15 @@ class WithSettings(Layer):
         return type(p)(*(np.asarray(a, self.dtype) if np.ndim(a) else np.full(self.n, a, self.dtype)
                          for a in p))
 
-    def _settings_gradient(self, dparams, settings):
-        """Gradients of the learned settings from those of the coefficients (None: not needed, hence zero)."""
+    def _settings_gradient(self, dparams, settings, loops):
+        """Gradients of the learned settings from those of the coefficients, which may come later."""
         if not self.learn:
             return {}
-        d = type(dparams)(*(np.zeros(self.n) if a is None else a.astype(np.float64) for a in dparams))
+        return loops.later(tuple(map(self.key, self.learn)), dparams, partial(self._of_settings, settings))
+
+    def _of_settings(self, settings, *dparams):
+        """The same of coefficients on the host (None: not needed, hence zero)."""
+        d = self.model.Params(*(np.zeros(self.n) if a is None else a.astype(np.float64) for a in dparams))
         d = self.model.coefficients_adjoint(settings, self.options, self.dt, d)._asdict()
         return {self.key(name): self._learned_gradient(name, d[name]) for name in self.learn}
 

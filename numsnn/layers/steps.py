@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..checked import checked
+from ..devices.contract import Geometry
 from .layer import Arriving, Context, Gradients, Layer, Result, positive_integer, values
 
 
@@ -74,8 +75,10 @@ class PoolTime(Layer):
         self.times = Fraction(1, self.k)
 
     @property
-    def needs(self) -> tuple[str, ...] | None:      # type: ignore[override]
-        return None if self.reduce == "max" else ("reordered", "sum_steps")
+    def needs(self) -> tuple[str, ...]:             # type: ignore[override]
+        if self.reduce == "max":
+            return "max_pool_forward", "max_pool_backward"
+        return "reordered", "sum_steps"
 
     def build(self, rng: np.random.Generator, dtype: DTypeLike, dt: float) -> None:
         self.dtype = np.dtype(dtype)
@@ -86,19 +89,23 @@ class PoolTime(Layer):
                         f"pad the sequence or cut it")
         x = values(x, self.dtype)
         if self.reduce == "max":
-            groups = x.reshape(-1, self.k, *x.shape[1:])
-            taken = groups.argmax(1)[:, None]
-            return Result(np.take_along_axis(groups, taken, 1)[:, 0], None, taken)
+            shape = (x.shape[0] // self.k, *x.shape[1:])
+            y, taken = context.loops.max_pool_forward(x.reshape(1, 1, -1), self._windows(shape))
+            return Result(y.reshape(shape), None, taken)
         return Result(self._averaged(context.loops.sum_steps(x, self.k)), None)
 
     def backward(self, tape: Any, dy: np.ndarray, dstate: None, dhidden: dict | None, prepared: None,
                  context: Context) -> Gradients:
         if self.reduce == "max":
-            dx = np.zeros((len(dy), self.k, *dy.shape[1:]), self.dtype)
-            np.put_along_axis(dx, tape, dy[:, None], 1)
-            return Gradients(dx.reshape(-1, *dy.shape[1:]), None, {})
+            dx = context.loops.max_pool_backward(tape, dy.reshape(1, 1, -1), self._windows(dy.shape))
+            return Gradients(dx.reshape(len(dy) * self.k, *dy.shape[1:]), None, {})
         order = several_times(dy.shape, self.k)
         return Gradients(context.loops.reordered(self._averaged(dy), order), None, {})
+
+    def _windows(self, shape):
+        """What becomes a step, as a channel of a picture: a row for each of the k steps; shape: of y."""
+        steps, row = shape[0], max(shape[1] * shape[2], 1)
+        return Geometry(steps, (self.k, row), (self.k, 1), (self.k, 1), (0, 0), (1, 1), (1, row))
 
     def _averaged(self, a):
         """A sum of k steps, or its gradient, divided by k where the mean is asked for."""

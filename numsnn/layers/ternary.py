@@ -55,7 +55,11 @@ class Ternary(Layer):
                  context: Context) -> Gradients:
         threshold = self.params["v_threshold"]
         dx, dthreshold = context.loops.ternary_backward(self.surrogate, tape, threshold, dy)
-        return Gradients(dx, None, {"v_threshold": dthreshold})
+        return Gradients(dx, None, context.loops.later(("v_threshold",), (dthreshold,), self._learned))
+
+    @staticmethod
+    def _learned(dthreshold):
+        return {"v_threshold": dthreshold}
 
     def config(self) -> dict[str, Any]:
         surrogate = {"name": self.surrogate.name, **self.surrogate.parameters}

@@ -45,15 +45,16 @@ def fused(net, stage, task, every, chunk):
     bounds = chunking.bounds(net, batch, stage, chunk)
     values, grads, answers, states = zip(*_of_chunks(net, stage, task, every, bounds), strict=True)
     after = {name: join_states([s[name] for s in states]) for name in net.layers}
-    return sum(values), stages.summed(grads), join(answers), after
+    return *net.loops.arrived(sum(values), stages.summed(grads)), join(answers), after
 
 
 def shared(net, stage, task, every, share):
     """(loss, grads, y, state) where ranks work on a batch: loss and gradients are of all, the others of the
     samples of this one; y is None where it has none."""
     done = _of_chunks(net, stage, task, every, share.own)
-    loss, grads = share.ranks.gradients(share.chunks, [one[1] for one in done], [one[0] for one in done],
-                                        net.params)
+    of_chunks = [net.loops.arrived(value, grads) for value, grads, *_ in done]
+    loss, grads = share.ranks.gradients(share.chunks, [grads for _, grads in of_chunks],
+                                        [value for value, _ in of_chunks], net.params)
     if not net.loops.HOST:
         grads = {name: net.loops.put(grad) for name, grad in grads.items()}
     if not done:

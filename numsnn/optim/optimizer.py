@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from fnmatch import fnmatchcase
 from inspect import Parameter, signature
 from math import inf, isfinite
@@ -91,16 +91,22 @@ class Optimizer:
         return rate
 
     @checked
-    def update(self, params: MutableMapping[str, np.ndarray], grads: Mapping[str, np.ndarray]) -> int:
+    def update(self, params: MutableMapping[str, np.ndarray], grads: Mapping[str, np.ndarray], *,
+               squares: Sequence[float] | None = None) -> int:
         """One step, in place; the number of values that were projected to their lower bound.
 
+        squares: the sum of squares of each gradient, where they are known: a device need not be asked again.
         ValueError, TypeError: what does not fit; then nothing is changed.
         """
         self.check_owner(params)
         given = {name: self._fitting(name, params, grad) for name, grad in self._known(params, grads).items()}
+        if squares is not None and len(squares) != len(given):
+            raise ValueError(f"squares: expected {len(given)} numbers, one for each gradient, or None; "
+                             f"got {squares!r}")
         rates = {name: self._finite_rate(name) for name in given}
-        ready = self._scaled(params, given)
-        self._refuse_what_is_not_finite(ready, clipped=self.clip_norm is not None)
+        ready = self._scaled(params, given, squares)
+        known_finite = squares is not None and bool(np.isfinite(squares).all())
+        self._refuse_what_is_not_finite(ready, known=known_finite or self.clip_norm is not None)
         if hasattr(params, "project"):
             self._owner = weakref.ref(params)
         self.steps += 1
@@ -172,14 +178,14 @@ class Optimizer:
                              f"lr={self.lr}, {self.schedule} and factors={self.factors}")
         return rate
 
-    def _refuse_what_is_not_finite(self, grads, clipped=False):
+    def _refuse_what_is_not_finite(self, grads, known=False):
         """NaN and infinity, and what becomes so where the rule squares it.
 
-        clipped: their norm was finite, so that a device need not be asked about its arrays again.
+        known: the norm was finite, so that a device need not be asked about its arrays again.
         """
         sizes = {name: 0.0 if _elsewhere(g) else _largest(g) for name, g in grads.items()}
         there = {name: g for name, g in grads.items() if _elsewhere(g)}
-        if there and not clipped:
+        if there and not known:
             sizes |= dict(zip(there, self._sizes_there(list(there.values())), strict=True))
         for name, g in grads.items():
             size, most = sizes[name], float(np.finfo(g.dtype).max)
@@ -218,9 +224,9 @@ class Optimizer:
         if not p.flags.c_contiguous:
             p[...] = flat_p.reshape(p.shape)
 
-    def _scaled(self, params, grads):
+    def _scaled(self, params, grads, squares):
         """The gradients in the precision of their parameters, clipped."""
-        scale, ready = self._clipping(grads), {}
+        scale, ready = self._clipping(grads, squares), {}
         with np.errstate(over="ignore"):        # what is too large is refused, by name
             for name, grad in grads.items():
                 dtype = params[name].dtype
@@ -228,10 +234,10 @@ class Optimizer:
                 ready[name] = grad if scale == 1.0 else grad * dtype.type(scale)
         return ready
 
-    def _clipping(self, grads):
+    def _clipping(self, grads, squares):
         if self.clip_norm is None:
             return 1.0
-        squares = self._square_sums(grads.values())
+        squares = self._square_sums(grads.values()) if squares is None else squares
         norm = np.sqrt(sum(squares))
         if not isfinite(norm):
             name = max(zip(squares, grads, strict=True), key=lambda pair: not isfinite(pair[0]))[1]

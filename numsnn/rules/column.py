@@ -122,7 +122,7 @@ class Column:
         fields = self.model.Params._fields
         of_coefficients = {fields[i]: total[n_synapses + q] for q, i in enumerate(self.learned)}
         dparams = with_fields(self.model.Params, of_coefficients, of_coefficients.__getitem__)
-        settings = self.population._settings_gradient(dparams, self.prepared.settings)
+        settings = self.population._settings_gradient(dparams, self.prepared.settings, self.loops)
         return grads | {f"{self.place.population}.{name}": d for name, d in settings.items()}
 
     def of_synapses(self, by_input: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -83,18 +83,19 @@ def train_batch(step: Step, batch: AnyBatch, rng: np.random.Generator, where: st
     state = None if share is None else initial_state(net, share, batch, rng)
     result = _gradients(step, batch, share, state=state, rng=rng)
     try:
-        norm = _norm_or_stop(step, result, batch, where)
-        return Done(result.loss, _updated(step, result.grads, where), norm)
+        norm, squares = _norm_or_stop(step, result, batch, where)
+        return Done(result.loss, _updated(step, result.grads, squares, where), norm)
     except TrainingDiverged:
         if may_skip and math.isfinite(result.loss):
             return Done(result.loss, 0, 0.0, skipped=True)
         raise
 
 
-def _updated(step, grads, where):
+def _updated(step, grads, squares, where):
     """The values that an update puts on their bound; TrainingDiverged where squares of gradients overflow."""
+    known = {} if squares is None else {"squares": squares}
     try:
-        return step.optimizer.update(step.net.params, grads)
+        return step.optimizer.update(step.net.params, grads, **known)
     except TooLarge as error:
         raise TrainingDiverged(f"{where}: {error}") from error
 
@@ -123,22 +124,24 @@ def _truncated(step, tbptt, batch, rng, where, share):
     for first in range(0, steps, tbptt):
         last = min(first + tbptt, steps)
         result = _gradients(step, segment(batch, first, last), share, state=state)
-        norms.append(_norm_or_stop(step, result, batch, f"{where}, steps {first} to {last - 1}"))
+        norm, squares = _norm_or_stop(step, result, batch, f"{where}, steps {first} to {last - 1}")
+        norms.append(norm)
         total = total + result.loss if label_per_step else result.loss
         state = result.state
         _stop_if_state_is_not_finite(step, state, batch, f"{where}, steps {first} to {last - 1}")
         if isinstance(step.rule, Pieces):
-            projected += _updated(step, step.rule.fptt.gradients(result.grads), where)
+            projected += _updated(step, step.rule.fptt.gradients(result.grads), None, where)
             step.rule.fptt.updated()
         elif step.step_inside:
-            projected += _updated(step, result.grads, where)
+            projected += _updated(step, result.grads, squares, where)
         elif sums is None:
             sums = result.grads
         else:
             sums = {name: sums[name] + grad for name, grad in result.grads.items()}
     if not step.step_inside:
-        norms = [net.loops.euclidean(list(sums.values()))]
-        projected += _updated(step, sums, where)
+        norm, squares = net.loops.norm_and_squares(list(sums.values()))
+        norms = [norm]
+        projected += _updated(step, sums, squares, where)
     return Done(total, projected, math.fsum(norms) / len(norms))
 
 
@@ -161,17 +164,20 @@ def _steps_of(batch, part):
 
 
 def _norm_or_stop(step, result, batch, where):
-    """The norm of all gradients together; TrainingDiverged where one of them or the loss is not finite."""
+    """The norm of all gradients together, and the squares of each where they are known.
+
+    TrainingDiverged where one of them or the loss is not finite.
+    """
     net = step.net
     grads = list(result.grads.values())
-    norm = net.loops.euclidean(grads)
+    norm, squares = net.loops.norm_and_squares(grads)
     loss_is_finite = math.isfinite(result.loss)
     if loss_is_finite and math.isfinite(norm):
-        return norm
+        return norm, squares
     finite = net.loops.finite(grads)
     bad = [name for name, fine in zip(result.grads, finite, strict=True) if not fine]
     if loss_is_finite and not bad:
-        return norm             # finite gradients whose squares are too large for a number
+        return norm, squares    # finite gradients whose squares are too large for a number
     reason = f"the gradient of {bad[-1]} is not finite" if loss_is_finite else f"the loss is {result.loss}"
     origin = _first_told(step.ranks, _origin(net, batch, loss_is_finite))
     raise TrainingDiverged(f"{where}: {reason}; {origin}")

@@ -30,6 +30,7 @@ from numsnn.devices.cuda import (
     pool as cuda_pool,
     population as cuda_population,
     product as cuda_product,
+    rate_band as cuda_rate_band,
     recurrent as cuda_recurrent,
     spikes as cuda_spikes,
     steps as cuda_steps,
@@ -47,9 +48,10 @@ def each(cls, of):
     return types.NamedTuple([of if isinstance(of, types.Type) else of(f) for f in cls._fields], cls)
 
 
-def check(name, kernel, *signature):
+def check(name, kernel, *signature, doubles=False):
+    """doubles: whether it may have them, for a few numbers of a step."""
     ptx, _ = cuda.compile_ptx(kernel.py_func, types.void(*signature), cc=GPU)
-    forbidden = r"[.]f64|[.]local|__local_depot|\bcall\b"
+    forbidden = r"[.]local|__local_depot|\bcall\b" + ("" if doubles else r"|[.]f64")
     wrong = [line.strip() for line in ptx.splitlines() if re.search(forbidden, line)]
     assert not wrong, (name, wrong[:3])
     print(name)
@@ -181,10 +183,13 @@ for name, kernel in zip(("ternary", "ternary backward"), cuda_pointwise.ternary_
     check(name, kernel, many, real, k, many, *gradients, index)
 for of in (many, words):
     check("rows", cuda_steps.rows_kernel(), of, counts, index, of, index)
+check("count", cuda_rate_band.count_kernel(), many, index, ints, index)
+band, levels = types.UniTuple(types.float64, 5), types.float64[::1]
+check("move", cuda_rate_band.move_kernel(128), ints, index, index, band, levels, levels, many, doubles=True)
 check("spikes beside", cuda_spikes.shifted_kernel(), words, index, index, words, index, index, index)
 check("factors", cuda_pointwise.factors_kernel("float32"),
       many, index, index, types.uint32, real, many, index)
-check("times", cuda_pointwise.times_kernel(), many, many, index, many, index)
+check("times", cuda_pointwise.times_kernel(), many, many, index, index, many, index)
 of_delays = each(cuda_delay.Sizes, index)
 places = each(cuda_delay.Places, lambda f: many if f in ("newer", "older") else index[::1])
 check("delayed", cuda_delay.delayed_kernel(), many, many, places, of_delays, many, many, flag, index)

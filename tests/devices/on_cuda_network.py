@@ -244,14 +244,9 @@ def test_parameters_are_set_and_copied():
 
 
 def test_what_the_device_cannot_do_is_refused():
-    loop = ns.Dense(4, 4), ns.Previous("add0", shape=4), ns.Add("dense0", "previous0")
     wide = ns.LIF(6145, recurrent=True, recurrent_init="zeros")
-    for layers, shape, match in (((ns.ARLIF(4),), 4, "arlif0"), (loop, 4, "previous0"),
-                                 ((ns.TimeDistributed(ns.ARLIF(4)),), 4, "timedistributed0"),
-                                 ((ns.PoolTime(2, "max"),), 4, "pooltime0"),
-                                 ((wide,), 6145, "lif0.*6144 neurons")):
-        with pytest.raises(ValueError, match=f'cannot run layer {match}.*use device="cpu"'):
-            ns.Network(*layers, device="cuda", input_shape=shape)
+    with pytest.raises(ValueError, match='cannot run layer lif0.*6144 neurons.*use device="cpu"'):
+        ns.Network(wide, device="cuda", input_shape=6145)
     net = srnn("cuda")
     with pytest.raises(ValueError, match=r"expected x of shape \(T, B, 5\)"):
         net.run(np.zeros((3, 2, 4), np.float32))

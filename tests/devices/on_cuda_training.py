@@ -13,7 +13,10 @@ import numsnn as ns
 from numsnn import bench
 from numsnn.bench import cases, measure, run
 from numsnn.datasets import Dataset
+from numsnn.datasets.batch import Batch
 from numsnn.devices.cuda import array as cuda_array, device as cuda, driver as cuda_driver
+from numsnn.network.memory import Plan
+from numsnn.training.step import Step, train_batch
 
 
 def test_memory_is_predicted_and_a_budget_kept(monkeypatch):
@@ -157,24 +160,64 @@ def test_training_on_batches_that_a_thread_sends_and_others(monkeypatch):
 def test_what_moves_between_host_and_gpu_in_a_training_step():
     """Weights, states, currents, spikes and gradients stay there.
 
-    Up go the batch, labels, what few settings give, and states; down the loss, gradients of settings, one
-    check.
+    Up go the batch, labels, what few settings give, and states; down the loss and gradients of settings in
+    one copy, and the squares of all gradients, which norm, clipping and the check of finiteness share.
     """
-    net, x = srnn("cuda"), ns.Spikes.from_dense(X)
-    optimizer = ns.optim.Adam(1e-3, clip_norm=10.0)
+    labels = np.array([0, 3, 1])
+    batch = Batch(ns.Spikes.from_dense(X), labels, None, None, np.arange(3))
+    makes = [partial(ns.optim.Adam, 1e-3, clip_norm=0.1), partial(ns.optim.Adam, 1e-3),
+             partial(ns.optim.SGD, 0.1)]
+    for make in makes:
+        net, apart, loss = srnn("cuda"), srnn("cuda"), ns.loss.CrossEntropy()
+        step = Step(net, loss, make(), None, False, (), lambda batch: Plan(None, None))
+        other = make()
+        for again in (False, True):
+            cuda_array.transfers.clear()
+            train_batch(step, batch, np.random.default_rng(0), "here")
+            assert cuda_array.transfers["down"] == 1 + 1 and cuda_array.transfers["up"] <= 15 - again
+            other.update(apart.params, apart.loss_and_gradients(loss, batch.x, labels).grads)
+        assert sum(isinstance(p, cuda_array.Array) for p in net.params.values()) == 6
+        for name, p in apart.params.items():
+            assert np.asarray(net.params[name]).tobytes() == np.asarray(p).tobytes(), name
 
-    def step():
-        result = net.loss_and_gradients(ns.loss.CrossEntropy(), x, np.array([0, 3, 1]))
-        assert all(ns.devices.get("cuda").finite(list(result.grads.values())))
-        optimizer.update(net.params, result.grads)
 
-    step()
+def test_squares_of_gradients_that_an_optimiser_is_told():
+    """Too large for a number, they say nothing of the gradients, which SGD does not square."""
+    net, sgd = srnn("cuda"), ns.optim.SGD(0.1)
+    grads = {name: 0.0 * p for name, p in net.params.items()}
+    for value in (1e30, np.nan):
+        grads["dense0.bias"][...] = value
+        norm, squares = cuda.norm_and_squares(list(grads.values()))
+        assert not np.isfinite(norm) and len(squares) == len(grads)
+        if value == 1e30:
+            sgd.update(net.params, grads, squares=squares)
+            assert np.all(np.asarray(net.params["dense0.bias"]) < -1e28)
+    with pytest.raises(ValueError, match="gradient of dense0.bias is not finite"):
+        sgd.update(net.params, grads, squares=squares)
+    with pytest.raises(ValueError, match="squares: expected 9 numbers, one for each gradient"):
+        sgd.update(net.params, grads, squares=[1.0])
+
+
+def test_what_is_made_once_arrays_have_come_down():
+    """In one copy; sums keep their order, whatever is added to what."""
+    a, b, c = (np.array(values, np.float32) for values in ([1e8, 1], [-5e7, 2], [1, 3]))
+
+    def late():
+        put = [cuda_array.put(values) for values in (a, b, c)]
+        found = cuda.later(("a", "b"), (put[0], None, put[1]), lambda a, _, b: {"a": a, "b": 2 * b})
+        return found["a"], found["b"], cuda.later(("c",), put[2:], lambda c: {"c": c})["c"]
+
+    x, y, z = late()
     cuda_array.transfers.clear()
-    step()
-    on_gpu = sum(isinstance(p, cuda_array.Array) for p in net.params.values())
-    assert on_gpu == 6
-    assert cuda_array.transfers["down"] == 2 + 1 + 1 + 1    # settings of two populations, loss, check, norm
-    assert cuda_array.transfers["up"] <= 14
+    _, found = cuda.arrived(0.0, {"left": x + y + z, "right": x + (y + z), "host": a + (y + z), "own": a})
+    assert cuda_array.transfers["down"] == 1
+    wanted = {"left": a + 2 * b + c, "right": a + (2 * b + c), "host": a + (2 * b + c), "own": a}
+    assert all(np.array_equal(found[name], values) for name, values in wanted.items())
+    assert wanted["left"][0] != wanted["right"][0]
+    x, y, z = late()
+    assert np.array_equal(x, a) and np.array_equal(b + z, b + c)
+    loss, _ = cuda.softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, int), np.ones(1))
+    assert abs(float(loss + 1) - 1 - np.log(2)) < 1e-6
 
 
 @pytest.mark.parametrize("make", [

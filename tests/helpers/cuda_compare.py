@@ -37,6 +37,7 @@ if SIMULATED:
     FakeCUDAShared.array = shared
 
 EPS = np.finfo(np.float32).eps
+LABELS = np.array([0, 2, 1])       # of three samples
 
 
 # blocks, tiles and segments so small that little data has edges, tails and several of each
@@ -66,6 +67,26 @@ def close(found, wanted, terms):
         return False
     largest = np.abs(wanted).max(initial=0)
     return np.abs(found - wanted).max(initial=0) <= 4 * terms * EPS * max(largest, 1e-30)
+
+
+def agreed(layers, x, exactly=True, causal=True, **more):
+    """The reference's loss and gradients, with which those of the GPU agree, twice; in two pieces, too."""
+    here, there = (ns.Network(*layers(), device=device, seed=3, input_shape=x.shape[2:] or None)
+                   for device in ("reference", "cuda"))
+    whole, _ = there.run(x)
+    assert (same if exactly else close)(whole, here.run(x)[0], 100)
+    if causal:
+        parts, _ = there.run(x[2:], there.run(x[:2])[1])
+        assert np.array_equal(parts, whole)
+    loss, nets = ns.loss.CrossEntropy(), (here, there, there.clone())
+    wanted, found, again = (net.loss_and_gradients(loss, x, LABELS, **more) for net in nets)
+    assert close(found.y, wanted.y, 100) and found.grads.keys() == wanted.grads.keys()
+    for name, g in wanted.grads.items():
+        assert np.any(g) and close(found.grads[name], g, 300), name
+        assert np.asarray(found.grads[name]).tobytes() == np.asarray(again.grads[name]).tobytes(), name
+    ns.optim.Adam(0.1).update(there.params, found.grads)
+    assert not np.array_equal(there.run(x)[0], whole)
+    return wanted
 
 
 def check_population(make, n, steps, batch, lengths=None):

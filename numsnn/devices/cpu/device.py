@@ -12,6 +12,7 @@ from ..norm import (
     layer_norm_forward,
 )
 from ..reference.device import (
+    arrived,
     beside,
     busy,
     euclidean,
@@ -20,7 +21,9 @@ from ..reference.device import (
     held,
     holds,
     joined,
+    later,
     name,
+    norm_and_squares,
     over_time_backward,
     parted,
     put,
@@ -40,6 +43,7 @@ from ..reference.pointwise import (
     ternary_forward,
     times,
 )
+from ..reference.rate_band import rate_band
 from ..reference.steps import reordered, sum_steps
 from .blas import one_thread
 from .conv import conv_backward, conv_forward
@@ -82,13 +86,14 @@ def population_backward(
 
 
 __all__ = ["CHUNKED", "HOST", "STEPS", "StepTable", "activation_backward", "activation_forward",
-           "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward",
-           "delay_backward", "delay_forward", "delay_spikes", "delay_step", "dense_backward",
-           "dense_forward", "dense_step", "eligibility_forward", "eligibility_step", "euclidean", "finish",
-           "finite", "held", "holds", "joined", "lagged_backward", "lagged_forward", "lagged_step",
-           "layer_norm_backward", "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name",
-           "one_thread", "over_time_backward", "over_time_forward", "over_time_step", "parted",
-           "population_backward", "population_forward", "population_step", "put", "random_factors",
-           "refusal", "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums",
-           "sum_pool_backward", "sum_pool_forward", "sum_steps", "ternary_backward", "ternary_forward",
-           "times", "update", "zeros"]
+           "arrived", "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward",
+           "conv_forward", "delay_backward", "delay_forward", "delay_spikes", "delay_step",
+           "dense_backward", "dense_forward", "dense_step", "eligibility_forward", "eligibility_step",
+           "euclidean", "finish", "finite", "held", "holds", "joined", "lagged_backward",
+           "lagged_forward", "lagged_step", "later", "layer_norm_backward", "layer_norm_forward",
+           "max_pool_backward", "max_pool_forward", "name", "norm_and_squares", "one_thread",
+           "over_time_backward", "over_time_forward", "over_time_step", "parted", "population_backward",
+           "population_forward", "population_step", "put", "random_factors", "rate_band", "refusal",
+           "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
+           "sum_pool_forward", "sum_steps", "ternary_backward", "ternary_forward", "times", "update",
+           "zeros"]

@@ -125,7 +125,7 @@ def delay_forward(
 
 def delay_backward(
         delays: Delays, slope: Values | None, dy: Values, dafter: Values,
-        lengths: np.ndarray | None) -> tuple[Array, Array, np.ndarray | None]:
+        lengths: np.ndarray | None) -> tuple[Array, Array, Array | None]:
     """A thread for each place that was read; see contract.py."""
     dy, dafter = put(dy), put(dafter)
     dx, dpast = Array(dy.shape, dy.dtype), Array(dafter.shape, dy.dtype)
@@ -133,7 +133,7 @@ def delay_backward(
     start(returned_kernel(dy.dtype.name), n, dy, dafter, of, sizes, dx, dx.size, dpast, n)
     if slope is None:
         return dx, dpast, None
-    return dx, dpast, np.asarray(sum_rows(times(dy, slope).reshape(-1, dy.shape[2])))
+    return dx, dpast, sum_rows(times(dy, slope).reshape(-1, dy.shape[2]))
 
 
 def _sizes(shape, past):

@@ -20,6 +20,7 @@ from ..access import gather, scatter
 from ..jit import jitable, prepare
 from ..reference import totals
 from .array import WORD, Array, Values, launch, put, start, zeros
+from .coming import Coming, later
 from .driver import Kernel
 from .product import U, product
 from .spikes import DeviceSpikes, placed, words
@@ -233,12 +234,12 @@ def cross_entropy_kernel(real: str) -> Kernel:
     return cross_entropy
 
 
-def softmax_cross_entropy(y: Values, labels: Values, weights: Values) -> tuple[float, Array]:
+def softmax_cross_entropy(y: Values, labels: Values, weights: Values) -> tuple[Coming, Array]:
     rows, n = y.shape
     y, labels, weights = put(y), put(labels, np.int32), put(weights, y.dtype)
     dy, loss = Array(y.shape, y.dtype), Array((rows, 1), y.dtype)
     start(cross_entropy_kernel(y.dtype.name), rows, y, labels, weights, dy, loss, rows, n)
-    return float(np.asarray(sum_rows(loss))[0]), dy
+    return later(("loss",), (sum_rows(loss),), lambda total: {"loss": float(total[0])})["loss"], dy
 
 
 @lru_cache(None)
@@ -313,10 +314,17 @@ def square_sums(arrays: Sequence[Values]) -> list[float]:
 
 
 def euclidean(arrays: Sequence[Values]) -> float:
+    return norm_and_squares(arrays)[0]
+
+
+def norm_and_squares(arrays: Sequence[Values]) -> tuple[float, list[float]]:
+    """The host waits once for both."""
     there = [a for a in arrays if isinstance(a, Array)]
-    of_host = totals.euclidean([a for a in arrays if not isinstance(a, Array)])
-    of_device = sum(map(float, _totals(there, "squares")[:len(there)]))
-    return (of_device + of_host ** 2) ** 0.5
+    here = [a for a in arrays if not isinstance(a, Array)]
+    of_device = list(map(float, _totals(there, "squares")[:len(there)]))
+    norm = (sum(of_device) + totals.euclidean(here) ** 2) ** 0.5
+    on_gpu, on_host = iter(of_device), iter(totals.square_sums(here))
+    return norm, [next(on_gpu if isinstance(a, Array) else on_host) for a in arrays]
 
 
 def finite(arrays: Sequence[Values]) -> list[bool]:
@@ -325,6 +333,6 @@ def finite(arrays: Sequence[Values]) -> list[bool]:
 
 
 __all__ = [
-    "dense_backward", "dense_forward", "euclidean", "finite", "outer", "product", "softmax",
-    "softmax_cross_entropy", "square_sums", "sum_rows", "update",
+    "dense_backward", "dense_forward", "euclidean", "finite", "norm_and_squares", "outer", "product",
+    "softmax", "softmax_cross_entropy", "square_sums", "sum_rows", "update",
 ]

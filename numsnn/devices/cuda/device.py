@@ -5,7 +5,8 @@ Arrays are Arrays (array.py) and stay on the GPU.
 
 from contextlib import nullcontext as one_thread
 
-from .array import busy, finish, held, joined, name, zeros
+from .array import busy, finish, held, name, zeros
+from .coming import arrived, later
 from .conv import conv_backward, conv_forward
 from .delay import delay_backward, delay_forward
 from .dense import (
@@ -13,6 +14,7 @@ from .dense import (
     dense_forward,
     euclidean,
     finite,
+    norm_and_squares,
     softmax,
     softmax_cross_entropy,
     square_sums,
@@ -39,7 +41,8 @@ from .pool import (
     sum_pool_forward,
 )
 from .population import population_backward, population_forward, refusal
-from .spikes import holds, placed as put, send
+from .rate_band import rate_band
+from .spikes import holds, in_time as joined, placed as put, send
 from .steps import reordered, sum_steps
 
 HOST = False        # arrays are Arrays; layers may do with them what the functions here do, and no more
@@ -49,13 +52,13 @@ ASIDE = not SIMULATED   # a thread of its own may send batches; the simulator ru
 
 
 __all__ = [
-    "ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
-    "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
-    "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite", "gpu", "held",
-    "holds", "joined", "lagged_backward", "lagged_forward", "layer_norm_backward", "layer_norm_forward",
-    "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
-    "over_time_forward", "parted", "population_backward", "population_forward", "put", "random_factors",
-    "refusal", "reordered", "send", "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward",
-    "sum_pool_forward", "sum_steps", "take_gpu", "ternary_backward", "ternary_forward", "times", "update",
-    "zeros",
+    "ASIDE", "CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "arrived",
+    "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward",
+    "delay_backward", "delay_forward", "dense_backward", "dense_forward", "euclidean", "finish", "finite",
+    "gpu", "held", "holds", "joined", "lagged_backward", "lagged_forward", "later", "layer_norm_backward",
+    "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "norm_and_squares",
+    "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
+    "population_forward", "put", "random_factors", "rate_band", "refusal", "reordered", "send", "softmax",
+    "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward", "sum_steps",
+    "take_gpu", "ternary_backward", "ternary_forward", "times", "update", "zeros",
 ]

@@ -80,11 +80,13 @@ def ternary_kernels(spike: Callable, slope: Callable) -> tuple[Kernel, Kernel]:
 
 @lru_cache(None)
 def times_kernel() -> Kernel:
+    """y = x times factors that come again, each for so many values in a row."""
+
     @cuda.jit
-    def times(x, factors, period, y, n):
+    def times(x, factors, values, period, y, n):
         i = cuda.grid(1)
         if i < n:
-            y[i] = x[i] * factors[i % period]
+            y[i] = x[i] * factors[i // values % period]
 
     return times
 
@@ -144,7 +146,7 @@ def ternary_forward(surrogate: Surrogate, x: Values, v_threshold: np.ndarray) ->
 
 
 def ternary_backward(surrogate: Surrogate, x: Array, v_threshold: np.ndarray,
-                     dy: Values) -> tuple[Array, np.ndarray]:
+                     dy: Values) -> tuple[Array, Array]:
     """(dx, gradient of the threshold), the features summed first."""
     dy = put(dy, x.dtype)
     dx, of_each = Array(x.shape, x.dtype), Array(x.shape, x.dtype)
@@ -152,7 +154,7 @@ def ternary_backward(surrogate: Surrogate, x: Array, v_threshold: np.ndarray,
     threshold, k = x.dtype.type(v_threshold[0]), surrogate.typed(x.dtype)
     start(kernel, dx.size, x, threshold, k, dy, dx, of_each, dx.size)
     of_features = sum_rows(of_each.reshape(-1, x.shape[-1]))
-    return dx, np.asarray(sum_rows(of_features.reshape(-1, 1)))
+    return dx, sum_rows(of_features.reshape(-1, 1))
 
 
 def random_factors(key: Values, done: Values, shape: tuple[int, int, int], probability: float) -> Array:
@@ -169,9 +171,10 @@ def random_factors(key: Values, done: Values, shape: tuple[int, int, int], proba
 
 
 def times(x: Values, factors: Values) -> Array:
-    x, factors = put(x, factors.dtype), put(factors)
-    y = Array(x.shape, x.dtype)
-    start(times_kernel(), y.size, x, factors, factors.size, y, y.size)
+    x = put(x)
+    factors, y = put(factors, x.dtype), Array(x.shape, x.dtype)
+    values = x.shape[-1] // max(factors.shape[-1], 1)
+    start(times_kernel(), y.size, x, factors, values, factors.size, y, y.size)
     return y
 
 

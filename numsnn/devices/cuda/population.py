@@ -231,8 +231,9 @@ def population_backward(dynamics: Dynamics, tape: Tape, recurrent: Recurrent | N
     if recurrent is not None:
         dweight = _weight_gradients(model, tape, recurrent, dx, between)
         dbias = tuple(map(sum_rows, biases)) or None
-    rows = np.asarray(sum_rows(totals)) if learned else ()
-    dparams = by_name(model.Params, dict(zip(learned, rows, strict=True)))
+    rows = sum_rows(totals)
+    of_each = (rows[i:i + 1].reshape(units) for i in range(len(learned)))
+    dparams = by_name(model.Params, dict(zip(learned, of_each, strict=True)))
     return PopulationGradients(dx, dstate, dlast, dparams, dweight, dbias, dlate)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from ...signals.spikes import Spikes, index_dtype
 from ..jit import OPTIONS
 from ..threads import run as on_threads
-from .array import WORD, Array, Values, put, start, zeros
+from .array import WORD, Array, Values, joined, put, start, zeros
 from .driver import Kernel
 from .streams import ahead
 
@@ -216,9 +216,19 @@ def send(x: Spikes | Values) -> DeviceSpikes | Array:
     return own
 
 
+def in_time(parts: Sequence[Any]) -> Any:
+    """Pieces of a sequence, one after the other: values or spikes."""
+    if not isinstance(parts[0], DeviceSpikes):
+        return joined(list(map(put, parts)))
+    _, batch, units = parts[0].shape
+    steps = sum(len(part) for part in parts)
+    return DeviceSpikes((steps, batch, units), joined([part.bits for part in parts]))
+
+
 def holds(a: object) -> TypeGuard[Array | DeviceSpikes]:
     """Whether it lies on the GPU."""
     return isinstance(a, (Array, DeviceSpikes))
 
 
-__all__ = ["DeviceSpikes", "holds", "packed", "placed", "put_spikes", "send", "spikes_beside", "words"]
+__all__ = ["DeviceSpikes", "holds", "in_time", "packed", "placed", "put_spikes", "send", "spikes_beside",
+           "words"]

@@ -5,7 +5,7 @@ the same elementwise functions and sum over ascending inputs with one accumulato
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext as one_thread
 from functools import partial
 from typing import Any
@@ -38,9 +38,10 @@ from .pointwise import (
     times,
 )
 from .population import population_backward, population_forward
+from .rate_band import rate_band
 from .rows import add_rows
 from .steps import reordered, sum_steps
-from .totals import euclidean, finite, square_sums
+from .totals import euclidean, finite, norm_and_squares, square_sums
 
 HOST = True         # arrays are NumPy's
 CHUNKED = False     # a batch goes through the layers as a whole
@@ -206,6 +207,14 @@ def name() -> str:
     return platform.machine()
 
 
+def later(names: Sequence[str], arrays: Sequence[Any], make: Callable) -> dict[str, Any]:
+    return make(*arrays)
+
+
+def arrived(loss: float, grads: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    return loss, grads
+
+
 def holds(a: object) -> bool:
     return False
 
@@ -235,13 +244,13 @@ def softmax_cross_entropy(
     return loss, p
 
 
-__all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "batch_norm_backward",
-           "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward", "delay_backward",
-           "delay_forward", "delay_spikes", "dense_backward", "dense_forward", "eligibility_forward",
-           "eligibility_step", "euclidean", "finish", "finite", "held", "holds", "joined",
-           "lagged_backward", "lagged_forward", "layer_norm_backward", "layer_norm_forward",
-           "max_pool_backward", "max_pool_forward", "name", "one_thread", "over_time_backward",
-           "over_time_forward", "parted", "population_backward", "population_forward", "put",
-           "random_factors", "refusal", "reordered", "send", "softmax", "softmax_cross_entropy",
-           "square_sums", "sum_pool_backward", "sum_pool_forward", "sum_steps", "ternary_backward",
-           "ternary_forward", "times", "update", "zeros"]
+__all__ = ["CHUNKED", "HOST", "STEPS", "activation_backward", "activation_forward", "arrived",
+           "batch_norm_backward", "batch_norm_forward", "beside", "busy", "conv_backward", "conv_forward",
+           "delay_backward", "delay_forward", "delay_spikes", "dense_backward", "dense_forward",
+           "eligibility_forward", "eligibility_step", "euclidean", "finish", "finite", "held", "holds",
+           "joined", "lagged_backward", "lagged_forward", "later", "layer_norm_backward",
+           "layer_norm_forward", "max_pool_backward", "max_pool_forward", "name", "norm_and_squares",
+           "one_thread", "over_time_backward", "over_time_forward", "parted", "population_backward",
+           "population_forward", "put", "random_factors", "rate_band", "refusal", "reordered", "send",
+           "softmax", "softmax_cross_entropy", "square_sums", "sum_pool_backward", "sum_pool_forward",
+           "sum_steps", "ternary_backward", "ternary_forward", "times", "update", "zeros"]

@@ -21,8 +21,10 @@ def beside(parts: Sequence[Any]) -> Any:
     return Spikes.join(list(parts), 2) if isinstance(parts[0], Spikes) else np.concatenate(parts, axis=-1)
 
 
-def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def joined(parts: Sequence[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return Spikes.join(list(parts), 0) if isinstance(parts[0], Spikes) else np.concatenate(parts)
 
 
 __all__ = ["beside", "joined", "parted"]

@@ -15,6 +15,10 @@ def square_sums(arrays: Iterable[np.ndarray]) -> list[float]:
     return [float(np.vdot(a, a)) for a in (a.astype(np.float64) for a in arrays)]
 
 
+def norm_and_squares(arrays: Iterable[np.ndarray]) -> tuple[float, None]:
+    return euclidean(arrays), None
+
+
 def euclidean(arrays: Iterable[np.ndarray]) -> float:
     """In pieces: no copy in float64, and no threads of BLAS, which would spin on into the next step."""
     total = 0.0

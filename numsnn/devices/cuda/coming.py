@@ -1,0 +1,110 @@
+"""What the host makes of arrays of the GPU once those have come down: at the end of a pass, of all in one go.
+
+The host waits for what comes down until the GPU has done all it was told, and tells it nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .array import Array, fill
+
+
+class _Made:
+    """What is made of some arrays, values by name; None before they have come down."""
+
+    __slots__ = ("arrays", "make", "values")
+
+    def __init__(self, arrays, make):
+        self.arrays, self.make = tuple(arrays), make
+        self.values: dict[str, Any] | None = None
+
+
+class Coming:
+    """A sum, in the order of its terms, of which some are not made yet; an array once NumPy asks for one."""
+
+    __slots__ = ("terms",)
+    __array_ufunc__ = None      # an array of NumPy plus one that is coming is coming
+
+    def __init__(self, *terms: Any):
+        self.terms = terms      # arrays and numbers of the host, (made, name), or sums of their own
+
+    def __add__(self, other: Any) -> Coming:
+        return Coming(*self.terms, *_as_terms(other))
+
+    def __radd__(self, other: Any) -> Coming:
+        return Coming(*_as_terms(other), *_as_terms(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(_arrived([self])[0], dtype)
+
+    def __float__(self) -> float:
+        return float(_arrived([self])[0])
+
+    def waiting(self) -> Iterator[_Made]:
+        """What it is made of that may not be there yet."""
+        for term in self.terms:
+            if isinstance(term, Coming):
+                yield from term.waiting()
+            elif isinstance(term, tuple):
+                yield term[0]
+
+    def value(self) -> Any:
+        """The sum, once all of it is there."""
+        first, *others = map(_value, self.terms)
+        for other in others:
+            first = first + other
+        return first
+
+
+def _as_terms(a):
+    """What stands for it in a sum: a sum of several keeps the order of its own."""
+    return a.terms if isinstance(a, Coming) and len(a.terms) == 1 else (a,)
+
+
+def _value(term):
+    if isinstance(term, Coming):
+        return term.value()
+    if isinstance(term, tuple):
+        made, name = term
+        return made.values[name]
+    return term
+
+
+def later(names: Sequence[str], arrays: Sequence[Array | None], make: Callable) -> dict[str, Coming]:
+    made = _Made(arrays, make)
+    return {name: Coming((made, name)) for name in names}
+
+
+def arrived(loss: Any, grads: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    loss, *there = _arrived([loss, *grads.values()])
+    return loss, dict(zip(grads, there, strict=True))
+
+
+def _arrived(values):
+    """The values, with what was coming as it is now."""
+    late = [value for value in values if isinstance(value, Coming)]
+    all_made = [made for made in dict.fromkeys(made for value in late for made in value.waiting())
+                if made.values is None]
+    down = iter(_down([a for made in all_made for a in made.arrays if a is not None]))
+    for made in all_made:
+        made.values = made.make(*(None if a is None else next(down) for a in made.arrays))
+        made.arrays = ()
+    return [value.value() if isinstance(value, Coming) else value for value in values]
+
+
+def _down(arrays):
+    """Arrays of one precision on the host, copied together."""
+    if len(arrays) < 2:
+        return list(map(np.asarray, arrays))
+    whole, ends = Array(sum(a.size for a in arrays), arrays[0].dtype), np.cumsum([a.size for a in arrays])
+    for a, end in zip(arrays, ends.tolist(), strict=True):
+        fill(whole[end - a.size:end], a.reshape(-1))
+    parts = np.split(np.asarray(whole), ends[:-1])
+    return [part.reshape(a.shape) for part, a in zip(parts, arrays, strict=True)]
+
+
+__all__ = ["Coming", "arrived", "later"]
