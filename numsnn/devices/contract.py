@@ -331,7 +331,8 @@ class PopulationGradients(NamedTuple):
     coefficients: Any           # Params of (N,) arrays, None where not learned
     weight: tuple | None        # as in Recurrent
     bias: tuple | None
-    late: np.ndarray | None = None      # of the shares of Late, (L, N), or of the weight of Lagged
+    # of the shares of Late, (L, N), None where it is not wanted; or of the weight of Lagged
+    late: np.ndarray | None = None
 
 
 def with_fields(cls: Any, wanted: Collection, array_of: Callable[[str], Any]) -> Any:

@@ -116,8 +116,10 @@ class LateRecurrence(SpreadDelays, WithSettings):
         names = ("delay", "recurrent") if self.by_synapse else ("delay",)
         return loops.later(names, (g.late,), self._gathered)
 
-    def _gathered(self, dlate: np.ndarray) -> dict[str, np.ndarray]:
+    def _gathered(self, dlate: np.ndarray | None) -> dict[str, np.ndarray]:
         assert self.delays is not None
+        if dlate is None:                       # whole delays of neurons do not move
+            return {"delay": np.zeros_like(self.params["delay"])}
         weight, position = self._by_kernel()
         dweight = dlate if self.by_synapse else dlate.T[:, :, None]
         if dweight.shape == weight.shape:       # one lag of each synapse, at which delays do not move

@@ -295,7 +295,7 @@ def late_gradient(late: Late | Lagged, values: Array, dcoming: Array, dshare: Ar
                   lengths: Array) -> Any:
     """Of the shares, or of the weights of all lags: of what was handed out, and of what it gave."""
     if isinstance(late, Late):
-        return sum_rows(dshare) if dshare is not None else np.zeros_like(late.share)
+        return sum_rows(dshare) if dshare is not None else None
     gates, _, batch, units = dcoming.shape
     of = LaggedSizes(len(values), batch, units, units, late.most, 0)
     weight, end = (units, late.most + 1, units), put(lengths, np.int64)
