@@ -112,10 +112,10 @@ def _step_backward(component, t, kept, now, dstate, grads, setting):
     nodes, (tapes, hidden) = setting.graph.nodes, kept
     delayed = [name for name in component.names if nodes[name].layer.delayed]
     for name in delayed:                    # what it keeps of step t is what its source handed out there
-        source = nodes[name].sources[0]
-        d = _as_a_step(dstate[name].last)
-        if setting.lengths is not None:     # of those that have ended it is what it kept before
-            d = setting.loops.times(d, _valid(setting, name, t))
+        source, last = nodes[name].sources[0], dstate[name].last
+        # of samples that have ended it is what it kept before
+        d = last.copy() if setting.lengths is None else setting.loops.times(last, _valid(setting, name, t))
+        d = _as_a_step(d)
         now[source] = now[source] + d if source in now else d
     for name in reversed(component.names):
         node = nodes[name]

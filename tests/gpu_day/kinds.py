@@ -44,6 +44,12 @@ KINDS = {
     "side by side": (SPIKES, lambda: (
         ns.Dense(33, 35), ns.LIF(35, v_threshold=0.2), ns.Concatenate("input", "lif0"), ns.Ternary(0.5),
         ns.TimeDistributed(ns.Dense(68, 35)), ns.MembraneNorm(ns.LIAF(35), ns.LayerNorm()), ns.Dense(35, 4))),
+    "step by step": (SPIKES, lambda: (
+        ns.Dense(33, 35, name="in"), ns.Previous("lif0", shape=35), ns.Dense(35, 35), ns.Add("in", "dense0"),
+        ns.LIF(35, v_threshold=0.2, learn="tau_mem"), ns.ARLIF(35), ns.Repeat(2), ns.PoolTime(2, "max"),
+        ns.Dense(35, 4))),
+    "cells of pictures": (PICTURES, lambda: (
+        ns.ConvLSTM2D(2, 2, 3, padding=1), ns.ConvARLIF2D(2, 2, 3), ns.Flatten(), ns.Dense(32, 4))),
 }
 
 
