@@ -33,6 +33,8 @@ def test_networks_are_drawn_from_their_number():
     others = {"Activation", "Add", "AvgPool2d", "BatchNorm", "Conv2d", "Delay", "DelayedDense", "Dropout",
               "Embedding", "LayerNorm", "MaxPool2d", "OverTime", "Scale", "SumPool2d", "TimeDistributed"}
     assert layers >= {*POPULATIONS, *others}
+    delays = [getattr(layer, "delays", None) for net in nets for layer in net.layers.values()]
+    assert {(d.axonal, d.kernels) for d in delays if d} == {(True, 1), (False, 1), (False, 2)}
     again = drawn.network(7, drawn.FEW)
     assert again.net.same_as(nets[7]) and np.array_equal(again.labels, drawn.network(7, drawn.FEW).labels)
 

@@ -159,5 +159,7 @@ def _arguments(rng, model, n, recurs):
         more |= {"threshold": one(rng, ("learned", "fixed", "trace"))}
     if recur and field != "spike":          # values that feed themselves must not grow without bound
         more["recurrent_init"] = "normal", 0, 0.3 / n
+    if recur is True and not model.second and rng.random() < 0.3:
+        recur = ns.Delays(2, axonal=bool(rng.integers(2)), sigma=0.5)
     learned = tuple(key for key in model.Settings._fields if rng.random() < 0.5)
     return {**more, "recurrent": recur, "output": one(rng, outputs), "learn": learned}

@@ -39,6 +39,9 @@ KINDS = {
     "delays": (SPIKES, lambda: (
         ns.Delay(2), ns.Dense(33, 35, delays=ns.Delays(2)), ns.LIF(35, v_threshold=0.2), ns.Delay(max=2),
         ns.Dense(35, 4, delays=ns.Delays(2, kernels=2)))),
+    "delays in a recurrence": (SPIKES, lambda: (
+        ns.Dense(33, 35), ns.LIF(35, v_threshold=0.2, recurrent=ns.Delays(3, axonal=True)),
+        ns.ALIF(35, v_threshold=0.2, recurrent=ns.Delays(2)), ns.Dense(35, 4))),
     "tokens": (TOKENS, lambda: (ns.Embedding(5, 35, weight=("normal", 0, 1), padding=0),
                                 ns.Residual(ns.LIF(35, v_threshold=0.2), ns.Dense(35, 35)), ns.Dense(35, 4))),
     "side by side": (SPIKES, lambda: (
