@@ -124,8 +124,9 @@ class ARLIF(_Plain):
             by_step.add_to(params, g.params)
         if not params:
             params = by_step.no_gradients(self, context.loops)
-        of_x = (context.loops.joined(dx) if dx else dy) if context.want_dx else None
-        return Gradients(of_x, dstate, params)
+        if not context.want_dx:
+            return Gradients(None, dstate, params)
+        return Gradients(context.loops.joined(dx) if dx else dy, dstate, params)
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "threshold": self.threshold, **dict(zip(BAND, self.band, strict=True))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from ..devices import buffers
 from ..layers import by_step
 from ..layers.joins import INPUT
@@ -21,7 +23,8 @@ def forward(component: Component, have: dict, state: dict, setting, done) -> dic
     outside = {s: have[s] for name in inside for s in _from_outside(nodes[name], inside)}
     loops = setting.loops
     state = {name: _begun(nodes[name].layer, state[name], loops) for name in inside}
-    taken = {s for name, node in nodes.items() if name not in inside for s in node.sources}
+    others = [node.sources for name, node in nodes.items() if name not in inside]
+    taken = set(chain.from_iterable(others))
     out: dict = {name: [] for name in inside if name in taken or name == setting.graph.answer}
     tapes, seen = [], []
     steps, batch = next(iter(outside.values())).shape[:2]

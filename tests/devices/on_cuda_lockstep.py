@@ -36,8 +36,8 @@ def test_cycles(x, lengths):
 
 def flat(states):
     """The arrays of states by layer and field."""
-    return {f"{name}.{field}": np.asarray(a) for name, state in states.items() if state
-            for field, a in state._asdict().items()}
+    there = {name: state._asdict().items() for name, state in states.items() if state}
+    return {f"{name}.{field}": np.asarray(a) for name, fields in there.items() for field, a in fields}
 
 
 @PADDED

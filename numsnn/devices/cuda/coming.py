@@ -6,6 +6,7 @@ The host waits for what comes down until the GPU has done all it was told, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -87,10 +88,11 @@ def arrived(loss: Any, grads: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 def _arrived(values):
     """The values, with what was coming as it is now."""
     late = [value for value in values if isinstance(value, Coming)]
-    all_made = [made for made in dict.fromkeys(made for value in late for made in value.waiting())
-                if made.values is None]
-    down = iter(_down([a for made in all_made for a in made.arrays if a is not None]))
-    for made in all_made:
+    waiting = dict.fromkeys(made for value in late for made in value.waiting())
+    to_make = [made for made in waiting if made.values is None]
+    arrays = chain.from_iterable(made.arrays for made in to_make)
+    down = iter(_down([a for a in arrays if a is not None]))
+    for made in to_make:
         made.values = made.make(*(None if a is None else next(down) for a in made.arrays))
         made.arrays = ()
     return [value.value() if isinstance(value, Coming) else value for value in values]
