@@ -75,12 +75,13 @@ class Currents:
         self.sums = buffers.zeros((batch, steps + lags, width), start.last.dtype)
         self.sums[:, :lags] = start.last
 
-    def currents(self, fed: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> Call:
-        """Add to the currents of step t what comes into it; fed: (current, its bias or None)."""
+    def currents(self, fed: Sequence[tuple[np.ndarray, None, np.ndarray | None]]) -> Call:
+        """Add to the currents of step t what comes into it; fed: as in recurrence.currents, no weights."""
         batch, rows, width = self.sums.shape
-        of_one_kind(self.sums.dtype, self.lagged.weight, *(a for each in fed for a in each))
-        return call_of(_currents(kinds(self.sums.dtype, None)[0]), batch, width // len(fed), width, rows,
-                       len(fed), self.sums, *(a for each in fed for a in each))
+        arrays = [a for current, _, bias in fed for a in (current, bias)]
+        of_one_kind(self.sums.dtype, self.lagged.weight, *arrays)
+        code = _currents(kinds(self.sums.dtype, None)[0])
+        return call_of(code, batch, width // len(fed), width, rows, len(fed), self.sums, *arrays)
 
     def spreading(self, now: np.ndarray) -> Call:
         """Add what step t has handed out, `now` (B, N), to the currents of the steps after it."""

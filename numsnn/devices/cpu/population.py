@@ -145,9 +145,9 @@ def one_stage_forward(
 
 
 def fed_currents(model: Model, x: Any, recurrent: Recurrent) -> dict[str, tuple]:
-    """(current, weight, bias or None) of each current that the recurrence feeds."""
-    biases = recurrent.bias or (None,) * len(recurrent.weight)
-    each = zip(model.recurrent, recurrent.weight, biases, strict=True)
+    """(current, weight, bias) of each current that the recurrence feeds; None where there is none."""
+    none = (None,) * len(model.recurrent)
+    each = zip(model.recurrent, recurrent.weight or none, recurrent.bias or none, strict=True)
     return {name: (getattr(x, name), weight, bias) for name, weight, bias in each}
 
 
@@ -166,15 +166,10 @@ def _between_steps(dynamics, x, start, recurrent, now, lists):
     listed = listing(now.spike, lists) if lists else None
     if recurrent is None or recurrent.late is None:
         return recurrent_currents(dynamics, x, recurrent, now, lists), (listed,), None
-    if recurrent.by_synapse:
-        coming = Currents(recurrent.late, start, len(x[0]))
-        names = dynamics.model.recurrent
-        biases = recurrent.bias or (None,) * len(names)
-        fed = zip([getattr(x, name) for name in names], biases, strict=True)
-    else:
-        coming = Coming(recurrent.late, start, len(x[0]))
-        fed = fed_currents(dynamics.model, x, recurrent).values()
-    return coming.currents(list(fed)), (listed, coming.spreading(getattr(now, dynamics.recur))), coming
+    kind = Currents if recurrent.by_synapse else Coming
+    coming = kind(recurrent.late, start, len(x[0]))
+    fed = list(fed_currents(dynamics.model, x, recurrent).values())
+    return coming.currents(fed), (listed, coming.spreading(getattr(now, dynamics.recur))), coming
 
 
 def _handed_out(dynamics, shape, dtype, want, as_values, padded):
