@@ -71,7 +71,9 @@
     later(names, arrays, make) -> what make(*arrays), of arrays on the host or None, gives by these names: at
         once, or what stands for it until they have come down, which can be added, and is an array where NumPy
         asks for one
-    arrived(loss, grads) -> both, of which nothing is on its way any more: all has come down in one go
+    arrived(loss, grads) -> (loss, grads, squares)
+        of which nothing is on its way any more: all has come down in one go; squares: the sum of those of
+        each gradient, where they came with them, else None
     put(a) -> array where the device works, or the array itself
     zeros(shape, dtype) -> such an array
     holds(a) -> whether it lies there, not on the host

@@ -40,12 +40,13 @@ def _why_not_in_pieces(layer) -> str:
 
 
 def fused(net, stage, task, every, chunk):
-    """(loss, grads, y, state) of a batch (gradients.Task)."""
+    """(loss, grads, y, state, squares of gradients or None) of a batch (gradients.Task)."""
     batch = task.x.shape[1]
     bounds = chunking.bounds(net, batch, stage, chunk)
     values, grads, answers, states = zip(*_of_chunks(net, stage, task, every, bounds), strict=True)
     after = {name: join_states([s[name] for s in states]) for name in net.layers}
-    return *net.loops.arrived(sum(values), stages.summed(grads)), join(answers), after
+    loss, summed, squares = net.loops.arrived(sum(values), stages.summed(grads))
+    return loss, summed, join(answers), after, squares
 
 
 def shared(net, stage, task, every, share):
@@ -53,8 +54,8 @@ def shared(net, stage, task, every, share):
     samples of this one; y is None where it has none."""
     done = _of_chunks(net, stage, task, every, share.own)
     of_chunks = [net.loops.arrived(value, grads) for value, grads, *_ in done]
-    loss, grads = share.ranks.gradients(share.chunks, [grads for _, grads in of_chunks],
-                                        [value for value, _ in of_chunks], net.params)
+    loss, grads = share.ranks.gradients(share.chunks, [grads for _, grads, _ in of_chunks],
+                                        [value for value, *_ in of_chunks], net.params)
     if not net.loops.HOST:
         grads = {name: net.loops.put(grad) for name, grad in grads.items()}
     if not done:

@@ -108,8 +108,8 @@ def _of_the_whole_batch(net, task, regularisers, share):
     for penalty in penalties:
         for name, d in penalty.grads.items():
             grads[name] = grads[name] + d
-    value, grads = net.loops.arrived(value, grads)
-    return BatchResult(value + sum(p.value for p in penalties), grads, y, after)
+    value, grads, squares = net.loops.arrived(value, grads)
+    return BatchResult(value + sum(p.value for p in penalties), grads, y, after, squares)
 
 
 def refuse_ranks(net, loss: Loss, regularisers: Sequence) -> None:

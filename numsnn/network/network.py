@@ -176,7 +176,7 @@ class Network(Door):
         dy, hidden = self._answers_gradient(dy, tape.shape), self._hidden(dhidden, tape.steps, tape.batch)
         dstate = self._dstate(dstate, tape.batch)
         grads, dstate, dx = stages.backward(self, tape, dy, dstate, hidden, want_dx)
-        _, grads = self.loops.arrived(0.0, grads)
+        _, grads, _ = self.loops.arrived(0.0, grads)
         return (grads, dstate, np.asarray(dx)) if want_dx else (grads, dstate)
 
     @checked

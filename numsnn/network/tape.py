@@ -24,3 +24,5 @@ class BatchResult(NamedTuple):
     grads: dict         # by names of net.params
     y: np.ndarray       # the network's answer
     state: dict         # after the last step
+    # of each gradient the sum of its squares, where a device tells them with it; else None
+    squares: list[float] | None = None

@@ -170,7 +170,11 @@ def _norm_or_stop(step, result, batch, where):
     """
     net = step.net
     grads = list(result.grads.values())
-    norm, squares = net.loops.norm_and_squares(grads)
+    squares = result.squares
+    if squares is None:
+        norm, squares = net.loops.norm_and_squares(grads)
+    else:
+        norm = sum(squares) ** 0.5
     loss_is_finite = math.isfinite(result.loss)
     if loss_is_finite and math.isfinite(norm):
         return norm, squares

@@ -160,8 +160,8 @@ def test_training_on_batches_that_a_thread_sends_and_others(monkeypatch):
 def test_what_moves_between_host_and_gpu_in_a_training_step():
     """Weights, states, currents, spikes and gradients stay there.
 
-    Up go the batch, labels, what few settings give, and states; down the loss and gradients of settings in
-    one copy, and the squares of all gradients, which norm, clipping and the check of finiteness share.
+    Up go the batch, labels, what few settings give, and states; down, in one copy, the loss, gradients of
+    settings, and the squares of all gradients, which norm, clipping and the check of finiteness share.
     """
     labels = np.array([0, 3, 1])
     batch = Batch(ns.Spikes.from_dense(X), labels, None, None, np.arange(3))
@@ -174,7 +174,7 @@ def test_what_moves_between_host_and_gpu_in_a_training_step():
         for again in (False, True):
             cuda_array.transfers.clear()
             train_batch(step, batch, np.random.default_rng(0), "here")
-            assert cuda_array.transfers["down"] == 1 + 1 and cuda_array.transfers["up"] <= 15 - again
+            assert cuda_array.transfers["down"] == 1 and cuda_array.transfers["up"] <= 15 - again
             other.update(apart.params, apart.loss_and_gradients(loss, batch.x, labels).grads)
         assert sum(isinstance(p, cuda_array.Array) for p in net.params.values()) == 6
         for name, p in apart.params.items():
@@ -209,11 +209,12 @@ def test_what_is_made_once_arrays_have_come_down():
 
     x, y, z = late()
     cuda_array.transfers.clear()
-    _, found = cuda.arrived(0.0, {"left": x + y + z, "right": x + (y + z), "host": a + (y + z), "own": a})
+    _, found, squares = cuda.arrived(0.0, {"left": x + y + z, "right": x + (y + z), "host": a + (y + z), "own": a})
     assert cuda_array.transfers["down"] == 1
     wanted = {"left": a + 2 * b + c, "right": a + (2 * b + c), "host": a + (2 * b + c), "own": a}
     assert all(np.array_equal(found[name], values) for name, values in wanted.items())
     assert wanted["left"][0] != wanted["right"][0]
+    assert np.allclose(squares, [np.vdot(a, a) for a in wanted.values()])
     x, y, z = late()
     assert np.array_equal(x, a) and np.array_equal(b + z, b + c)
     loss, _ = cuda.softmax_cross_entropy(np.zeros((1, 2), np.float32), np.zeros(1, int), np.ones(1))

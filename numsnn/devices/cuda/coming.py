@@ -40,10 +40,10 @@ class Coming:
         return Coming(*_as_terms(other), *_as_terms(self))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(_arrived([self])[0], dtype)
+        return np.asarray(come_down([self])[0], dtype)
 
     def __float__(self) -> float:
-        return float(_arrived([self])[0])
+        return float(come_down([self])[0])
 
     def waiting(self) -> Iterator[_Made]:
         """What it is made of that may not be there yet."""
@@ -80,13 +80,8 @@ def later(names: Sequence[str], arrays: Sequence[Array | None], make: Callable) 
     return {name: Coming((made, name)) for name in names}
 
 
-def arrived(loss: Any, grads: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    loss, *there = _arrived([loss, *grads.values()])
-    return loss, dict(zip(grads, there, strict=True))
-
-
-def _arrived(values):
-    """The values, with what was coming as it is now."""
+def come_down(values: Sequence[Any]) -> list[Any]:
+    """The values, with what was coming as it is now: of one precision all in one go."""
     late = [value for value in values if isinstance(value, Coming)]
     waiting = dict.fromkeys(made for value in late for made in value.waiting())
     to_make = [made for made in waiting if made.values is None]
@@ -99,7 +94,16 @@ def _arrived(values):
 
 
 def _down(arrays):
-    """Arrays of one precision on the host, copied together."""
+    """Arrays on the host, those of one precision copied together."""
+    found = {}
+    for dtype in dict.fromkeys(a.dtype for a in arrays):
+        alike = {i: a for i, a in enumerate(arrays) if a.dtype == dtype}
+        found |= dict(zip(alike, _together(list(alike.values())), strict=True))
+    return [found[i] for i in range(len(arrays))]
+
+
+def _together(arrays):
+    """Arrays of one precision on the host."""
     if len(arrays) < 2:
         return list(map(np.asarray, arrays))
     whole, ends = Array(sum(a.size for a in arrays), arrays[0].dtype), np.cumsum([a.size for a in arrays])
@@ -109,4 +113,4 @@ def _down(arrays):
     return [part.reshape(a.shape) for part, a in zip(parts, arrays, strict=True)]
 
 
-__all__ = ["Coming", "arrived", "later"]
+__all__ = ["Coming", "come_down", "later"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import log
+from typing import Any
 
 import numpy as np
 from numba import cuda
@@ -20,7 +21,7 @@ from ..access import gather, scatter
 from ..jit import jitable, prepare
 from ..reference import totals
 from .array import WORD, Array, Values, launch, put, start, zeros
-from .coming import Coming, later
+from .coming import Coming, come_down, later
 from .driver import Kernel
 from .product import U, product
 from .spikes import DeviceSpikes, placed, words
@@ -296,7 +297,7 @@ def total_kernel(of: str, threads: int) -> Kernel:
 
 
 def _totals(arrays, of):
-    """The total of what is asked of each array; one copy to the host for all."""
+    """The total of what is asked of each array."""
     sums = zeros(max(len(arrays), 1), np.float32)
     for k, a in enumerate(arrays):
         segments = -(-a.size // SHARE)
@@ -306,11 +307,11 @@ def _totals(arrays, of):
             launch(total_kernel("values", TOGETHER), 1, TOGETHER, parts, segments, segments, sums, k)
         else:
             launch(total_kernel(of, TOGETHER), 1, TOGETHER, a, a.size, SHARE, sums, k)
-    return np.asarray(sums)
+    return sums
 
 
 def square_sums(arrays: Sequence[Values]) -> list[float]:
-    return [float(total) for total in _totals(list(map(put, arrays)), "squares")[:len(arrays)]]
+    return np.asarray(_totals(list(map(put, arrays)), "squares"))[:len(arrays)].tolist()
 
 
 def euclidean(arrays: Sequence[Values]) -> float:
@@ -321,18 +322,31 @@ def norm_and_squares(arrays: Sequence[Values]) -> tuple[float, list[float]]:
     """The host waits once for both."""
     there = [a for a in arrays if isinstance(a, Array)]
     here = [a for a in arrays if not isinstance(a, Array)]
-    of_device = list(map(float, _totals(there, "squares")[:len(there)]))
-    norm = (sum(of_device) + totals.euclidean(here) ** 2) ** 0.5
-    on_gpu, on_host = iter(of_device), iter(totals.square_sums(here))
-    return norm, [next(on_gpu if isinstance(a, Array) else on_host) for a in arrays]
+    of_device = np.asarray(_totals(there, "squares")).tolist()
+    norm = (sum(of_device[:len(there)]) + totals.euclidean(here) ** 2) ** 0.5
+    return norm, _squares(arrays, of_device)
+
+
+def _squares(arrays, of_device):
+    """The sum of the squares of each array, of which those on the GPU are known."""
+    on_gpu = iter(of_device)
+    on_host = iter(totals.square_sums(a for a in arrays if not isinstance(a, Array)))
+    return [next(on_gpu if isinstance(a, Array) else on_host) for a in arrays]
+
+
+def arrived(loss: Any, grads: dict[str, Any]) -> tuple[Any, dict[str, Any], list[float]]:
+    there = [g for g in grads.values() if isinstance(g, Array)]
+    of_device = later(("squares",), (_totals(there, "squares"),), lambda found: {"squares": found})["squares"]
+    loss, of_device, *found = come_down([loss, of_device, *grads.values()])
+    return loss, dict(zip(grads, found, strict=True)), _squares(found, of_device.tolist())
 
 
 def finite(arrays: Sequence[Values]) -> list[bool]:
-    broken = iter(_totals([a for a in arrays if isinstance(a, Array)], "broken"))
+    broken = iter(np.asarray(_totals([a for a in arrays if isinstance(a, Array)], "broken")))
     return [next(broken) == 0 if isinstance(a, Array) else bool(np.isfinite(a).all()) for a in arrays]
 
 
 __all__ = [
-    "dense_backward", "dense_forward", "euclidean", "finite", "norm_and_squares", "outer", "product",
-    "softmax", "softmax_cross_entropy", "square_sums", "sum_rows", "update",
+    "arrived", "dense_backward", "dense_forward", "euclidean", "finite", "norm_and_squares", "outer",
+    "product", "softmax", "softmax_cross_entropy", "square_sums", "sum_rows", "update",
 ]

@@ -6,10 +6,11 @@ Arrays are Arrays (array.py) and stay on the GPU.
 from contextlib import nullcontext as one_thread
 
 from .array import busy, finish, held, name, zeros
-from .coming import arrived, later
+from .coming import later
 from .conv import conv_backward, conv_forward
 from .delay import delay_backward, delay_forward
 from .dense import (
+    arrived,
     dense_backward,
     dense_forward,
     euclidean,

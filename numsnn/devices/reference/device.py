@@ -211,8 +211,8 @@ def later(names: Sequence[str], arrays: Sequence[Any], make: Callable) -> dict[s
     return make(*arrays)
 
 
-def arrived(loss: float, grads: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-    return loss, grads
+def arrived(loss: float, grads: dict[str, Any]) -> tuple[float, dict[str, Any], None]:
+    return loss, grads, None
 
 
 def holds(a: object) -> bool:
