@@ -64,7 +64,7 @@ def loss_and_gradients(net, loss, x, labels, *, mask, lengths, state, rng, regul
         if share is not None:
             return BatchResult(*fused.shared(net, first, task.of(share), every, share))
         samples = chunk or (None if net.loops.HOST else net.chunk)
-        return BatchResult(*fused.fused(net, first, task, every, samples))
+        return BatchResult.of(*fused.fused(net, first, task, every, samples))
     if every and not loss.by_chunks:
         raise ValueError(f"checkpoint_every does not go with {loss!r}, which sees the whole batch at once; "
                          f"derive the loss from ns.loss.Loss and define rows")
@@ -109,7 +109,7 @@ def _of_the_whole_batch(net, task, regularisers, share):
         for name, d in penalty.grads.items():
             grads[name] = grads[name] + d
     value, grads, squares = net.loops.arrived(value, grads)
-    return BatchResult(value + sum(p.value for p in penalties), grads, y, after, squares)
+    return BatchResult.of(value + sum(p.value for p in penalties), grads, y, after, squares)
 
 
 def refuse_ranks(net, loss: Loss, regularisers: Sequence) -> None:

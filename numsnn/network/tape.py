@@ -1,5 +1,7 @@
 """What `forward` keeps for `backward`, and what `loss_and_gradients` gives."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +20,25 @@ class Tape(NamedTuple):
     graph: Graph        # of the network whose tape it is
 
 
-class BatchResult(NamedTuple):
-    """What `loss_and_gradients` gives."""
+class _OfBatch(NamedTuple):
     loss: float
     grads: dict         # by names of net.params
     y: np.ndarray       # the network's answer
     state: dict         # after the last step
-    # of each gradient the sum of its squares, where a device tells them with it; else None
+
+
+class BatchResult(_OfBatch):
+    """What `loss_and_gradients` gives: (loss, grads, y, state), grads by names of net.params, state after the
+    last step.
+
+    squares: of each gradient the sum of its squares, where a device tells them with it; else None.
+    """
+
     squares: list[float] | None = None
+
+    @classmethod
+    def of(cls, loss: float, grads: dict, y: np.ndarray, state: dict,
+           squares: list[float] | None) -> BatchResult:
+        found = cls(loss, grads, y, state)
+        found.squares = squares
+        return found

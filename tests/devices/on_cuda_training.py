@@ -209,7 +209,8 @@ def test_what_is_made_once_arrays_have_come_down():
 
     x, y, z = late()
     cuda_array.transfers.clear()
-    _, found, squares = cuda.arrived(0.0, {"left": x + y + z, "right": x + (y + z), "host": a + (y + z), "own": a})
+    sums = {"left": x + y + z, "right": x + (y + z), "host": a + (y + z), "own": a}
+    _, found, squares = cuda.arrived(0.0, sums)
     assert cuda_array.transfers["down"] == 1
     wanted = {"left": a + 2 * b + c, "right": a + (2 * b + c), "host": a + (2 * b + c), "own": a}
     assert all(np.array_equal(found[name], values) for name, values in wanted.items())
