@@ -5,6 +5,7 @@ import numpy as np
 
 def rate_band(band: tuple, theta: np.ndarray, spikes: np.ndarray,
               samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """(theta, thresholds) after a step, theta moved by `step` where the rate leaves [low, high]."""
     low, high, step, least, most = band
     groups, each = theta.size, spikes.shape[2] // theta.size
     if samples:
