@@ -65,6 +65,14 @@ def test_rates_are_those_of_the_case():
     assert all(abs(seen[name]["rate"].mean() - 0.11) < 0.03 for name in ("alif0", "alif1"))
 
 
+def test_a_single_sequence_makes_spikes():
+    """Gains found by one sequence left its network silent."""
+    problem = bench.CASES["one-ecg"].make(bench.Size(200, 1, 12, 0.08), "cpu")
+    seen = problem.net.run(problem.x, record="rate")[2]
+    assert problem.x.shape == (200, 1, 4) and problem.labels.shape == (200, 1)
+    assert abs(seen["alif0"]["rate"].mean() - 0.34) < 0.1
+
+
 def test_operations():
     """A dense network of values takes, forward, 2 per weight and step; backward twice that.
 
