@@ -21,7 +21,8 @@
 #include <ucontext.h>
 
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, LAUNCH_FAILED = 719, NOT_SUPPORTED = 801 };
-enum { PAGE = 4096, THREADS = 1024, STACK = 1 << 16, SHARED_ROW = 65535 };
+enum { PAGE = 4096, THREADS = 1024, STACK = 1 << 16, SHARED_ROW = 65535,
+       MOST = 4096 / 8 };     /* words of what a kernel is given: CUDA takes 4,096 bytes */
 enum { ASCENDING, DESCENDING, DRAWN };
 
 #define API __attribute__((visibility("default"))) int
@@ -31,7 +32,7 @@ typedef uint64_t address;
 /* ---- what the tests tell and ask */
 
 typedef struct { char *begin; size_t size; } shared;
-typedef struct kernel { struct kernel *next; char *name; void (*run)(void **); int barriers, n_shared, n_words; shared memory[8]; unsigned char bytes[256]; } kernel;
+typedef struct kernel { struct kernel *next; char *name; void (*run)(void **); int barriers, n_shared, n_words; shared memory[8]; unsigned char bytes[MOST]; } kernel;
 
 static kernel *kernels;
 static int order, counts[5];
@@ -48,7 +49,7 @@ static kernel *named(const char *name) {
 
 HELP void host_register(const char *name, void (*run)(void **), int barriers, int n_words, const char *bytes) {
     kernel *k = named(name);
-    if (n_words > 256) fprintf(stderr, "more than 256 words for %s\n", name), abort();
+    if (n_words > MOST) fprintf(stderr, "more than 4096 bytes for %s\n", name), abort();
     k->run = run, k->barriers = barriers, k->n_words = n_words;
     memcpy(k->bytes, bytes, n_words);
 }
@@ -142,7 +143,7 @@ typedef struct task {
     enum { KERNEL, COPY, SET, RECORD, WAIT } kind;
     kernel *k;
     triple grid, block;
-    uint64_t words[256];
+    uint64_t words[MOST];
     void *to, *own;
     const void *from;
     size_t n;
@@ -161,7 +162,7 @@ static int do_next(stream *s) {
     s->first = t->next;
     if (!s->first) s->last = 0;
     if (t->kind == KERNEL) {
-        void *given[256];
+        void *given[MOST];
         for (int i = 0; i < t->k->n_words; i++) given[i] = &t->words[i];
         int error = run_kernel(t->k, t->grid, t->block, given);
         if (error) failed = error;
