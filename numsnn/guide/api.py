@@ -103,6 +103,7 @@ def _signature(thing) -> str:
         text = str(inspect.signature(thing))
     except (TypeError, ValueError):
         return ""
+    text = re.sub(r"ForwardRef\('([^']*)'\)", r"\1", text)      # how a NamedTuple keeps an annotation
     text = re.sub(r"<function (\S+) at 0x[0-9a-f]+>|<class '([\w.]+)'>", r"\1\2", text)
     return text.replace("'", "")
 
